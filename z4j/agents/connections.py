@@ -175,9 +175,9 @@ class Hub:
         if RULES[need.action].subject == "schedule":
             able = sorted((link for link in able if need.engine in link.schedulers), key=lambda link: not link.schedulers[need.engine])
         if not able:
-            return [], f"no agent that can do this for {need.engine} is connected{where}"
+            return [], f"no {need.engine} agent with this capability is connected{where}"
         if not need.environment and len(known := sorted({link.environment for link in able})) > 1:
-            return [], f"its environment is not known, and agents of several are connected: {', '.join(known)}"
+            return [], f"the environment is unknown, and agents of several environments are connected: {', '.join(known)}"
         same = self.names_of(need) if need.broker else set()
         if need.broker:
             its = [link for link in able if not (reported := link.brokers.get(need.engine)) or same & reported.keys()]
@@ -187,13 +187,13 @@ class Hub:
             able = its or able  # the worker that holds it is certain, and looking for it elsewhere changes nothing
         secure = [link for link in able if link.is_secure]
         if not secure:
-            return [], "its agents are connected in plaintext over a network, where commands are refused"
+            return [], "the agents are connected without TLS over a network, where commands are refused"
         level = RULES[need.action].level
         willing = [link for link in secure if need.action not in link.denied and LEVELS.index(link.allow) >= LEVELS.index(level)]
         if not willing:
             if all(need.action in link.denied for link in secure):
                 return [], f"the application's owner denies {need.action.replace('_', ' ')} (Z4J_DENIED)"
-            return [], f"the application's owner does not allow it (Z4J_ALLOW={secure[0].allow}); it needs {level!r}"
+            return [], f"the application's owner does not allow this (Z4J_ALLOW={secure[0].allow}); it requires {level!r}"
         if need.queue:
             willing.sort(key=lambda link: need.queue not in link.queues.get(need.engine, ()))
         if same:  # the first broker an agent reports is that of its worker

@@ -27,10 +27,10 @@ RATE: Final = re.compile(r"\d{1,6}(/[smh])?")
 
 async def app_id_of(store: Store, app: str) -> int:
     """Raises NotFound."""
-    found = next((row.id for row in await apps.list_apps(store) if row.name == app), None)
-    if found is None:
+    app_id = next((row.id for row in await apps.list_apps(store) if row.name == app), None)
+    if app_id is None:
         raise NotFound(f"Unknown app “{app[:60]}”.", "The Settings page lists all apps.")
-    return found
+    return app_id
 
 
 async def queue_request(
@@ -83,21 +83,21 @@ def _in(environment: str) -> str:
 async def find_worker(store: Store, app: str | None, name: str, environment: str | None) -> WorkerRow:
     """Returns the worker of that name; app and environment are None where they were not given. Raises NotFound, or BadInput where several
     match."""
-    found = [
+    rows = [
         row for row in await workers.list_workers(store, name=name)
         if app in (None, row.app) and environment in (None, row.environment)
     ]  # fmt: skip
-    if not found:
+    if not rows:
         where = f" of {app[:60]}" if app else ""
         raise NotFound(
             f"Unknown worker “{name[:60]}”{where}{_in(environment or '')}.", "The Workers page lists those of the last 24 hours."
         )
-    if len(found) > 1:
-        matches = ", ".join(f"{row.app} in {row.environment}" if row.environment else row.app for row in found[:10])
+    if len(rows) > 1:
+        matches = ", ".join(f"{row.app} in {row.environment}" if row.environment else row.app for row in rows[:10])
         raise BadInput(
-            f"{len(found)} workers have the name “{name[:60]}”: {matches}. No changes were made.", "Name the app and the environment."
+            f"{len(rows)} workers have the name “{name[:60]}”: {matches}. No changes were made.", "Name the app and the environment."
         )
-    return found[0]
+    return rows[0]
 
 
 async def worker_request(
@@ -188,9 +188,9 @@ def integer(value: Any, name: str) -> int | None:
 def seconds(value: Any) -> float:
     """Parses a positive number of seconds. Raises BadInput."""
     try:
-        found = float(value)
+        parsed = float(value)
     except (TypeError, ValueError):
-        found = 0.0
-    if not 0 < found < 10_000_000:
+        parsed = 0.0
+    if not 0 < parsed < 10_000_000:
         raise BadInput("A time limit must be a number of seconds. No changes were made.")
-    return found
+    return parsed

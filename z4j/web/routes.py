@@ -111,7 +111,7 @@ ROUTES: Final[tuple[R, ...]] = (
     R("GET", "/changes/audit.json", changes.audit_json, "auditor"),
     R("GET", "/changes/audit.csv", changes.audit_csv, "auditor"),
     # programs
-    *(R(of.method, of.path, of.endpoint, of.role) for of in OPERATIONS),
+    *(R(operation.method, operation.path, operation.endpoint, operation.role) for operation in OPERATIONS),
     # settings
     R("GET", "/settings", access.home, "auditor"),
     R("GET", "/settings/apps", access.apps_page, "auditor"),

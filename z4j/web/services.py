@@ -39,5 +39,5 @@ class Services:
 
 def services(request: Request) -> Services:
     """Returns the services of the server of a request."""
-    found: Services = request.app.state.services
-    return found
+    server: Services = request.app.state.services
+    return server

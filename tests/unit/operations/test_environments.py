@@ -236,7 +236,7 @@ def test_an_unknown_environment_is_never_guessed() -> None:
     one, need = add("a", "production"), Need(1, "rq", "retry_task")
     assert hub.find(need) == ([one], "")
     two = add("b", "staging")
-    assert hub.find(need) == ([], "its environment is not known, and agents of several are connected: production, staging")
+    assert hub.find(need) == ([], "the environment is unknown, and agents of several environments are connected: production, staging")
     assert hub.find(Need(1, "rq", "retry_task", "staging")) == ([two], "")
     assert hub.find(Need(1, "rq", "retry_task", "staging", worker="a"))[0] == []
     assert [hub.queue_proof(1, "rq", "bulk", name) for name in ("production", "staging", "qa")] == [

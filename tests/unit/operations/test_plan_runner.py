@@ -187,7 +187,7 @@ async def test_it_waits_for_an_agent_and_says_so(tmp_path: Path) -> None:
         async with asyncio.timeout(20):
             while not (await on.plans.get(row.id)).note:
                 await asyncio.sleep(0.01)
-        assert "no agent that can do this for celery is connected" in (await on.plans.get(row.id)).note
+        assert "no celery agent with this capability is connected" in (await on.plans.get(row.id)).note
         on.hub.connect(on.agent.link("b9"))
         assert await on.account(await on.wait(row, "done")) == {"done": 2}
         assert (await on.plans.get(row.id)).note == ""

@@ -142,7 +142,7 @@ async def test_a_plan_is_exact_about_what_it_holds_and_what_not(tmp_path: Path) 
             ("celery", "work", "shop.ship", 3), ("celery", "money", "shop.bill", 2),
         ]  # fmt: skip
         reasons = dict(row.excluded)
-        assert reasons.pop("no agent that can do this for rq is connected in production") == 1
+        assert reasons.pop("no rq agent with this capability is connected in production") == 1
         assert sum(reasons.values()) == 2
         assert {sample["task_id"] for sample in row.samples} == {"shop.ship-0", "shop.ship-1", "shop.ship-2", "shop.bill-0", "shop.bill-1"}
         assert await on.account(row) == {"waiting": 5}

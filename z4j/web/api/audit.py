@@ -27,8 +27,8 @@ class AuditRows(Struct):
 async def audit_rows(request: Request) -> Response:
     """GET /api/v1/audit."""
     rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE)
-    found = [{**export.plain(row), "mac": row.mac.hex()} for row in rows]
-    return answer({"audit": found, "before": rows[-1].seq if len(rows) == PAGE else None})
+    entries = [{**export.plain(row), "mac": row.mac.hex()} for row in rows]
+    return answer({"audit": entries, "before": rows[-1].seq if len(rows) == PAGE else None})
 
 
 OPERATIONS: Final = (

@@ -47,10 +47,10 @@ async def list_commands(request: Request) -> Response:
 
 async def find_command(request: Request) -> CommandRow:
     """Returns the command in the path. Raises NotFound."""
-    found = await commands.get_command(services(request).store, request.path_params["id"])
-    if found is None:
+    command = await commands.get_command(services(request).store, request.path_params["id"])
+    if command is None:
         raise NotFound("Command not found. It may have been deleted after the retention period.")
-    return found
+    return command
 
 
 async def show_command(request: Request) -> Response:

@@ -51,14 +51,14 @@ OPERATIONS: Final = (
 @cache
 def document() -> dict[str, Any]:
     """OpenAPI 3.1."""
-    types = [kind for of in OPERATIONS for kind in (of.answer, of.body) if kind is not None]
+    types = [kind for operation in OPERATIONS for kind in (operation.answer, operation.body) if kind is not None]
     schemas, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
     by_type = dict(zip(map(id, types), schemas, strict=False))
     problem = schemas[-1]
     paths: dict[str, Any] = {}
-    for of in OPERATIONS:
-        path = re.sub(r"\{(\w+):int\}", r"{\1}", of.path)
-        paths.setdefault(path, {})[of.method.lower()] = _operation(of, by_type, problem)
+    for operation in OPERATIONS:
+        path = re.sub(r"\{(\w+):int\}", r"{\1}", operation.path)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, by_type, problem)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -73,22 +73,26 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(of: Operation, by_type: dict[int, Any], problem: Any) -> dict[str, Any]:
+def _operation(operation: Operation, by_type: dict[int, Any], problem: Any) -> dict[str, Any]:
     in_path = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind else "string"}}
-        for name, kind in re.findall(r"\{(\w+)(:int)?\}", of.path)
+        for name, kind in re.findall(r"\{(\w+)(:int)?\}", operation.path)
     ]
-    in_query = [{"name": name, "in": "query", "description": text, "schema": {"type": "string"}} for name, text in of.query]
+    in_query = [{"name": name, "in": "query", "description": text, "schema": {"type": "string"}} for name, text in operation.query]
+    name = re.sub(r"[^a-z]+", "_", operation.path.removeprefix("/api/v1/").replace(":int", "")).strip("_")
     made: dict[str, Any] = {
-        "operationId": f"{of.method.lower()}_{re.sub(r'[^a-z]+', '_', of.path.removeprefix('/api/v1/').replace(':int', '')).strip('_')}",
-        "summary": of.summary,
-        "description": f"Requires the role {of.role}.",
+        "operationId": f"{operation.method.lower()}_{name}",
+        "summary": operation.summary,
+        "description": f"Requires the role {operation.role}.",
         "parameters": [*in_path, *in_query],
         "responses": {
-            str(of.status): {"description": of.summary, "content": {"application/json": {"schema": by_type[id(of.answer)]}}},
+            str(operation.status): {
+                "description": operation.summary,
+                "content": {"application/json": {"schema": by_type[id(operation.answer)]}},
+            },
             "default": {"description": "The error.", "content": {PROBLEM: {"schema": problem}}},
         },
     }
-    if of.body is not None:
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_type[id(of.body)]}}}
+    if operation.body is not None:
+        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_type[id(operation.body)]}}}
     return made

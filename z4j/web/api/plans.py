@@ -78,10 +78,10 @@ def source_of(filters: Filters, ids: list[int], now: int) -> Source:
 
 async def freeze(request: Request) -> Response:
     """POST /api/v1/plans."""
-    found, body = services(request), await read_body(request, PlanFreeze)
+    server, body = services(request), await read_body(request, PlanFreeze)
     source = source_of(from_query(body.filter, [body.filter.get("state", "")]), body.ids, clock.now())
     params = {name: value for name, value in (("level", body.level), ("queue", body.queue)) if value is not None}
-    plan = await found.plans.freeze(request.scope["identity"], body.action, params, source, body.reason)
+    plan = await server.plans.freeze(request.scope["identity"], body.action, params, source, body.reason)
     return await plan_state(request, plan, 201)
 
 
@@ -99,12 +99,12 @@ async def show(request: Request) -> Response:
 
 async def items(request: Request) -> Response:
     """GET /api/v1/plans/{id}/items."""
-    word, found = request.query_params.get("status", ""), services(request)
+    word, server = request.query_params.get("status", ""), services(request)
     if word and word.upper() not in Item.__members__:
         raise BadInput(f"Unknown status. Use one of {', '.join(status.name.lower() for status in Item)}.")
-    plan = await found.plans.get(request.path_params["id"])
+    plan = await server.plans.get(request.path_params["id"])
     rows = await plans.list_items(
-        found.store, plan.id, status=Item[word.upper()] if word else None, after=_number(request, "after", 0), limit=ITEMS
+        server.store, plan.id, status=Item[word.upper()] if word else None, after=_number(request, "after", 0), limit=ITEMS
     )
     return answer({"items": rows, "after": rows[-1].seq if len(rows) == ITEMS else None})
 
@@ -113,9 +113,9 @@ async def execute(request: Request) -> Response:
     """POST /api/v1/plans/{id}/execute."""
     body = await read_body(request, PlanExecute)
     pace = read_pace(body.pace, "" if body.limit is None else str(body.limit))
-    found = services(request)
+    server = services(request)
     return await plan_state(
-        request, await found.plans.execute(request.scope["identity"], request.path_params["id"], body.digest, pace), 202
+        request, await server.plans.execute(request.scope["identity"], request.path_params["id"], body.digest, pace), 202
     )
 
 

@@ -46,8 +46,8 @@ class QueueAction(Struct, forbid_unknown_fields=True):
 
 async def queues(request: Request) -> Response:
     """GET /api/v1/queues."""
-    found, query = services(request), request.query_params
-    store, same = found.store, found.hub.same_brokers()
+    server, query = services(request), request.query_params
+    store, same = server.store, server.hub.same_brokers()
     scope = Filters(app=query.get("app", ""), environment=query.get("environment", ""), engine=query.get("engine", ""))
     last = None
     if (name := query.get("name")) is not None:
@@ -59,13 +59,13 @@ async def queues(request: Request) -> Response:
 
 async def act_on_queue(request: Request) -> Response:
     """POST /api/v1/queues/actions."""
-    found, body = services(request), await read_body(request, QueueAction)
+    server, body = services(request), await read_body(request, QueueAction)
     check_word(body.action, body.confirm)
-    params, same = {"place": body.place, "limit": body.limit, "broker": body.broker}, found.hub.same_brokers()
+    params, same = {"place": body.place, "limit": body.limit, "broker": body.broker}, server.hub.same_brokers()
     command_request = await command_requests.queue_request(
-        found.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason, same
+        server.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason, same
     )  # fmt: skip
-    return answer({"commands": await found.dispatch.submit(request.scope["identity"], command_request)}, 202)
+    return answer({"commands": await server.dispatch.submit(request.scope["identity"], command_request)}, 202)
 
 
 OPERATIONS: Final = (

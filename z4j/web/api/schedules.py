@@ -109,7 +109,7 @@ class ScheduleAsked(Struct):
 async def show_list(request: Request) -> Response:
     """GET /api/v1/schedules."""
     lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
-    return answer({"schedules": [to_fields(of) for of in lines]})
+    return answer({"schedules": [to_fields(line) for line in lines]})
 
 
 async def show_schedulers(request: Request) -> Response:

@@ -86,11 +86,11 @@ class NameLimit(Struct, forbid_unknown_fields=True):
 async def list_all(request: Request) -> Response:
     """GET /api/v1/tasks."""
     query, filters = request.query_params, filters_of(request)
-    found = await list_tasks(
+    page = await list_tasks(
         services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
         limit=limit_of(query.get("limit", "")) if query.get("limit") else PAGE,
     )  # fmt: skip
-    return answer({"tasks": found.rows, "older": found.older, "newer": found.newer, "searched_to": found.searched_to})
+    return answer({"tasks": page.rows, "older": page.older, "newer": page.newer, "searched_to": page.searched_to})
 
 
 async def show(request: Request) -> Response:
@@ -100,8 +100,8 @@ async def show(request: Request) -> Response:
 
 async def act(request: Request) -> Response:
     """POST /api/v1/tasks/{id}/actions."""
-    found, body = services(request), await read_body(request, TaskAction)
-    task = await find_task(found.store, request.path_params["id"])
+    server, body = services(request), await read_body(request, TaskAction)
+    task = await find_task(server.store, request.path_params["id"])
     if (rule := RULES.get(body.action)) is None or rule.subject != "task":
         raise BadInput(f"Unknown action {body.action[:40]} for tasks. No changes were made.")
     params: dict[str, Any] = {}
@@ -117,16 +117,16 @@ async def act(request: Request) -> Response:
         if not body.queue:
             raise BadInput("`queue` must be the name of the target queue. No changes were made.")
         params["queue"] = body.queue
-    return answer(await found.dispatch.ask(request.scope["identity"], body.action, task, body.reason, params), 202)
+    return answer(await server.dispatch.ask(request.scope["identity"], body.action, task, body.reason, params), 202)
 
 
 async def run(request: Request) -> Response:
     """POST /api/v1/tasks."""
-    found, body = services(request), await read_body(request, TaskRun)
+    server, body = services(request), await read_body(request, TaskRun)
     command_request = await command_requests.run_request(
-        found.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason, body.broker
+        server.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason, body.broker
     )
-    return answer((await found.dispatch.submit(request.scope["identity"], command_request))[0], 202)
+    return answer((await server.dispatch.submit(request.scope["identity"], command_request))[0], 202)
 
 
 async def names(request: Request) -> Response:
@@ -136,12 +136,12 @@ async def names(request: Request) -> Response:
 
 async def limit_name(request: Request) -> Response:
     """POST /api/v1/task-names/limits."""
-    found, body = services(request), await read_body(request, NameLimit)
+    server, body = services(request), await read_body(request, NameLimit)
     params = {"rate": body.rate, "soft_s": body.soft_s, "hard_s": body.hard_s}
     command_request = await command_requests.limit_request(
-        found.store, body.app, body.environment, body.engine, body.name, params, body.reason
+        server.store, body.app, body.environment, body.engine, body.name, params, body.reason
     )
-    return answer({"commands": await found.dispatch.submit(request.scope["identity"], command_request)}, 202)
+    return answer({"commands": await server.dispatch.submit(request.scope["identity"], command_request)}, 202)
 
 
 OPERATIONS: Final = (

@@ -50,19 +50,19 @@ async def workers(request: Request) -> Response:
         rows = await list_workers(store, since=clock.now() - DAY, name=name)
         known = [row for row in rows if scope.app in ("", row.app) and scope.environment in ("", row.environment)]
         return answer({"workers": known, "after": None})
-    found = await worker_pages.page_of(store, scope, clock.now(), worker_pages.position_from(request), worker_pages.EXPORTED)
-    return answer({"workers": found.rows, "after": text_of(found.last) if found.last else None})
+    page = await worker_pages.page_of(store, scope, clock.now(), worker_pages.position_from(request), worker_pages.EXPORTED)
+    return answer({"workers": page.rows, "after": text_of(page.last) if page.last else None})
 
 
 async def act_on_worker(request: Request) -> Response:
     """POST /api/v1/workers/actions."""
-    found, body = services(request), await read_body(request, WorkerAction)
+    server, body = services(request), await read_body(request, WorkerAction)
     check_word(body.action, body.confirm)
     params = {"by": body.by, "queue": body.queue}
     command_request = await command_requests.worker_request(
-        found.store, body.action, body.app, body.worker, body.environment, params, body.reason
+        server.store, body.action, body.app, body.worker, body.environment, params, body.reason
     )
-    return answer({"commands": await found.dispatch.submit(request.scope["identity"], command_request)}, 202)
+    return answer({"commands": await server.dispatch.submit(request.scope["identity"], command_request)}, 202)
 
 
 OPERATIONS: Final = (

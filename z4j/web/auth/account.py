@@ -132,12 +132,12 @@ async def _enrolling(request: Request, me: UserRow, secret: bytes, error: Z4jErr
 
 
 async def _answer(request: Request, me: UserRow, status: int = 200, **more: Any) -> Response:
-    found = services(request)
-    row = await totp.find_totp(found.store, me.id)
+    server = services(request)
+    row = await totp.find_totp(server.store, me.id)
     page = AccountPage(
-        shell=await make_shell(request, "settings"), tab="account", days_kept=found.settings.days_kept,
-        gigabytes_kept=found.settings.gigabytes_kept, has_tabs=is_allowed(me.role, "auditor"),
-        on_since=row.confirmed_at if row else None, codes_left=await totp.count_recovery_codes(found.store, me.id), **more,
+        shell=await make_shell(request, "settings"), tab="account", days_kept=server.settings.days_kept,
+        gigabytes_kept=server.settings.gigabytes_kept, has_tabs=is_allowed(me.role, "auditor"),
+        on_since=row.confirmed_at if row else None, codes_left=await totp.count_recovery_codes(server.store, me.id), **more,
     )  # fmt: skip
     return render(request, "auth/account.html", page, status)
 

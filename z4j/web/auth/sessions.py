@@ -128,13 +128,13 @@ class Auth:
         """Returns the person or API client of a request, or NOBODY."""
         at = clock.now()
         if bearer:
-            found = await tokens.find_api_token(self.store, hash_secret(bearer), at)
-            if found is None:
+            token = await tokens.find_api_token(self.store, hash_secret(bearer), at)
+            if token is None:
                 return NOBODY
-            if found.used_at is None or at - found.used_at > TOUCH_US:
-                await self._touch("last use of an API token", lambda db: tokens.touch_token(db, found.id, at))
-            role = weaker(found.role, found.owner_role) if found.owner_role else found.role
-            return Identity(found.label, role, "token", address)
+            if token.used_at is None or at - token.used_at > TOUCH_US:
+                await self._touch("last use of an API token", lambda db: tokens.touch_token(db, token.id, at))
+            role = weaker(token.role, token.owner_role) if token.owner_role else token.role
+            return Identity(token.label, role, "token", address)
         hash = self._session_hash(cookie)
         if hash is None:
             return NOBODY

@@ -25,7 +25,7 @@ QUOTED: Final = re.compile("[,;|\\s\"'=+@\uff1d\uff0b\uff0d\uff20]")
 def plain(row: Any) -> dict[str, Any]:
     """Returns a row for JSON: field names as in the code, times (`*_at`) in microseconds UTC, sets sorted."""
     assert is_dataclass(row)
-    return {of.name: plain_value(getattr(row, of.name)) for of in fields(row)}
+    return {field.name: plain_value(getattr(row, field.name)) for field in fields(row)}
 
 
 def plain_value(value: Any) -> Any:

@@ -59,8 +59,8 @@ def absolute(at: int | None) -> str:
     """2026-11-23 05:15:01.204 UTC."""
     if at is None:
         return NONE
-    found = moment(at)
-    return f"{found:%Y-%m-%d %H:%M:%S}.{found.microsecond // 1000:03} UTC"
+    time = moment(at)
+    return f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03} UTC"
 
 
 def iso(at: int) -> str:
@@ -74,8 +74,8 @@ def relative(at: int | None, now: int) -> str:
         return NONE
     away = now - at
     if abs(away) >= DAY:
-        found = moment(at)
-        return f"{found:%d %b %H:%M}" if found.year == moment(now).year else f"{found:%d %b %Y}"
+        time = moment(at)
+        return f"{time:%d %b %H:%M}" if time.year == moment(now).year else f"{time:%d %b %Y}"
     if abs(away) < 1_000_000:
         return "now"
     span = short(abs(away))
@@ -121,8 +121,8 @@ _UNITS: Final = {"s": 1_000_000, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 def when(text: str, now: int) -> int:
     """Parses the time of a filter: 15m, 24h, 7d (ago), 2026-11-23, 2026-11-23T05:15Z. Raises ValueError."""
     text = text.strip()
-    if found := _SPAN.fullmatch(text):
-        return max(now - int(found[1]) * _UNITS[found[2]], 0)
+    if match := _SPAN.fullmatch(text):
+        return max(now - int(match[1]) * _UNITS[match[2]], 0)
     given = datetime.fromisoformat(text)
     if given.tzinfo is None:
         given = given.replace(tzinfo=UTC)

@@ -12,13 +12,13 @@ FIELD_LIMIT = 4_000
 
 async def read_form(request: Request, limit: int = FIELD_LIMIT) -> dict[str, str]:
     """Returns the fields of a form as text, trimmed except for passwords. Raises BadInput for files and for values that are too long."""
-    found = {}
+    fields = {}
     async with request.form(max_files=0, max_fields=50, max_part_size=64 * 1024) as form:
         for name, value in form.items():
             if not isinstance(value, str) or len(value) > limit:
                 raise BadInput("The form contains a file, or a value that is too long. No changes were made.")
-            found[name] = value if name == "password" else value.strip()
-    return found
+            fields[name] = value if name == "password" else value.strip()
+    return fields
 
 
 def local_path(path: str, otherwise: str = "/tasks") -> str:

@@ -19,15 +19,15 @@ STILL_HERE_S = 15
 
 async def events(request: Request) -> Response:
     """Streams until the page is closed or the server stops."""
-    found, since = services(request), request.query_params.get("since", "")
+    server, since = services(request), request.query_params.get("since", "")
     cookie, token = request.cookies.get(COOKIE), bearer(request.headers.get("authorization"))
 
     async def stream() -> AsyncIterator[str]:
         yield f"retry: {RETRY_MS}\n\n"
         quiet = 0
-        async for topics in found.live.subscribe(int(since) if since.isascii() and since.isdecimal() and len(since) < 19 else None):
+        async for topics in server.live.subscribe(int(since) if since.isascii() and since.isdecimal() and len(since) < 19 else None):
             # At least once a second: a person who was disabled or signed out receives no further events.
-            if not await found.auth.is_still_known(cookie, token):
+            if not await server.auth.is_still_known(cookie, token):
                 return
             quiet = 0 if topics else quiet + 1
             if quiet >= STILL_HERE_S:

@@ -162,7 +162,7 @@ def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], st
 
     def find(method: str, path: str) -> str | None:
         asked = "GET" if method == "HEAD" else method
-        return next((role for of, pattern, role in table if of == asked and pattern.match(path)), None)
+        return next((role for route_method, pattern, role in table if route_method == asked and pattern.match(path)), None)
 
     return find
 

@@ -76,14 +76,14 @@ def chips(known: Counts, filters: Filters, path: str) -> tuple[ChoiceGroup, ...]
     """Returns environment, app and engine as chips: a click selects one, a second click deselects it."""
     groups = (("environment", known.by_environment), ("app", known.by_app), ("engine", known.by_engine))
     return tuple(
-        ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(found, getattr(filters, title), CHIPS[title])))
-        for title, found in groups
-        if len(found) > 1 or getattr(filters, title)
+        ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(facet, getattr(filters, title), CHIPS[title])))
+        for title, facet in groups
+        if len(facet) > 1 or getattr(filters, title)
     )
 
 
-def _words(found: Facet, chosen: str, most: int) -> list[str]:
-    words = [word for word, _ in found if word]
+def _words(facet: Facet, chosen: str, most: int) -> list[str]:
+    words = [word for word, _ in facet if word]
     shown = sorted(words[:most])
     return shown if not chosen or chosen in shown else [*shown, chosen]
 

@@ -38,7 +38,7 @@ class Asset:
 @cache
 def load(folder: Path) -> dict[str, Asset]:
     """Returns every file of static/ by its path; files without a known type are not served."""
-    found = {}
+    assets = {}
     for file in sorted(folder.rglob("*")):
         media_type = TYPES.get(file.suffix)
         if media_type is None or not file.is_file():
@@ -46,8 +46,8 @@ def load(folder: Path) -> dict[str, Asset]:
         name = file.relative_to(folder).as_posix()
         body = file.read_bytes()
         mark = hashlib.sha256(body).hexdigest()[:12]
-        found[name] = Asset(f"/static/{mark}/{name}", media_type, body, gzip.compress(body, 9, mtime=0))
-    return found
+        assets[name] = Asset(f"/static/{mark}/{name}", media_type, body, gzip.compress(body, 9, mtime=0))
+    return assets
 
 
 @cache

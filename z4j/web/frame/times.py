@@ -41,6 +41,6 @@ def two_times(at: int, zone: str, viewer: str) -> TwoTimes:
 
 def local_text(at: int, zone: str) -> str:
     """Fri 27 Nov 02:30 +0100; with seconds where there are any, and with the year where it is another."""
-    found = datetime.fromtimestamp(at / 1_000_000, UTC).astimezone(zone_of(zone))
-    year = "" if found.year == datetime.fromtimestamp(clock.now() / 1_000_000, UTC).year else f" {found.year}"
-    return f"{found:%a} {found.day} {found:%b}{year} {found.strftime('%H:%M:%S' if found.second else '%H:%M')} {found:%z}"
+    local = datetime.fromtimestamp(at / 1_000_000, UTC).astimezone(zone_of(zone))
+    year = "" if local.year == datetime.fromtimestamp(clock.now() / 1_000_000, UTC).year else f" {local.year}"
+    return f"{local:%a} {local.day} {local:%b}{year} {local.strftime('%H:%M:%S' if local.second else '%H:%M')} {local:%z}"

@@ -92,9 +92,9 @@ def _part(lines: list[str], lead: str) -> Part:
         source.clear()
 
     for line in lines:
-        if found := _FRAME.fullmatch(line):
+        if match := _FRAME.fullmatch(line):
             end()
-            head = found
+            head = match
         elif line.startswith("    ") and head is not None:
             source.append(line)
         elif line and not line.startswith(("Traceback ", " ")):

@@ -12,7 +12,7 @@ SHORT: Final = 72
 def pairs(args: str) -> tuple[tuple[str, str], ...]:
     """(position or name, value) of `[1, "a"]`, `{"k": 1}` or `[1] {"k": 1}`; () when the text is truncated or not JSON."""
     decoder = json.JSONDecoder()
-    found: list[tuple[str, str]] = []
+    items: list[tuple[str, str]] = []
     rest = args.strip()
     while rest:
         try:
@@ -20,13 +20,13 @@ def pairs(args: str) -> tuple[tuple[str, str], ...]:
         except (ValueError, RecursionError):
             return ()
         if isinstance(value, list):
-            found += [(str(place), pretty(item)) for place, item in enumerate(value)]
+            items += [(str(index), pretty(item)) for index, item in enumerate(value)]
         elif isinstance(value, dict):
-            found += [(name, pretty(item)) for name, item in value.items()]
+            items += [(name, pretty(item)) for name, item in value.items()]
         else:
             return ()
         rest = rest[end:].strip()
-    return tuple(found)
+    return tuple(items)
 
 
 def arguments(args: str) -> tuple[list[Any], dict[str, Any]] | None:

@@ -21,19 +21,19 @@ from z4j.web.services import services
 
 async def show(request: Request) -> Response:
     """200 with `ok`, or with `degraded` and the duties that fail; 503 where the database does not answer. JSON where it is asked for."""
-    found, cause = services(request), ""
+    server, cause = services(request), ""
     try:
-        await has_admin(found.store)
+        await has_admin(server.store)
     except StoreError as error:
         cause = error.cause
-    unhealthy = found.duties.unhealthy
-    why = found.retention.report.why_not_held
+    unhealthy = server.duties.unhealthy
+    why = server.retention.report.why_not_held
     status = "unavailable" if cause else "degraded" if unhealthy or why else "ok"
     code = 503 if cause else 200
     if "json" in request.headers.get("accept", ""):
         body: dict[str, Any] = {
             "status": status, "at": clock.now(), "database": cause or "ok", "retention": "behind" if why else "ok",
-            "duties": [_plain(duty) for duty in found.duties.all()],
+            "duties": [_plain(duty) for duty in server.duties.all()],
         }  # fmt: skip
         return JSONResponse(body, code)
     lines = [f"the database does not answer: {cause}"] if cause else [status]

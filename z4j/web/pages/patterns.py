@@ -102,7 +102,7 @@ def make_page(shell: Shell) -> PatternsPage:
         notices=(
             Notice("good", "Retry requested. The task will run again under a new ID (linked below).", "/patterns"),
             Notice("warn", "No changes were made. Type “stop” to confirm."),
-            Notice("bad", "No connected agent can do this: no agent that supports it for celery is connected. No changes were made."),
+            Notice("bad", "No connected agent can do this: no celery agent with this capability is connected. No changes were made."),
         ),
         trace=tracebacks.read("shop.mail.MailDown: smtp.internal:587", TRACE),
         plain_trace=tracebacks.read("WorkerLostError: signal 9 (SIGKILL)", ""),

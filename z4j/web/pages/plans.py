@@ -128,7 +128,7 @@ def title_of(plan: PlanRow) -> str:
 
 async def new_page(request: Request) -> Response:
     """GET /plans/new: from the filters of a list, or from the selected rows."""
-    found, ids = services(request), request.query_params.getlist("id")
+    server, ids = services(request), request.query_params.getlist("id")
     filters = from_query(request.query_params, request.query_params.getlist("state"))
     rows = [int(id) for id in ids if id.isascii() and id.isdecimal() and len(id) < 19]
     if rows:
@@ -138,13 +138,13 @@ async def new_page(request: Request) -> Response:
             "/tasks", Notice("warn", "Narrow the list first, at least to one state, or select tasks. A plan for all tasks is refused.")
         )
     else:
-        counts = await count_tasks(found.store, filters.for_store(clock.now()))
+        counts = await count_tasks(server.store, filters.for_store(clock.now()))
         known = None if counts is None else sum(n for state, n in counts.by_state if not filters.state or state in filters.state)
         about = plural(known, "task") if known is not None else "all matching tasks"
         hidden = tuple(filters.pairs())
     role = request.scope["identity"].role
     names = sorted(
-        {row.name for row in await queues.list_queues(found.store, app=filters.app, environment=filters.environment) if row.name}
+        {row.name for row in await queues.list_queues(server.store, app=filters.app, environment=filters.environment) if row.name}
     )
     page = NewPage(
         shell=await make_shell(request, "tasks"),
@@ -161,7 +161,7 @@ async def new_page(request: Request) -> Response:
 
 async def freeze(request: Request) -> Response:
     """POST /plans."""
-    found = services(request)
+    server = services(request)
     async with request.form(max_files=0, max_fields=6_000) as form:
         ids = [int(id) for id in form.getlist("id") if isinstance(id, str) and id.isascii() and id.isdecimal() and len(id) < 19]
         texts = {name: value.strip()[:4_000] for name, value in form.items() if isinstance(value, str)}
@@ -169,7 +169,7 @@ async def freeze(request: Request) -> Response:
     action = texts.get("action", "")
     params = {name: texts[name] for name in ("level",) if texts.get(name)} | ({"queue": texts["to"]} if texts.get("to") else {})
     try:
-        plan = await found.plans.freeze(
+        plan = await server.plans.freeze(
             request.scope["identity"], action, params, source_of(filters, ids, clock.now()), texts.get("reason", "")
         )
     except (BadInput, NotAllowed) as error:
@@ -180,15 +180,15 @@ async def freeze(request: Request) -> Response:
 
 async def detail_page(request: Request) -> Response:
     """GET /plans/{id}: the preview of a frozen plan, the progress of a running one, the results of one that has ended."""
-    found, query = services(request), request.query_params
-    plan = await found.plans.get(request.path_params["id"])
-    account = await plans.account(found.store, plan.id)
-    groups = await plans.list_groups(found.store, plan.id)
+    server, query = services(request), request.query_params
+    plan = await server.plans.get(request.path_params["id"])
+    account = await plans.account(server.store, plan.id)
+    groups = await plans.list_groups(server.store, plan.id)
     status = query.get("status", "") if query.get("status", "").upper() in Item.__members__ else ""
     after = int(query["after"]) if query.get("after", "").isdecimal() and len(query["after"]) < 10 else 0
-    items = await plans.list_items(found.store, plan.id, status=Item[status.upper()] if status else None, after=after, limit=ITEMS + 1)
+    items = await plans.list_items(server.store, plan.id, status=Item[status.upper()] if status else None, after=after, limit=ITEMS + 1)
     role = request.scope["identity"].role
-    undone = await plans.find_undo(found.store, f"plan {plan.id}")
+    undone = await plans.find_undo(server.store, f"plan {plan.id}")
     page = PlanPage(
         shell=await make_shell(request, "changes"),
         plan=plan,
@@ -219,24 +219,24 @@ def shares(plan: PlanRow, account: dict[str, int]) -> tuple[Share, ...]:
     widths = {word: max(account[word] * 1000 // plan.items, LEAST) for word in order if account[word] and plan.items}
     if (over := sum(widths.values()) - 1000) > 0:
         widths[max(widths, key=lambda word: widths[word])] -= over
-    found, x = [], 0
+    segments, x = [], 0
     for word, width in widths.items():
-        found.append(Share(word, SAYS[word], STATES[word], account[word], x, width, f"/plans/{plan.id}?status={word}"))
+        segments.append(Share(word, SAYS[word], STATES[word], account[word], x, width, f"/plans/{plan.id}?status={word}"))
         x += width
-    return tuple(found)
+    return tuple(segments)
 
 
 def can(plan: PlanRow, account: dict[str, int], *, is_undone: bool) -> frozenset[str]:
     """Returns the actions that are possible now."""
-    found = set()
+    possible = set()
     if plan.status in rules.CAN_EXECUTE and plan.items:
-        found.add("execute")
+        possible.add("execute")
     if plan.status in rules.CAN_PAUSE:
-        found.add("pause")
+        possible.add("pause")
     if plan.status in rules.CAN_RESUME:
-        found.add("resume")
+        possible.add("resume")
     if plan.status in ("running", "paused"):
-        found.add("abort")
+        possible.add("abort")
     is_recent = clock.now() - (plan.started_at or plan.created_at) < rules.UNDO_US
     if (
         plan.action in ("cancel_task", "delete_task")
@@ -245,8 +245,8 @@ def can(plan: PlanRow, account: dict[str, int], *, is_undone: bool) -> frozenset
         and is_recent
         and not is_undone
     ):
-        found.add("undo")
-    return frozenset(found)
+        possible.add("undo")
+    return frozenset(possible)
 
 
 def _pace(plan: PlanRow) -> str:
@@ -308,20 +308,20 @@ async def undo(request: Request) -> Response:
 
 
 async def _change(request: Request, word: str, digest: str = "", pace: str = "", limit: str = "") -> Response:
-    found, id, actor = services(request).plans, request.path_params["id"], request.scope["identity"]
+    service, id, actor = services(request).plans, request.path_params["id"], request.scope["identity"]
     page = f"/plans/{id}"
     try:
         match word:
             case "execute":
-                await found.execute(actor, id, digest, rules.read_pace(pace, limit))
+                await service.execute(actor, id, digest, rules.read_pace(pace, limit))
             case "pause":
-                await found.pause(actor, id)
+                await service.pause(actor, id)
             case "resume":
-                await found.resume(actor, id)
+                await service.resume(actor, id)
             case "abort":
-                await found.abort(actor, id)
+                await service.abort(actor, id)
             case _:
-                page = f"/plans/{(await found.undo(actor, id)).id}"
+                page = f"/plans/{(await service.undo(actor, id)).id}"
     except (WrongState, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(page)

@@ -76,8 +76,8 @@ class QueuePage:
 async def find_queue(request: Request) -> QueueRow:
     """Returns the queue of a URL. Raises NotFound."""
     name, query = request.path_params["name"], request.query_params
-    found = services(request)
-    for row in await list_queues(found.store, app=query.get("app", ""), name=name, same=found.hub.same_brokers()):
+    server = services(request)
+    for row in await list_queues(server.store, app=query.get("app", ""), name=name, same=server.hub.same_brokers()):
         wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine", "broker"))
         if row.name == name and wanted:
             return row
@@ -86,16 +86,16 @@ async def find_queue(request: Request) -> QueueRow:
 
 async def detail_page(request: Request) -> Response:
     """GET /queues/{name}."""
-    found, row = services(request), await find_queue(request)
+    server, row = services(request), await find_queue(request)
     shell = await make_shell(request, "queues", Filters(app=row.app, environment=row.environment, engine=row.engine))
-    app_id = await command_requests.app_id_of(found.store, row.app)
-    sent = await commands.list_of_queue(found.store, app_id, row.environment, row.engine, row.name)
+    app_id = await command_requests.app_id_of(server.store, row.app)
+    sent = await commands.list_of_queue(server.store, app_id, row.environment, row.engine, row.name)
     section = request.query_params.get("place", "waiting")
     section = section if section in dict(SECTIONS) else "waiting"
     listing = next((command for command in sent if _is_listing(command, row, section)), None)
-    pauses = paused_queues.of_queue(await paused_queues.list_paused(found.store, found.hub.same_brokers()), row)
+    pauses = paused_queues.of_queue(await paused_queues.list_paused(server.store, server.hub.same_brokers()), row)
     pause = paused_queues.find_pause(pauses, row)
-    listed = {of.broker for of in await list_queues(found.store, app=row.app, name=row.name, same=found.hub.same_brokers())}
+    listed = {queue.broker for queue in await list_queues(server.store, app=row.app, name=row.name, same=server.hub.same_brokers())}
     role = request.scope["identity"].role
     page = QueuePage(
         shell=shell,
@@ -136,7 +136,7 @@ def _is_listing(command: CommandRow, row: QueueRow, section: str) -> bool:
 
 def _peeked(row: CommandRow) -> Peeked:
     tasks = row.detail.get("tasks")
-    shown = tuple(of for of in tasks if isinstance(of, dict)) if isinstance(tasks, list) else ()
+    shown = tuple(task for task in tasks if isinstance(task, dict)) if isinstance(tasks, list) else ()
     return Peeked(
         str(row.params.get("place", "waiting")),
         row.ended_at or row.created_at,
@@ -155,7 +155,7 @@ async def _command(request: Request, row: CommandRow) -> QueueCommand:
 
 async def act(request: Request) -> Response:
     """POST /queues/act: the forms of the page."""
-    found, form = services(request), await read_form(request)
+    server, form = services(request), await read_form(request)
     action = form.get("action", "")
     names = {key: form.get(key, "") for key in ("app", "environment", "engine")}
     names |= {"broker": form["broker"]} if form.get("broker") else {}
@@ -166,10 +166,10 @@ async def act(request: Request) -> Response:
         return see_other(page, Notice("warn", f"No changes were made. Type “{rule.word}” to confirm."))
     try:
         command_request = await command_requests.queue_request(
-            found.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", ""),
-            found.hub.same_brokers(),
+            server.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", ""),
+            server.hub.same_brokers(),
         )  # fmt: skip
-        await found.dispatch.submit(request.scope["identity"], command_request)
+        await server.dispatch.submit(request.scope["identity"], command_request)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(page, None if action == "peek_queue" else Notice("good", RULES[action].notice))
@@ -177,12 +177,12 @@ async def act(request: Request) -> Response:
 
 async def undo(request: Request) -> Response:
     """POST /commands/{id}/undo: creates a plan that restores a purge, and shows its preview."""
-    found = services(request)
-    command = await commands.get_command(found.store, request.path_params["id"])
+    server = services(request)
+    command = await commands.get_command(server.store, request.path_params["id"])
     if command is None:
-        raise NotFound("Command not found. It may have been deleted after the retention period.")
+        raise NotFound("Command not server. It may have been deleted after the retention period.")
     try:
-        plan = await found.plans.undo_purge(request.scope["identity"], command)
+        plan = await server.plans.undo_purge(request.scope["identity"], command)
     except (WrongState, NotAllowed) as error:
         return see_other("/changes", Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(f"/plans/{plan.id}")

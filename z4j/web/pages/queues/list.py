@@ -75,7 +75,7 @@ async def list_page(request: Request) -> Response:
     for row in rows:
         lines.append(line(row, shell.now, is_paused=find_pause(held, row) is not None, is_counted=place_of(row) != before))
         before = place_of(row)
-    waiting = sum(of.row.waiting for of in lines if of.is_counted)
+    waiting = sum(each.row.waiting for each in lines if each.is_counted)
     is_part = last is not None or after != FIRST
     summary = f"{plural(len(lines), 'queue')}{' on this page' if is_part else ''}, {number(waiting)} waiting"
     page = QueuesPage(
@@ -132,7 +132,7 @@ async def list_json(request: Request) -> Response:
 
 async def list_csv(request: Request) -> Response:
     """GET /queues.csv."""
-    scope, found = scope_of(request), services(request)
-    same = found.hub.same_brokers()
-    rows = each_queue(found.store, app=scope.app, environment=scope.environment, engine=scope.engine, same=same)
+    scope, server = scope_of(request), services(request)
+    same = server.hub.same_brokers()
+    rows = each_queue(server.store, app=scope.app, environment=scope.environment, engine=scope.engine, same=same)
     return await export.to_csv(request, "queues", tuple(QueueRow.__dataclass_fields__), rows)

@@ -84,7 +84,7 @@ async def page(request: Request) -> Response:
     """GET /schedules/calendar; `from` and `to` (microseconds UTC) narrow the list below the chart."""
     scope, now, viewer = scope_of(request), clock.now(), viewer_zone(request)
     lines, _ = await list_lines(services(request).store, scope, now)
-    rows = [of.row for of in lines if of.row.is_enabled and of.row.next_at is not None]
+    rows = [entry.row for entry in lines if entry.row.is_enabled and entry.row.next_at is not None]
     start, end, buckets = window(now)
     often, due = occurrences(rows, now, end)
     minutes = Counter(at // MINUTE for at, _ in due)
@@ -96,9 +96,9 @@ async def page(request: Request) -> Response:
         shell=await make_shell(request, "schedules", scope),
         zone=viewer,
         quarters=tuple(
-            _quarter(start + place * BUCKET, per_bucket[place], most, minutes, viewer) for place in range(buckets)
+            _quarter(start + index * BUCKET, per_bucket[index], most, minutes, viewer) for index in range(buckets)
         ),
-        hours=tuple(_hour(start + place * 12 * BUCKET, viewer) for place in range(8)),
+        hours=tuple(_hour(start + index * 12 * BUCKET, viewer) for index in range(8)),
         piles=tuple(
             Pile(minute * MINUTE, _hour(minute * MINUTE, viewer), count, _href(minute * MINUTE, MINUTE))
             for minute, count in minutes.most_common(5)
@@ -135,7 +135,7 @@ def occurrences(rows: list[ScheduleRow], now: int, end: int) -> tuple[list[Sched
         if now <= row.next_at < end:
             due.append((row.next_at, row))
         due += [(at, row) for at in later if at < end]
-    return often, sorted(due, key=lambda of: of[0])
+    return often, sorted(due, key=lambda occurrence: occurrence[0])
 
 
 def _quarter(start: int, count: int, most: int, minutes: Counter[int], viewer: str) -> Quarter:

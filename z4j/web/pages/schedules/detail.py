@@ -94,13 +94,13 @@ async def detail_page(request: Request) -> Response:
         if not is_refresh(request):
             raise
         return render(request, "schedules/_gone.html", GonePage())  # it was deleted while its page was open
-    found, now = services(request), clock.now()
-    processes = await scheduler_processes(found.store)
+    server, now = services(request), clock.now()
+    processes = await scheduler_processes(server.store)
     before = request.query_params.get("before", "")
-    latest = await fires.list_fires(found.store, row.id, limit=SHOWN)
+    latest = await fires.list_fires(server.store, row.id, limit=SHOWN)
     page_of = latest
     if before.isdecimal() and len(before) < 18:
-        page_of = await fires.list_fires(found.store, row.id, before=int(before), limit=SHOWN)
+        page_of = await fires.list_fires(server.store, row.id, before=int(before), limit=SHOWN)
     grace = processes.grace(row)
     late = [facts.lateness for facts in (facts_of(fire, grace) for fire in latest) if facts.lateness is not None]
     strip = bars(latest[::-1], grace, SHOWN, hrefs=True)
@@ -117,7 +117,7 @@ async def detail_page(request: Request) -> Response:
         next_times=next_times(row, now, viewer),
         viewer_zone=viewer,
         args=values.pairs(f"{row.args} {row.kwargs}"),
-        edits=tuple(await schedules.list_edits(found.store, row)),
+        edits=tuple(await schedules.list_edits(server.store, row)),
         processes=tuple(processes.of(row)),
         why_not={word: why_not(request, row, word) for word in ACTS},
         tasks_href=Filters(name=row.task_name, engine=row.engine, app=row.app).href() if row.task_name else "",
@@ -132,8 +132,8 @@ def next_times(row: ScheduleRow, now: int, viewer: str) -> tuple[TwoTimes, ...]:
         return ()
     first = max(row.next_at, now - 1) if row.next_at > now else row.next_at
     try:
-        found = [first, *(row.timing.upcoming(first, NEXT - 1) if row.kind != "other" else [])]
-        return tuple(two_times(at, row.timezone, viewer) for at in found)
+        times = [first, *(row.timing.upcoming(first, NEXT - 1) if row.kind != "other" else [])]
+        return tuple(two_times(at, row.timezone, viewer) for at in times)
     except (BadSchedule, ValueError):  # a rule or zone that only its scheduler supports: the time it reported is still valid
         return (two_times(first, "UTC", viewer),)
 
@@ -164,12 +164,12 @@ async def _pending_change(request: Request, row: ScheduleRow, processes: list[Sc
     if not row.is_overridden:
         return ""
     overrides = await schedules.list_overrides(services(request).store, row.app_id, row.environment, row.scheduler)
-    if why := next((of.error for of in overrides if of.key == row.key), ""):
+    if why := next((override.error for override in overrides if override.key == row.key), ""):
         return f"This schedule does not run. {why}"
-    failed = next((of.failed[row.key] for of in processes if of.left_at is None and row.key in of.failed), "")
+    failed = next((process.failed[row.key] for process in processes if process.left_at is None and row.key in process.failed), "")
     if failed:
         return f"Its scheduler could not apply the change: {failed}."
-    connected = [of for of in processes if of.is_firing and of.left_at is None]
+    connected = [process for process in processes if process.is_firing and process.left_at is None]
     return "" if connected else "The change is stored. It is applied when the scheduler connects."
 
 
@@ -201,8 +201,8 @@ async def json_fields(request: Request) -> dict[str, Any]:
 
 async def act(request: Request) -> Response:
     """POST /schedules/{id}/act: run now, enable, disable, delete, revert to code."""
-    found, form, row = services(request), await read_form(request), await find_schedule(request)
-    word, reason, service, actor = form.get("act", ""), form.get("reason", ""), found.schedules, request.scope["identity"]
+    server, form, row = services(request), await read_form(request), await find_schedule(request)
+    word, reason, service, actor = form.get("act", ""), form.get("reason", ""), server.schedules, request.scope["identity"]
     page = local_path(form.get("back", ""), f"/schedules/{row.id}")
     try:
         match word:
@@ -234,5 +234,5 @@ async def act(request: Request) -> Response:
 
 def pretty_json(text: str) -> str:
     """Returns arguments as indented JSON for a form; "" where they were too long to be reported."""
-    found = json.loads(text)
-    return values.pretty(found) if isinstance(found, list | dict) else ""
+    value = json.loads(text)
+    return values.pretty(value) if isinstance(value, list | dict) else ""

@@ -79,18 +79,18 @@ def read_rule(form: dict[str, str]) -> tuple[str, str]:
 
 def _read_arguments(form: dict[str, str], row: ScheduleRow | None) -> tuple[list[Any] | None, dict[str, Any] | None]:
     """Returns (args, kwargs), each None where it was left unchanged, so that values the form does not show are kept."""
-    found: list[Any] = []
+    parsed: list[Any] = []
     for name, kind, shape in (("args", list, "a JSON list"), ("kwargs", dict, "a JSON object")):
         text = form.get(name, "")
         before = None if row is None else getattr(row, name)
         if row is not None and (not text or (pretty_json(before or "") and json.loads(before or "null") == _json_or_none(text))):
-            found.append(None)
+            parsed.append(None)
             continue
         value = read_value("“Positional arguments”" if name == "args" else "“Named arguments”", text or ("[]" if kind is list else "{}"))
         if not isinstance(value, kind):
             raise BadInput(f"{'Positional' if name == 'args' else 'Named'} arguments must be {shape}. No changes were made.")
-        found.append(value)
-    return found[0], found[1]
+        parsed.append(value)
+    return parsed[0], parsed[1]
 
 
 def _json_or_none(text: str) -> Any:
@@ -111,14 +111,14 @@ def _moment(text: str, zone: str, what: str) -> int | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise BadInput(f"{what} must be a time such as 2026-11-23 05:30. No changes were made.") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=zone_of(zone))).timestamp() * 1_000_000)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone_of(zone))).timestamp() * 1_000_000)
 
 
 def _signature(parameters: tuple[signatures.Parameter, ...]) -> str:
-    return "(" + ", ".join(of.name if of.is_needed else f"{of.name}…" for of in parameters) + ")"
+    return "(" + ", ".join(parameter.name if parameter.is_needed else f"{parameter.name}…" for parameter in parameters) + ")"
 
 
 def values_of(row: ScheduleRow) -> dict[str, str]:
@@ -146,7 +146,9 @@ async def engine_of(request: Request, row: ScheduleRow | None, values: dict[str,
     """Returns the engine whose tasks a scheduler creates; "" where it was not reported."""
     if row is not None:
         return row.engine
-    for of in await schedules.list_schedulers(services(request).store):
-        if (of.app, of.environment, of.scheduler) == tuple(values.get(name, "") for name in ("app", "environment", "scheduler")):
-            return of.engine
+    for process in await schedules.list_schedulers(services(request).store):
+        if (process.app, process.environment, process.scheduler) == tuple(
+            values.get(name, "") for name in ("app", "environment", "scheduler")
+        ):
+            return process.engine
     return ""

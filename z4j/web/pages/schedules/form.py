@@ -171,11 +171,11 @@ async def _page(
     engine = "" if scheduler == OWN and not row else await engine_of(request, row, values)
     engines, environments = await _own_choices(request, app) if scheduler == OWN else ((), ())
     names = [
-        of.name for of in await agents.list_task_names(store)
-        if of.app == app and engine in ("", of.engine) and environment in ("", of.environment)
+        task_name.name for task_name in await agents.list_task_names(store)
+        if task_name.app == app and engine in ("", task_name.engine) and environment in ("", task_name.environment)
     ]  # fmt: skip
     if not names:  # a scheduler that runs functions has no task names
-        names = [of.task_name for of in await schedules.list_schedules(store) if (of.app, of.scheduler) == (app, scheduler)]
+        names = [listed.task_name for listed in await schedules.list_schedules(store) if (listed.app, listed.scheduler) == (app, scheduler)]
     seen = await preview(request, values, row) if scheduler and (row is not None or not is_first or values.get("name")) else Preview()
     return FormPage(
         shell=await make_shell(request, "schedules"),
@@ -201,23 +201,27 @@ async def _page(
 async def _scheduler_choices(request: Request) -> tuple[SchedulerChoice, ...]:
     """Returns every scheduler that accepts new schedules, z4j's own for each app first."""
     store = services(request).store
-    found = [
+    choices = [
         SchedulerChoice(app.name, "", OWN, "z4j", "Built into z4j; runs tasks of any engine of the app.", "")
         for app in await apps.list_apps(store)
     ]
     seen = set()
-    for of in await schedules.list_schedulers(store):
-        key = (of.app, of.environment, of.scheduler)
-        if of.can_create and key not in seen:
+    for process in await schedules.list_schedulers(store):
+        key = (process.app, process.environment, process.scheduler)
+        if process.can_create and key not in seen:
             seen.add(key)
-            note = "In addition to the code; stored by z4j." if of.store == "code" else f"Stored by the scheduler ({of.store})."
-            note += "" if of.left_at is None else " Not connected."
-            found.append(SchedulerChoice(of.app, of.environment, of.scheduler, WORDS.get(of.scheduler, of.scheduler), note, ""))
+            note = "In addition to the code; stored by z4j." if process.store == "code" else f"Stored by the scheduler ({process.store})."
+            note += "" if process.left_at is None else " Not connected."
+            choices.append(
+                SchedulerChoice(
+                    process.app, process.environment, process.scheduler, WORDS.get(process.scheduler, process.scheduler), note, ""
+                )
+            )
     return tuple(
         dataclasses.replace(
-            of, href="/schedules/new?" + urlencode({"app": of.app, "environment": of.environment, "scheduler": of.scheduler})
+            each, href="/schedules/new?" + urlencode({"app": each.app, "environment": each.environment, "scheduler": each.scheduler})
         )
-        for of in found
+        for each in choices
     )  # fmt: skip
 
 
@@ -228,21 +232,21 @@ async def _zone(request: Request, app: str, environment: str, scheduler: str) ->
 
 async def _own_choices(request: Request, app: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
     """Returns the engines and environments of an app, from its registered tasks and its connected agents."""
-    found = services(request)
-    engines = {of.engine for of in await agents.list_task_names(found.store) if of.app == app}
-    app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
-    environments = {link.environment for link in found.hub.of_app(app_id)}
+    server = services(request)
+    engines = {task_name.engine for task_name in await agents.list_task_names(server.store) if task_name.app == app}
+    app_id = next((row.id for row in await apps.list_apps(server.store) if row.name == app), 0)
+    environments = {link.environment for link in server.hub.of_app(app_id)}
     if len(environments) < 2:
         environments |= {""}
-    return tuple((of, of) for of in sorted(engines)), tuple((of, of or "any") for of in sorted(environments))
+    return tuple((name, name) for name in sorted(engines)), tuple((name, name or "any") for name in sorted(environments))
 
 
 async def _brokers(request: Request, app: str, values: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    found = services(request)
-    app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
-    same, named = found.hub.same_brokers(), values.get("broker", "")
-    engines = {engine for link in found.hub.of_app(app_id) for engine in link.brokers if values.get("engine", "") in ("", engine)}
-    known = {same.get((app_id, engine, each), each) for engine in engines for each in found.hub.brokers_of(app_id, engine)}
+    server = services(request)
+    app_id = next((row.id for row in await apps.list_apps(server.store) if row.name == app), 0)
+    same, named = server.hub.same_brokers(), values.get("broker", "")
+    engines = {engine for link in server.hub.of_app(app_id) for engine in link.brokers if values.get("engine", "") in ("", engine)}
+    known = {same.get((app_id, engine, each), each) for engine in engines for each in server.hub.brokers_of(app_id, engine)}
     known |= {named} if named else set()
     return (("", "any broker with the task"), *((each, each) for each in sorted(known))) if len(known) > 1 or named else ()
 
@@ -262,10 +266,10 @@ async def preview(request: Request, form: dict[str, str], row: ScheduleRow | Non
     )
     own = wanted.scheduler == OWN
     warned = []
-    for of in clock_changes(timing, now):
-        day, _, time = of.local.partition(" ")
-        many = f" (and {of.count - 1} more)" if of.count > 1 else ""
-        if of.is_gap:
+    for change in clock_changes(timing, now):
+        day, _, time = change.local.partition(" ")
+        many = f" (and {change.count - 1} more)" if change.count > 1 else ""
+        if change.is_gap:
             then = "the run is delayed by the skipped time" if own else f"the behavior depends on {dialect.word}"
             warned.append(f"On {day}, {time} does not exist in {wanted.timezone}{many}: {then}.")
         else:

@@ -92,10 +92,10 @@ class SchedulerProcesses:
         """Returns the health of a schedule."""
         grace = self.grace(row)
         firing = [process for process in self.of(row) if process.is_firing]
-        is_connected = any(of.left_at is None for of in firing)
+        is_connected = any(process.left_at is None for process in firing)
         return health(
             now, kind=row.kind, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
-            silent_since=None if is_connected or row.is_own else max((of.left_at or 0 for of in firing), default=None),
+            silent_since=None if is_connected or row.is_own else max((process.left_at or 0 for process in firing), default=None),
             latest=[facts_of(fire, grace) for fire in latest],
         )  # fmt: skip
 
@@ -151,14 +151,14 @@ async def list_page(request: Request) -> Response:
     scope, now, store = scope_of(request), clock.now(), services(request).store
     scheduler, state = (request.query_params.get(name, "") for name in ("scheduler", "state"))
     every, processes = await list_lines(store, scope, now)
-    of_scheduler = [of for of in every if scheduler in ("", of.row.scheduler)]
-    shown = [of for of in of_scheduler if state in ("", of.health.state)]
+    of_scheduler = [entry for entry in every if scheduler in ("", entry.row.scheduler)]
+    shown = [entry for entry in of_scheduler if state in ("", entry.health.state)]
     page = SchedulesPage(
         shell=await make_shell(request, "schedules"),
         lines=tuple(shown),
         summary=_summary(every),
-        schedulers=_choices(scope, "scheduler", scheduler, [of.row.scheduler for of in every], {"state": state}),
-        states=_choices(scope, "state", state, [of.health.state for of in of_scheduler], {"scheduler": scheduler}),
+        schedulers=_choices(scope, "scheduler", scheduler, [entry.row.scheduler for entry in every], {"state": state}),
+        states=_choices(scope, "state", state, [entry.health.state for entry in of_scheduler], {"scheduler": scheduler}),
         live_href=scope.href("/schedules", scheduler=scheduler or None, state=state or None),
         is_filtered=bool(scheduler or state or not scope.is_any),
         may_create=may_act(request.scope["identity"].role, "save_schedule"),
@@ -169,8 +169,8 @@ async def list_page(request: Request) -> Response:
 
 def _summary(lines: Iterable[ScheduleLine]) -> str:
     every = list(lines)
-    bad = sum(1 for of in every if of.health.state in WORRYING)
-    off = sum(1 for of in every if of.health.state == "off")
+    bad = sum(1 for entry in every if entry.health.state in WORRYING)
+    off = sum(1 for entry in every if entry.health.state == "off")
     parts = [plural(len(every), "schedule")]
     parts += [f"{number(bad)} missed, failed or double"] if bad else []
     parts += [f"{number(off)} disabled"] if off else []
@@ -200,31 +200,33 @@ def _href(scope: Filters, more: dict[str, str]) -> str:
 def _notes(processes: SchedulerProcesses, scope: Filters) -> Iterable[str]:
     """Returns notes for operators about connected schedulers."""
     for rows in processes.rows.values():
-        for of in rows:
-            if of.left_at is None and all(getattr(scope, name) in ("", getattr(of, name)) for name in ("app", "environment", "engine")):
-                where = f"{WORDS.get(of.scheduler, of.scheduler)} of {of.app}"
-                yield from (f"{where}: {note}" for note in of.notes)
-                yield from (f"{where}: the change to {key} could not be applied: {why}" for key, why in of.failed.items())
-                if of.is_cut:
+        for process in rows:
+            if process.left_at is None and all(
+                getattr(scope, name) in ("", getattr(process, name)) for name in ("app", "environment", "engine")
+            ):
+                where = f"{WORDS.get(process.scheduler, process.scheduler)} of {process.app}"
+                yield from (f"{where}: {note}" for note in process.notes)
+                yield from (f"{where}: the change to {key} could not be applied: {why}" for key, why in process.failed.items())
+                if process.is_cut:
                     yield f"{where}: only a part of its schedules is listed."
 
 
 # -- as rows -----------------------------------------------------------------------------------------------------------------
-def to_fields(of: ScheduleLine) -> dict[str, Any]:
+def to_fields(entry: ScheduleLine) -> dict[str, Any]:
     """Returns a schedule as fields of JSON and of the API."""
     hidden = ("seen_by", "anchor", "app_id")
-    return {name: value for name, value in export.plain(of.row).items() if name not in hidden} | {
-        "next_at": of.row.next_at if of.row.is_enabled else None,
-        "state": of.health.state,
-        "why": of.health.why,
-        "says": of.says,
+    return {name: value for name, value in export.plain(entry.row).items() if name not in hidden} | {
+        "next_at": entry.row.next_at if entry.row.is_enabled else None,
+        "state": entry.health.state,
+        "why": entry.health.why,
+        "says": entry.says,
     }
 
 
 async def list_json(request: Request) -> Response:
     """GET /schedules.json."""
     lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
-    return export.to_json({"schedules": [to_fields(of) for of in lines]})
+    return export.to_json({"schedules": [to_fields(entry) for entry in lines]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +253,8 @@ async def list_csv(request: Request) -> Response:
     """GET /schedules.csv."""
     lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
     rows = [
-        CsvRow(**{name: getattr(of.row, name) for name in CsvRow.__dataclass_fields__ if name != "state"}, state=of.health.state)
-        for of in lines
+        CsvRow(**{name: getattr(entry.row, name) for name in CsvRow.__dataclass_fields__ if name != "state"}, state=entry.health.state)
+        for entry in lines
     ]
     return await export.to_csv(request, "schedules", tuple(CsvRow.__dataclass_fields__), export.each(rows))
 

@@ -68,12 +68,12 @@ async def _page(request: Request, tab: str, **more: Any) -> SettingsPage:
 
 
 async def _record(request: Request, action: str, target: str, **detail: Any) -> None:
-    found, identity = services(request), request.scope["identity"]
-    await found.audit.note(
-        found.store, at=clock.now(), actor=identity.name, role=identity.role, action=action, target=target, detail=detail,
+    server, identity = services(request), request.scope["identity"]
+    await server.audit.note(
+        server.store, at=clock.now(), actor=identity.name, role=identity.role, action=action, target=target, detail=detail,
         address=identity.address,
     )  # fmt: skip
-    found.live.changed(("changes",))
+    server.live.changed(("changes",))
 
 
 def _refused(path: str, error: Z4jError) -> Response:
@@ -114,12 +114,12 @@ async def enable_app(request: Request) -> Response:
 
 
 async def _set_app_disabled(request: Request, action: str, at: int | None) -> Response:
-    found, id = services(request), request.path_params["id"]
-    name = await found.store.write(lambda db: apps.set_disabled(db, id, at), durable=True)
+    server, id = services(request), request.path_params["id"]
+    name = await server.store.write(lambda db: apps.set_disabled(db, id, at), durable=True)
     if name is None:
         return _refused("/settings/apps", WrongState("The app does not exist, or it is already in this state. No changes were made."))
     if at is not None:
-        found.hub.end(lambda link: link.app_id == id)
+        server.hub.end(lambda link: link.app_id == id)
     await _record(request, action, f"app:{name}")
     result = (
         "was disabled. Its agents were disconnected and cannot connect." if at is not None else "was enabled. Its agents can connect again."
@@ -182,17 +182,17 @@ async def users_page(request: Request) -> Response:
 
 async def add_user(request: Request) -> Response:
     """POST /settings/users."""
-    form, found = await read_form(request), services(request)
+    form, server = await read_form(request), services(request)
     try:
         name, role = check_name(form.get("name", "")), _role(form.get("role", ""))
-        hashed = await found.auth.hash_password(check_password(form.get("password", "")))
+        hashed = await server.auth.hash_password(check_password(form.get("password", "")))
 
         def add(db: Connection) -> None:
             if users.find_user(db, name) is not None:
                 raise WrongState(f"A user {name} already exists. No changes were made.")
             users.add_user(db, name, hashed, role, clock.now())
 
-        await found.store.write(add, durable=True)
+        await server.store.write(add, durable=True)
     except (BadInput, WrongState) as error:
         return _refused("/settings/users", error)
     await _record(request, "add_user", f"user:{name}", role=role)

@@ -72,14 +72,14 @@ async def _weigh(store: Store, used: int) -> list[Part]:
     if known is None or clock.ticks() >= until:
         known = await usage.weigh(store, used)
         store.memo["parts"] = (clock.ticks() + REMEMBERED_US, known)
-    found: list[Part] = known
-    return found
+    parts: list[Part] = known
+    return parts
 
 
 async def page(request: Request) -> Response:
     """GET /settings/appliance."""
-    found = services(request)
-    report, settings, store = found.retention.report, found.settings, found.store
+    server = services(request)
+    report, settings, store = server.retention.report, server.settings, server.store
     used, _ = await read_size(store)
     names = await usage.app_names(store)
     parts = [part for part in await _weigh(store, used) if part.bytes][:LISTED]
@@ -92,7 +92,7 @@ async def page(request: Request) -> Response:
                 duty.name, duty.state, duty.every_s if duty.every_s < WHENEVER_S else None, duty.ran_at, duty.succeeded_at,
                 duty.failing_since, duty.failures, duty.error,
             )
-            for duty in sorted(found.duties.all(), key=lambda duty: duty.state not in ("failing", "stalled"))
+            for duty in sorted(server.duties.all(), key=lambda duty: duty.state not in ("failing", "stalled"))
         ),
         used_bytes=used,
         free_bytes=shutil.disk_usage(settings.data).free,

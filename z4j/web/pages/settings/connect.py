@@ -60,14 +60,14 @@ async def connect_app(store: Store, app: str, host: str, by: str, *, seal_from: 
     fresh = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 
     def create(db: Connection) -> tuple[int, str]:
-        found = apps.find_app(db, app)
-        if found is None:
+        existing = apps.find_app(db, app)
+        if existing is None:
             seal = given or fresh
             app_id = apps.add_app(db, app, key_id(seal), at)
-        elif given and key_id(given) != found.seal_key_id:
-            raise BadInput(f"This connection string has the seal key of another app, not of {found.name}. No changes were made.")
+        elif given and key_id(given) != existing.seal_key_id:
+            raise BadInput(f"This connection string has the seal key of another app, not of {existing.name}. No changes were made.")
         else:
-            seal, app_id = given, found.id
+            seal, app_id = given, existing.id
         token_id = tokens.add_token(
             db, kind="agent", hash=hash_secret(token), label=label or app, hint=token[:HINT_LETTERS], app_id=app_id, role=None, at=at, by=by
         )

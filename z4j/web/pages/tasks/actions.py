@@ -100,14 +100,14 @@ async def parameters_of(request: Request, app: str, engine: str, name: str, envi
 
 def edit_fields(args: str, parameters: tuple[signatures.Parameter, ...]) -> tuple[Field, ...]:
     """Returns a field for each argument shown, () when the text is truncated and cannot be parsed."""
-    found = values.arguments(args)
-    if found is None:
+    parsed = values.arguments(args)
+    if parsed is None:
         return ()
-    positional, named = found
-    names = [of.name for of in parameters if of.kind in ("positional", "either")]
-    labels = [names[place] if place < len(names) else f"argument {place + 1}" for place in range(len(positional))]
+    positional, named = parsed
+    names = [parameter.name for parameter in parameters if parameter.kind in ("positional", "either")]
+    labels = [names[index] if index < len(names) else f"argument {index + 1}" for index in range(len(positional))]
     return (
-        *(Field(f"arg.{place}", labels[place], values.pretty(value)) for place, value in enumerate(positional)),
+        *(Field(f"arg.{index}", labels[index], values.pretty(value)) for index, value in enumerate(positional)),
         *(Field(f"kw.{name}", name, values.pretty(value)) for name, value in named.items()),
     )
 
@@ -156,14 +156,14 @@ release, prioritise, move, terminate = (_endpoint(f"{word}_task") for word in ("
 
 
 async def _ask(request: Request, action: str) -> Response:
-    found, form = services(request), await read_form(request, LONGEST)
-    task, rule = await find_task(found.store, request.path_params["id"]), RULES[action]
+    server, form = services(request), await read_form(request, LONGEST)
+    task, rule = await find_task(server.store, request.path_params["id"]), RULES[action]
     page = local_path(form.get("back", ""), f"/tasks/{task.row.id}")
     if rule.word and form.get("confirm", "") != rule.word:
         return see_other(page, Notice("warn", f"No changes were made. Type “{rule.word}” to confirm."))
     try:
         params = await task_params(request, action, task, form)
-        await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""), params)
+        await server.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""), params)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(page, Notice("good", rule.notice, "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))
@@ -188,8 +188,8 @@ async def task_params(request: Request, action: str, task: TaskDetail, form: dic
 async def _check_names(request: Request, task: TaskDetail, edit: dict[str, Any]) -> None:
     """Checks new keywords against the signature. The number of arguments is checked by the agent, which has the original."""
     parameters = await parameters_of(request, task.row.app, task.row.engine, task.row.name, task.row.environment)
-    names = {of.name for of in parameters if of.kind in ("either", "keyword")}
-    if parameters and not any(of.kind == "named_rest" for of in parameters):
+    names = {parameter.name for parameter in parameters if parameter.kind in ("either", "keyword")}
+    if parameters and not any(parameter.kind == "named_rest" for parameter in parameters):
         for name in edit["kwargs"]:
             if name not in names:
                 raise BadInput(f"{task.row.name} has no parameter {name[:60]}. No task was run.")

@@ -131,13 +131,13 @@ async def detail_page(request: Request) -> Response:
 
 async def make_page(request: Request, task: TaskDetail) -> DetailPage:
     """Returns the page of one task for the person who requests it."""
-    found, row = services(request), task.row
+    server, row = services(request), task.row
     attempts = tuple(Attempt(run, trace_of(run)) for run in task.runs)
     last = next((attempt.trace for attempt in reversed(attempts) if attempt.trace), None)
     is_bad = row.state not in ("succeeded", "running", "queued", "received", "scheduled")
     if is_bad and last is None and (row.error or row.error_type):
         last = tracebacks.read(_message(row.error_type, row.error), "")
-    offers = await found.dispatch.offers(request.scope["identity"].role, task)
+    offers = await server.dispatch.offers(request.scope["identity"].role, task)
     return DetailPage(
         shell=await make_shell(request, "tasks"),
         row=row,
@@ -163,10 +163,10 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         ),
         blocked=_blocked(task),
         same_id=_same_id(task),
-        commands=tuple(await commands.list_of_task(found.store, row.id)),
+        commands=tuple(await commands.list_of_task(server.store, row.id)),
         original=ORIGINALS.get(task.original_state, task.original_state),
         sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
-        schedule=await fires.schedule_of_task(found.store, task.app_id, row.task_id),
+        schedule=await fires.schedule_of_task(server.store, task.app_id, row.task_id),
         name_href=Filters(name=row.name, environment=row.environment).href(),
         label_href=Filters(label=row.label, environment=row.environment).href(),
         queue_href=Filters(queue=row.queue, environment=row.environment).href(),
@@ -190,7 +190,7 @@ def timeline(row: TaskRow, runs: list[AttemptRow], now: int) -> Timeline | None:
     begin = row.enqueued_at if row.enqueued_at is not None else row.first_at
     stretches: list[tuple[str, str, int, int]] = []
     reached = begin
-    for number, run in enumerate(of for of in runs if of.started_at is not None):
+    for number, run in enumerate(each for each in runs if each.started_at is not None):
         started = run.started_at or reached
         ended = run.ended_at if run.ended_at is not None else now if run.state == "running" else started
         if started > reached:
@@ -227,6 +227,10 @@ def _blocked(task: TaskDetail) -> str:
 def _same_id(task: TaskDetail) -> Executions | None:
     if not task.same_id:
         return None
-    number = next((index for index, of in enumerate(task.same_id, 1) if of.id == task.row.id), 0)
-    shown = tuple((index, of) for index, of in enumerate(task.same_id, 1) if abs(index - number) <= NEAR or of is task.same_id[-1])
+    number = next((index for index, execution in enumerate(task.same_id, 1) if execution.id == task.row.id), 0)
+    shown = tuple(
+        (index, execution)
+        for index, execution in enumerate(task.same_id, 1)
+        if abs(index - number) <= NEAR or execution is task.same_id[-1]
+    )
     return Executions(number, len(task.same_id), shown)

@@ -46,8 +46,8 @@ class Filters:
 
     def pairs(self) -> list[tuple[str, str]]:
         """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
-        found = [(of.name, getattr(self, of.name)) for of in fields(self)]
-        return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in found if value]
+        values = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
 
     def href(self, path: str = "/tasks", **more: str | int | None) -> str:
         """Returns a URL with these filters and `more` (a cursor)."""
@@ -83,21 +83,21 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
     for state in wanted:
         if state not in STATES:
             raise BadInput(f"Unknown state “{state[:40]}”.", f"Use one of {', '.join(STATES)}.")
-    names = [of.name for of in fields(Filters) if of.name != "state"]
+    names = [field.name for field in fields(Filters) if field.name != "state"]
     return Filters(wanted, **{name: query.get(name, "").strip()[:1_000] for name in names})
 
 
 def from_text(text: str) -> Filters:
     """Parses typed text: `state:failed queue:emails since:1h`; a bare word is a task ID or a task name."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for key, quoted, plain in _WORD.findall(text[:2_000]):
         value = quoted or plain
         name = _TYPED.get(key)
         if name is None:
             value = f"{key}:{value}" if key else value
             name = "task_id" if _UUID.fullmatch(value) else "state" if value in STATES else "name"
-        found[name] = f"{found[name]},{value}" if name == "state" and "state" in found else value
-    return from_query(found, [found.get("state", "")])
+        values[name] = f"{values[name]},{value}" if name == "state" and "state" in values else value
+    return from_query(values, [values.get("state", "")])
 
 
 def _quoted(value: str) -> str:

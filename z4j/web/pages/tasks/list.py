@@ -34,7 +34,7 @@ FACET: Final = 8
 SAYS: Final = 300
 SPANS: Final = (("15m", "last 15 minutes"), ("1h", "last hour"), ("24h", "last 24 hours"), ("7d", "last 7 days"))
 BAD: Final = frozenset({"failed", "lost", "rejected", "expired"})
-COLUMNS: Final = tuple(of.name for of in fields(TaskRow) if of.name != "flags")
+COLUMNS: Final = tuple(field.name for field in fields(TaskRow) if field.name != "flags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,27 +146,27 @@ async def make_region(
     news = 0
     if top and not older and not newer:
         at, id = task_search.position(top)
-        found = await list_tasks(store, wanted, older=task_search.cursor((at, id + 1)), limit=PAGE)
+        page = await list_tasks(store, wanted, older=task_search.cursor((at, id + 1)), limit=PAGE)
         news = len((await list_tasks(store, wanted, newer=top, limit=NEWS_LIMIT)).rows)
     else:
-        found = await list_tasks(store, wanted, older=older, newer=newer, limit=PAGE)
+        page = await list_tasks(store, wanted, older=older, newer=newer, limit=PAGE)
     counts = await count_tasks(store, wanted)
     is_first = not older and not newer
-    if is_first and found.rows:
-        first = found.rows[0]
+    if is_first and page.rows:
+        first = page.rows[0]
         top = top or task_search.cursor((first.first_at, first.id))
-    is_new = not found.rows and filters.is_any and is_first
+    is_new = not page.rows and filters.is_any and is_first
     return Region(
         now=now,
-        lines=tuple(line(row, filters, now, can) for row in found.rows),
+        lines=tuple(line(row, filters, now, can) for row in page.rows),
         facets=facets(filters, counts),
         summary=summary(filters, counts),
-        live_href=filters.href(older=older, newer=newer, top=top if is_first and found.rows else None),
+        live_href=filters.href(older=older, newer=newer, top=top if is_first and page.rows else None),
         news=news,
         news_href=filters.href(),
-        newer_href=filters.href(newer=found.newer) if found.newer and not is_first else "",
-        older_href=filters.href(older=found.older) if found.older else "",
-        searched_to=found.searched_to,
+        newer_href=filters.href(newer=page.newer) if page.newer and not is_first else "",
+        older_href=filters.href(older=page.older) if page.older else "",
+        searched_to=page.searched_to,
         is_filtered=not filters.is_any,
         clear_href="/tasks",
         is_new=is_new,
@@ -193,7 +193,7 @@ def _likeliest(row: TaskRow, can: frozenset[tuple[str, str]]) -> str:
 def able(request: Request) -> frozenset[tuple[str, str]]:
     """Returns (engine, action) of the actions that this person may request and some connected agent can do."""
     role = request.scope["identity"].role
-    return frozenset(of for link in services(request).hub.all() for of in link.capabilities if may_act(role, of[1]))
+    return frozenset(capability for link in services(request).hub.all() for capability in link.capabilities if may_act(role, capability[1]))
 
 
 def says(row: TaskRow, now: int) -> str:
@@ -240,8 +240,8 @@ def facets(filters: Filters, counts: Counts | None) -> tuple[ChoiceGroup, ...]:
         ("Task name", "name", counts.by_name if counts else []),
         ("Queue", "queue", counts.by_queue if counts else []),
     )
-    for title, field, found in known:
-        choices = _values(filters, field, found)
+    for title, field, facet in known:
+        choices = _values(filters, field, facet)
         if choices:
             groups.append(ChoiceGroup(title, choices[:FACET], choices[FACET:60], is_mono=field == "name"))
     if filters.worker:
@@ -256,9 +256,9 @@ def facets(filters: Filters, counts: Counts | None) -> tuple[ChoiceGroup, ...]:
     return tuple(groups)
 
 
-def _values(filters: Filters, field: str, found: Facet) -> tuple[Choice, ...]:
+def _values(filters: Filters, field: str, facet: Facet) -> tuple[Choice, ...]:
     chosen = getattr(filters, field)
-    values = [(word, count) for word, count in found if word]
+    values = [(word, count) for word, count in facet if word]
     choices = [Choice(word, filters.but(**{field: "" if word == chosen else word}).href(), word == chosen, count) for word, count in values]
     if chosen and chosen not in dict(values):
         choices.insert(0, Choice(chosen, filters.but(**{field: ""}).href(), True))
@@ -271,17 +271,17 @@ def _values(filters: Filters, field: str, found: Facet) -> tuple[Choice, ...]:
 async def list_json(request: Request) -> Response:
     """GET /tasks.json: one page (`limit` up to 500) and the URLs of the adjacent pages. Times are microseconds UTC."""
     query, filters = request.query_params, filters_of(request)
-    found = await list_tasks(
+    page = await list_tasks(
         services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
         limit=limit_of(query.get("limit", "")),
     )  # fmt: skip
     path = "/tasks.json"
     return export.to_json(
         {
-            "tasks": [export.plain(row) for row in found.rows],
-            "older": filters.href(path, older=found.older) if found.older else None,
-            "newer": filters.href(path, newer=found.newer) if found.newer else None,
-            "searched_to": found.searched_to,
+            "tasks": [export.plain(row) for row in page.rows],
+            "older": filters.href(path, older=page.older) if page.older else None,
+            "newer": filters.href(path, newer=page.newer) if page.newer else None,
+            "searched_to": page.searched_to,
         }
     )
 
@@ -305,10 +305,10 @@ async def _all(store: Store, wanted: TaskFilter) -> AsyncIterator[TaskRow]:
     older: str | None = None
     seen = 0
     while seen < CSV_LIMIT:
-        found: TaskPage = await list_tasks(store, wanted, older=older, limit=JSON_LIMIT)
-        for row in found.rows:
+        page: TaskPage = await list_tasks(store, wanted, older=older, limit=JSON_LIMIT)
+        for row in page.rows:
             yield row
-        seen += len(found.rows)
-        older = found.older
+        seen += len(page.rows)
+        older = page.older
         if older is None:
             return

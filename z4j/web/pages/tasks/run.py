@@ -64,18 +64,18 @@ async def page(request: Request) -> Response:
 
 
 async def _page(request: Request, values: dict[str, str], notice: Notice | None = None) -> Response:
-    found, query = services(request), values or dict(request.query_params)
+    server, query = services(request), values or dict(request.query_params)
     wanted = query.get("q", "").strip().lower()
-    known = await list_task_names(found.store)
+    known = await list_task_names(server.store)
     app, environment, engine, name = (query.get(key, "") for key in ("app", "environment", "engine", "name"))
-    chosen = await find_task_name(found.store, app, engine, name, environment)
+    chosen = await find_task_name(server.store, app, engine, name, environment)
     shown = [row for row in known if wanted in row.name.lower()]
     why_not, parameters, brokers = "", None, list[str]()
     if chosen is not None:
         parameters = parse(chosen.signature) or ()
-        app_id = await command_requests.app_id_of(found.store, chosen.app)
-        brokers = _brokers(found.hub, app_id, chosen)
-        why_not = found.hub.find(Need(app_id, chosen.engine, "run_task", chosen.environment))[1]
+        app_id = await command_requests.app_id_of(server.store, chosen.app)
+        brokers = _brokers(server.hub, app_id, chosen)
+        why_not = server.hub.find(Need(app_id, chosen.engine, "run_task", chosen.environment))[1]
     shell = await make_shell(request, "tasks", Filters())
     made = RunPage(
         shell=shell,
@@ -100,10 +100,10 @@ def _brokers(hub: Hub, app_id: int, chosen: TaskNameRow) -> list[str]:
 
 async def run(request: Request) -> Response:
     """POST /tasks/run. Shows the form again, with its values, when the request is refused."""
-    found, form = services(request), await read_form(request, LONGEST)
+    server, form = services(request), await read_form(request, LONGEST)
     try:
         command_request = await _command_request(request, form)
-        command = (await found.dispatch.submit(request.scope["identity"], command_request))[0]
+        command = (await server.dispatch.submit(request.scope["identity"], command_request))[0]
     except (BadInput, NotFound, AgentGone, Unsupported, NotAllowed) as error:
         refused(request, error.message)
         return await _page(request, form, Notice("bad", f"{error.message} {error.hint}".strip()))
@@ -117,24 +117,24 @@ async def _command_request(request: Request, form: dict[str, str]) -> CommandReq
     parameters = await command_requests.parameters_of(store, app, engine, name, environment)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for of in parameters or ():
-        text = form.get(f"of.{of.name}", "")
-        if of.kind not in ("rest", "named_rest") and text:
-            value = read_value(of.name, text)
-            if of.kind == "positional":
+    for parameter in parameters or ():
+        text = form.get(f"of.{parameter.name}", "")
+        if parameter.kind not in ("rest", "named_rest") and text:
+            value = read_value(parameter.name, text)
+            if parameter.kind == "positional":
                 args.append(value)
             else:
-                kwargs[of.name] = value
+                kwargs[parameter.name] = value
     more, named = form.get("args", ""), form.get("kwargs", "")
     if more:
-        found = read_value("“Positional arguments”", more)
-        if not isinstance(found, list):
+        parsed = read_value("“Positional arguments”", more)
+        if not isinstance(parsed, list):
             raise BadInput("Positional arguments must be a JSON list. No task was run.")
-        args += found
+        args += parsed
     if named:
-        found = read_value("“Named arguments”", named)
-        if not isinstance(found, dict):
+        parsed = read_value("“Named arguments”", named)
+        if not isinstance(parsed, dict):
             raise BadInput("Named arguments must be a JSON object. No task was run.")
-        kwargs |= found
+        kwargs |= parsed
     queue, reason, broker = (form.get(key, "") for key in ("queue", "reason", "broker"))
     return await command_requests.run_request(store, app, environment, engine, name, args, kwargs, queue, reason, broker)

@@ -75,11 +75,11 @@ async def find_worker(request: Request) -> WorkerRow:
 
 async def detail_page(request: Request) -> Response:
     """GET /workers/{name}."""
-    found, row = services(request), await find_worker(request)
+    server, row = services(request), await find_worker(request)
     shell = await make_shell(request, "workers", Filters(app=row.app, environment=row.environment))
     agent = row.agent
     role = request.scope["identity"].role
-    known = [of for of in await queues.list_queues(found.store, app=row.app, environment=row.environment) if of.name]
+    known = [queue for queue in await queues.list_queues(server.store, app=row.app, environment=row.environment) if queue.name]
     here = Filters(worker=row.name, app=row.app, environment=row.environment)
     page = WorkerPage(
         shell=shell,
@@ -96,9 +96,13 @@ async def detail_page(request: Request) -> Response:
         engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())),
         why_not={action: _why_not(request, role, row, action) for action in ACTIONS},
         action_notes=dict.fromkeys(ACTIONS, "") | {item.action: item.note for item in agent.capabilities},
-        queues=tuple({of.name: (of.name, of.name) for of in known if of.engine in agent.engines and of.name not in agent.queues}.values()),
-        queue_hrefs=tuple((name, next((queue_href(of) for of in known if of.name == name), "")) for name in agent.queues),
-        commands=tuple(await commands.list_of_worker(found.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
+        queues=tuple(
+            {
+                queue.name: (queue.name, queue.name) for queue in known if queue.engine in agent.engines and queue.name not in agent.queues
+            }.values()
+        ),
+        queue_hrefs=tuple((name, next((queue_href(queue) for queue in known if queue.name == name), "")) for name in agent.queues),
+        commands=tuple(await commands.list_of_worker(server.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
         tasks_href=here.href(),
         failed_href=here.but(state=("failed", "lost")).href(),
     )
@@ -118,15 +122,17 @@ def _why_not(request: Request, role: str, row: WorkerRow, action: str) -> str:
 
 async def act(request: Request) -> Response:
     """POST /workers/act: the forms of the page."""
-    found, form = services(request), await read_form(request)
+    server, form = services(request), await read_form(request)
     action, app, worker = form.get("action", ""), form.get("app", ""), form.get("worker", "")
     environment = form.get("environment", "")
     page, rule = href_of(app, environment, worker), RULES.get(action)
     if rule is not None and rule.word and form.get("confirm") != rule.word:
         return see_other(page, Notice("warn", f"No changes were made. Type “{rule.word}” to confirm."))
     try:
-        command_request = await command_requests.worker_request(found.store, action, app, worker, environment, form, form.get("reason", ""))
-        await found.dispatch.submit(request.scope["identity"], command_request)
+        command_request = await command_requests.worker_request(
+            server.store, action, app, worker, environment, form, form.get("reason", "")
+        )
+        await server.dispatch.submit(request.scope["identity"], command_request)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(page, Notice("good", RULES[action].notice))

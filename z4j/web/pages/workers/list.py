@@ -85,13 +85,13 @@ async def list_page(request: Request) -> Response:
     """GET /workers: those seen in the last 24 hours."""
     scope, now, after = scope_of(request), clock.now(), position_from(request)
     store = services(request).store
-    found = await page_of(store, scope, now, after, PAGE)
+    fetched = await page_of(store, scope, now, after, PAGE)
     here = page_href("/workers", scope, after) if after else scope.href("/workers")
     page = WorkersPage(
         shell=await make_shell(request, "workers"),
-        lines=tuple(line(row) for row in found.rows),
-        summary=_summary(found),
-        more_href=page_href("/workers", scope, found.last) if found.last else "",
+        lines=tuple(line(row) for row in fetched.rows),
+        summary=_summary(fetched),
+        more_href=page_href("/workers", scope, fetched.last) if fetched.last else "",
         first_href=scope.href("/workers") if after else "",
         gaps=tuple(await gaps.list_gaps(store, since=now - SINCE)),
         refused=tuple(refused(row) for row in await gaps.list_refused(store)),
@@ -114,9 +114,9 @@ def position_from(request: Request) -> Position | None:
     return paging.position_from(request, Position, "workers")
 
 
-def _summary(found: WorkerPage) -> str:
-    said = f"{number(found.connected)} connected, running {number(found.held)} of {number(found.capacity)}"
-    return f"{said}; {number(found.silent)} silent" if found.silent else said
+def _summary(page: WorkerPage) -> str:
+    text = f"{number(page.connected)} connected, running {number(page.held)} of {number(page.capacity)}"
+    return f"{text}; {number(page.silent)} silent" if page.silent else text
 
 
 def refused(row: RefusedRow) -> Refused:
@@ -146,28 +146,28 @@ def line(row: WorkerRow) -> WorkerLine:
 def notes(row: WorkerRow) -> tuple[str, ...]:
     """Returns notes about a worker for operators, one sentence each."""
     agent = row.agent
-    found = []
+    texts = []
     if row.processes > 1:
-        found.append(f"{number(row.processes)} connected processes share this name, so their tasks cannot be distinguished.")
+        texts.append(f"{number(row.processes)} connected processes share this name, so their tasks cannot be distinguished.")
     if agent.dropped:
-        found.append(f"Its spool was full: {number(agent.dropped)} events were dropped.")
+        texts.append(f"Its spool was full: {number(agent.dropped)} events were dropped.")
     if agent.seal_key and agent.app_seal_key and agent.seal_key != agent.app_seal_key:
-        found.append("Its seal key differs from that of its app: originals that it sealed can be retried only by agents with the same key.")
+        texts.append("Its seal key differs from that of its app: originals that it sealed can be retried only by agents with the same key.")
     if abs(agent.clock_skew_us) > SKEW:
-        found.append(f"Its clock is {duration(abs(agent.clock_skew_us))} {'behind' if agent.clock_skew_us > 0 else 'ahead'}.")
+        texts.append(f"Its clock is {duration(abs(agent.clock_skew_us))} {'behind' if agent.clock_skew_us > 0 else 'ahead'}.")
     if agent.faults:
-        found.append(f"Its agent had {number(agent.faults)} internal errors; the application was not affected.")
+        texts.append(f"Its agent had {number(agent.faults)} internal errors; the application was not affected.")
     if agent.spool_bytes > 1_000_000:
-        found.append(f"{size(agent.spool_bytes)} of events are waiting to be sent.")
+        texts.append(f"{size(agent.spool_bytes)} of events are waiting to be sent.")
     if agent.allow == "read":
-        found.append("The owner of the application allows no commands (Z4J_ALLOW=read).")
-    return (*found, *agent.worker_notes, *agent.notes)
+        texts.append("The owner of the application allows no commands (Z4J_ALLOW=read).")
+    return (*texts, *agent.worker_notes, *agent.notes)
 
 
 async def list_json(request: Request) -> Response:
     """GET /workers.json."""
-    found = await page_of(services(request).store, scope_of(request), clock.now(), position_from(request), EXPORTED)
-    body = {"workers": [export.plain(line(row)) for row in found.rows], "after": text_of(found.last) if found.last else None}
+    fetched = await page_of(services(request).store, scope_of(request), clock.now(), position_from(request), EXPORTED)
+    body = {"workers": [export.plain(line(row)) for row in fetched.rows], "after": text_of(fetched.last) if fetched.last else None}
     return export.to_json(body)
 
 
@@ -178,10 +178,10 @@ async def list_csv(request: Request) -> Response:
     async def rows() -> AsyncIterator[WorkerLine]:
         after, is_more = position_from(request), True
         while is_more:
-            found = await page_of(store, scope, now, after, EXPORTED)
-            for row in found.rows:
+            fetched = await page_of(store, scope, now, after, EXPORTED)
+            for row in fetched.rows:
                 yield line(row)
-            after, is_more = found.last, found.last is not None
+            after, is_more = fetched.last, fetched.last is not None
 
     columns = tuple(name for name in WorkerLine.__dataclass_fields__ if not name.endswith("href"))
     return await export.to_csv(request, "workers", columns, rows())
