@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports SAQ jobs to z4j: a whole adapter in one file. `z4j_saq.install(queue)` is all an application writes.
+"""Reports SAQ jobs to z4j: a complete adapter in one file. An application calls `z4j_saq.install(queue)`, nothing else.
 
-SAQ's own hooks come before a job is stored and do not know how it ended, so the adapter wraps the five methods through which every job
-passes, whatever the queue is kept in.
+SAQ runs its own hooks before a job is stored and does not pass them the outcome. The adapter therefore wraps the five methods that every
+job passes through, with any storage of the queue.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from z4j_agent import (
 ENGINE = "saq"
 OLDEST = (0, 26)
 NOT_REPEATED = frozenset({"key", "queue", "queued", "touched", "status", "scheduled", "attempts", "started", "worker_id"})
-"""Fields of a job that belong to one sending of it."""
+"""Fields that a job gets each time it is enqueued. A retry does not copy them."""
 STATES = {Status.COMPLETE: "succeeded", Status.FAILED: "failed", Status.ABORTED: "cancelled", Status.ACTIVE: "running"}
 
 nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
@@ -49,23 +49,23 @@ _current: contextvars.ContextVar[Job | None] = contextvars.ContextVar("z4j_saq_j
 
 
 class Run:
-    """One attempt in the worker that runs it, hung on SAQ's own job object."""
+    """One attempt, in the worker that runs it; kept as an attribute of SAQ's job object."""
 
     def __init__(self, job: Job) -> None:
         self.attempt = max(job.attempts - 1, 0)
         self.received_at = hooks.now()
         self.started_at: int | None = None
-        self.began_ns = 0
+        self.started_ns = 0
 
     def times(self) -> dict[str, Any]:
-        runtime = (time.perf_counter_ns() - self.began_ns) // 1000 if self.began_ns else None
+        runtime = (time.perf_counter_ns() - self.started_ns) // 1000 if self.started_ns else None
         return {"started_at": self.started_at, "runtime": runtime}
 
 
 class SaqAdapter(Adapter):
     engine: ClassVar[str] = ENGINE
     capabilities: ClassVar[tuple[Capability, ...]] = (
-        Capability("retry_task", "worker", "exact", note="Enqueues the kept job again under a new key."),
+        Capability("retry_task", "worker", "exact", note="Enqueues the original job again under a new key."),
         Capability("cancel_task", "worker", "exact", ("scheduled", "queued", "retrying")),
         Capability("terminate_task", "worker", "best_effort", ("running",), "Cancels the task at its next await."),
     )
@@ -100,9 +100,9 @@ class SaqAdapter(Adapter):
     def _wrap(self, owner: type, name: str, before: Callable[..., Any] = nothing, after: Callable[..., Any] = nothing) -> None:
         async def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             before(*args, **kwargs)
-            done = await original(*args, **kwargs)
-            after(done, *args, **kwargs)
-            return done
+            result = await original(*args, **kwargs)
+            after(result, *args, **kwargs)
+            return result
 
         self._patches.around(owner, name, around)
 
@@ -116,9 +116,9 @@ class SaqAdapter(Adapter):
             return  # a job with this key exists: nothing was enqueued
         agent, parent = self._agent, _current.get()
         code = hooks.calling_code({"saq", "z4j_saq"}, commands=("/saq", "/saq/__main__.py"))
-        facts = {"code": code, "parent_id": parent.key if parent else None, "retry_of": getattr(job, "z4j_retry_of", None)}
+        meta = {"code": code, "parent_id": parent.key if parent else None, "retry_of": getattr(job, "z4j_retry_of", None)}
         eta = int(job.scheduled * 1_000_000) or None
-        agent.append(records.enqueued(*self._head(job, 0, job.queued * 1000), eta=eta, meta=records.meta(facts)))
+        agent.append(records.enqueued(*self._head(job, 0, job.queued * 1000), eta=eta, meta=records.meta(meta)))
         original = {key: value for key, value in job.to_dict().items() if key not in NOT_REPEATED}
         agent.append(agent.payload(ENGINE, job.key, 0, job.function, queue.name, 2, (), job.kwargs or {}, original))
         agent.connect()
@@ -144,14 +144,14 @@ class SaqAdapter(Adapter):
         job = ctx["job"]
         if job.function in worker.functions:
             run = job.z4j_run
-            run.began_ns, run.started_at = time.perf_counter_ns(), hooks.now()
+            run.started_ns, run.started_at = time.perf_counter_ns(), hooks.now()
             self._agent.append(records.started(*self._head(job, run.attempt, run.started_at)))
 
     @guard("finish")
     def on_finished(self, _: None, queue: Queue, job: Job, status: Status, *, result: Any = None, error: str | None = None) -> None:
-        agent, run, raised = self._agent, self._leave(job), sys.exc_info()[1]
+        agent, run, raised = self._agent, self._take_run(job), sys.exc_info()[1]
         if run is None:
-            if status == Status.ABORTED and not job.started:  # who runs it tells of itself; and who was swept is gone
+            if status == Status.ABORTED and not job.started:  # the worker that runs it reports it
                 agent.append(records.cancelled(*self._head(job, job.attempts), reason="revoked"))
             return
         head, times = self._head(job, run.attempt), run.times()
@@ -160,29 +160,29 @@ class SaqAdapter(Adapter):
         elif status == Status.ABORTED:
             agent.append(records.cancelled(*head, reason="stopped", **times))
         elif run.started_at is None and isinstance(raised, KeyError):
-            agent.append(records.rejected(*head, reason="unknown_task", error=f"no function {job.function} in this worker"))
+            agent.append(records.rejected(*head, reason="unknown_task", error=f"this worker has no function {job.function}"))
         else:
             reason = "time_limit" if isinstance(raised, TimeoutError) and (times["runtime"] or 0) >= job.timeout * 990_000 else ""
-            agent.append(records.failed(*head, received_at=run.received_at, reason=reason, **self._told(run, raised, error)))
+            agent.append(records.failed(*head, received_at=run.received_at, reason=reason, **self._failure(run, raised, error)))
 
     @guard("retry")
     def on_retried(self, _: None, queue: Queue, job: Job, error: str | None) -> None:
-        agent, run, raised = self._agent, self._leave(job), sys.exc_info()[1]
+        agent, run, raised = self._agent, self._take_run(job), sys.exc_info()[1]
         if run is None:
             return
         at = hooks.now()
         eta = at + int(job.retry_delay * 1_000_000) if job.retry_delay and job.retry_backoff is False else None
         reason = "shutdown" if isinstance(raised, asyncio.CancelledError) else ""
-        agent.append(records.retried(*self._head(job, run.attempt, at), eta=eta, reason=reason, **self._told(run, raised, error)))
+        agent.append(records.retried(*self._head(job, run.attempt, at), eta=eta, reason=reason, **self._failure(run, raised, error)))
         agent.append(records.enqueued(*self._head(job, run.attempt + 1, at), eta=eta))
 
-    def _told(self, run: Run, raised: BaseException | None, error: str | None) -> dict[str, Any]:
-        """How an attempt failed. SAQ hands over text only, but from inside its `except`."""
+    def _failure(self, run: Run, raised: BaseException | None, error: str | None) -> dict[str, Any]:
+        """The fields of a failed attempt. SAQ passes text only, but inside its `except`, so the exception is `sys.exc_info()[1]`."""
         error_type, text, traceback = hooks.error_of(raised) if raised is not None else ("", error or "", "")
         return {**run.times(), "error_type": error_type, "error": text, "traceback": traceback}
 
-    def _leave(self, job: Job) -> Run | None:
-        """The run of this very object, once; an abortion finishes another object of the same job as well."""
+    def _take_run(self, job: Job) -> Run | None:
+        """Removes and returns the run of this job object. SAQ also finishes another object of the same job at an abort; that has none."""
         run: Run | None = job.__dict__.pop("z4j_run", None)
         if run is not None:
             self.running.pop(job.key, None)
@@ -191,10 +191,10 @@ class SaqAdapter(Adapter):
     # -- discovery, in the agent's thread ------------------------------------------------------------------------------
     def list_tasks(self) -> list[TaskInfo]:
         functions = {name: function for worker in self.workers for name, function in worker.functions.items()}
-        return [TaskInfo(name, *hooks.signature_of(made, passed=1), self.queue.name) for name, made in sorted(functions.items())]
+        return [TaskInfo(name, *hooks.signature_of(function, passed=1), self.queue.name) for name, function in sorted(functions.items())]
 
     def list_queues(self) -> list[QueueInfo]:
-        return [QueueInfo(self.queue.name, self._ask(self.queue.count("queued")) if self.workers else None)]
+        return [QueueInfo(self.queue.name, self._run(self.queue.count("queued")) if self.workers else None)]
 
     def worker(self) -> WorkerInfo | None:
         if not self.workers:
@@ -202,54 +202,56 @@ class SaqAdapter(Adapter):
         return WorkerInfo(self.name, "asyncio", sum(worker.concurrency for worker in self.workers), (self.queue.name,), (os.getpid(),))
 
     def list_running(self) -> list[RunningTask]:
-        found = [(job, job.__dict__.get("z4j_run")) for job in list(self.running.values())]
-        return [RunningTask(j.key, r.attempt, j.function, self.queue.name, r.started_at or 0, os.getpid()) for j, r in found if r]
+        runs = [(job, job.__dict__.get("z4j_run")) for job in list(self.running.values())]
+        return [RunningTask(j.key, r.attempt, j.function, self.queue.name, r.started_at or 0, os.getpid()) for j, r in runs if r]
 
     # -- commands ------------------------------------------------------------------------------------------------------
-    def _ask(self, question: Coroutine[Any, Any, Any]) -> Any:
-        """SAQ's queues belong to the worker's loop. Raises Unsupported in a producer, TimeoutError where the loop is busy."""
+    def _run(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Runs a coroutine in the worker's event loop, to which SAQ's queues are bound. Raises Unsupported in a producer, and TimeoutError
+        if it takes longer than 5 seconds."""
         if not self.workers:
-            question.close()
-            raise Unsupported("only a worker can reach SAQ's queue from here")
-        return asyncio.run_coroutine_threadsafe(question, self.queue.loop).result(5.0)
+            call.close()
+            raise Unsupported("this process runs no SAQ worker, so it cannot reach the queue")
+        return asyncio.run_coroutine_threadsafe(call, self.queue.loop).result(5.0)
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
         job = Job(**{**original.data, "function": original.name, "key": new_id})
         job.z4j_retry_of = original.task_id
-        self._ask(self.queue.enqueue(job))
+        self._run(self.queue.enqueue(job))
         return {"task_id": new_id, "queue": self.queue.name}
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return dict(self._ask(self._cancel(task_id)))
+        return dict(self._run(self._cancel(task_id)))
 
     async def _cancel(self, task_id: str) -> dict[str, Any]:
         job = await self.queue.job(task_id)
         if job is None or job.status not in ACTIVE_STATUSES or job.status == Status.ACTIVE:
-            raise Refused("it does not wait (any more)")
+            raise Refused("the job is not queued: it has started or ended. No changes were made.")
         await self.queue.abort(job, "cancelled by an operator")
-        if job.status == Status.ABORTING:  # SAQ forgets to finish what was only scheduled
+        if job.status == Status.ABORTING:  # SAQ does not finish a job that was only scheduled
             await self.queue.finish(job, Status.ABORTED, error=job.error)
         return {"queue": self.queue.name}
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
         job = self.running.get(task_id)
         if job is None:
-            raise Refused("it does not run in this worker (any more)")
-        self._ask(self.queue.abort(job, "stopped by an operator"))
+            raise Refused("this worker is not running the job; it may have ended. No changes were made.")
+        self._run(self.queue.abort(job, "stopped by an operator"))
         return {"note": "the worker cancels it within a second"}
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        job = self._ask(self.queue.job(task_id))
+        job = self._run(self.queue.job(task_id))
         return {"state": STATES.get(job.status, "queued") if job else "unknown", "engine_state": str(job.status) if job else ""}
 
 
 def install(queue: Queue, **settings: Any) -> None:
-    """Watches this queue, and the workers of this process. Never raises; without `Z4J_URL` it does nothing."""
+    """Watches this queue and the workers of this process. `settings` are those of `z4j_agent.start`. Never raises; without `Z4J_URL` it
+    does nothing."""
     _installation.install(queue, **settings)
 
 
 def uninstall(queue: Queue | None = None) -> None:
-    """SAQ behaves again as if this package had never been there."""
+    """Restores SAQ's own methods."""
     _installation.uninstall(queue)
 
 

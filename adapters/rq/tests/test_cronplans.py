@@ -116,7 +116,7 @@ def test_an_entry_beside_the_code(plan: Plan) -> None:
         ("new", {"task_name": LOGIN, "args": [MASK]}, "masked"),
         (LOGIN, {"kind": "cron", "expression": "61 * * * *"}, "0 to 59"),
         (LOGIN, {"kind": "cron", "expression": "0 0 * * *", "timezone": "Asia/Kathmandu"}, "one time zone for all"),
-        (LOGIN, {"priority": 3}, "no priorities"),
+        (LOGIN, {"priority": 3}, "does not support priorities"),
     ],
 )
 def test_what_cannot_be_held_is_told_and_the_code_stays(plan: Plan, key: str, changes: dict[str, Any], why: str) -> None:

@@ -205,7 +205,7 @@ def test_a_change_waits_for_the_end_of_a_pass(ours: RqScheduler, theirs: rq_sche
         ({"kind": "once", "expression": "2020-01-01T00:00:00+00:00"}, "passed"),
         ({"kind": "interval", "expression": "0"}, "longer than zero"),
         ({"kind": "interval", "expression": "0.4"}, "the nearest is 1"),
-        ({"priority": 3}, "no priorities"),
+        ({"priority": 3}, "does not support priorities"),
         ({"task_name": ""}, "requires a task"),
         ({"args": [MASK]}, "masked"),
         ({"key": "nobody"}, "no such schedule"),
