@@ -144,7 +144,7 @@ class Outbox:
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _read_tasks(self, commands: Sequence[OutgoingCommand]) -> tuple[list[OutgoingCommand], dict[int, Original]]:
         """The commands with the brokers of their tasks, and the kept messages of those tasks whose command needs one."""
-        need_original = {command.task for command in commands if command.task is not None and needs_original(command)}
+        need_original = {task for command in commands if (task := task_of_original(command)) is not None}
         kept = await originals.read_originals(self.store, need_original) if need_original else {}
         rest = {command.task for command in commands if command.task is not None} - need_original
         brokers = await originals.read_brokers(self.store, rest) if rest else {}
@@ -154,11 +154,11 @@ class Outbox:
     def _choose(
         self, owner: Owner, commands: Iterable[OutgoingCommand], kept: Mapping[int, Original]
     ) -> tuple[list[Chosen], dict[CommandId, list[AgentLink]], list[Refused]]:
-        """(the commands with their agents, the other able agents of each command that may concern them, those that cannot be sent)"""
+        """(the commands with their agents, the able agents of each command that others have to know of, too, those that cannot be sent)"""
         able_by_need: dict[Need, tuple[list[AgentLink], str]] = {}
         chosen, others, refused = list[Chosen](), dict[CommandId, list[AgentLink]](), list[Refused]()
         for command in commands:
-            if needs_original(command) and command.task not in kept:
+            if (task := task_of_original(command)) is not None and task not in kept:
                 refused.append(Refused(command, Cause.NO_ORIGINAL, NO_ORIGINAL))
                 continue
             if command.need not in able_by_need:
@@ -167,14 +167,15 @@ class Outbox:
             if able:
                 chosen.append(Chosen(command, able[0]))
                 if command.need.action == "cancel_task":
-                    others[command.id] = able[1:]
+                    others[command.id] = able
             elif owner.is_refused_without_agent:
                 refused.append(Refused(command, Cause.NO_AGENT, missing))
         return chosen, others, refused
 
     def _send(self, each: Chosen, names: _BrokerNames, kept: Mapping[int, Original], proofs: Proofs) -> None:
         command, link = each.command, each.link
-        original = kept.get(command.task) if command.task is not None and needs_original(command) else None
+        task = task_of_original(command)
+        original = None if task is None else kept.get(task)
         link.send(frame_of(self.hub, command, link, names.name_for(link, command.need), original, proofs.get(link.app_id, {})))
 
     def _send_to_others(self, each: Chosen, others: list[AgentLink], names: _BrokerNames) -> None:
@@ -192,7 +193,7 @@ class Outbox:
         commands, kept = await self._read_tasks(commands)
         names = _BrokerNames(self.hub)
         its = [command for command in commands if concerns(command, link) and names.may_use(link, command.need)]
-        its = [command for command in its if not needs_original(command) or command.task in kept]
+        its = [command for command in its if (task := task_of_original(command)) is None or task in kept]
         again, _ = await _complete(self._owners[commands[0].id.kind], [Chosen(command, link) for command in its])
         proofs = await self._read_proofs(each.command for each in again)
         for each in again:
@@ -238,9 +239,10 @@ class _BrokerNames:
         return self._known[key]
 
 
-def needs_original(command: OutgoingCommand) -> bool:
-    """Whether its agent must get the kept message of its task."""
-    return command.task is not None and RULES[command.need.action].needs_original
+def task_of_original(command: OutgoingCommand) -> int | None:
+    """The row ID of the task whose original the agent must get with this command; None where it needs none."""
+    is_needed = command.task is not None and RULES[command.need.action].needs_original
+    return command.task if is_needed else None
 
 
 def concerns(command: OutgoingCommand, link: AgentLink) -> bool:

@@ -19,8 +19,10 @@ from z4j.agents.outbox import NO_ORIGINAL, Outbox
 from z4j.agents.owner import Cause, Chosen, Owner, Refused
 from z4j.duty import Duties
 from z4j.rules.command_ids import CommandId, Kind
+from z4j.store.fleet import agents
 from z4j.store.operations.seal import SealError
 from z4j.store.sqlite.db import Connection, Store
+from z4j.wire.frames import Discovery, Hello, TaskItem
 from z4j_agent import wire
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +179,20 @@ async def test_a_retry_is_sent_with_the_kept_message_of_its_task(site: Site) -> 
     assert site.frames["one"][0]["params"]["original"]
 
 
+async def test_the_proofs_of_its_task_name_go_with_a_command_that_runs_one(site: Site) -> None:
+    link = site.link("one", "f1")
+    hello = Hello(1, "0.1.0", "one", "f1", "h", 7, "worker", "production", {"celery": "5.7"}, [], "all", [], True, T, "one")
+    found = Discovery("celery", [TaskItem("shop.ship", proof="k1.aa"), TaskItem("shop.bill", proof="k1.bb")], [])
+    await site.store.write(lambda db: agents.record_hello(db, 1, hello, T, 0))
+    await site.store.write(lambda db: agents.record_discovery(db, 1, "one", found, T))
+    await site.outbox.deliver(site.errands, [command("a", task_name="shop.ship"), command("b")], T)
+    site.errands.open = [command("again", task_name="shop.bill", spool="f1")]
+    await site.outbox.agent_connected(link)
+    first, second, again = site.frames["one"]
+    assert (first["params"]["proofs"], again["params"]["proofs"]) == ({"celery": "k1.aa"}, {"celery": "k1.bb"})
+    assert "proofs" not in second["params"]
+
+
 async def test_a_refusal_is_left_to_owners_that_want_it(site: Site) -> None:
     """Where no agent is connected, a command waits or is refused as its owner says."""
     site.errands.is_refused_without_agent = True
@@ -199,6 +215,7 @@ async def test_a_cancellation_reaches_every_other_spool_folder_as_a_copy(site: S
     assert len(by_id.pop("command.b")) == 1, "what is no cancellation has no copies"
     spools = {"one": "f1", "two": "f1", "three": "f2", "four": "f3", "anywhere": "f4"}
     copies = {id.partition(":")[2] for id in by_id}
+    assert {id.partition(":")[0] for id in by_id} == {"command.a"}
     assert {spools[boot] for boot in copies} == {"f1", "f2", "f3"} - {spools[whole[0]]}
     assert all([id.partition(":")[2]] == boots for id, boots in by_id.items()), "each to the process it names"
 
