@@ -25,7 +25,7 @@ def write_whole(path: Path, data: bytes | str, *, mode: int = 0o600, durable: bo
 
 
 def create_whole(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
-    """Creates `path`. Raises FileExistsError where it exists, whoever made it meanwhile, and OSError."""
+    """Creates `path`. Raises FileExistsError if it exists, also if another process created it meanwhile, and OSError."""
     part = _write_part(path, data, mode, durable=True)
     try:
         publish(part, path)

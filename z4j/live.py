@@ -12,7 +12,7 @@ from z4j import clock
 TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "schedules", "strip")
 LOOK_S: Final = 1.0
 QUIET_S: Final = 0.5
-"""A page hears of changes at most this often."""
+"""A page is notified of changes at most this often."""
 
 
 class Live:
@@ -35,7 +35,7 @@ class Live:
     async def subscribe(self, since: int | None = None) -> AsyncIterator[set[str]]:
         """Sets of topics as they change; an empty set every second without a change, so that the reader can look at other things.
 
-        `since` is when the page was made (microseconds UTC): what changed between then and now is told first.
+        `since` is when the page was made (microseconds UTC): changes between then and now are sent first.
         """
         subscriber = _Subscriber()
         if since is not None and (missed := {topic for topic, at in self._changed_at.items() if at >= since}):

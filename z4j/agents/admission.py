@@ -23,7 +23,7 @@ from z4j_agent import wire
 WATCH_S: Final = 0.4
 """How often the tokens of connected agents are looked up: another process may have revoked one."""
 SLOW_S: Final = 2.0
-"""A wrong token beyond the limit is answered after this time, so that whoever tries in a loop waits."""
+"""A wrong token beyond the limit is answered after this time, so that a client that retries in a loop has to wait."""
 HINT = "Make a new connection string under Settings, Apps, and put it into Z4J_URL."
 
 

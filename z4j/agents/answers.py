@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What an agent answers to a command goes to the command's owner, by its id, and to nobody else.
 
-It is stored in the transaction that takes in the batch (`settle`). The owner is told of it after the commit, by `Outbox.answered`.
+It is stored in the transaction that takes in the batch (`settle`). `Outbox.answered` passes it to the owner after the commit.
 """
 
 from __future__ import annotations

@@ -37,13 +37,13 @@ class AgentLink:
     """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
     token_id: int = 0
     end: Callable[[int, str], None] | None = None
-    """Closes it because its token does not work any more: at once, and nothing more is handed over."""
+    """Closes the connection at once because its token is no longer valid; no command is sent over it afterwards."""
     schedulers: dict[str, bool] = field(default_factory=dict)
     """scheduler → whether this process fires it: those it has listed. What concerns schedules is asked of no other."""
     brokers: dict[str, dict[str, str]] = field(default_factory=dict)
     """engine → {identity: fingerprint or ""} of the brokers its process reported; an engine without an entry may have any."""
     authenticates_originals: bool = True
-    """False of an older agent: it takes a task's name and queue from the command, and is told them."""
+    """False for an older agent, which takes the name and the queue of a task from the command."""
     queue_proofs: dict[tuple[str, str], str] = field(default_factory=dict)
     """(engine, queue) → the proof that the application uses it, for agents that do not know the queue."""
 
@@ -92,7 +92,7 @@ class Hub:
             del self._links[link.app_id, link.boot]
 
     def end(self, concerns: Callable[[AgentLink], bool]) -> int:
-        """Ends the links whose token does not work any more. Returns how many."""
+        """Ends the links whose token is no longer valid. Returns how many."""
         ended = [link for link in self._links.values() if concerns(link)]
         for link in ended:
             self.remove(link)

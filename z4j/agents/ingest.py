@@ -74,7 +74,7 @@ async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, sp
 
 async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spool: str | None) -> list[Ingested]:
     """Each record in a transaction of its own, after an error of ours: one record that breaks the server must not keep all later ones of
-    its app in the agent's spool for ever. That record is counted as refused."""
+    its app in the agent's spool permanently. That record is counted as refused."""
     results: list[Ingested] = []
     for record in slices(payload, 1):
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Tasks of processes that vanished: before one is called lost, its engine is asked what became of it.
+"""Queries engines about tasks of vanished processes before these tasks are marked as lost.
 
 Any connected agent of the same app, engine and environment can ask; the question is a `lookup_task` command that is kept in memory
 only, for a server that restarts asks again. What the engine says it knows becomes the task's end, marked as found out; a task that lies
@@ -104,7 +104,7 @@ class Reconcile(Owner):
                 self._ask(task, at, question)
 
     def prune(self, held: Iterable[StaleTask]) -> None:
-        """Forgets what nobody looks for any more: it ended, was run again, or was deleted."""
+        """Forgets tasks that are no longer searched for: they ended, were run again, or were deleted."""
         open_keys = {_key(task) for task in held}
         for key in self._questions.keys() - open_keys:
             self._forget(key)
@@ -130,7 +130,7 @@ class Reconcile(Owner):
             await self._add(task, Event(state, task.attempt, at, task.run, task.worker, error=ENDS[state], flags=FLAGS["reconciled"]))
             self._forget(key)
         elif status == "done" and state == "queued":
-            # A millisecond after its last news, as the fold compares: a start that is on its way here already must speak.
+            # A millisecond after its last event, as the fold compares: a start that is on its way here already must speak.
             await self._add(task, Event("due", task.attempt, task.at + 1_000, flags=FLAGS["reconciled"]))
             self._forget(key)
         else:

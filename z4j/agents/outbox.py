@@ -5,9 +5,9 @@ agent of that folder connects; end it when its time is over.
 Three laws hold for every kind of command. A command is marked, durably and in the transaction that finds it still waiting, before its
 frame leaves, so that it never goes to a second spool folder; the ledger of the folder keeps it from running twice. It is only sent to an
 agent of the app, engine, environment, worker and broker that its `Need` names. What was handed over and is not answered is `unknown`, until
-an agent of that folder says what became of it.
+an agent of that folder reports the result.
 
-What differs between the kinds stands in their owners (`Owner`), which register here.
+The owners of the kinds (`Owner`), which register here, define what differs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Outbox:
     # -- leaving -------------------------------------------------------------------------------------------------------
     async def deliver(self, owner: Owner, commands: Sequence[OutgoingCommand], at: int) -> list[Chosen]:
         """Hands each command that still waits to one agent that can carry it out. Returns those that were sent. The others wait, or were
-        ended by the owner, which is told why. Raises StoreError where they could not be marked: then none was sent."""
+        ended by the owner, which receives the reason. Raises StoreError where they could not be marked: then none was sent."""
         commands, kept = await self._read_tasks(commands)
         chosen, others, refused = self._choose(owner, commands, kept)
         chosen, unreadable = await _complete(owner, chosen)
@@ -88,7 +88,7 @@ class Outbox:
         self._send(Chosen(command, link), _BrokerNames(self.hub), {}, {})
 
     async def retry(self, at: int) -> int:
-        """Sends what waits although an agent that can is connected: sending it had failed. Returns how many commands were looked at."""
+        """Sends commands that wait although an agent for them is connected, because sending them failed. Returns how many were checked."""
         looked = 0
         for app_id in {link.app_id for link in self.hub.all()}:
             for owner in self._owners.values():
@@ -109,8 +109,8 @@ class Outbox:
         await self._send_copies(link, at)
 
     async def brokers_learned(self, link: AgentLink) -> None:
-        """Sends what waits for brokers that an agent's discovery names and its hello did not. Commands that were sent to it before are not
-        sent again."""
+        """Sends the commands that wait for brokers that an agent's discovery names and its hello did not. Commands that were sent to it
+        before are not sent again."""
         at = clock.now()
         for owner in self._owners.values():
             await self.deliver(owner, [command for command in await owner.list_open(link.app_id, at) if not command.spool], at)

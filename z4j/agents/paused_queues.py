@@ -20,7 +20,7 @@ from z4j.store.sqlite.db import Connection
 from z4j_agent.wire import digest_of
 
 MEMORY_US: Final = 7 * 24 * 3_600_000_000
-"""How long a worker that was away is told, when it comes back, that a queue was resumed."""
+"""How long after a queue was resumed a worker that connects is sent that."""
 ACTIONS: Final = ("pause_queue", "resume_queue")
 
 

@@ -28,7 +28,7 @@ Work = Callable[[int], Awaitable[object]]
 
 
 class Housekeeping:
-    """The duties, each of which tests call by itself. `changed` is called with the topics of `live` that changed."""
+    """The duties, each of which tests call alone. `changed` is called with the topics of `live` that changed."""
 
     def __init__(
         self,

@@ -17,12 +17,12 @@ SECOND: Final = 1_000_000
 SILENT_US: Final = 45 * SECOND
 """Three heartbeats missed."""
 SETTLE_US: Final = 30 * SECOND
-"""After the end of a connection, or of the last news of a task, before anything is concluded from silence."""
+"""Time after the end of a connection, or after the last event of a task, before silence counts."""
 ASSUMED_US: Final = 24 * 3600 * SECOND
 """A process that nobody has proved gone is given up after a day, and the task says that this is assumed."""
 
 GONE = "Its process is gone: a newer one bears the worker's name, and the spool holds nothing more of it."
-DROPPED = "Its worker is connected and does not list it any more, and no end was reported."
+DROPPED = "Its worker is connected and no longer lists it, and no end was reported."
 ASSUMED = "Assumed: its worker has not been heard of for a day. Nothing proves that the process is gone."
 
 

@@ -46,7 +46,7 @@ FREE_PAGES: Final = 1_000
 ENOUGH: Final = 0.995
 """Once above the limit it is cut down to this share of it, so that there is not a little to do all the time."""
 EMPTIED: Final = 500
-"""Counters that became empty, and rows of statistics deleted, before unused names are searched: nothing is called so any more."""
+"""Counters that became empty, and rows of statistics deleted, before unused names are searched."""
 LISTED_FRESH_US: Final = 3_600_000_000
 
 
@@ -67,7 +67,7 @@ class Report:
 
 
 class RetentionDuty:
-    """One per server. `changed` is told the topics of `live`."""
+    """One per server. `changed` is called with the topics of `live`."""
 
     def __init__(self, store: Store, changed: Callable[[Iterable[str]], None], keep: Retention) -> None:
         self.store = store

@@ -36,7 +36,7 @@ from z4j.text import JsonObject
 from z4j.wire.records import NO_PRIORITY
 
 LOOK_S: Final = 0.25
-"""How often a run looks by itself; news wake it at once."""
+"""How often a run looks at its plan; changes wake it at once."""
 OURS_AT_ONCE: Final = 500
 SILENT_US: Final = 60_000_000
 """After its command has expired an item waits so long for the agent's word, then it is unknown."""

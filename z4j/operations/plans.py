@@ -214,7 +214,7 @@ class Plans(ExpiringOwner):
         known = [items * means[engine, name] for (_, _, engine, _, name), (_, items) in groups.items() if (engine, name) in means]
         return sum(known) if known else None
 
-    # -- what becomes of one -------------------------------------------------------------------------------------------
+    # -- executing and ending one ------------------------------------------------------------------------------------------
     async def get(self, id: int) -> PlanRow:
         """Raises NotFound."""
         plan = await store_plans.get_plan(self.store, id)
@@ -247,7 +247,7 @@ class Plans(ExpiringOwner):
         return await self.get(id)
 
     async def abort(self, actor: Actor, id: int) -> PlanRow:
-        """Ends it: what was handed over is answered, what waits is never done. Raises WrongState or NotAllowed."""
+        """Aborts a plan: items that were sent get their results, waiting items are never sent. Raises WrongState or NotAllowed."""
         at = clock.now()
         plan = await self.get(id)
         await self._change(actor, plan, "abort_plan", "aborted", rules.CAN_ABORT, ended_at=at)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A schedule as somebody wants it: what makes no sense whatever its scheduler, what an edit would change, and how an agent is told."""
+"""A requested schedule: checks that hold for every scheduler, what an edit would change, and the form that agents receive."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SECOND: Final = 1_000_000
 AT_ONCE: Final = 200
 """Schedules decided in one transaction: enough to share a commit, few enough that ingest does not wait."""
 SKIP_AFTER: Final = 60 * SECOND
-"""Later than this, a schedule that skips does not run any more."""
+"""A schedule that skips missed runs does not run later than this."""
 WAIT: Final = 24 * 3_600 * SECOND
 """How long a fire of a schedule that catches up waits for an agent."""
 ANSWER: Final = 15 * 60 * SECOND
@@ -45,7 +45,7 @@ PUT_OFF: Final = 60 * SECOND
 
 
 class Scheduler(ExpiringOwner):
-    """One per server. `changed` is told the topics of `live`."""
+    """One per server. `changed` is called with the topics of `live`."""
 
     kind = "fire"
 
@@ -139,7 +139,7 @@ class Scheduler(ExpiringOwner):
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _deliver(self, made: list[tuple[int, OpenFire]]) -> None:
-        """To one agent that can, each; what nobody can take waits."""
+        """Sends each fire to one agent; fires without an agent wait."""
         at = clock.now()
         try:
             await self.outbox.deliver(self, [command_of(app_id, fire, at) for app_id, fire in made], at)

@@ -2,7 +2,7 @@
 """What operators do to schedules, whichever scheduler holds them: one way in for pages, API and command line.
 
 z4j's own are rows here. Those in a store are changed by a command to an agent that reaches it. Those written in code are overridden:
-the override is kept here, and every agent of that scheduler is told all of them when it connects and whenever they change.
+the override is stored here, and every agent of that scheduler receives all overrides when it connects and whenever they change.
 """
 
 from __future__ import annotations
@@ -297,8 +297,8 @@ class ScheduleService(Owner):
                 raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. No changes were made.")
 
     async def _arguments_before(self, row: ScheduleRow, request: ScheduleRequest) -> tuple[str, str]:
-        """(args, kwargs) of an own schedule before an edit. What cannot be decrypted is "null": it is no loss where all is typed anew.
-        Raises SealError where it is not."""
+        """Returns (args, kwargs) of a schedule of z4j's own before an edit, as JSON texts. Values that cannot be decrypted are "null",
+        which is no loss if all are typed again. Raises SealError otherwise."""
         try:
             return await schedules.whole_arguments(self.store, row.id)
         except SealError:
@@ -391,7 +391,7 @@ class ScheduleService(Owner):
         return next((override for override in overrides if override.key == row.key), None)
 
     async def _is_by_override(self, app_id: int, environment: str, scheduler: str) -> bool:
-        """Whether a new entry can only stand beside the code. Raises Unsupported where nobody can make one."""
+        """Whether a new schedule can only be created by an override. Raises Unsupported if the scheduler accepts no new schedules."""
         schedulers = [
             row for row in await schedules.list_schedulers(self.store)
             if (row.app_id, row.environment, row.scheduler) == (app_id, environment, scheduler)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Plans: what may be frozen, what is left out and why, how fast one goes, and when one stops by itself. Pure."""
+"""Rules of plans: which tasks are included, which are excluded and why, the pace, and when a canary stops. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from z4j.text import Json
 MAX_ITEMS: Final = 200_000
 UNDO_US: Final = 7 * 24 * 3_600_000_000
 STAGES: Final = (5, 50)
-"""Of a canary: after so many items it waits for what became of them."""
+"""Numbers of items after which a canary waits for their results."""
 CANARY_LIMIT: Final = 20
-"""Failures in a hundred at which a canary stops, unless it is told another share."""
+"""Failure rate in percent at which a canary stops, unless another limit is given."""
 WINDOW: Final = 200
 """Items handed over and not answered yet, at most."""
 
@@ -41,7 +41,7 @@ LEVELS: Final = ("next", "high", "normal", "low")
 
 
 class Item(enum.IntEnum):
-    """What became of an item. An account is complete when every item has one of those from DONE on."""
+    """State of an item. A plan is complete when every item has one from DONE on."""
 
     WAITING = 0
     SENT = 1
@@ -54,7 +54,7 @@ class Item(enum.IntEnum):
     EXPIRED = 6
     """It reached an agent too late and was not carried out."""
     UNKNOWN = 7
-    """Handed to an agent that ended in between; whether it was carried out nobody can say."""
+    """Sent to an agent that ended before it reported a result; the outcome is unknown."""
     ABORTED = 8
     """The plan was aborted before its turn."""
 
@@ -63,7 +63,7 @@ ITEM_OF: Final = {
     "done": Item.DONE, "refused": Item.REFUSED, "unsupported": Item.REFUSED, "failed": Item.FAILED, "expired": Item.EXPIRED,
     "unknown": Item.UNKNOWN,
 }  # fmt: skip
-"""An agent's word on a command → what became of the item."""
+"""Status of a command as an agent reports it → state of the item."""
 
 CAN_EXECUTE: Final = frozenset({"frozen"})
 CAN_PAUSE: Final = frozenset({"running"})
@@ -121,7 +121,7 @@ def allowance(pace: Pace, begun: int, in_flight: int, elapsed_us: int, already: 
 
 
 def is_stage_over(pace: Pace, begun: int) -> bool:
-    """Whether a canary has to wait for what became of the items so far."""
+    """Whether a canary has to wait for the results of the items so far."""
     return pace.is_canary and begun in STAGES
 
 

@@ -127,7 +127,7 @@ class Walk:
         return self.why_not_ours(point)
 
     def _check_points_before(self, seq: int) -> None:
-        """A checkpoint over a row that was passed already, or that never was, stands in the wrong place."""
+        """Reports a checkpoint over a row that was passed already, or that does not exist."""
         if self._next < len(self.points) and self.points[self._next].seq < seq:
             point = self.points[self._next]
             before = self.at.point

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What became of what was due, and what that says of a schedule. Pure; times are microseconds UTC."""
+"""States of due times, and the health of a schedule that follows from them. Pure; times are microseconds UTC."""
 
 from __future__ import annotations
 

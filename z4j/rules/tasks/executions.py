@@ -224,7 +224,7 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[ReportedEvent]) 
 
 
 def _is_sent(report: ReportedEvent) -> bool:
-    """Whether an application sent it, as opposed to a message that is told again when it is let go or becomes due."""
+    """Whether an application sent it, as opposed to a message that is reported again when it is released or becomes due."""
     return bool(report.event.sent and report.event.sent[4])
 
 
@@ -335,7 +335,7 @@ def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEve
     for (run, attempt, is_sender), group in groups.items():
         for kind in ("enqueued",) if is_sender else ("received", "started"):
             about = [(report.event, index) for report, index in anchors if report.event.kind == kind and report.event.attempt == attempt]
-            # Of what a row retells it is not known any more by which process: it is the same one only where both are close.
+            # An event that a row was split into has no process: it is the same event only if both are close in time.
             index_by_moment = {
                 event.at: index
                 for event, index in about

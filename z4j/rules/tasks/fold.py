@@ -41,7 +41,7 @@ FACTS: Final = {
 SOURCE: Final = {"enqueued": 3, "received": 2}
 """Whose word on name, queue and environment counts: the producer's, then the receiver's, then anybody's (1)."""
 MOVED: Final = 1 << 44
-"""Added to the milliseconds of a move: the last one tells the queue, whoever else says what before or after. A retry that the
+"""Added to the milliseconds of a move: the last move decides the queue, whatever other events contain. A retry that the
 application itself sends to a third queue is shown in the one it was moved to."""
 
 

@@ -29,7 +29,7 @@ from z4j.rules.tasks.fold import (
 LATE_US: Final = 10_000_000
 """Agents ship their records within a second or two. What is later than this behind other news of its id may be of an earlier life."""
 BEGINNING: Final = frozenset({"enqueued", "payload", "received", "started"})
-"""What is told of a first attempt before it ends."""
+"""Kinds of events of a first attempt before it ends."""
 IN_ORDER: Final = {"enqueued": 0, "payload": 1, "received": 2, "started": 3, "succeeded": 4, "failed": 4}
 """The course of an ordinary task."""
 FIRST_FACTS: Final = 1 << 46

@@ -86,7 +86,7 @@ class AuditLog:
         self.alarm: Alarm | None = None
         """Set when something does not fit, cleared by a check that finds everything in order."""
         self.show: Callable[[Checkpoint], int] = lambda _: 0
-        """Shows a committed checkpoint to whoever is connected and returns to how many; the gateway puts itself here."""
+        """Sends a committed checkpoint to all connected agents and returns to how many; set by the gateway."""
         self._is_memory_checked = False
         self._kept_seq = 0
         self._checked_at = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Deletes names and processes that nothing refers to any more.
+"""Deletes names and processes that nothing refers to.
 
 Which are used is read without holding the writer, and takes as long as it takes. What is handed out meanwhile goes through the writer's
 caches, which are emptied before the reading begins: so an id that is not among the used ones and not in the cache is referred to by

@@ -23,7 +23,7 @@ SILENT_US = 15 * 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """What was asked, of whom, and what became of it. Times are microseconds UTC.
+    """A requested action, its target and its result. Times are microseconds UTC.
 
     `task` is the row id of the task it is about; `spool` the folder it was handed to, empty while it waits.
     """

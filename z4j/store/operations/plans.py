@@ -110,7 +110,7 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One item and what became of it."""
+    """One item and its result."""
 
     seq: int
     task: int

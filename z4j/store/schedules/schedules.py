@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Schedules of every scheduler: as agents list them, z4j's own, the overrides of those written in code, and who changed what.
 
-Times are microseconds UTC. What came of a schedule's due times stands in `fires`.
+Times are microseconds UTC. The results of due times are in `fires`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class ScheduleRow:
 
     @property
     def is_by_override(self) -> bool:
-        """Whether a change to it is kept by z4j: it stands in code, or beside it."""
+        """Whether z4j stores a change to it as an override: it is defined in code, or was added to code by an override."""
         return self.is_code or self.is_overridden
 
     @property

@@ -45,7 +45,7 @@ class Store:
         self.path = path
         self.seal = Seal(path.parent)
         self.memo: dict[Any, tuple[int, Any]] = {}
-        """Answers of expensive reads with the tick they are good until; whoever adds one keeps it small."""
+        """Results of expensive reads with the tick until which they are valid. Code that adds one must limit their number."""
         self._reader_count = readers
         self._readers: list[aiosqlite.Connection] = []
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()

@@ -64,7 +64,7 @@ async def list_timed_out(store: Store, since: int) -> list[StaleTask]:
 
 
 async def list_missing_from_heartbeat(store: Store, settle_us: int) -> list[StaleTask]:
-    """Tasks a connected worker took more than `settle_us` ago and does not list any more, though nothing ended them."""
+    """Lists tasks that a connected worker took more than `settle_us` microseconds ago and no longer reports, though no end was reported."""
     params = {"settle": settle_us, "rest": REST_BYTES, "limit": LIMIT * 10}
     held = _held(await store.fetch_all(SQL["list_held"], params))
     if not held:

@@ -5,7 +5,7 @@ INSERT INTO session (id_hash, user_id, created_at, seen_at, expires_at, address,
 VALUES (:hash, :user_id, :at, :at, :expires_at, :address, :client);
 
 -- find_session --
--- Whose session it is, unless it has run out, lain idle too long, or its owner may not sign in any more.
+-- The owner of a session, unless it expired, was idle too long, or its owner may no longer sign in.
 SELECT s.user_id, u.name, u.role, s.seen_at FROM session AS s JOIN user AS u ON u.id = s.user_id
 WHERE s.id_hash = :hash AND s.expires_at > :at AND s.seen_at > :idle_since AND u.disabled_at IS NULL;
 

@@ -18,7 +18,7 @@ UPDATE totp SET confirmed_at = :at WHERE user_id = :user_id;
 UPDATE totp SET last_step = :step WHERE user_id = :user_id AND last_step < :step RETURNING 1;
 
 -- delete_totp --
--- No second step any more.
+-- Deletes the second factor.
 DELETE FROM totp WHERE user_id = :user_id;
 
 -- delete_recovery_codes --

@@ -32,5 +32,5 @@ UPDATE user SET password_hash = :password_hash WHERE id = :id;
 UPDATE user SET disabled_at = :at WHERE id = :id;
 
 -- end_tokens_of --
--- The API tokens of somebody who may not sign in any more. Index: token_owner.
+-- Revokes the API tokens of a user who may no longer sign in. Index: token_owner.
 UPDATE token SET revoked_at = :at WHERE owner_id = :id AND revoked_at IS NULL;

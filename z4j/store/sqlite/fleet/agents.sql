@@ -34,7 +34,7 @@ UPDATE agent SET left_at = :at, left_reason = :reason, is_orderly = :is_orderly,
 WHERE app_id = :app_id AND boot = :boot AND left_at IS NULL;
 
 -- put_all_left --
--- The server starts: whoever was connected to the one before is not connected to this one.
+-- The server starts: agents that were connected to the previous process are not connected to this one.
 UPDATE agent SET left_at = :at, left_reason = :reason WHERE left_at IS NULL;
 
 -- put_silent --

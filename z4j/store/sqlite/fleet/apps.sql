@@ -14,5 +14,5 @@ SELECT a.id, a.name, a.created_at, coalesce(a.seal_key_id, ''),
 FROM app AS a ORDER BY a.name;
 
 -- set_app_disabled --
--- No agent of it may connect any more, or may again.
+-- Disables an app, so that its agents may not connect, or enables it again.
 UPDATE app SET disabled_at = :at WHERE id = :id AND (disabled_at IS NULL) != (:at IS NULL) RETURNING name;

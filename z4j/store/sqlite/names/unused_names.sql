@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- Names are interned and referred to by id; processes (boot) are referred to by id too. A test holds that every column which refers to
--- either stands in these lists.
+-- either is in these lists.
 -- used_names --
 -- Every id of a name that something refers to. What tasks are called, their queues, environments and engines stand in the counters too,
 -- which count every task. Reads whole tables, without holding the writer.

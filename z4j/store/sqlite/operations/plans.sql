@@ -70,7 +70,7 @@ INSERT INTO plan_count (plan_id, status, items) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET items = items + excluded.items;
 
 -- list_waiting --
--- The next items of a plan, but those of groups nobody can serve now. Index: plan_item_waiting.
+-- The next items of a plan, but those of groups without an agent. Index: plan_item_waiting.
 SELECT i.seq, i.task, i.task_id, i.number, t.state, t.original_key & 15, w.text, t.eta_at, t.sent
 FROM plan_item AS i INDEXED BY plan_item_waiting LEFT JOIN task AS t ON t.id = i.task LEFT JOIN name AS w ON w.id = t.worker_id
 WHERE i.plan_id = :id AND i.status = 0 AND i.number NOT IN (SELECT value FROM json_each(:without))
@@ -97,7 +97,7 @@ WHERE i.plan_id = :id AND i.status = 1 AND i.sent_at < :before ORDER BY i.seq;
 UPDATE plan_item SET status = 1, spool = ?, sent_at = ? WHERE plan_id = ? AND seq = ? AND status = 0;
 
 -- end_item --
--- What became of an item. Nothing follows an end but an agent's own word after our "unknown".
+-- The result of an item. Nothing follows an end but a result that an agent reports after "unknown".
 UPDATE plan_item SET status = :status, ended_at = :at, detail = :detail
 WHERE plan_id = :id AND seq = :seq AND (status < 2 OR (status = 7 AND :status != 7)) RETURNING seq;
 

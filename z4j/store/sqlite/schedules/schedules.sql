@@ -43,7 +43,7 @@ ON CONFLICT (app_id, environment, scheduler, key) DO UPDATE SET engine = exclude
   seen_at = excluded.seen_at, gone_at = NULL;
 
 -- mark_gone --
--- What this process listed before and does not list any more, or what nobody has listed for a while.
+-- Schedules that this process no longer reports, or that no process has reported for a while.
 UPDATE schedule SET gone_at = :at, next_at = NULL
 WHERE app_id = :app_id AND environment = :environment AND scheduler = :scheduler AND gone_at IS NULL AND seen_at < :at
   AND (seen_by = :boot OR seen_at < :at - 60000000);
@@ -139,7 +139,7 @@ ON CONFLICT DO UPDATE SET is_deleted = excluded.is_deleted, is_enabled = exclude
   by = excluded.by, sealed = excluded.sealed;
 
 -- drop_override --
--- Back to code.
+-- Deletes an override.
 DELETE FROM override WHERE app_id = :app_id AND environment = :environment AND scheduler = :scheduler AND key = :key;
 
 -- list_overrides --

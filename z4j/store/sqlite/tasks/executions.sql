@@ -58,7 +58,7 @@ SELECT id FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id 
 ORDER BY life DESC LIMIT 1;
 
 -- has_settled --
--- Whether an id has a life whose events are not kept any more. Index: task_identity.
+-- Whether an id has an execution whose events were deleted. Index: task_identity.
 SELECT EXISTS (SELECT 1 FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id AND life > 0
   AND id NOT IN (SELECT value FROM json_each(:without)));
 
@@ -75,7 +75,7 @@ SELECT key, data, key_id, broker_id FROM original WHERE task = :task;
 DELETE FROM original WHERE task = ?;
 
 -- delete_links --
--- The links of a life, before they are noted anew. Index: task_link_task.
+-- The links of a life, before they are written again. Index: task_link_task.
 DELETE FROM task_link WHERE task = ?;
 
 -- delete_row --

@@ -12,7 +12,7 @@ FROM original AS o JOIN task AS t ON t.id = o.task
   LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;
 
 -- broker_of --
--- The broker of the original of a task; no row where none is kept (any more).
+-- The broker of the original of a task; no row if no original is stored.
 SELECT nullif(b.text, '(others)') FROM original AS o LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;
 
 -- read_originals --

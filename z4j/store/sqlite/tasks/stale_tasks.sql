@@ -8,7 +8,7 @@ WHERE t.state = 1 AND t.eta_at <= :at ORDER BY t.eta_at LIMIT :limit;
 
 -- list_orphaned --
 -- Tasks held by a process that is gone, where that is proven: it is not connected, a newer process of its environment has its worker's
--- name, and whoever ships its spool since has (next to) nothing left to send. Index: task_held.
+-- name, and the process that ships its spool since has (next to) nothing left to send. Index: task_held.
 SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
@@ -21,7 +21,7 @@ WHERE t.state IN (3, 4) AND a.left_at IS NOT NULL
 LIMIT :limit;
 
 -- list_timed_out --
--- Tasks held by a process that left so long ago that nobody waits for it any more. Index: task_held.
+-- Tasks held by a process that left too long ago to be waited for. Index: task_held.
 SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
@@ -30,7 +30,7 @@ WHERE t.state IN (3, 4) AND a.left_at < :since AND t.last_at < :since
 LIMIT :limit;
 
 -- list_disconnected --
--- Tasks held by a process that is not connected any more, whether or not it is proven gone. Index: task_held.
+-- Tasks held by a process that is no longer connected, whether or not it is proven gone. Index: task_held.
 SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot

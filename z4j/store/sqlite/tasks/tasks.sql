@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- A walk looks at :chunk tasks along one index, beginning beside (:at, :id), and says of each whether it matches all
--- filters (-1: any). Whoever asks goes on until the page is full or its time is up, see pages.py.
+-- filters (-1: any). The caller continues until the page is full or its time is up, see task_search.py.
 
 -- walk_first_older --
 -- Older tasks. Index: task_first.
