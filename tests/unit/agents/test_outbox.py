@@ -198,7 +198,7 @@ async def test_a_refusal_is_left_to_owners_that_want_it(site: Site) -> None:
     site.errands.is_refused_without_agent = True
     await site.outbox.deliver(site.errands, [command("a")], T)
     [refused] = site.errands.refused
-    assert (refused.cause, "no agent that can do this" in refused.reason) == (Cause.NO_AGENT, True)
+    assert (refused.cause, "agent with this capability is connected" in refused.reason) == (Cause.NO_AGENT, True)
 
 
 async def test_a_cancellation_reaches_every_other_spool_folder_as_a_copy(site: Site) -> None:

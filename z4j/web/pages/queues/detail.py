@@ -180,7 +180,7 @@ async def undo(request: Request) -> Response:
     server = services(request)
     command = await commands.get_command(server.store, request.path_params["id"])
     if command is None:
-        raise NotFound("Command not server. It may have been deleted after the retention period.")
+        raise NotFound("Command not found. It may have been deleted after the retention period.")
     try:
         plan = await server.plans.undo_purge(request.scope["identity"], command)
     except (WrongState, NotAllowed) as error:
