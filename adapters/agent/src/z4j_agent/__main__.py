@@ -16,11 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     doctor.add_argument("--json", action="store_true", help="write JSON instead of text")
     doctor.add_argument("target", nargs="?", default="", metavar="module:object", help="the application; it is imported as in production")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     from z4j_agent.doctor.doctor import as_json, as_text, examine, exit_code
 
-    report = examine(asked.target)
-    sys.stdout.write((as_json(report) if asked.json else as_text(report)) + "\n")
+    report = examine(options.target)
+    sys.stdout.write((as_json(report) if options.json else as_text(report)) + "\n")
     return exit_code(report)
 
 

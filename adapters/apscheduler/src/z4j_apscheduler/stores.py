@@ -31,9 +31,9 @@ def read_jobs(scheduler: Any, store: Any) -> Read:
     if not hasattr(store, "_reconstitute_job"):
         with scheduler._jobstores_lock:
             return Read(list(store.get_all_jobs()), 0)
-    asked = copy.copy(store)
-    asked._reconstitute_job = functools.partial(_restore, store._reconstitute_job)
-    stored = list(asked.get_all_jobs())
+    store_copy = copy.copy(store)
+    store_copy._reconstitute_job = functools.partial(_restore, store._reconstitute_job)
+    stored = list(store_copy.get_all_jobs())
     jobs = [job for job in stored if not isinstance(job, Unreadable)]
     return Read(jobs, len(stored) - len(jobs))
 

@@ -60,7 +60,7 @@ class ArqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discover
     def watch(self, _process: None, worker_settings: Any) -> None:
         """Adds the functions of worker settings. All pools and workers of the process are monitored already."""
         if worker_settings is not None:
-            self.state.know(worker_settings)
+            self.state.add(worker_settings)
 
     def install(self) -> None:
         self.capture.connect()

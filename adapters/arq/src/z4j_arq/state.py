@@ -33,7 +33,7 @@ class ArqState:
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []
 
-    def know(self, settings: Any) -> None:
+    def add(self, settings: Any) -> None:
         """Adds a WorkerSettings with the functions of a producer. They are read at the first use."""
         self._settings.append(settings)
 

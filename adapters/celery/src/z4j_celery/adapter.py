@@ -94,7 +94,7 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
         return any(destinations.knows_task(app, name) for app in self.apps)
 
     def knows_queue(self, queue: str) -> bool:
-        return any(state.knows_queue(queue) for state in self.asked())
+        return any(state.knows_queue(queue) for state in self.states_in_scope())
 
     def findings(self) -> list[Finding]:
         return doctor.findings(self.serving(), self.first.consumer)

@@ -220,14 +220,14 @@ class TaskCommands(CeleryPart):
         first = self.first
         if first.consumer is None or reconcile.is_reserved(task_id):
             return first.consumer
-        if first not in self.asked():
+        if first not in self.states_in_scope():
             raise Refused(
                 "the worker of this process has another broker than the task. No changes were made. "
                 "Send the command to a worker of the task's broker.",
                 check="broker.unknown",
             )
         if len({apps.broker_key_of(app) for app in self.apps}) > 1:
-            holding = [state.app for state in self.asked() if reconcile.is_waiting(state.app, state.known_queues(), task_id)]
+            holding = [state.app for state in self.states_in_scope() if reconcile.is_waiting(state.app, state.known_queues(), task_id)]
             if not holding or apps.the_one(holding) is not first.app:
                 raise Refused(
                     "this process has several brokers, and whether the worker's broker has this task is unknown. No changes were made.",

@@ -72,7 +72,7 @@ def due(when: Any, at: int) -> int | None:
 
 
 def queue_of(exchange: Any, routing_key: Any) -> str:
-    """The queue a message goes to. A delayed message carries its delay as bits in front of the real routing key."""
+    """The queue of a message. A delayed message carries its delay as bits in front of the real routing key."""
     key = str(routing_key or "")
     if key[1:2] == ".":
         parts = key.split(".")

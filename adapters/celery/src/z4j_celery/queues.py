@@ -65,7 +65,7 @@ class Queues(CeleryPart):
         queues."""
         queues_by_broker: dict[tuple[str | int, str], QueueInfo] = {}
         names: dict[str | int, tuple[Any, dict[str, None]]] = {}
-        for state in self.asked():
+        for state in self.states_in_scope():
             names.setdefault(broker_key_of(state.app), (state.app, {}))[1].update(dict.fromkeys(state.known_queues()))
         for broker_key, (app, queues) in names.items():
             for name, depth in _depths(app, list(queues), is_only=len(names) == 1).items():

@@ -63,13 +63,13 @@ class Reconcile(CeleryPart):
         PENDING means that the backend does not know the id; RETRY after a cold shutdown may be final, so both are unknown unless the
         message is found. Raises Unsupported if neither backend nor broker can be read, and the exceptions of backend and broker.
         """
-        consumer = self.first.consumer if self.first in self.asked() else None
+        consumer = self.first.consumer if self.first in self.states_in_scope() else None
         request = worker_state.requests.get(task_id) if consumer is not None else None
         if request is not None:
             is_running = any(request.id == task_id for request in tuple(worker_state.active_requests))
             return {"state": "running" if is_running else "queued", "engine_state": "fetched by this worker"}
         answers: dict[str | int, dict[str, Any]] = {}
-        for state in self.asked():
+        for state in self.states_in_scope():
             answer, broker_key = _asked_of(state.app, state.known_queues(), task_id), broker_key_of(state.app)
             if answer is not None and answers.get(broker_key, {"state": "unknown"})["state"] == "unknown":
                 answers[broker_key] = answer

@@ -102,7 +102,7 @@ class CeleryPart(SeveralTargets):
     def hub(self) -> Any:
         return next((state.hub for state in self.states if state.hub is not None), None)
 
-    def asked(self) -> list[AppState]:
+    def states_in_scope(self) -> list[AppState]:
         """The apps to which a command may apply, the worker's first."""
         first = self.first
         ordered = [first, *(state for state in self.states if state is not first)]
@@ -110,7 +110,7 @@ class CeleryPart(SeveralTargets):
 
     @property
     def apps(self) -> list[Any]:
-        return [state.app for state in self.asked()]
+        return [state.app for state in self.states_in_scope()]
 
     def serving(self) -> list[Any]:
         """The apps whose tasks this process runs: the worker's app, in a producer all apps."""
@@ -130,10 +130,10 @@ def in_hub(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P]
     """Decorator: runs the method in a greenlet if this process's sockets are gevent's."""
 
     @functools.wraps(method)
-    def asked(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run_in_hub(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return gevent_bridge.ask(self.hub, lambda: method(self, *args, **kwargs))
 
-    return asked
+    return run_in_hub
 
 
 def report_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:

@@ -187,19 +187,21 @@ class WaitingTasks(CeleryPart):
             report_released(task_id, waiting.attempt, at, waiting.name, queue)
             return {"queue": queue}
 
-        released = release_reserved(self.first, task_id) if self.first in self.asked() else None
+        released = release_reserved(self.first, task_id) if self.first in self.states_in_scope() else None
         return released or self._in_first_app(release, task_id)
 
     def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]], task_id: str) -> dict[str, Any]:
         """Acts in the first of this process's apps whose broker has the task. Raises Refused if several brokers have it."""
-        asked = [(state.app, state.known_queues()) for state in self.asked()]
-        if len({broker_key_of(app) for app, _ in asked}) > 1:
-            holding = [(app, known) for app, known in asked if gevent_bridge.ask(self.hub, partial(is_there, app, task_id, known))]
+        apps_and_queues = [(state.app, state.known_queues()) for state in self.states_in_scope()]
+        if len({broker_key_of(app) for app, _ in apps_and_queues}) > 1:
+            holding = [
+                (app, known) for app, known in apps_and_queues if gevent_bridge.ask(self.hub, partial(is_there, app, task_id, known))
+            ]
             if holding:
                 the_one([app for app, _ in holding])
-                asked = holding[:1]
+                apps_and_queues = holding[:1]
         refused: Refused | None = None
-        for app, known in asked:
+        for app, known in apps_and_queues:
             try:
                 return gevent_bridge.ask(self.hub, partial(do, app, known))
             except Refused as error:

@@ -60,9 +60,9 @@ def _in_redis(broker: Any, name: str) -> Iterator[QueueInfo]:
     """The state of a queue. A delayed message leaves its list for a worker's memory long before it is due, so the hash of the messages
     is counted."""
     key, client = key_of(broker, name), broker.client
-    with client.pipeline(transaction=False) as asked:
-        asked.llen(key).lindex(key, 0).hlen(f"{key}{DELAYED}.msgs").zcard(f"{key}{DEAD}").zrange(f"{key}{DEAD}", 0, 0, withscores=True)
-        waiting, first, delayed, dead, oldest_dead = asked.execute()
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.llen(key).lindex(key, 0).hlen(f"{key}{DELAYED}.msgs").zcard(f"{key}{DEAD}").zrange(f"{key}{DEAD}", 0, 0, withscores=True)
+        waiting, first, delayed, dead, oldest_dead = pipeline.execute()
     raw = client.hget(f"{key}.msgs", first) if first is not None else None
     message = read(raw) if raw is not None else None
     oldest_at = message.message_timestamp * 1000 if message is not None else None

@@ -38,9 +38,9 @@ def _stored(broker: Any, task_id: str) -> dict[str, Any] | None:
         return None
     storing = [actor for actor in broker.actors.values() if actor.options.get("store_results", results.store_results)]
     for actor in storing[:ACTORS_ASKED]:
-        asked: Message[Any] = Message(actor.queue_name, actor.actor_name, (), {}, {}, message_id=task_id)
+        message: Message[Any] = Message(actor.queue_name, actor.actor_name, (), {}, {}, message_id=task_id)
         try:
-            results.backend.get_result(asked)
+            results.backend.get_result(message)
         except ResultMissing:
             continue
         except ResultError:

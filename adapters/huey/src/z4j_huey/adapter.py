@@ -68,8 +68,8 @@ class HueyAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile
     # -- discovery -----------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:
         """Whether the task is in Huey's registry: a consumer drops messages of any other."""
-        return any(state.has(name) for state in self.asked())
+        return any(state.has(name) for state in self.states_in_scope())
 
     def knows_queue(self, queue: str) -> bool:
         """Whether a Huey object has this name: it has one queue, which has the object's name."""
-        return any(state.huey.name == queue for state in self.asked())
+        return any(state.huey.name == queue for state in self.states_in_scope())

@@ -96,7 +96,7 @@ class HueyPart(SeveralTargets):
         identities = (identity_of(state.huey) for state in (*self.serving(), *self.states))
         return {identity: fingerprints.get(identity, "") for identity in identities if identity}
 
-    def asked(self) -> list[HueyState]:
+    def states_in_scope(self) -> list[HueyState]:
         """The objects to which a command may apply."""
         return [state for state in list(self.states) if self.only in ("", identity_of(state.huey))]
 
@@ -106,7 +106,7 @@ class HueyPart(SeveralTargets):
 
     def named(self, queue: str, name: str = "", broker: str = "") -> HueyState:
         """The monitored object of this name in this broker, of several one that has the task. Raises Refused."""
-        states = [state for state in self.asked() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
+        states = [state for state in self.states_in_scope() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
         if not states:
             raise Refused(
                 f"it belongs to the Huey object {queue[:80]!r}, which this process does not have. No changes were made.",
@@ -121,14 +121,14 @@ class HueyPart(SeveralTargets):
 
     def in_first(self, act: Callable[[HueyState], dict[str, Any]], has: Callable[[HueyState], bool]) -> dict[str, Any]:
         """Calls `act` for the object that has the task. Raises Refused."""
-        asked = self.asked()
-        if len({broker_key_of(state.huey) for state in asked}) > 1:
-            holding = [state for state in asked if gevent_bridge.ask(state.hub, partial(has, state))]
+        states = self.states_in_scope()
+        if len({broker_key_of(state.huey) for state in states}) > 1:
+            holding = [state for state in states if gevent_bridge.ask(state.hub, partial(has, state))]
             if len({broker_key_of(state.huey) for state in holding}) > 1:
                 raise Refused(f"{SEVERAL}. No changes were made.", check="broker.unknown")
-            asked = holding or asked
+            states = holding or states
         refused = Refused("no Huey object is monitored in this process. No changes were made.")
-        for state in asked:
+        for state in states:
             try:
                 return gevent_bridge.ask(state.hub, partial(act, state))
             except Refused as error:

@@ -315,7 +315,7 @@ class Capture:
         if self.huey._immediate:  # the next attempt runs in here
             self._report_retried(task, timestamp, retry_eta)
             return requeue(task, timestamp, retry_eta)
-        delay, at = task.retry_delay, now()  # another worker may end the next attempt before this one goes on
+        delay, at = task.retry_delay, now()  # another worker may end the next attempt before this one continues
         result = requeue(task, timestamp, retry_eta)
         self._report_retried(task, timestamp, retry_eta, delay, at)
         return result

@@ -79,7 +79,7 @@ class TaskCommands(HueyPart):
 
     def _with(self, name: str) -> HueyState:
         """The object that has this task. Raises Refused."""
-        states = [state for state in self.asked() if state.has(name)]
+        states = [state for state in self.states_in_scope() if state.has(name)]
         if not states:
             raise Refused(f"this application has no task {name[:80]}. Nothing was enqueued.", check="task.unknown")
         if len({broker_key_of(state.huey) for state in states}) > 1:

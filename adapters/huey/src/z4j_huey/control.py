@@ -80,5 +80,5 @@ class WorkerCommands(HueyPart):
 
     def _consumed(self, queue: str) -> HueyState:
         """The object of this process's consumer, if it has that queue. Raises Refused like `named`."""
-        states = [state for state in self.asked() if state.huey.name == queue and state.lifecycle.consumer is not None]
+        states = [state for state in self.states_in_scope() if state.huey.name == queue and state.lifecycle.consumer is not None]
         return states[0] if states else self.named(queue)

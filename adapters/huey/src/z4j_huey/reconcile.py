@@ -71,7 +71,7 @@ class Reconcile(HueyPart):
 
         """
         answers: dict[Any, dict[str, Any]] = {}
-        for state in self.asked():
+        for state in self.states_in_scope():
             is_running = state.running.get(task_id) is not None
             answers[broker_key_of(state.huey)] = (
                 IN_FLIGHT if is_running else gevent_bridge.ask(state.hub, partial(_look, state.huey, task_id))

@@ -56,7 +56,7 @@ class TaskiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconci
 
     def __init__(self, broker: Any) -> None:
         super().__init__(broker)
-        self._schedules = Schedules(lambda asked: any(state.broker is asked for state in self.states))
+        self._schedules = Schedules(lambda broker: any(state.broker is broker for state in self.states))
         self.schedulers = (self._schedules,)
 
     def make_capture(self, target: Any) -> Capture:
@@ -72,8 +72,8 @@ class TaskiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconci
     # -- discovery -----------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:
         """Whether a broker has registered the task, or the application itself has sent it from here by name."""
-        return any(state.broker.find_task(name) is not None or name in state.sent for state in self.asked())
+        return any(state.broker.find_task(name) is not None or name in state.sent for state in self.states_in_scope())
 
     def knows_queue(self, queue: str) -> bool:
         """Whether a worker of a broker takes from the queue, or the application itself has sent to it (label `queue_name`)."""
-        return any(has_queue(state, queue) for state in self.asked())
+        return any(has_queue(state, queue) for state in self.states_in_scope())

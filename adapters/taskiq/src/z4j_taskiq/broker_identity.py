@@ -84,11 +84,11 @@ class TaskiqPart(SeveralTargets):
         ordered = sorted(self.states, key=lambda state: state.receiver is None)
         return {identity: fingerprints.get(identity, "") for state in ordered if (identity := identity_of(state.broker))}
 
-    def asked(self, broker: str = "") -> list[BrokerState]:
+    def states_in_scope(self, broker: str = "") -> list[BrokerState]:
         """The brokers to which a command may apply."""
         only = broker or self.only
         return [state for state in list(self.states) if only in ("", identity_of(state.broker))]
 
     def listening(self) -> list[BrokerState]:
         """Those of them whose worker this process is."""
-        return [state for state in self.asked() if state.receiver is not None]
+        return [state for state in self.states_in_scope() if state.receiver is not None]

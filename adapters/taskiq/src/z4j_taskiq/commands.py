@@ -130,7 +130,7 @@ class TaskCommands(TaskiqPart):
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
         """Sends a registered task. Raises Refused if no broker of this process has it, or for a queue that is not the broker's."""
-        states = self.asked()
+        states = self.states_in_scope()
         able = [state for state in states if state.broker.find_task(name) is not None]
         if queue and len(states) > 1:
             able = [state for state in able if has_queue(state, queue)]
@@ -147,7 +147,7 @@ class TaskCommands(TaskiqPart):
         """Moves a task to the front of a Redis list, which has no other order. Raises Refused."""
         if level != "next":
             raise Refused("a Redis list has no priorities: a task can only be moved to the front. No changes were made.")
-        state, queue, message = _find(self.asked(), task_id)
+        state, queue, message = _find(self.states_in_scope(), task_id)
         with redis_of(state.broker) as client:
             if not client.eval(TO_FRONT, 1, queue, message.raw):
                 raise Refused("a worker has already taken the task. No changes were made.")
@@ -155,7 +155,7 @@ class TaskCommands(TaskiqPart):
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
         """Moves a task to the end of another list of the same Redis, atomically. Raises Refused."""
-        state, source, waiting_message = _find(self.asked(), task_id)
+        state, source, waiting_message = _find(self.states_in_scope(), task_id)
         there = {broker_key_of(each.broker) for each in self.states if has_queue(each, queue)}
         if there and broker_key_of(state.broker) not in there:
             raise Refused(f"{source[:80]} is in another broker. No changes were made.")
@@ -173,7 +173,7 @@ class TaskCommands(TaskiqPart):
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
         """Removes the task from its queue if that is possible, else makes the workers of this spool folder drop it. Raises Refused."""
-        states = self.asked()
+        states = self.states_in_scope()
         listening = self.listening()
         if not listening:
             raise Unsupported("only a worker can cancel a task, and this process is not one. No changes were made.")
@@ -199,7 +199,7 @@ class TaskCommands(TaskiqPart):
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
         """Cancels the task's coroutine in its loop. A retry middleware does not send it again. Raises Refused."""
-        states = self.asked()
+        states = self.states_in_scope()
         if all(state.receiver is None for state in states):
             raise Unsupported("only the worker that runs a task can stop it. No changes were made.")
         state = the_one(state for state in states if task_id in state.running)
@@ -225,7 +225,7 @@ class TaskCommands(TaskiqPart):
     def _sender_of(self, original: Original) -> BrokerState:
         """The broker for an original: one with its queue, preferably one that has the task. Raises Refused if there is none, or several
         brokers match."""
-        states = self.asked(original.broker)
+        states = self.states_in_scope(original.broker)
         able = [state for state in states if has_queue(state, original.queue)]
         if not able and len(states) == 1:  # a queue that another process has sent to, by a label
             able = states

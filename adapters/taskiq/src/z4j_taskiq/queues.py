@@ -61,11 +61,11 @@ def in_loop(state: BrokerState, call: Callable[[], Awaitable[T]]) -> T:
     async def ask() -> T:
         return await call()
 
-    asked = asyncio.run_coroutine_threadsafe(ask(), loop)
+    future = asyncio.run_coroutine_threadsafe(ask(), loop)
     try:
-        return asked.result(LOOP_WAIT_S)
+        return future.result(LOOP_WAIT_S)
     except TimeoutError:
-        asked.cancel()
+        future.cancel()
         raise Refused("the event loop of this process did not respond in time; the result is unknown") from None
 
 

@@ -52,7 +52,7 @@ class Reconcile(TaskiqPart):
     def lookup_task(self, task_id: str) -> dict[str, Any]:
         """Reads the running tasks of this worker, then the result stores, then the queues. If several brokers have the ID with different
         states, the state is unknown. Raises Unsupported or Refused if one cannot be read."""
-        states = self.asked()
+        states = self.states_in_scope()
         for state in states:
             run = state.running.get(task_id)
             if run is not None:

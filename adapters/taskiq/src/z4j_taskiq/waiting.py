@@ -108,7 +108,7 @@ class QueueCommands(TaskiqPart):
         """The broker with this queue, if its queues can be read. Raises Refused."""
         if section != "waiting":
             raise Refused("taskiq stores no delayed and no failed tasks in a queue")
-        state = the_one(state for state in self.asked() if queue in names_of(state.broker))
+        state = the_one(state for state in self.states_in_scope() if queue in names_of(state.broker))
         if state is None:
             raise Refused(f"no broker of this process has the queue {queue[:80]}. No changes were made.", check="queue.unknown")
         if not redis_kind(state.broker):

@@ -2,7 +2,7 @@
 """Other arguments for a task that runs again. Pure.
 
 An operator edits the displayed arguments, in which secrets are masked. So an edit contains only changed values, and where the new value is
-still the mask, the original's value is kept (`unmask`): nobody has to see or type a secret to change another argument.
+still the mask, the original's value is kept (`unmask`), so a secret need not be shown or typed to change another argument.
 
 Dates, times, UUIDs and decimals are shown and edited as text and keep their type: text in the place of a date becomes a date. A value that
 names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type. A mapping of the application's

@@ -119,7 +119,7 @@ class CommandParams:
         self._check_queue(to)
         return to
 
-    def of_waiting(self) -> Adapter:
+    def with_reported_queue(self) -> Adapter:
         """The adapter with the queue that the server reports for the task, if that is a queue of the application."""
         name, proof = ("from_queue", "from_queue_proof") if self.command.action == "move_task" else ("queue", "queue_proof")
         queue = self.text(name, "")
@@ -134,55 +134,55 @@ class CommandParams:
         check_queue(self.adapter, queue, self.command.params.get("queue_proof"), self.settings)
 
 
-def _edit(asked: CommandParams) -> dict[str, Any]:
-    new_id, original, edit = asked.new_id(), asked.original(), asked.command.params.get("edit")
-    args, kwargs = apply_edit(*asked.adapter.read_arguments(original), edit if isinstance(edit, dict) else {})
-    return asked.adapter.edit_task(original, args, kwargs, new_id=new_id)
+def _edit(params: CommandParams) -> dict[str, Any]:
+    new_id, original, edit = params.new_id(), params.original(), params.command.params.get("edit")
+    args, kwargs = apply_edit(*params.adapter.read_arguments(original), edit if isinstance(edit, dict) else {})
+    return params.adapter.edit_task(original, args, kwargs, new_id=new_id)
 
 
-def _restore(asked: CommandParams) -> dict[str, Any]:
-    return asked.adapter.restore_task(
-        asked.original(), new_id=asked.new_id(), eta_at=asked.integer("eta_at"), priority=asked.integer("priority")
+def _restore(params: CommandParams) -> dict[str, Any]:
+    return params.adapter.restore_task(
+        params.original(), new_id=params.new_id(), eta_at=params.integer("eta_at"), priority=params.integer("priority")
     )
 
 
-def _run(asked: CommandParams) -> dict[str, Any]:
-    name, (args, kwargs) = asked.text("name"), asked.arguments()
-    check_name(asked.adapter, asked.command.engine, name, asked.command.params.get("proofs"), asked.settings)
-    queue = asked.queue() if asked.text("queue", "") else ""
-    return asked.adapter.run_task(name, args, kwargs, new_id=asked.new_id(), queue=queue)
+def _run(params: CommandParams) -> dict[str, Any]:
+    name, (args, kwargs) = params.text("name"), params.arguments()
+    check_name(params.adapter, params.command.engine, name, params.command.params.get("proofs"), params.settings)
+    queue = params.queue() if params.text("queue", "") else ""
+    return params.adapter.run_task(name, args, kwargs, new_id=params.new_id(), queue=queue)
 
 
-def _peek(asked: CommandParams) -> dict[str, Any]:
-    limit = min(max(asked.integer("limit") or 50, 1), MAX_PEEK)
-    return {"tasks": [asdict(task) for task in asked.adapter.peek_queue(asked.queue(), asked.one_of("place", SECTIONS), limit)]}
+def _peek(params: CommandParams) -> dict[str, Any]:
+    limit = min(max(params.integer("limit") or 50, 1), MAX_PEEK)
+    return {"tasks": [asdict(task) for task in params.adapter.peek_queue(params.queue(), params.one_of("place", SECTIONS), limit)]}
 
 
-def _limit(asked: CommandParams) -> dict[str, Any]:
-    name, rate = asked.text("name"), asked.command.params.get("rate")
-    check_name(asked.adapter, asked.command.engine, name, None, asked.settings)
-    return asked.adapter.limit_name(name, None if rate is None else str(rate), asked.number("soft_s"), asked.number("hard_s"))
+def _limit(params: CommandParams) -> dict[str, Any]:
+    name, rate = params.text("name"), params.command.params.get("rate")
+    check_name(params.adapter, params.command.engine, name, None, params.settings)
+    return params.adapter.limit_name(name, None if rate is None else str(rate), params.number("soft_s"), params.number("hard_s"))
 
 
 HANDLERS: Final[dict[str, Callable[[CommandParams], dict[str, Any]]]] = {
-    "retry_task": lambda asked: asked.adapter.retry_task(asked.original(), new_id=asked.new_id()),
+    "retry_task": lambda params: params.adapter.retry_task(params.original(), new_id=params.new_id()),
     "edit_task": _edit,
     "restore_task": _restore,
     "run_task": _run,
-    "cancel_task": lambda asked: asked.adapter.cancel_task(asked.text("task_id")),
-    "terminate_task": lambda asked: asked.adapter.terminate_task(asked.text("task_id")),
-    "move_task": lambda asked: asked.of_waiting().move_task(asked.text("task_id"), asked.queue()),
-    "prioritise_task": lambda asked: asked.of_waiting().prioritise_task(asked.text("task_id"), asked.one_of("level", LEVELS)),
-    "release_task": lambda asked: asked.of_waiting().release_task(asked.text("task_id")),
-    "lookup_task": lambda asked: asked.adapter.lookup_task(asked.text("task_id")),
+    "cancel_task": lambda params: params.adapter.cancel_task(params.text("task_id")),
+    "terminate_task": lambda params: params.adapter.terminate_task(params.text("task_id")),
+    "move_task": lambda params: params.with_reported_queue().move_task(params.text("task_id"), params.queue()),
+    "prioritise_task": lambda params: params.with_reported_queue().prioritise_task(params.text("task_id"), params.one_of("level", LEVELS)),
+    "release_task": lambda params: params.with_reported_queue().release_task(params.text("task_id")),
+    "lookup_task": lambda params: params.adapter.lookup_task(params.text("task_id")),
     "peek_queue": _peek,
-    "purge_queue": lambda asked: asked.adapter.purge_queue(asked.queue(), asked.one_of("place", SECTIONS)),
-    "pause_queue": lambda asked: asked.adapter.pause_queue(asked.text("queue")),
-    "resume_queue": lambda asked: asked.adapter.resume_queue(asked.text("queue")),
-    "shutdown_worker": lambda asked: asked.adapter.shutdown_worker(),
-    "restart_worker": lambda asked: asked.adapter.restart_worker(),
-    "resize_worker": lambda asked: asked.adapter.resize_worker(asked.integer("by") or 0),
-    "consume_queue": lambda asked: asked.adapter.consume_queue(asked.queue()),
-    "leave_queue": lambda asked: asked.adapter.leave_queue(asked.text("queue")),
+    "purge_queue": lambda params: params.adapter.purge_queue(params.queue(), params.one_of("place", SECTIONS)),
+    "pause_queue": lambda params: params.adapter.pause_queue(params.text("queue")),
+    "resume_queue": lambda params: params.adapter.resume_queue(params.text("queue")),
+    "shutdown_worker": lambda params: params.adapter.shutdown_worker(),
+    "restart_worker": lambda params: params.adapter.restart_worker(),
+    "resize_worker": lambda params: params.adapter.resize_worker(params.integer("by") or 0),
+    "consume_queue": lambda params: params.adapter.consume_queue(params.queue()),
+    "leave_queue": lambda params: params.adapter.leave_queue(params.text("queue")),
     "limit_name": _limit,
 }

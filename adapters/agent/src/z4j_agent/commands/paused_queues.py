@@ -3,7 +3,7 @@
 and environment on this host, so that a pause applies to children, to workers that start later, and while the server is unreachable.
 
 A pause is of a queue in one broker: two queues of one name in two brokers are two queues. A pause that names no broker (of an older
-server, or where the engine cannot tell its brokers) is of that name in every broker that has no entry of its own.
+server, or where the engine cannot distinguish its brokers) is of that name in every broker that has no entry of its own.
 
 A check costs one `stat` while something is paused, and one for each file of an older release while nothing is.
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_SCHEDULES: Final = 2_000
 REPORT_EVERY_S: Final = 20.0
-"""An unchanged list is sent again after this time, so that the server can tell that it is current."""
+"""An unchanged list is sent again after this time, so that the server can see that it is current."""
 
 
 def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:

@@ -197,13 +197,13 @@ class AdapterContract(ResourceLimits):
     def test_undeclared_actions_are_unsupported(self, gateway: Gateway, running: Harness) -> None:
         for action in sorted(action for action in ACTION_LEVEL if not is_declared(running, action)):
             params = {"task_id": "x", "new_id": "y", "original": "AHt9"}
-            asked = gateway.ask(worker_link(gateway), action, running.adapter.engine, params)
-            assert final_answer(gateway, asked)[0] == "unsupported", action
+            command_id = gateway.ask(worker_link(gateway), action, running.adapter.engine, params)
+            assert final_answer(gateway, command_id)[0] == "unsupported", action
 
     def test_retry_runs_the_original_again(self, gateway: Gateway, running: Harness) -> None:
         first = ended(gateway, running.enqueue("fail", "again"), running.outcomes["fail"])
-        asked, new_id = ask_retry(gateway, running, first[0].task_id)
-        status, facts = final_answer(gateway, asked)
+        command_id, new_id = ask_retry(gateway, running, first[0].task_id)
+        status, facts = final_answer(gateway, command_id)
         if not is_declared(running, "retry_task"):
             assert status == "unsupported"
             return
@@ -217,38 +217,38 @@ class AdapterContract(ResourceLimits):
         secret = f"hunter-{secrets.token_hex(8)}"
         task_id = running.enqueue("secret", user="eve", password=secret)
         ended(gateway, task_id, running.outcomes["secret"])
-        asked, new_id = ask_retry(gateway, running, task_id)
+        command_id, new_id = ask_retry(gateway, running, task_id)
         if not is_declared(running, "retry_task"):
-            assert final_answer(gateway, asked)[0] == "unsupported"
+            assert final_answer(gateway, command_id)[0] == "unsupported"
             return
-        assert final_answer(gateway, asked)[0] == "done"
+        assert final_answer(gateway, command_id)[0] == "done"
         assert proof_of(secret) in ended(gateway, new_id, running.outcomes["secret"])[-1].rest["result"]
         assert secret.encode() not in b"".join(gateway.raw)
 
     def test_a_command_delivered_twice_runs_once(self, gateway: Gateway, running: Harness) -> None:
         first = ended(gateway, running.enqueue("succeed", 7), running.outcomes["succeed"])
-        asked, new_id = ask_retry(gateway, running, first[0].task_id)
-        status = final_answer(gateway, asked)[0]
-        answers = len(gateway.answers(asked))
-        ask_retry(gateway, running, first[0].task_id, new_id=new_id, id=asked)
-        wait_for(lambda: len(gateway.answers(asked)) > answers, "the repeated command is answered")
-        assert gateway.answers(asked)[-1][0] == status
+        command_id, new_id = ask_retry(gateway, running, first[0].task_id)
+        status = final_answer(gateway, command_id)[0]
+        answers = len(gateway.answers(command_id))
+        ask_retry(gateway, running, first[0].task_id, new_id=new_id, id=command_id)
+        wait_for(lambda: len(gateway.answers(command_id)) > answers, "the repeated command is answered")
+        assert gateway.answers(command_id)[-1][0] == status
         settle(gateway, running)
         begun = {(r.attempt, r.run, r.at) for r in gateway.records(new_id) if r.kind == "started"}
         assert len(begun) == (1 if is_declared(running, "retry_task") else 0)
 
     def test_a_command_that_comes_too_late_is_not_carried_out(self, gateway: Gateway, running: Harness) -> None:
         first = ended(gateway, running.enqueue("succeed", 7), running.outcomes["succeed"])
-        asked, new_id = ask_retry(gateway, running, first[0].task_id, expires_in_s=-1)
-        assert final_answer(gateway, asked)[0] == "expired"
+        command_id, new_id = ask_retry(gateway, running, first[0].task_id, expires_in_s=-1)
+        assert final_answer(gateway, command_id)[0] == "expired"
         settle(gateway, running)
         assert gateway.records(new_id) == []
 
     def test_cancel_keeps_a_waiting_task_from_running(self, gateway: Gateway, running: Harness) -> None:
         task_id = running.enqueue("succeed", 1, delay_s=2)
         wait_for(lambda: gateway.records(task_id), "the waiting task is reported")
-        asked = gateway.ask(worker_link(gateway), "cancel_task", running.adapter.engine, {"task_id": task_id})
-        status, _ = final_answer(gateway, asked)
+        command_id = gateway.ask(worker_link(gateway), "cancel_task", running.adapter.engine, {"task_id": task_id})
+        status, _ = final_answer(gateway, command_id)
         if not is_declared(running, "cancel_task"):
             assert status == "unsupported"
             return
@@ -260,16 +260,16 @@ class AdapterContract(ResourceLimits):
     def test_a_running_task_cannot_be_cancelled_as_if_it_waited(self, gateway: Gateway, running: Harness) -> None:
         task_id = running.enqueue("wait", 1.5)
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs")
-        asked = gateway.ask(worker_link(gateway), "cancel_task", running.adapter.engine, {"task_id": task_id})
-        assert final_answer(gateway, asked)[0] == ("refused" if is_declared(running, "cancel_task") else "unsupported")
+        command_id = gateway.ask(worker_link(gateway), "cancel_task", running.adapter.engine, {"task_id": task_id})
+        assert final_answer(gateway, command_id)[0] == ("refused" if is_declared(running, "cancel_task") else "unsupported")
         assert ended(gateway, task_id, running.outcomes["wait"])[-1].kind == "succeeded"
 
     def test_terminate_stops_a_running_task(self, gateway: Gateway, running: Harness) -> None:
         is_able = is_declared(running, "terminate_task")
         task_id = running.enqueue("wait", 30 if is_able else 1)
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs")
-        asked = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
-        status, facts = final_answer(gateway, asked)
+        command_id = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
+        status, facts = final_answer(gateway, command_id)
         if not is_able:
             assert status == "unsupported"
             return
@@ -281,8 +281,8 @@ class AdapterContract(ResourceLimits):
 
     def test_terminate_refuses_what_does_not_run(self, gateway: Gateway, running: Harness) -> None:
         task_id = ended(gateway, running.enqueue("succeed", 1), running.outcomes["succeed"])[0].task_id
-        asked = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
-        assert final_answer(gateway, asked)[0] == ("refused" if is_declared(running, "terminate_task") else "unsupported")
+        command_id = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
+        assert final_answer(gateway, command_id)[0] == ("refused" if is_declared(running, "terminate_task") else "unsupported")
 
     # -- running tasks----------------------------------------------------------------------------------------------
     def test_heartbeats_tell_what_runs(self, gateway: Gateway, running: Harness) -> None:

@@ -22,8 +22,8 @@ class FailuresContract(OperationsBase):
     def test_a_task_that_runs_keeps_its_place(self, gateway: Gateway, running: Harness) -> None:
         task_id = running.enqueue("wait", 3)
         wait_for(lambda: started(gateway, task_id), "it runs")
-        asked = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
-        for action, params in asked.items():
+        calls = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
+        for action, params in calls.items():
             if is_declared(running, action):
                 status, facts = self.ask(gateway, running, action, task_id=task_id, **params)
                 assert (status, bool(facts["error"])) == ("refused", True), action
@@ -34,8 +34,8 @@ class FailuresContract(OperationsBase):
     def test_what_has_ended_is_refused(self, gateway: Gateway, running: Harness) -> None:
         task_id = running.enqueue("succeed", 1)
         wait_for(lambda: end_of(gateway, task_id), "it ends")
-        asked = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
-        for action, params in {**asked, "terminate_task": {}}.items():
+        calls = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
+        for action, params in {**calls, "terminate_task": {}}.items():
             if is_declared(running, action):
                 assert self.ask(gateway, running, action, task_id=task_id, **params)[0] == "refused", action
         assert len(started(gateway, task_id)) == 1
@@ -77,17 +77,17 @@ class FailuresContract(OperationsBase):
         try:
             id = new_id()
             params = {"name": alone.name_of("succeed"), "args": ["once"], "kwargs": {}, "new_id": id, "queue": ""}
-            asked = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
-            wait_for(lambda: f"{asked} accepted" in _ledger(alone), "it is started")
-            assert f"{asked} done" not in _ledger(alone)
+            command_id = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
+            wait_for(lambda: f"{command_id} accepted" in _ledger(alone), "it is started")
+            assert f"{command_id} done" not in _ledger(alone)
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait(PATIENCE_S)
         finally:
             os.kill(broker, signal.SIGCONT)
         alone.start_worker()
         others = wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "the next one connects")
-        own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=asked)
-        assert final_answer(own_gateway, asked)[0] == "unknown"
+        own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=command_id)
+        assert final_answer(own_gateway, command_id)[0] == "unknown"
         time.sleep(REPEATED_S)
         assert len(started(own_gateway, id)) <= 1
 
@@ -98,13 +98,13 @@ class FailuresContract(OperationsBase):
         os.killpg(worker.pid, signal.SIGSTOP)
         id = new_id()
         params = {"name": alone.name_of("succeed"), "args": ["once"], "kwargs": {}, "new_id": id, "queue": ""}
-        asked = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
+        command_id = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait(PATIENCE_S)
         alone.start_worker()
         others = wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "the next one connects")
-        own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=asked)
-        assert final_answer(own_gateway, asked)[0] == "done"
+        own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=command_id)
+        assert final_answer(own_gateway, command_id)[0] == "done"
         wait_for(lambda: end_of(own_gateway, id), "it runs")
         time.sleep(REPEATED_S)
         assert len(started(own_gateway, id)) == 1

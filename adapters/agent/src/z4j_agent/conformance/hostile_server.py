@@ -201,11 +201,11 @@ class HostileServerContract(OperationsBase):
         first = running.enqueue("succeed", "once")
         ended(gateway, first, running.outcomes["succeed"])
         link = next(link for link in gateway.open_links() if link.hello["role"] == "worker")
-        asked = gateway.ask(link, "retry_task", running.adapter.engine, {**self.original(gateway, first), "new_id": (id := new_id())})
-        assert final_answer(gateway, asked)[0] == "done"
+        command_id = gateway.ask(link, "retry_task", running.adapter.engine, {**self.original(gateway, first), "new_id": (id := new_id())})
+        assert final_answer(gateway, command_id)[0] == "done"
         ended(gateway, id, running.outcomes["succeed"])
         other = new_id()
-        gateway.ask(link, "retry_task", running.adapter.engine, {**self.original(gateway, first), "new_id": other}, id=asked)
+        gateway.ask(link, "retry_task", running.adapter.engine, {**self.original(gateway, first), "new_id": other}, id=command_id)
         time.sleep(SETTLED_S)
         assert gateway.records(other) == []
 

@@ -98,8 +98,8 @@ class OperationsBase:
         """The final answer of the harness's own worker, the first that connected."""
         worker_link(gateway)
         first = next(link for link in gateway.open_links() if link.hello["role"] == "worker")
-        asked = gateway.ask(first, action, running.adapter.engine, params)
-        return final_answer(gateway, asked)
+        command_id = gateway.ask(first, action, running.adapter.engine, params)
+        return final_answer(gateway, command_id)
 
     def done(self, gateway: Gateway, running: Harness, action: str, **params: Any) -> dict[str, Any]:
         status, facts = self.ask(gateway, running, action, **params)
@@ -207,8 +207,8 @@ class OperateContract(OperationsBase):
         assert len(started(gateway, task_id)) == 1
 
     def test_what_is_not_there_is_refused(self, gateway: Gateway, running: Harness) -> None:
-        asked = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
-        for action, params in asked.items():
+        calls = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
+        for action, params in calls.items():
             if is_declared(running, action):
                 status, facts = self.ask(gateway, running, action, task_id="no-such-task", **params)
                 assert status == "refused", (action, facts)
@@ -347,18 +347,20 @@ class OperateContract(OperationsBase):
         link = worker_link(own_gateway)
         task_id = alone.enqueue("wait", 1.5)
         wait_for(lambda: started(own_gateway, task_id), "it runs")
-        asked = own_gateway.ask(link, "shutdown_worker", alone.adapter.engine, {})
+        command_id = own_gateway.ask(link, "shutdown_worker", alone.adapter.engine, {})
         assert worker.wait(PATIENCE_S) in (0, -15), alone.log("worker")[-2000:]
         wait_for(lambda: link.goodbye is not None, "the goodbye")
-        assert final_answer(own_gateway, asked)[0] == "done"
+        assert final_answer(own_gateway, command_id)[0] == "done"
         assert ended(own_gateway, task_id, alone.outcomes["wait"])[-1].kind == "succeeded"
 
     def test_a_worker_begins_anew(self, alone: Harness, own_gateway: Gateway) -> None:
         self.need(alone, "restart_worker")
         worker = alone.start_worker()
         link = worker_link(own_gateway)
-        asked = own_gateway.ask(link, "restart_worker", alone.adapter.engine, {})
+        command_id = own_gateway.ask(link, "restart_worker", alone.adapter.engine, {})
         wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "it connects again", seconds=30)
-        wait_for(lambda: own_gateway.answers(asked)[-1:] and own_gateway.answers(asked)[-1][0] == "done", "the answer is not lost")
+        wait_for(
+            lambda: own_gateway.answers(command_id)[-1:] and own_gateway.answers(command_id)[-1][0] == "done", "the answer is not lost"
+        )
         assert worker.poll() is None
         ended(own_gateway, alone.enqueue("succeed", 1), alone.outcomes["succeed"])

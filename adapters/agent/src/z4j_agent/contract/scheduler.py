@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract between a scheduler and the agent: entries of a scheduler, and how operators change them.
 
-A scheduler belongs to an engine's adapter (`Adapter.schedulers`), or stands alone (APScheduler). If its entries are in a store that any
+A scheduler belongs to an engine's adapter (`Adapter.schedulers`), or is independent (APScheduler). If its entries are in a store that any
 process reaches, an operator's change is written there. If they are in code, the change is an *override*: the server stores it and sends all
 overrides whenever the agent connects. The agent stores a copy in its spool folder, so that they apply before the first fire of the next
 start. All methods but the scheduler's own hooks run in the agent's thread.

@@ -205,7 +205,7 @@ class DjangoStore:
         own = [name for name in self._app.tasks if not name.startswith("celery.")]
         is_known = name in self._app.tasks or name == row.task or models.PeriodicTask.objects.filter(task=name).exists()
         if not name or (not is_known and own) or not (is_known or own):
-            raise Refused(f"this application does not know {name or 'a task without a name'}")
+            raise Refused(f"this application has no task {name}. No changes were made." if name else "a schedule requires a task")
 
     def delete(self, key: str) -> dict[str, Any]:
         self._refuse_rewritten(key)

@@ -84,14 +84,14 @@ class Periodic:
         if not self.is_firing:
             return read(timestamp)
         self._look()
-        at, asked = now(), timestamp or self.host.huey._get_timestamp()
-        tasks = read(asked)
-        remaining = self._left(tasks, at, asked)
+        at, fire_time = now(), timestamp or self.host.huey._get_timestamp()
+        tasks = read(fire_time)
+        remaining = self._left(tasks, at, fire_time)
         return tasks if remaining is None else remaining
 
     @guard("periodic tasks")
-    def _left(self, tasks: list[Any], at: int, asked: datetime) -> list[Any]:
-        due_at = to_us(asked, is_utc=self.host.huey.utc) or at
+    def _left(self, tasks: list[Any], at: int, fire_time: datetime) -> list[Any]:
+        due_at = to_us(fire_time, is_utc=self.host.huey.utc) or at
         if not self.host.huey.utc and abs(due_at - at) > 30 * MINUTE:
             due_at = at  # the repeated hour, which a naive time cannot distinguish from the first
         state, left = self.state, []

@@ -49,7 +49,7 @@ class Patches(patching.Patches):
                 self.around(owner, name, call)
 
     def watch_errors(self, owner: type, name: str, error: type[BaseException], look: Look) -> None:
-        """Calls `look(*args)` when the class method `owner.name` raises `error`, which it goes on doing."""
+        """Calls `look(*args)` when the class method `owner.name` raises `error`, which is raised again."""
 
         def call(original: Any, cls: type, /, *args: Any, **kwargs: Any) -> Any:
             try:

@@ -195,11 +195,11 @@ class Firing:
         async def act() -> T:
             return await call()
 
-        asked = asyncio.run_coroutine_threadsafe(act(), self._event_loop)
+        future = asyncio.run_coroutine_threadsafe(act(), self._event_loop)
         try:
-            return asked.result(WAIT_S)
+            return future.result(WAIT_S)
         except TimeoutError:
-            asked.cancel()
+            future.cancel()
             raise Refused("the scheduler's loop did not respond in time; the result is unknown") from None
 
     async def apply(self, overrides: list[Override]) -> dict[str, str]:

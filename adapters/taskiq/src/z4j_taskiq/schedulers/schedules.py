@@ -187,9 +187,9 @@ class StoredSchedules(CodeSchedules):
         store, task, is_on = _find(firing, key)
 
         async def act() -> None:
-            asked = change(store, task, is_on)
-            if asked is not None:
-                await asked
+            awaitable = change(store, task, is_on)
+            if awaitable is not None:
+                await awaitable
                 firing.forget(task.schedule_id)
 
         firing.ask(act)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: E501 -- a pattern or a word list is not split in the middle
-"""Credentials in text by what stands before them: `password=hunter2`, `"token": "abc"`, `--password x`, `<secret>x</secret>`. Pure.
+"""Finds credentials in text by the name before them: `password=hunter2`, `"token": "abc"`, `--password x`, `<secret>x</secret>`. Pure.
 
-A name is found first, `keys` says what it means, and only then its value is measured. Every search goes forward from where the last one
-ended, so that a text costs time in proportion to its length.
+A name is found first, `keys` classifies it, and only then the end of its value is determined. Every search continues where the last one
+ended, so the time is proportional to the length of the text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from z4j_agent.wire.credentials.words import EMPTY_VALUES, PROSE
 Span = tuple[int, int]
 
 _JOIN: Final = r"(?:=>|->|→|:=|={1,3}|[:：＝]|\\u(?:ff1d|FF1D|ff1a|FF1A)|(?:%25){0,3}%3[AaDd])"
-#: A name, what may close its quotes, and what joins it to its value.
+#: A name, an optional closing quote, and the separator before its value.
 NAMED: Final = lazy(rf"(?<![\w.-])([^\W_](?:[\w.-]|\[\w*\])*|--?[\w-]+|_[\w.-]+)(?:\\*[\"'`]|&quot;)?\]?\s{{0,8}}({_JOIN})")
 #: The same where letters are written as `%22` or `\\u0430`.
 NAMED_ESCAPED: Final = lazy(
@@ -30,7 +30,7 @@ _JOINT: Final = lazy(r"[=:：＝]|->|→|%3|\\uff")
 _BLANK: Final = lazy(r"(?:\s|%20|\+(?=%22)|\\[nrt](?=\S))*")
 _ESCAPED: Final = lazy(r"\\u(0[0-9a-fA-F]{3})")
 _OPEN: Final = lazy(r"[bruf]?(\\{0,7}[\"'`]|&quot;|&#34;|&#39;|%22|%27|\"\"\"|<<?(?=[A-Za-z]))")
-#: Where an unquoted value ends: before the next name and its joint, or at the end of the line.
+#: Where an unquoted value ends: before the next name with a separator, or at the end of the line.
 _NEXT: Final = lazy(
     r"[\s,;&]+(?:\\*[\"']|--?)?[A-Za-z_][\w.-]{0,60}(?:\\*[\"'])?\s{0,2}(?:=(?!=)|:(?!/)|=>)|[\r\n]|\\[rn]|%26|%0[AaDd]|<|\s--?[a-zA-Z]|\s\||\\*[\"'](?=\s*(?:[,\])}:;]|\Z))"
 )
@@ -102,7 +102,7 @@ _HEADERS: Final = ("authorization", "cookie", "proxy-authorization", "set-cookie
 
 
 def spans(text: str) -> Iterator[Span]:
-    """Where credentials stand in a text by what is before them."""
+    """The positions of the credentials in a text that follow their names."""
     done = 0
     ends = _Ends()
     has_joint = _JOINT.search(text) is not None
@@ -153,13 +153,13 @@ _SPOKEN: Final = (
 
 
 def _with_previous(text: str, start: int, name: str) -> int:
-    """`api key: x` is one name of two words."""
+    """The level of a name together with the word before it: `api key: x` is one name of two words."""
     before = _PREVIOUS.search(text, max(0, start - 25), start)
     return keys.level(f"{before[1]} {name}") if before else keys.NONE
 
 
 def _value(text: str, at: int, name: str, level: int, joint: str, begun: int, ends: _Ends) -> Span | None:
-    """Where the value of a name stands, or None where it is none to be masked."""
+    """The start and end of the value of a name, None if it is not masked."""
     start = _BLANK.match(text, at).end()  # type: ignore[union-attr]
     if start >= len(text):
         return None
@@ -199,11 +199,11 @@ def _value(text: str, at: int, name: str, level: int, joint: str, begun: int, en
 
 
 _LOOKED_AT: Final = 400
-"""Characters of an unquoted value that are looked at to tell prose from a credential."""
+"""Characters of an unquoted value that are examined to distinguish prose from a credential."""
 
 
 class _Ends:
-    """Where unquoted values end. Remembered, so that many names before one far end do not each search for it."""
+    """Where unquoted values end. The last result is cached: many names before one distant end would each search for it."""
 
     def __init__(self) -> None:
         self.known = (1, 0)
@@ -218,7 +218,7 @@ class _Ends:
 
 
 def _closing(text: str, start: int, quote: str) -> int:
-    """Where a quoted value ends: at the same quote, with as many backslashes before it."""
+    """Where a quoted value ends: at the same quote with as many backslashes before it."""
     if quote.startswith("\\") or not quote.endswith(('"', "'", "`")):
         end = text.find(quote, start)
         slashes = len(quote) - 1
@@ -237,7 +237,7 @@ def _closing(text: str, start: int, quote: str) -> int:
 
 
 def _bracket(text: str, start: int) -> Span | None:
-    """A list or mapping under a name that sounds secret, if there is text in it."""
+    """The end of a list or mapping under a secret name, if it contains text."""
     close = {"[": "]", "{": "}", "(": ")"}[text[start]]
     end = text.find(close, start)
     end = len(text) if end < 0 else end
@@ -251,7 +251,7 @@ _QUOTED_END: Final = {quote: lazy(rf"[\r\n]|\\[rn]{quote and f'|(?<!{chr(92) * 2
 
 
 def _header(text: str, start: int, begun: int) -> Span | None:
-    """To the end of the line; within a quoted header, to its quote."""
+    """The end of a header's value: the end of the line, in a quoted header its closing quote."""
     quote = text[begun - 1] if begun and text[begun - 1] in "\"'" else ""
     end = _QUOTED_END[quote].search(text, start).start()  # type: ignore[union-attr]
     return (start, end) if end > start and not _is_prose(text[start:end]) else None
@@ -374,7 +374,7 @@ def _sentences(text: str) -> Iterator[Span]:
 
 
 def _is_said(word: str, name: str) -> bool:
-    """After "the password is": whether the word does not read like prose."""
+    """Whether the word after "the password is" does not look like prose."""
     word = word.rstrip(".!?)")
     if word.lower() in EMPTY_VALUES or word.lower() in PROSE:
         return False

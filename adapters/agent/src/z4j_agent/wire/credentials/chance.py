@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a word looks like it was made by chance, as keys and tokens are. Pure."""
+"""Whether a word looks random, as keys and tokens do. Pure."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def looks_random(value: str) -> bool:
         return True
     letters = sum(map(str.isalpha, word))
     digits = sum(map(str.isdigit, word))
-    # A slug with a number (`order-2026-0012`) has its digits together; chance mixes them.
+    # A slug with a number (`order-2026-0012`) has its digits together; in random text they are mixed.
     return len(word) >= 10 and digits >= 3 and letters >= 3 and len(_KIND.findall(word)) >= 5 and "-" not in word and "_" not in word
 
 
 def is_opaque(segment: str) -> bool:
-    """The same for a piece of a link that acts for its reader."""
+    """The same for a part of a link that performs an action (a reset, an invitation)."""
     word = segment.strip("/")
     if len(word) < 6 or (len(word) < 20 and (word.islower() or word.istitle() or word.isupper()) and _DIGIT.search(word) is None):
         return False
@@ -68,5 +68,5 @@ def is_opaque(segment: str) -> bool:
 
 
 def turns(word: str) -> int:
-    """How often a word goes from one kind of character to another."""
+    """The number of changes between kinds of characters in a word."""
     return len(_KIND.findall(word))

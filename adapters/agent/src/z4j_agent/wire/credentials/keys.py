@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the name of a value says about it. Pure.
+"""Classifies values by their names. Pure.
 
 A name is split into words (`apiKey`, `API-KEY`, `api key`), and its last word decides: `password_reset_at` is a time,
 `token_count` a number, `reset_token` a credential.
@@ -23,22 +23,22 @@ COUNT: Final = 1
 RANDOM: Final = 2
 """Masked if the value looks random."""
 LINK: Final = 3
-"""A link: masked where it carries something random, or is no link."""
+"""A link: masked if it contains a random part, or is not a link."""
 SECRET: Final = 4
-"""Masked, but for numbers, booleans and values that say nothing."""
+"""Masked, except numbers, booleans and values without content (`none`, `true`)."""
 DIGITS: Final = 5
-"""Like SECRET, and so are numbers of three digits and more: a PIN, a one-time code, a card."""
+"""Like SECRET, and numbers of three digits and more are masked too: a PIN, a one-time code, a card."""
 OWNERS: Final = 6
-"""A name the owner gave: masked whatever it is."""
+"""A name from the owner's settings: always masked."""
 
 MAX_KEY: Final = 64
-"""Longer keys are not remembered: they are data, not names."""
+"""Longer keys are not cached: they are data, not names."""
 _PARTS = lazy(r"[^\W_]+", re.UNICODE)
 _CAMEL = lazy(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+[a-z]*|[^\x00-\x7f]+")
 _NUMERIC: Final = frozenset(
     ["pin", "otp", "totp", "hotp", "tan", "mfa", "2fa", "cvv", "cvc", "cvv2", "cvc2", "csc", "ssn", "pan", "passcode", "pincode", "nip"]
 )
-#: Letters of other scripts that look like ours.
+#: Letters of other scripts that look like Latin ones.
 _ALIKE: Final = str.maketrans(
     "аеорсухіјѕԁһԛԝкмтвнАЕОРСУХІЈЅКМТВНαορνικτυρΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijsdhqwkmtbhAEOPCYXIJSKMTBHaopviktupABEZHIKMNOPTYX"
 )
@@ -47,7 +47,7 @@ _SECRETARY: Final = ("secretar", "secreti", "secretor", "tokeniz", "tokenis", "a
 
 
 def level(key: object, extra: Iterable[str] = ()) -> int:
-    """What the name of a value says about it: NONE to OWNERS."""
+    """The level of a name: NONE to OWNERS."""
     if isinstance(key, bytes):
         key = key.decode("utf-8", "replace")
     if not isinstance(key, str):
@@ -62,7 +62,7 @@ def flat(word: str) -> str:
 
 
 def split(key: str) -> list[str]:
-    """`apiKey` as ["api", "key"]; accents and look-alike letters of other scripts become ours."""
+    """`apiKey` as ["api", "key"]; accents are removed, look-alike letters of other scripts replaced."""
     if not key.isascii():
         key = _plain(key)
     words: list[str] = []
@@ -113,7 +113,7 @@ def _judge(words: list[str], whole: str) -> int:
 
 
 def _pairs(before: str, last: str, words: list[str], whole: str) -> int | None:
-    """What the last two words say together; None where they say nothing of their own."""
+    """The level of the last two words together; None if the last word alone decides."""
     match last:
         case "key" | "keys":
             if before == "":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patterns that are compiled when they are first used: compiling all of them costs 80 ms, which no host should pay at its import."""
+"""Patterns that are compiled at their first use: compiling all of them takes 80 ms, too long for the import of an application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _Lazy:
         self._source = pattern, flags
 
     def __getattr__(self, name: str) -> Any:
-        """Reached once: afterwards the methods are the instance's own."""
+        """Called once: afterwards the instance has the compiled pattern's methods as attributes."""
         compiled = re.compile(*self._source)
         for method in _METHODS:
             setattr(self, method, getattr(compiled, method))
@@ -22,5 +22,5 @@ class _Lazy:
 
 
 def lazy(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """What `re.compile` gives, compiled at the first use."""
+    """Like `re.compile`, but compiled at the first use."""
     return cast("re.Pattern[str]", _Lazy(pattern, int(flags)))

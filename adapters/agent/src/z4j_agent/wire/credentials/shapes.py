@@ -2,7 +2,7 @@
 
 """Values that are credentials by their form: vendors' tokens, private keys, card and account numbers. Pure.
 
-No pattern repeats without a bound over characters that may stand before its start, so that each costs linear time.
+No pattern has an unbounded repetition of characters that can also occur before its start; so each takes linear time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from z4j_agent.wire.credentials.lazy import lazy
 Span = tuple[int, int]
 
 _B64: Final = r"[A-Za-z0-9_-]"
-#: Tokens that vendors mark by a prefix. Each is sought at the start of a word only.
+#: Tokens that vendors mark by a prefix. Each is searched at the start of a word only.
 _PREFIXED: Final = (
     rf"eyJ{_B64}{{8,}}\.{_B64}{{4,}}(?:\.{_B64}*){{1,3}}",  # JWT, JWE
     r"(?:AKIA|ASIA|AGPA|AROA|AIDA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])",  # AWS
@@ -58,7 +58,7 @@ _HASHED: Final = lazy(
 )
 _TELEGRAM: Final = lazy(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{32,}")
 _INNER: Final = lazy(r"(?<=[_.-])(?:gh[opsur]_[A-Za-z0-9]{30,}|z4[ak]_[\w-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])|sk_live_\w{10,})")
-#: Words that any of these may begin.
+#: Words that may begin with any of these.
 LONG: Final = lazy(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]{14,}")
 _BASE64: Final = lazy(r"(?<![A-Za-z0-9_+/-])[A-Za-z0-9_+/-]{15,}={0,2}")
 _HAS_DIGIT: Final = lazy(r"\d")
@@ -86,7 +86,7 @@ _WEBHOOK: Final = lazy(
 
 
 def spans(text: str) -> Iterator[Span]:
-    """Where credentials stand in a text by their form."""
+    """The positions of the credentials in a text that are recognised by their form."""
     if "-----" in text or "PuTTY" in text:
         yield from (match.span() for match in KEY_BLOCK.finditer(text))
         yield from _tails(text)
@@ -117,7 +117,7 @@ def spans(text: str) -> Iterator[Span]:
 
 
 def _tails(text: str) -> Iterator[Span]:
-    """The last part of a private key whose beginning was cut off: from the last line that is no base64."""
+    """The last part of a private key whose beginning was cut off: from the last line that is not base64."""
     done = 0
     for match in KEY_TAIL.finditer(text):
         before = text[max(done, match.start() - 16_384) : match.start()]
@@ -125,20 +125,20 @@ def _tails(text: str) -> Iterator[Span]:
         if "-----BEGIN" in before:
             continue
         body = re.split(r"[^A-Za-z0-9+/=\s\\]", before)[-1]
-        # Words of a sentence before the key stay: its own lines have no blanks in them.
+        # Words of a sentence before the key are not masked: lines of a key contain no spaces.
         lines = re.split(r"\s*[\n]", body)
         last = next((i for i in range(len(lines) - 1, -1, -1) if " " in lines[i].strip()), -1)
         yield match.start() - len("\n".join(lines[last + 1 :])), match.end()
 
 
 def _is_credential(word: str) -> bool:
-    """After the name of an authentication scheme: whether the value does not read like prose."""
+    """Whether the value after the name of an authentication scheme does not look like prose."""
     word = word.rstrip(".:")
     if len(word) < 8:
         return False
     if chance.has_all(word) or chance.is_hex(word) or (word.endswith("=") and not word.islower()):
         return True
-    if word.isalpha():  # letters alone: longer than any word, or their case mixed by chance and not as in CamelCase
+    if word.isalpha():  # letters alone: longer than any word, or with randomly mixed case, not CamelCase
         return len(word) >= 32 or (len(word) >= 20 and chance.turns(word) >= len(word) / 3 and len(_CAPITALS.findall(word)) >= 2)
     return len(word) >= 12 and any(map(str.isdigit, word))
 
@@ -174,7 +174,7 @@ _inner: Callable[[str], bool] | None = None
 
 
 def set_inner(looks: Callable[[str], bool]) -> None:
-    """How what was wrapped in base64 is looked at; given by `assignments`, which uses this module."""
+    """Searches a decoded base64 text; set by `assignments`, which imports this module."""
     global _inner
     _inner = looks
 

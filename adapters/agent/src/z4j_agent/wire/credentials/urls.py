@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 
-"""Credentials in links: users and passwords before an `@`, and links that act for their reader (reset, confirm, invite). Pure."""
+"""Credentials in links: users and passwords before an `@`, and links that perform an action (reset, confirm, invite). Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ALWAYS: Final = frozenset(
 
 
 def spans(text: str) -> Iterator[Span]:
-    """Where credentials stand in links. A text without "/" has none."""
+    """The positions of the credentials in links. A text without "/" has none."""
     if "://" in text or ":\\/\\/" in text or ":/\\/" in text:
         for match in _URL.finditer(text):
             yield from _user(text, match.start(1), match.end(1))
@@ -82,7 +82,7 @@ def _is_key_of_link(part: str, after: str) -> bool:
 
 
 def _user(text: str, start: int, end: int) -> Iterator[Span]:
-    """What stands before the last `@` of an authority, also where the password holds `@`, `#`, `?` or `/`."""
+    """The part before the last `@` of an authority, also if the password contains `@`, `#`, `?` or `/`."""
     whole = text[start:end]
     at = whole.rfind("@")
     if at < 0:
@@ -93,7 +93,7 @@ def _user(text: str, start: int, end: int) -> Iterator[Span]:
         last = authority.rfind("@")
         if ":" in authority[: authority.index("@")]:
             rest = whole[len(authority) :]
-            more = rest.find("@")  # the password may go on behind a "/", as long as no host stood before it
+            more = rest.find("@")  # the password may continue after a "/" if there is no host before it
             if (more >= 0 and not re.match(r"[\w.-]+(?::\d+)?\Z", authority[last + 1 :])) or (
                 more >= 0 and "." not in authority[last + 1 :] and rest[0] == "#"
             ):
@@ -113,7 +113,7 @@ def _user(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def has_random(url: str) -> bool:
-    """Whether a link carries something that looks random, or a user with a password."""
+    """Whether a link contains a part that looks random, or a user with a password."""
     body = url.partition("://")[2] or url
     host, _, rest = body.partition("/")
     if "@" in host or any(True for _ in spans(url)):

@@ -11,26 +11,26 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: A name that contains one of these, with joining removed, is a password in some language.
+#: A name that contains one of these, with separators removed, is a password in some language.
 PASSWORDS: Final = (
     "password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "contrasena", "motdepasse", "wachtwoord", "losenord",
     "adgangskode", "salasana", "palavrapasse", "jelszo", "userpass", "dbpass", "htpasswd", "pgpass", "bindpw", "userpw", "пароль",
     "密码", "密碼", "パスワード", "暗証番号", "비밀번호", "parolachiave",
 )  # fmt: skip
-#: The same for other credentials. They are written in one word often enough to be sought anywhere.
+#: The same for other credentials. They are often written as one word, so they are searched anywhere in a name.
 STEMS: Final = (
     "apikey", "accesskey", "privatekey", "secretkey", "signingkey", "encryptionkey", "masterkey", "sshkey", "clientsecret", "appsecret",
     "sharedsecret", "accesstoken", "authtoken", "refreshtoken", "apitoken", "bearertoken", "sessiontoken", "idtoken", "connectionstring",
     "connstring", "connstr", "sessionid", "sessionkey", "jsessionid", "phpsessid", "authorization", "authorisation", "credential",
     "cardnumber", "creditcardno", "ccnumber", "seedphrase", "recoveryphrase", "pincode", "cookie", "bearer", "mnemonic", "kubeconfig",
 )  # fmt: skip
-#: The last word of a name. What is under it is masked unless it says nothing (`none`, `true`) or is a number.
+#: The last word of a name. The value is masked unless it has no content (`none`, `true`) or is a number.
 LAST: Final = _set(
     "pwd pw psw pswd pass secret secrets token auth authn cred creds credentials jwt jws jwe sas otp totp hotp tan mfa 2fa cvv cvc cvv2 cvc2 csc "
     "pin ssn iban pan hmac fernet senha haslo parola sifra parol heslo geheim signingsecret authenticity passkey passkeys verifier "
     "netrc pem pkcs12 pkcs8 keystore otpauth nip clave"
 )
-#: The last word of a name. What is under it is masked only if it looks random.
+#: The last word of a name. The value is masked only if it looks random.
 LAST_IF_RANDOM: Final = _set(
     "key keys session sess sid csrf xsrf sig signature signatures nonce salt pepper seed private certificate cert vault bot "
     "serviceaccount account entropy hash digest ticket ciphertext encrypted tokens guid"
@@ -46,7 +46,7 @@ BEFORE_KEY: Final = _set(
     "ingest ingestion instrumentation write integration rest server bot bearer security seal sealing totp otp csrf flask django rails jwe vapid "
     "pre psk host storageaccount token hash salt product registration serial"
 ) - _set("host hash token product registration serial write")
-#: Before the last word "key": the two together order, find or route something, whatever the value looks like.
+#: Before the last word "key": the two together sort, look up or route something; never masked.
 HARMLESS_BEFORE_KEY: Final = _set(
     "sort cache primary foreign routing partition group order lookup dict lock row object idempotency shard hash unique dedup dedupe map index "
     "public publishable storage file s3 blob bucket image asset media i18n translation message event business metric setting config search "
@@ -64,18 +64,18 @@ BEFORE_CODE: Final = _set(
     "access login signin confirm confirmation activation reset unlock scratch rescue secret device user onetime time card cvv redemption "
     "redeem entry door gate alarm emergency factor"
 )
-#: Before the last words "link" and "url": a link that acts for its reader.
+#: Before the last words "link" and "url": a link that performs an action.
 BEFORE_LINK: Final = _set(
     "reset magic invite invitation confirm confirmation activation activate verify verification login signin signed presigned unsubscribe recovery "
     "recover password passwordless onetime webhook hook sas secret private auth2 accept join unlock optin optout approve impersonate callbackhook"
 )
-#: Before the last words "url" and "uri": where a connection goes, with its credentials.
+#: Before the last words "url" and "uri": the address of a connection, with its credentials.
 BEFORE_URL: Final = _set(
     "database db redis broker mongo mongodb postgres postgresql mysql mariadb amqp rabbitmq celery sqlalchemy cache clickhouse elasticsearch "
     "elastic opensearch smtp email ldap ftp sftp backend jdbc odbc connection conn dsn kafka nats memcached couchdb neo4j cassandra influxdb "
     "queue store jobstore datasource replica primary"
 )
-#: Before the last word "token": it marks a place in a list, or is a word of language models.
+#: Before the last word "token": it marks a position in a list, or is a term of language models.
 HARMLESS_BEFORE_TOKEN: Final = _set(
     "page next previous prev sync continuation continue cursor pagination resume start stop end eos bos pad unk mask cls sep special image "
     "audio text input output prompt first last gas governance erc20 erc721 utility non fungible design lexer syntax parser max min "
@@ -91,13 +91,13 @@ HARMLESS_BEFORE_PIN: Final = _set(
     "shipping billing postal area delivery gpio map location lapel bowling hair rolling safety push board address zip output input led data "
     "clock reset firing enamel city store pickup"
 )
-#: The first word of a name that asks or counts.
+#: The first word of a name that is a flag or a count.
 FIRST_HARMLESS: Final = _set(
     "has have had is are was were be needs need needed requires require required use uses using used should can could may must allow allows enable "
     "enabled disable disabled num number n max min total avg mean count show hide ignore skip supports support with without no not "
     "validate check expects expect wants want remember only since until before after"
 ) - _set("with number validate check remember only")
-#: The last word of a name: it describes the credential and is none. A value that should be a number is in COUNTING.
+#: The last word of a name: it describes a credential and is not one itself. Names of numbers are in COUNTING.
 DESCRIBES: Final = _set(
     "type types kind kinds name names arn alg algorithm algo method methods provider providers policy policies banner consent preference "
     "preferences strength hint label prefix version status state format field fields column columns param header host port email "
@@ -121,7 +121,7 @@ VALUE_AFTER: Final = _set(
     "development test staging stage live old new current previous primary secondary backup default main master confirm confirmation repeat again "
     "access key id encrypted body content header answer 0 1 2 3 4 5 6 7 8 9 env env_var payload material"
 ) - _set("id header test")
-#: A value that says nothing.
+#: A value without content, which is not a credential.
 EMPTY_VALUES: Final = _set(
     "none null nil undefined true false yes no on off n/a na unset empty missing required optional invalid valid expired revoked disabled "
     "enabled unknown default accepted rejected failed ok error wrong incorrect mismatch basic bearer digest oauth oauth2 ldap saml jwt x509 "
