@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's APScheduler: functions that a process runs by the clock, without an engine."""
+"""The demo's APScheduler: scheduled functions that one process runs, without a task engine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's arq application: webhooks. `main()` enqueues for ever; `arq arq_shop.WorkerSettings` works."""
+"""The demo's arq application: webhooks. `main()` enqueues until SIGTERM; `arq arq_shop.WorkerSettings` runs the tasks."""
 
 from __future__ import annotations
 

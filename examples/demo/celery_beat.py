@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the demo's Celery Beat fires: `celery -A celery_beat beat`. Entries in code; an operator's changes lie over them."""
+"""The entries of the demo's Celery Beat: `celery -A celery_beat beat`. They are in code; operators' changes are overrides."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Enqueues a realistic mix for ever, a little faster and slower by turns. Runs in the Celery environment."""
+"""Enqueues a realistic mix until SIGTERM, at a varying pace. Runs in the Celery environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from celery_shop import (
 
 
 def order(number: int) -> None:
-    """What one order causes."""
+    """The tasks of one order."""
     chain(price.s(number), confirm.s()).apply_async()
     charge.delay(70_000 + number, 1_999 + number % 5_000)
     if number % 6 == 0:
@@ -41,7 +41,7 @@ def order(number: int) -> None:
 
 
 def background(number: int) -> None:
-    """What goes on beside the orders."""
+    """The tasks that do not belong to an order."""
     kind = number % 10
     if kind < 3:
         send_campaign.delay(f"c_{8_800 + number % 30}", 500)

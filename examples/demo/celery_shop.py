@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's Celery application: a shop with the troubles shops have. Runs in the Celery environment."""
+"""The demo's Celery application: a shop with realistic errors. Runs in the Celery environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def work(low_ms: float, high_ms: float) -> None:
 
 @app.task(name="emails.send_campaign", bind=True, max_retries=3)
 def send_campaign(self: Task, campaign: str, recipients: int) -> dict[str, Any]:
-    """Sends one slice of a campaign; the mail host refuses now and then, and a retry helps."""
+    """Sends one slice of a campaign; the mail server sometimes refuses, and a retry succeeds."""
     work(20, 90)
     if random.random() < 0.25:
         raise self.retry(countdown=random.uniform(1, 6), exc=ConnectionError("smtp.internal:587 refused the connection"))
@@ -68,7 +68,7 @@ def remind(invoice: int) -> str:
 
 @app.task(name="inventory.reserve", bind=True)
 def reserve(self: Task, order: int, sku: str) -> dict[str, Any]:
-    """Out of stock the first time it is asked for an order; by the time somebody tries again, the shelf is full."""
+    """Out of stock at the first attempt for an order, in stock at a retry."""
     work(10, 30)
     if app.backend.client.set(f"shop:reserved:{order}", 1, nx=True, ex=3600):
         raise LookupError(f"{sku} is out of stock in warehouse 3")

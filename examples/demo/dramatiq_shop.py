@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's Dramatiq application: notifications. `main()` enqueues for ever; `dramatiq dramatiq_shop` works."""
+"""The demo's Dramatiq application: notifications. `main()` enqueues until SIGTERM; `dramatiq dramatiq_shop` runs the tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ dramatiq.set_broker(broker)
 
 @dramatiq.actor(queue_name="push", max_retries=2, min_backoff=500, max_backoff=3_000)
 def push_notification(device: str, text: str, secret: str) -> None:
-    """Sends one push message; the gateway drops connections now and then."""
+    """Sends one push message; the gateway sometimes drops connections."""
     time.sleep(seconds(15, 60))
     if happens(0.12):
         raise ConnectionResetError(f"gateway closed the connection to {device}")
@@ -34,7 +34,7 @@ def write_digest(user: int) -> None:
 
 @dramatiq.actor(queue_name="rates", max_age=20_000)
 def fetch_rates(currency: str) -> None:
-    """Old rates are of no use: what waits longer than twenty seconds is dropped."""
+    """Old rates are useless: a message older than twenty seconds is dropped."""
     time.sleep(seconds(10, 40))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's Huey application: housekeeping. `main()` enqueues for ever; `huey_consumer huey_shop.huey` works."""
+"""The demo's Huey application: housekeeping. `main()` enqueues until SIGTERM; `huey_consumer huey_shop.huey` runs the tasks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's two schedulers of RQ: `rq cron rq_schedules` reads this file; `main()` enters a few and runs rq-scheduler."""
+"""The demo's two schedulers of RQ: `rq cron rq_schedules` reads this file; `main()` adds a few entries and runs rq-scheduler."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's RQ application: documents and partners. `main()` enqueues for ever; a worker runs it with `rq worker`."""
+"""The demo's RQ application: documents and partners. `main()` enqueues until SIGTERM; a worker runs it with `rq worker`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ z4j_rq.install()
 
 
 def render_invoice(invoice: int, template: str) -> str:
-    """Draws an invoice; an unknown template is a mistake nobody can retry away."""
+    """Draws an invoice; an unknown template fails at every retry."""
     time.sleep(seconds(40, 300))
     if template == "classic-2019":
         raise FileNotFoundError(f"template {template} was removed")
@@ -24,7 +24,7 @@ def render_invoice(invoice: int, template: str) -> str:
 
 
 def push_partner(partner: str, order: int, api_key: str) -> int:
-    """Tells a partner about an order; the partner is often busy."""
+    """Notifies a partner of an order; the partner often does not answer."""
     time.sleep(seconds(30, 120))
     if happens(0.2):
         raise TimeoutError(f"{partner} did not answer order {order} within 100 ms")

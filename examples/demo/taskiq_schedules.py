@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's taskiq scheduler: `taskiq scheduler taskiq_schedules:scheduler`. Labels in code, and a store in Redis beside them."""
+"""The demo's taskiq scheduler: `taskiq scheduler taskiq_schedules:scheduler`. Labels in code, and entries in a Redis store."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's taskiq application: recommendations. `main()` enqueues for ever; `taskiq worker taskiq_shop:broker` works."""
+"""The demo's taskiq application: recommendations. `main()` enqueues until SIGTERM; `taskiq worker taskiq_shop:broker` runs the tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import z4j_taskiq
 
 URL = os.environ["TASKIQ_URL"]
 results: RedisAsyncResultBackend[Any] = RedisAsyncResultBackend(URL, result_ex_time=300)
-# Without the socket timeout of redis-py, which would end an idle worker's wait for work.
+# Without the socket timeout of redis-py, which would end an idle worker.
 queue = ListQueueBroker(URL, queue_name="recommend", socket_timeout=None)
 broker = queue.with_result_backend(results).with_middlewares(SimpleRetryMiddleware(2))
 z4j_taskiq.install(broker)
@@ -23,7 +23,7 @@ z4j_taskiq.install(broker)
 
 @broker.task("recommend.rank", retry_on_error=True, max_retries=2)
 async def rank(customer: int, limit: int) -> list[int]:
-    """Orders products for a customer; the model server restarts now and then."""
+    """Orders products for a customer; the model server sometimes restarts."""
     await asyncio.sleep(seconds(30, 140))
     if happens(0.1):
         raise ConnectionError("model-server:8500 is restarting")

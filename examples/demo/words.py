@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the demo's applications share, whatever their engine: working for a while, failing now and then, and a steady pace."""
+"""Shared by the demo's applications: simulated work, occasional failures, and the pace of the producers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 
 def seconds(low_ms: float, high_ms: float) -> float:
-    """How long a piece of work takes this time."""
+    """The duration of a piece of work, in seconds, random."""
     return random.uniform(low_ms, high_ms) / 1000
 
 
@@ -28,7 +28,7 @@ def token() -> str:
 
 
 def ticks(every_s: float) -> Iterator[int]:
-    """1, 2, 3 … for ever, a little faster and slower by turns; SIGTERM ends the process."""
+    """1, 2, 3 … at a varying pace, without an end; SIGTERM ends the process."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     for number in itertools.count(1):
         yield number

@@ -44,9 +44,9 @@ class SaqHarness(Harness):
         self.broker_port = self.start_valkey()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("Worker starting")
+        starts = self.log("worker").count("Worker starting")
         worker = self.start("worker", [sys.executable, "-m", "saq", "app.settings", "-v"], cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("Worker starting") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("Worker starting") > starts, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
