@@ -77,12 +77,12 @@ class Gateway:
     def frames_of(self, kind: str) -> list[dict[str, Any]]:
         return [frame for frame in list(self.frames) if frame["type"] == kind]
 
-    def say(self, frame: dict[str, Any] | str) -> None:
+    def send_frame(self, frame: dict[str, Any] | str) -> None:
         self.sockets[-1].send(frame if isinstance(frame, str) else json.dumps(frame))
 
     def command(self, command_id: str, action: str, engine: str = "fake", *, expires_in: float = 60, **params: Any) -> None:
         at = time.time_ns() // 1000 + int(expires_in * 1e6)
-        self.say({"type": "command", "id": command_id, "action": action, "engine": engine, "expires_at": at, "params": params})
+        self.send_frame({"type": "command", "id": command_id, "action": action, "engine": engine, "expires_at": at, "params": params})
 
     def answers(self, command_id: str) -> list[str]:
         return [record[3] for record in self.records if record[0] == "command" and record[1] == command_id]

@@ -105,7 +105,7 @@ class TestItsOwn(Own):
         wait_for(lambda: "the clinic is open" in running.log("scheduler"), "a bound method runs")
 
     def test_a_function_that_raises_is_a_failed_fire(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        failed = wait_for(lambda: [fire for fire in gateway.fires("failing") if fire["outcome"] == "failed"], "it is told")[0]
+        failed = wait_for(lambda: [fire for fire in gateway.fires("failing") if fire["outcome"] == "failed"], "it is reported")[0]
         assert failed["error"].startswith("ValueError: no such door")
         assert "hunter2" not in failed["error"]
         time.sleep(1)
@@ -254,7 +254,7 @@ class TestEdges(Own):
         process.send_signal(signal.SIGUSR1)
         lists = wait_for(
             lambda: [each for link in own_gateway.open_links() for each in link.schedules if not each["is_firing"]],
-            "it is told",
+            "it is reported",
             seconds=CHANGE_S,
         )
         assert "paused its scheduler" in lists[-1]["notes"][0]

@@ -39,7 +39,7 @@ async def retry(ctx: dict[str, Any]) -> str:
 
 
 async def wait(ctx: dict[str, Any], seconds: float) -> float:
-    """Waits as long as it is told."""
+    """Waits for the given time, in seconds."""
     await asyncio.sleep(seconds)
     return seconds
 

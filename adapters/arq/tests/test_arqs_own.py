@@ -183,7 +183,7 @@ def test_a_result_arq_cannot_print_fails_the_task(scene: Scene) -> None:
 def test_an_id_that_comes_again_is_another_task(scene: Scene) -> None:
     for number in (1, 2):
         assert scene.shop.send("once", number, _job_id="nightly") == "nightly"
-        task_id = wait_for(lambda: scene.executions("nightly")[number - 1 :], "it is told")[0]  # noqa: B023 -- asked at once
+        task_id = wait_for(lambda: scene.executions("nightly")[number - 1 :], "it is reported")[0]  # noqa: B023 -- asked at once
         scene.end(task_id)
     first, second = scene.executions("nightly")
     assert first.startswith("nightly@")
@@ -195,14 +195,14 @@ def test_an_id_that_comes_again_is_another_task(scene: Scene) -> None:
 def test_what_arq_did_not_enqueue_is_not_told(scene: Scene) -> None:
     assert scene.shop.send("once", 1, _job_id="single", _defer_by=0.5) == "single"
     assert scene.shop.send("once", 2, _job_id="single") == "none"
-    only = wait_for(lambda: scene.executions("single"), "the first is told")[0]
+    only = wait_for(lambda: scene.executions("single"), "the first is reported")[0]
     assert scene.end(only).rest["result"] == "1"
     assert scene.executions("single") == [only]
 
 
 def test_cancelling_takes_the_right_life_of_an_id(scene: Scene) -> None:
     scene.shop.send("once", 1, _job_id="weekly", _defer_by=60, _queue_name="elsewhere")
-    task_id = wait_for(lambda: scene.executions("weekly"), "it is told")[0]
+    task_id = wait_for(lambda: scene.executions("weekly"), "it is reported")[0]
     scene.one(task_id, "enqueued")
     assert scene.ask("cancel_task", task_id=f"weekly@{execution_ms_of(task_id) - 1}")[0] == "refused"
     assert scene.ask("cancel_task", task_id=task_id) == ("done", {"queue": "elsewhere"})

@@ -107,7 +107,7 @@ class TestArq(ScheduleContract):
     def test_two_workers_fire_once_and_both_obey(self, alone: CronHarness, own_gateway: Gateway) -> None:
         alone.start_scheduler("one")
         alone.start_scheduler("other")
-        wait_for(lambda: len(self.lists(own_gateway, alone)) == 2, "both tell their entries")
+        wait_for(lambda: len(self.lists(own_gateway, alone)) == 2, "both report their entries")
         wait_for(lambda: len(own_gateway.fires("every")) >= 4, "it fires")
         due = [fire["due_at"] for fire in own_gateway.fires("every")]
         assert len(due) == len(set(due))
@@ -148,7 +148,7 @@ class TestArq(ScheduleContract):
 
     def test_what_could_not_be_sent_is_told_so(self, alone: CronHarness, own_gateway: Gateway) -> None:
         alone.start_scheduler(settings="BrokenSettings")
-        failed = wait_for(lambda: own_gateway.fires("every"), "the fire is told")[0]
+        failed = wait_for(lambda: own_gateway.fires("every"), "the fire is reported")[0]
         assert (failed["outcome"], failed["task_id"]) == ("failed", "")
         assert "Serializ" in failed["error"]
 
@@ -172,6 +172,6 @@ class TestArq(ScheduleContract):
         worker.terminate()
         worker.wait(20)
         alone.start_scheduler(settings="LocalSettings")
-        wait_for(lambda: self.lists(own_gateway, alone), "it tells again", seconds=CHANGE_S)
+        wait_for(lambda: self.lists(own_gateway, alone), "it reports them again", seconds=CHANGE_S)
         time.sleep(1)
         assert not self.is_fired(own_gateway, "started", since)

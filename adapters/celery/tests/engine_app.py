@@ -75,7 +75,7 @@ def autoretry() -> None:
 
 @app.task(name="contract.wait")
 def wait(seconds: float) -> float:
-    """Waits as long as it is told."""
+    """Waits for the given time, in seconds."""
     time.sleep(seconds)
     return seconds
 

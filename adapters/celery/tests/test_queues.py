@@ -104,5 +104,5 @@ def test_a_waiting_task_is_looked_up_and_counted(scene: Scene) -> None:
         reported = [beat.get("queues") or [] for link in scene.gateway.links for beat in link.heartbeats]
         return [depth for queues in reported for _, name, depth, *_ in queues if name == "other" and depth]
 
-    assert wait_for(depth, "its depth is told", seconds=40)[-1] == 1
+    assert wait_for(depth, "its depth is reported", seconds=40)[-1] == 1
     scene.done("purge_queue", queue="other", place="waiting")

@@ -95,7 +95,7 @@ class TestFile(ScheduleContract):
         self.await_fire(own_gateway, "every", 0)
         time.sleep(2)
         task_ids = [fire["task_id"] for fire in own_gateway.fires("every")]
-        assert len(task_ids) == len(set(task_ids)), "a fire is told once, although beat says twice that it starts"
+        assert len(task_ids) == len(set(task_ids)), "a fire is reported once, although beat announces its start twice"
         roles = {link.hello["role"] for link in own_gateway.open_links()}
         assert roles == {"worker", "scheduler"}
         self.off(own_gateway, alone, "every")
@@ -115,13 +115,13 @@ class TestFile(ScheduleContract):
         self, alone: BeatHarness, own_gateway: Gateway
     ) -> None:  # fmt: skip
         beat = alone.start_scheduler()
-        wait_for(lambda: self.lists(own_gateway, alone), "it tells", seconds=CHANGE_S)
+        wait_for(lambda: self.lists(own_gateway, alone), "it reports them", seconds=CHANGE_S)
         key = self.make(own_gateway, alone, kind="once", expression=in_s(3))
         self.await_fire(own_gateway, key, 0)
         beat.terminate()
         beat.wait(30)
         alone.start_scheduler()
-        wait_for(lambda: self.lists(own_gateway, alone), "it tells again", seconds=CHANGE_S)
+        wait_for(lambda: self.lists(own_gateway, alone), "it reports them again", seconds=CHANGE_S)
         assert self.listed(own_gateway, alone, key)["note"] == "Its time has passed."
         time.sleep(2)
         assert len(own_gateway.fires(key)) == 1
@@ -133,7 +133,7 @@ class TestFile(ScheduleContract):
     def test_without_the_agent_the_file_is_read_as_before(self, alone: BeatHarness, own_gateway: Gateway) -> None:
         """What operators added and changed leaves nothing in the schedule file that needs this package."""
         beat = alone.start_scheduler()
-        wait_for(lambda: self.lists(own_gateway, alone), "it tells", seconds=CHANGE_S)
+        wait_for(lambda: self.lists(own_gateway, alone), "it reports them", seconds=CHANGE_S)
         soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         specs = [self.spec(alone, name="a"), self.spec(alone, name="b", kind="once", expression=soon)]
         new = {"is_new": True, "is_deleted": False, "is_enabled": True}
@@ -184,7 +184,7 @@ class InStore(ScheduleContract):
         since = int(datetime.fromisoformat(at).timestamp() * 1_000_000)
         fire = self.await_fire(gateway, key, since - 500_000)
         assert abs(fire["due_at"] - since) < 1_100_000
-        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("next_at") is None, "it is told as past", seconds=CHANGE_S)
+        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("next_at") is None, "it is reported as past", seconds=CHANGE_S)
         assert len([fire for fire in gateway.fires(key) if fire["at"] > since - 500_000]) == 1
         assert "passed" in self.ask(gateway, running, "enable_schedule", key=key)[1]["error"]
         self.done(gateway, running, "delete_schedule", key=key)

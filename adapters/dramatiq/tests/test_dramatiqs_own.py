@@ -61,11 +61,11 @@ class Shop(Harness):
                 os.killpg(process.pid, signal.SIGKILL)
         super().tear_down()
 
-    def say(self, *line: Any) -> Any:
+    def request(self, *line: Any) -> Any:
         return json.loads(self.ask_producer([sys.executable, HERE / "own_app.py"], line))
 
     def send(self, name: str, *args: Any, **options: Any) -> str:
-        return str(self.say("send", name, args, options)[0])
+        return str(self.request("send", name, args, options)[0])
 
     def put(self, body: dict[str, Any] | bytes, queue: str = "work") -> str:
         """A message of somebody who is not watched, straight into Redis."""
@@ -140,7 +140,7 @@ def fresh(tmp_path: Path) -> Iterator[Scene]:
 
 # -- messages ------------------------------------------------------------------------------------------------------------
 def test_the_sender_sees_its_message_as_it_made_it(scene: Scene) -> None:
-    _, sent, made = scene.shop.say("send", "succeed", [1], {"max_age": 60_000})
+    _, sent, made = scene.shop.request("send", "succeed", [1], {"max_age": 60_000})
     assert sent == ["max_age", "redis_message_id"]
     assert made == ["max_age"]
 
@@ -186,7 +186,7 @@ def test_an_exception_without_words_is_reported(scene: Scene) -> None:
 
 # -- pipelines and groups ------------------------------------------------------------------------------------------------
 def test_a_pipeline_is_a_line_of_parents(scene: Scene) -> None:
-    first, second, third = scene.shop.say("pipeline", ["succeed", "a"], ["succeed"], ["succeed"])
+    first, second, third = scene.shop.request("pipeline", ["succeed", "a"], ["succeed"], ["succeed"])
     assert scene.end(third).rest["result"] == '"a"'
     assert [scene.one(each, "enqueued").meta.get("parent_id") for each in (first, second, third)] == [None, first, second]
     assert scene.one(first, "enqueued").meta["code"].startswith("__main__:")
@@ -196,7 +196,7 @@ def test_a_pipeline_is_a_line_of_parents(scene: Scene) -> None:
 
 
 def test_the_rest_of_a_pipeline_is_sealed_and_runs_again_under_new_ids(scene: Scene) -> None:
-    first, second = scene.shop.say("pipeline", ["succeed", "b"], ["succeed"])
+    first, second = scene.shop.request("pipeline", ["succeed", "b"], ["succeed"])
     scene.end(second)
     assert scene.one(first, "payload").rest["original_state"] == "sealed"
     new_id, status, _ = scene.retry(first)
@@ -212,7 +212,7 @@ def test_the_rest_of_a_pipeline_is_sealed_and_runs_again_under_new_ids(scene: Sc
 
 
 def test_a_member_of_a_group_counts_once(scene: Scene) -> None:
-    callback, *members = scene.shop.say("group", ["succeed", "all done"], ["succeed", 1], ["succeed", 2])
+    callback, *members = scene.shop.request("group", ["succeed", "all done"], ["succeed", 1], ["succeed", 2])
     scene.end(callback)
     groups = {scene.one(member, "enqueued").meta["group_id"] for member in members}
     assert len(groups) == 1
@@ -250,7 +250,7 @@ def test_a_task_nobody_has_taken_is_cancelled_at_once(scene: Scene) -> None:
 def test_a_dead_letter_cannot_be_cancelled(scene: Scene) -> None:
     task_id = scene.shop.send("fail", "x")
     scene.end(task_id)
-    wait_for(lambda: scene.shop.say("adapter.lookup_task", task_id)["state"] == "failed", "the dead letter")
+    wait_for(lambda: scene.shop.request("adapter.lookup_task", task_id)["state"] == "failed", "the dead letter")
     assert scene.ask("cancel_task", task_id=task_id)[0] == "refused"
 
 
@@ -316,7 +316,7 @@ def test_the_message_of_a_dead_process_runs_again(fresh: Scene) -> None:
     worker = fresh.shop.start_worker()
     task_id = fresh.shop.send("leaves_once")
     assert worker.wait(20) == 3
-    assert fresh.shop.say("adapter.lookup_task", task_id)["state"] == "queued"
+    assert fresh.shop.request("adapter.lookup_task", task_id)["state"] == "queued"
     fresh.shop.start_worker()
     end = fresh.end(task_id)
     assert (end.kind, end.rest["result"], end.attempt) == ("succeeded", '"came back"', 0)
@@ -329,15 +329,15 @@ def test_every_queue_shows_what_is_delayed_and_dead(fresh: Scene) -> None:
     at = int(time.time() * 1_000_000)
     delayed, queued = shop.send("succeed", 1, delay=60_000), shop.send("succeed", 2)
     shop.send("succeed", 3)
-    queues = {queue["name"]: queue for queue in shop.say("adapter.list_queues")}
+    queues = {queue["name"]: queue for queue in shop.request("adapter.list_queues")}
     assert [queues[name]["depth"] for name in ("work", "work.DQ", "work.XQ", "elsewhere")] == [2, 1, 0, 0]
     assert abs(queues["work"]["oldest_at"] - at) < 5_000_000
-    assert {shop.say("adapter.lookup_task", task_id)["state"] for task_id in (delayed, queued)} == {"queued"}
+    assert {shop.request("adapter.lookup_task", task_id)["state"] for task_id in (delayed, queued)} == {"queued"}
     shop.start_worker()
     dead = shop.send("fail", "x")
     fresh.end(dead)
-    wait_for(lambda: shop.say("adapter.lookup_task", dead)["state"] == "failed", "the dead letter")
-    queues = {queue["name"]: queue for queue in shop.say("adapter.list_queues")}
+    wait_for(lambda: shop.request("adapter.lookup_task", dead)["state"] == "failed", "the dead letter")
+    queues = {queue["name"]: queue for queue in shop.request("adapter.list_queues")}
     assert [queues[name]["depth"] for name in ("work", "work.DQ", "work.XQ")] == [0, 1, 1]
     assert abs(queues["work.XQ"]["oldest_at"] - at) < 60_000_000
 
@@ -348,7 +348,7 @@ def test_stored_results_tell_the_end(scene: Scene) -> None:
         scene.end(task_id)
 
     def look(task_id: str) -> str:
-        return str(scene.shop.say("adapter.lookup_task", task_id)["state"])
+        return str(scene.shop.request("adapter.lookup_task", task_id)["state"])
 
     wait_for(lambda: look(bad) == "failed", "the dead letter is stored")
     assert look(good) == "succeeded"
@@ -374,7 +374,7 @@ def test_pickled_messages_are_sealed_and_only_sealed_ones_are_read(tmp_path: Pat
 def test_rabbitmq_from_end_to_end(rabbit: Scene) -> None:
     shop = rabbit.shop
     waiting = shop.send("stubborn", 30)
-    queues = {queue["name"]: queue for queue in shop.say("adapter.list_queues")}
+    queues = {queue["name"]: queue for queue in shop.request("adapter.list_queues")}
     assert (queues["work"]["depth"], queues["work"]["consumers"], queues["elsewhere.XQ"]["depth"]) == (1, 0, 0)
     worker = shop.start_worker()
     rabbit.one(waiting, "started")
@@ -399,10 +399,10 @@ def test_rabbitmq_from_end_to_end(rabbit: Scene) -> None:
     assert rabbit.end(delayed).rest["reason"] == "revoked"
 
     def depths() -> dict[str, int]:
-        return {queue["name"]: queue["depth"] for queue in shop.say("adapter.list_queues")}
+        return {queue["name"]: queue["depth"] for queue in shop.request("adapter.list_queues")}
 
     wait_for(lambda: depths()["work.XQ"] == 2, "two dead letters")
-    assert shop.say("adapter.lookup_task", failed)["state"] == "unknown"
+    assert shop.request("adapter.lookup_task", failed)["state"] == "unknown"
 
 
 @pytest.mark.rabbitmq

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example runs as its README says, and Dramatiq's own does the same with z4j as without, also when nobody listens."""
+"""The example runs as its README says, and Dramatiq's own behaves the same with z4j as without, also without a server."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_the_route_also_in_hooks_and_streams(site: Any, gateway: Gateway) -> Non
         status, task_id = site.ask(path)
         assert (status, site.enqueued(gateway, task_id).meta.get("route")) == (200, route)
     assert site.ask("/nowhere")[0] == 404
-    wait_for(lambda: [r for r in gateway.records() if r.kind == "enqueued" and "route" not in r.meta], "the hook of no route is told")
+    wait_for(lambda: [r for r in gateway.records() if r.kind == "enqueued" and "route" not in r.meta], "the hook of no route is reported")
     site.end(server)
 
 

@@ -85,7 +85,7 @@ def give_up() -> None:
 
 @task()
 def wait(seconds: float) -> float:
-    """Waits as long as it is told, in small steps: an exception from outside lands between two of them."""
+    """Waits for the given time, in small steps: an exception from outside lands between two of them."""
     ends = time.monotonic() + seconds
     while (left := ends - time.monotonic()) > 0:
         time.sleep(min(left, 0.05))

@@ -59,7 +59,7 @@ class Scene:
 
     def one(self, task_id: str, kind: str) -> Record:
         """The record of this kind; who tells it may be another process than the one that ran the task."""
-        (record,) = wait_for(lambda: self.records_of(task_id, kind), f"{kind} of {task_id} is told")
+        (record,) = wait_for(lambda: self.records_of(task_id, kind), f"{kind} of {task_id} is reported")
         return record
 
     def end(self, task_id: str, attempt: int = 0) -> Record:
@@ -140,14 +140,14 @@ def test_a_message_that_is_none_is_rejected(threads: Scene) -> None:
     def find() -> list[Record]:
         return [r for r in threads.gateway.records("") if r.kind == "rejected" and r.rest["reason"] == "malformed"]
 
-    assert wait_for(find, "the message is told")[0].task_id.startswith("malformed-")
+    assert wait_for(find, "the message is reported")[0].task_id.startswith("malformed-")
 
 
 def test_an_unknown_task_shows_no_argument_by_position(threads: Scene) -> None:
     task_id = threads.shop.send("unknown", "eve", PASSWORD)
     assert threads.end(task_id).rest["reason"] == "unknown_task"
     by_worker = wait_for(
-        lambda: [r for r in threads.records_of(task_id, "payload") if r.rest["rank"] == 1], "the worker tells the arguments"
+        lambda: [r for r in threads.records_of(task_id, "payload") if r.rest["rank"] == 1], "the worker reports the arguments"
     )
     assert PASSWORD not in by_worker[0].rest["args"]
     assert by_worker[0].rest["original_state"] == "sealed"
@@ -163,7 +163,7 @@ def test_other_storages(tmp_path: Path, storage: str) -> None:
     with scene(tmp_path, storage) as made:
         tasks = {kind: made.shop.send(kind, *args) for kind, args in (("succeed", (1,)), ("fail", ("no",)), ("later", ()))}
         waiting = made.shop.send("succeed", "never", delay=2)
-        wait_for(lambda: made.records_of(waiting), "it is told")
+        wait_for(lambda: made.records_of(waiting), "it is reported")
         assert made.ask("cancel_task", {"task_id": waiting})[0] == "done"
         assert made.end(tasks["succeed"]).rest["result"] == "1"
         assert made.end(tasks["fail"]).rest["error_type"] == "ValueError"

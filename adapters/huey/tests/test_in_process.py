@@ -206,7 +206,7 @@ def test_an_attempt_stands_behind_the_message(site: Site) -> None:
     bare.execute(bare.deserialize_task(sent))
     assert seen[0] == seen[1] == {**vars(task)}, "a task sees the same with and without us"
     attempts = wait_for(
-        lambda: [record.attempt for record in site.gateway.records(task.id) if record.kind == "started"], "its start is told"
+        lambda: [record.attempt for record in site.gateway.records(task.id) if record.kind == "started"], "its start is reported"
     )
     assert attempts == [0]
 

@@ -135,7 +135,7 @@ class TestThreads(ScheduleContract):
         self.await_fire(own_gateway, alone.every_key, 0)
         os.kill(alone.broker_pid(), signal.SIGKILL)
         failed = wait_for(
-            lambda: [fire for fire in own_gateway.fires(alone.every_key) if fire["outcome"] == "failed"], "a failed fire is told"
+            lambda: [fire for fire in own_gateway.fires(alone.every_key) if fire["outcome"] == "failed"], "a failed fire is reported"
         )
         assert failed[0]["task_id"] == ""
         assert "Connection" in failed[0]["error"]
@@ -186,7 +186,7 @@ class TestProcesses(ScheduleContract):
 
     def test_the_scheduler_is_a_process_of_its_own_and_says_goodbye(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:
         consumer = alone.start_scheduler()
-        link = wait_for(lambda: self.lists(own_gateway, alone), "the scheduler tells its entries", seconds=CHANGE_S)[0][0]
+        link = wait_for(lambda: self.lists(own_gateway, alone), "the scheduler reports its entries", seconds=CHANGE_S)[0][0]
         assert link.hello["role"] == "scheduler"
         assert link.hello["pid"] != consumer.pid
         others = wait_for(lambda: [other for other in own_gateway.open_links() if other is not link], "the consumer is connected, too")
@@ -198,13 +198,13 @@ class TestProcesses(ScheduleContract):
 
     def test_a_killed_scheduler_comes_back_with_the_changes(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:
         alone.start_scheduler()
-        link = wait_for(lambda: self.lists(own_gateway, alone), "the scheduler tells its entries", seconds=CHANGE_S)[0][0]
+        link = wait_for(lambda: self.lists(own_gateway, alone), "the scheduler reports its entries", seconds=CHANGE_S)[0][0]
         self.off(own_gateway, alone, alone.every_key)
         wait_for(lambda: (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False, "it is off")
         since = now()
         os.kill(link.hello["pid"], signal.SIGKILL)
         fresh = wait_for(
-            lambda: [each for each in self.lists(own_gateway, alone) if each[0].hello["boot"] != link.hello["boot"]], "another one tells"
+            lambda: [each for each in self.lists(own_gateway, alone) if each[0].hello["boot"] != link.hello["boot"]], "another one reports"
         )  # fmt: skip
         assert fresh[0][0].hello["role"] == "scheduler"
         assert (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False

@@ -60,7 +60,7 @@ def test_an_interrupted_task_that_is_enqueued_again_is_told_before_its_consumer_
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs", seconds=40)
         worker.send_signal(signal.SIGTERM)
         worker.wait(30)
-        reported = [(r.kind, r.attempt) for r in wait_for(lambda: gateway.records(task_id), "it is told")]
+        reported = [(r.kind, r.attempt) for r in wait_for(lambda: gateway.records(task_id), "it is reported")]
         assert ("lost", 0) in reported or ("retried", 0) in reported, reported
         assert ("enqueued", 1) in reported, reported
         with redis.Redis(port=made.port) as client:

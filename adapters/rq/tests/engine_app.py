@@ -60,7 +60,7 @@ def never_enough() -> Retry:
 
 @job(queue, connection=connection)
 def wait(seconds: float) -> float:
-    """Waits as long as it is told."""
+    """Waits for the given time, in seconds."""
     time.sleep(seconds)
     return seconds
 

@@ -68,11 +68,11 @@ class Shop(Harness):
         self.redis.close()
         super().tear_down()
 
-    def say(self, *line: Any) -> Any:
+    def request(self, *line: Any) -> Any:
         return json.loads(self.ask_producer([sys.executable, HERE / "own_app.py"], line))
 
     def send(self, name: str, *args: Any, **options: Any) -> str:
-        return str(self.say("send", name, args, options))
+        return str(self.request("send", name, args, options))
 
 
 @dataclass
@@ -149,7 +149,7 @@ def test_a_job_that_waits_for_another_is_told_when_it_is_sent(scene: Scene) -> N
 
 def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:
     first = scene.shop.send("wait", 0.5)
-    free, bound = scene.shop.say("many", first)
+    free, bound = scene.shop.request("many", first)
     assert scene.one(bound, "enqueued").at < scene.end(first).at
     assert [scene.end(task_id).rest["result"] for task_id in (free, bound)] == ['"many"', '"after"']
     assert {record.attempt for record in scene.records(bound)} == {0}
@@ -157,7 +157,7 @@ def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:
 
 def test_runs_of_rq_scheduler_are_numbered_one_by_one(scene: Scene) -> None:
     """RQ comes to an enqueue by two methods of its own, and it counts once."""
-    task_id = scene.shop.say("scheduled_runs", 3)
+    task_id = scene.shop.request("scheduled_runs", 3)
     for attempt in range(3):
         assert scene.one(task_id, "started", attempt).attempt == attempt
     assert sorted({record.attempt for record in scene.records(task_id)}) == [0, 1, 2]
@@ -184,21 +184,21 @@ def test_a_second_job_of_an_id_that_must_be_unique_is_not_told(scene: Scene) -> 
     task_id = uuid.uuid4().hex
     scene.shop.send("succeed", 1, job_id=task_id, unique=True)
     assert scene.end(task_id).rest["result"] == "1"
-    assert scene.shop.say("twice", task_id) == "DuplicateJobError"
+    assert scene.shop.request("twice", task_id) == "DuplicateJobError"
     scene.end(scene.shop.send("succeed", "something later"))
     assert len(scene.records(task_id, "enqueued")) == 1
 
 
 def test_a_pipeline_that_is_never_executed_has_sent_nothing(scene: Scene) -> None:
-    task_id, waiting = scene.shop.say("unfinished")
+    task_id, waiting = scene.shop.request("unfinished")
     assert waiting == "0"
     assert scene.one(task_id, "enqueued").queue == "nowhere"
 
 
 @pytest.mark.skipif(RQ < (3, 0), reason="RQ 2 knows no rate limits")
 def test_jobs_held_back_by_a_rate_limit_are_told_when_they_are_sent(scene: Scene) -> None:
-    made = scene.shop.say("limited", 3)
-    assert [len(wait_for(lambda task_id=task_id: scene.records(task_id, "enqueued"), "it is told")) for task_id in made] == [1, 1, 1]
+    made = scene.shop.request("limited", 3)
+    assert [len(wait_for(lambda task_id=task_id: scene.records(task_id, "enqueued"), "it is reported")) for task_id in made] == [1, 1, 1]
     assert [scene.ends(task_id) for task_id in made] == [("succeeded", "")] * 3
 
 
@@ -233,21 +233,21 @@ def test_a_killed_horse_s_task_is_tried_again(scene: Scene) -> None:
 
 def test_a_cancelled_job_never_ran(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", 1, delay_s=60)
-    assert scene.shop.say("cancel_twice", task_id)
+    assert scene.shop.request("cancel_twice", task_id)
     assert scene.ends(task_id) == ("cancelled", "revoked")
     assert len(scene.records(task_id, "cancelled")) == 1
 
 
 def test_a_cancelled_job_can_be_put_back(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", "back", delay_s=60)
-    scene.shop.say("operate", task_id, "cancel")
-    scene.shop.say("operate", task_id, "restore")
+    scene.shop.request("operate", task_id, "cancel")
+    scene.shop.request("operate", task_id, "restore")
     assert scene.end(task_id, 1).rest["result"] == '"back"'
 
 
 def test_a_deleted_job_never_ran(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", 1, delay_s=60)
-    assert scene.shop.say("operate", task_id, "delete") == "gone"
+    assert scene.shop.request("operate", task_id, "delete") == "gone"
     assert scene.ends(task_id) == ("cancelled", "deleted")
 
 
@@ -255,7 +255,7 @@ def test_deleting_what_has_ended_is_no_end(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", 1)
     scene.end(task_id)
     wait_for(lambda: Queue("work", connection=scene.shop.redis).finished_job_registry.get_job_ids().count(task_id), "RQ has kept it")
-    scene.shop.say("operate", task_id, "delete")
+    scene.shop.request("operate", task_id, "delete")
     scene.end(scene.shop.send("succeed", "something later"))
     assert not scene.records(task_id, "cancelled")
 
@@ -264,7 +264,7 @@ def test_a_requeued_job_is_at_its_next_attempt(scene: Scene) -> None:
     task_id = scene.shop.send("fail", "twice")
     assert scene.ends(task_id) == ("failed", "")
     wait_for(lambda: Queue("work", connection=scene.shop.redis).failed_job_registry.get_job_ids().count(task_id), "RQ has kept it")
-    scene.shop.say("operate", task_id, "requeue")
+    scene.shop.request("operate", task_id, "requeue")
     assert scene.ends(task_id, 1) == ("failed", "")
     kinds = ("enqueued", "received", "started", "failed")  # by processes of their own: what each tells may come later than the end
     wait_for(
@@ -275,7 +275,7 @@ def test_a_requeued_job_is_at_its_next_attempt(scene: Scene) -> None:
 def test_rq_s_own_stop_command_is_told(scene: Scene) -> None:
     task_id = scene.shop.send("wait", 30)
     scene.one(task_id, "started")
-    scene.shop.say("stop", task_id)
+    scene.shop.request("stop", task_id)
     assert scene.ends(task_id) == ("cancelled", "stopped")
 
 
@@ -417,7 +417,7 @@ def test_an_old_rq_is_left_alone_with_one_line(fresh: Scene) -> None:
 def test_what_is_uninstalled_tells_nothing_more(fresh: Scene) -> None:
     task_id = fresh.shop.send("succeed", 1)
     fresh.one(task_id, "enqueued")
-    assert fresh.shop.say("depart") == "gone"
+    assert fresh.shop.request("depart") == "gone"
     silent = fresh.shop.send("succeed", 2)
     fresh.shop.start_worker()
     assert fresh.end(silent).kind == "succeeded"

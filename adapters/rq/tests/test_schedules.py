@@ -113,7 +113,7 @@ class TestRqScheduler(ScheduleContract):
         def lists() -> list[dict[str, Any]]:
             return [each for link in own_gateway.open_links() for each in link.schedules if each["scheduler"] == "rq_scheduler"]
 
-        wait_for(lists, "its entries are told", seconds=CHANGE_S)
+        wait_for(lists, "its entries are reported", seconds=CHANGE_S)
         assert lists()[-1]["is_firing"] is False
         assert {entry["key"] for entry in lists()[-1]["entries"]} == {"every", "nightly", "yearly"}
         id = own_gateway.ask(own_gateway.open_links()[-1], "disable_schedule", "rq_scheduler", {"key": "yearly"})

@@ -121,7 +121,7 @@ def give_up() -> None:
 
 @broker.task("contract.wait")
 async def wait(seconds: float) -> float:
-    """Waits as long as it is told."""
+    """Waits for the given time, in seconds."""
     await asyncio.sleep(seconds)
     return seconds
 

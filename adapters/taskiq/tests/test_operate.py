@@ -68,7 +68,7 @@ def test_a_stream_is_looked_into_and_purged(tmp_path: Path) -> None:
         assert json.loads(harness.ask_producer(producer, ["adapter.purge_queue", "work", "waiting"]))["tasks"] == 3
         assert json.loads(harness.ask_producer(producer, ["adapter.peek_queue", "work", "waiting", 10])) == []
         for task_id in tasks:
-            end = wait_for(lambda id=task_id: [r for r in gateway.records(id) if r.kind == "cancelled"], "it is told")  # type: ignore[misc]
+            end = wait_for(lambda id=task_id: [r for r in gateway.records(id) if r.kind == "cancelled"], "it is reported")  # type: ignore[misc]
             assert end[0].rest["reason"] == "purged"
     finally:
         harness.tear_down()

@@ -210,14 +210,14 @@ class TestItsOwn(Own):
     def test_what_could_not_be_sent_is_told_so(self, alone: BothHarness, own_gateway: Gateway) -> None:
         alone.sources, alone.variables = "labels", {}  # type: ignore[misc]
         alone.start_scheduler()
-        link = wait_for(lambda: self.lists(own_gateway, alone), "it tells its entries", seconds=CHANGE_S)[-1][0]
+        link = wait_for(lambda: self.lists(own_gateway, alone), "it reports its entries", seconds=CHANGE_S)[-1][0]
         assert link.hello["role"] == "scheduler"
         assert link.hello["worker"] == f"taskiq-scheduler@{link.hello['host']}"
         able = {action for name, action, *_ in link.hello["capabilities"] if name == "taskiq_scheduler"}
         assert able == {"apply_overrides", "fire_schedule"}, "there is no store"
         self.await_fire(own_gateway, "every", 0)
         os.kill(alone.broker_pid(), signal.SIGKILL)
-        failed = wait_for(lambda: [fire for fire in own_gateway.fires("every") if fire["outcome"] == "failed"], "a failed fire is told")
+        failed = wait_for(lambda: [fire for fire in own_gateway.fires("every") if fire["outcome"] == "failed"], "a failed fire is reported")
         assert failed[0]["task_id"] == ""
         assert "Error" in failed[0]["error"]
 
@@ -248,7 +248,7 @@ class TestItsOwn(Own):
         alone.variables = {"SENDS": "1"}
         alone.start("worker", [sys.executable, "-m", "taskiq", "worker", "schedules_app:broker", "--workers", "1"], cwd=HERE)
         alone.start_scheduler()
-        wait_for(lambda: self.lists(own_gateway, alone), "it tells its entries", seconds=CHANGE_S)
+        wait_for(lambda: self.lists(own_gateway, alone), "it reports its entries", seconds=CHANGE_S)
         links = wait_for(lambda: len(open_links := own_gateway.open_links()) > 1 and open_links, "both are connected", seconds=CHANGE_S)
         able = {link.hello["role"]: {action for name, action, *_ in link.hello["capabilities"] if name == self.NAME} for link in links}
         assert able == {"worker": set(), "scheduler": {

@@ -144,7 +144,7 @@ def test_a_pause_is_of_the_queue_in_one_broker(tmp_path: Path) -> None:
 
 
 def test_a_pause_without_a_broker_is_of_all_and_each_may_go_on(tmp_path: Path) -> None:
-    """An older server names none, and an agent that cannot tell its brokers is told none."""
+    """An older server names none, and an agent that cannot distinguish its brokers receives none."""
     paused_queues = PausedQueues(tmp_path, "rq")
     paused_queues.pause("mail", A)
     paused_queues.resume("mail", A)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A purge tells each task before it removes it, and stops where it cannot."""
+"""A purge reports each task before it removes it, and stops where it cannot."""
 
 from __future__ import annotations
 

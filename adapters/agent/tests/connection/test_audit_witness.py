@@ -145,7 +145,7 @@ def test_the_agent_reports_a_log_that_was_rolled_back(
     assert folder is not None
     file = folder / FILE
     until(file.exists)
-    gateway.say({"type": "ack", "seq": 0, "audit_head": head(12, "b")})
+    gateway.send_frame({"type": "ack", "seq": 0, "audit_head": head(12, "b")})
     until(lambda: json.loads(file.read_text())["seq"] == 12)
     gateway.answer_hello = json.dumps(WELCOME | {"audit_head": head(7, "c", extends=False)})
     gateway.sockets[-1].close()

@@ -261,7 +261,7 @@ def test_an_idle_agent_keeps_the_checkpoint_it_is_shown_and_reports_it(gateway: 
     agent = start(Fake())
     agent.connect()
     until(lambda: gateway.frames_of("heartbeat"))
-    gateway.say({"type": "ack", "seq": 0, "audit_head": {"seq": 4, "at": 1, "digest": "d" * 64, "key_id": "k", "signature": "00"}})
+    gateway.send_frame({"type": "ack", "seq": 0, "audit_head": {"seq": 4, "at": 1, "digest": "d" * 64, "key_id": "k", "signature": "00"}})
     beat = until(lambda: [frame for frame in gateway.frames_of("heartbeat") if "audit_head" in frame])[0]
     assert beat["audit_head"] == {"seq": 4, "digest": "d" * 64}
     assert set(beat) - {"type"} <= {field.rstrip("?") for field in wire.AGENT_FRAMES["heartbeat"]}
