@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Writes whole files: what stands under the final name is complete, whenever the process is killed."""
+"""Writes whole files: the content under the final name is complete, even if the process is killed at any moment."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Tells open pages that something changed: topics only, never data. Changes in between are coalesced."""
+"""Notifies open pages of changes: topics only, never data. Changes in quick succession are combined."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How often an address may be wrong, and the token a request carries: shared by the gateway and the pages.
+"""Limits how many wrong attempts an address may make, and reads the token of a request: shared by the gateway and the pages.
 
 An attempt whose check takes time (a password, a code) is *claimed* before the check and released when it was right. Attempts that run
 at once therefore never share one look at the count.

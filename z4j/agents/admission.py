@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Who gets a connection, and when it ends: wrong tokens per address, connections per token, and tokens that stop working.
+"""Decides which connections are accepted and when they end: wrong tokens per address, connections per token, and tokens that are no
+longer valid.
 
-The token is looked up before anything is counted or limited: a valid one is never refused for what others at its address did.
+The token is looked up before anything is counted or limited: a valid one is never refused because of others at its address.
 """
 
 from __future__ import annotations

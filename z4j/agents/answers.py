@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What an agent answers to a command goes to the command's owner, by its id, and to nobody else.
+"""Stores the results that agents report, each with the owner of its command, by its id.
 
-It is stored in the transaction that takes in the batch (`settle`). `Outbox.answered` passes it to the owner after the commit.
+A result is stored in the transaction that stores its batch (`settle`). `Outbox.answered` passes it to the owner after the commit.
 """
 
 from __future__ import annotations

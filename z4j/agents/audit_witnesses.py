@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Who remembers the audit log outside the server: agents and browsers. Each is shown every new checkpoint at once, and reports the one
-it was shown last: agents at their hello and with heartbeats, browsers with every page. What the log does not hold is an alarm.
-"""
+"""Sends checkpoints of the audit log to agents and compares what agents and browsers remember with the log. Every connected agent
+receives each new checkpoint at once and reports the last one it received with its hello and its heartbeats; browsers report theirs with
+every page. A checkpoint that the log does not contain raises an alarm."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How many bytes of one app may wait for the writer: beyond it, its connections are read no further, and TCP slows their agents down."""
+"""Limits how many bytes of one app may wait for the writer: beyond the limit, its connections are not read, and TCP slows its agents
+down."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Who is connected now. Sockets register here, dispatch finds them here; nothing is persisted."""
+"""Lists who is connected now. Sockets register here, and the outbox finds them here; nothing is persisted."""
 
 from __future__ import annotations
 

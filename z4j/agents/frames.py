@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A command as an owner asks for it, and as it is sent to an agent. Pure."""
+"""Defines a command as its owner passes it to the outbox, and the frame that an agent receives. Pure."""
 
 from __future__ import annotations
 

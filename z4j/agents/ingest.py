@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""From the bytes of one batch to committed rows. `gateway` acks a batch when `ingest_batch` has returned.
+"""Turns the bytes of one batch into committed rows. `gateway` acknowledges a batch when `ingest_batch` has returned.
 
 Everything happens in one savepoint of the writer's transaction: decode, fold the batch in memory, join with the stored
-rows, write each task once. What cannot be used is counted by cause; nothing an agent sends makes this raise.
+rows, write each task once. Invalid records are counted by cause; nothing that an agent sends makes this raise.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the outbox asks of the owner of a kind of command. The kinds: see `rules.command_ids`."""
+"""Defines what the owner of a kind of command implements for the outbox. The kinds: see `rules.command_ids`."""
 
 from __future__ import annotations
 

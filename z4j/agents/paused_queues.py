@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Paused queues: stored when an operator pauses or resumes one, and told to every worker that connects, for its engine may have forgotten.
+"""Stores paused queues and sends them to every worker that connects, because its engine may have forgotten them.
 
-What is asked of the workers that are connected then is a command like any other. This is for those that come later.
+Workers that are connected when a queue is paused receive an ordinary command. This module is for workers that connect later.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Who may dial in: a token by its hash."""
+"""Finds the app of an agent's token by its hash."""
 
 from __future__ import annotations
 

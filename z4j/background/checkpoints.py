@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Checkpoints of the database's write-ahead log and of the audit log, and the check of the whole audit log."""
+"""Checkpoints the write-ahead log of the database, and signs and verifies the audit log."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Scheduled tasks whose time has come: `scheduled` becomes `queued`."""
+"""Changes scheduled tasks whose time has come from `scheduled` to `queued`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Agents that went silent, and tasks whose process is gone."""
+"""Finds agents that went silent, and tasks whose process is gone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Due times of other schedulers for which no run was reported."""
+"""Finds due times of other schedulers for which no run was reported."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What people and the clock do: commands, plans, schedules."""
+"""What users and the clock start: commands, plans, schedules."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Carrying a plan out: item by item re-checked, given to the outbox at the chosen pace, and accounted for to the last.
+"""Executes a plan: checks each item again, passes it to the outbox at the plan's pace, and stores the result of every item.
 
 Everything that must survive is in the database; a run can be dropped at any moment and made again.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Plans: freezing a bulk action, and what people may do with one that is frozen. How it is carried out: see `plan_runner`."""
+"""Freezes bulk actions into plans, and executes, pauses, resumes, aborts and undoes plans. The execution itself: see `plan_runner`."""
 
 from __future__ import annotations
 

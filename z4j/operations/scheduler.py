@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""z4j's own scheduler: decides each due time once, and hands what is to run to an agent as a `run_task` command.
+"""Runs z4j's own schedules: decides each due time once, and sends an agent a `run_task` command for each run.
 
 A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. The outbox
 sends it. The clock is read again each time: one that jumps makes due times late, which the catch-up policy decides, or early,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What operators do to schedules, whichever scheduler holds them: one way in for pages, API and command line.
+"""Changes schedules of every scheduler: one entry point for pages, API and command line.
 
-z4j's own are rows here. Those in a store are changed by a command to an agent that reaches it. Those written in code are overridden:
+z4j's own are rows here. Those in a store are changed by a command to an agent that has access to it. Those in code are overridden:
 the override is stored here, and every agent of that scheduler receives all overrides when it connects and whenever they change.
 """
 

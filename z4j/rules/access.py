@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Who may do what: one table. Pure."""
+"""Defines in one table which role permits what. Pure."""
 
 from __future__ import annotations
 

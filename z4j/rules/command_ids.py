@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Ids of commands on the wire, `<kind>.<owner id>.<n>`: made here and parsed here, and nowhere else. Pure.
+"""Creates and parses ids of commands on the wire, `<kind>.<owner id>.<n>`; no other module does. Pure.
 
 An agent repeats the id in its answer as an opaque text, and remembers it in the ledger of its spool folder: a command that is sent again
 must have the id that it had before, also where the server was upgraded in between. Releases before this grammar sent a command of an

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Which pause concerns which queue. Pure."""
+"""Decides which pause applies to which queue. Pure."""
 
 from __future__ import annotations
 

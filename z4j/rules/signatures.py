@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The signature of a registered task, as its agent told it: what a form asks for, and whether arguments fit. Pure."""
+"""Parses the signature of a registered task as its agent reported it, for forms and for checking arguments. Pure."""
 
 from __future__ import annotations
 

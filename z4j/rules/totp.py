@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Codes of an authenticator app (RFC 6238: HMAC-SHA1, six digits, thirty seconds) and the recovery codes beside them. Pure."""
+"""Computes codes of authenticator apps (RFC 6238: HMAC-SHA1, six digits, thirty seconds) and recovery codes. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What operators type, as it may be shown and stored: arguments redacted by name, form and context, as agents do it. Pure.
+"""Masks values that operators typed, for display and storage: by name, form and context, as agents do. Pure.
 
-`names` are the positional parameters of a task, as an agent has reported them. None stands for a task whose parameters are not known: a
-text by position may be a secret there, so all of them are masked.
+`names` are the positional parameters of a task, as an agent has reported them; None for a task whose parameters are unknown: a text
+by position may then be a secret, so all of them are masked.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""From the bytes of a batch to checked records. Nothing here raises: what cannot be used is counted by its cause."""
+"""Decodes the bytes of a batch into checked records. Nothing here raises: invalid records are counted by their cause."""
 
 from __future__ import annotations
 

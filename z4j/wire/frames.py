@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The text frames an agent sends (`z4j_agent.wire.AGENT_FRAMES`), checked. Fields of newer agents are passed over."""
+"""Defines the text frames that an agent sends (`z4j_agent.wire.AGENT_FRAMES`), with their checks. Fields of newer agents are ignored."""
 
 from __future__ import annotations
 

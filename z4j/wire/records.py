@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The records of the wire, one class per kind: what decoding them checks, and the event each is for the fold."""
+"""Defines the records of the wire, one class for each kind: the checks of decoding, and the event for the fold."""
 
 from __future__ import annotations
 

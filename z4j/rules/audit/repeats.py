@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Which of many equal rows the audit log gets one by one, and which are counted in one row. Pure: time comes from the caller.
+"""Decides which of many equal rows the audit log contains one by one, and which are counted in one row. Pure: time comes from the
+caller.
 
 In each minute the first few equal ones of a person are rows of their own, the rest are counted; so is everything beyond a number of rows
 that no person needs. A client that polls an export, or one that is refused in a loop, cannot fill the disk.

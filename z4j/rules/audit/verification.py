@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Checks the audit log row by row: MACs, checkpoints, and what others remember of it. Pure; the caller reads the rows.
+"""Verifies the audit log row by row: MACs, checkpoints, and what is remembered of it elsewhere. Pure; the caller reads the rows.
 
 Used for the whole log (`z4j audit verify`), and for the rows since the last checkpoint before the next one is signed.
 """

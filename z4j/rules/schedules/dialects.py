@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What each scheduler can hold, and whether a schedule is something it can: checked before anything is sent to it. Pure."""
+"""Defines what each scheduler supports, and refuses other schedules before anything is sent. Pure."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How events become tasks. Pure."""
+"""Computes tasks from events. Pure."""

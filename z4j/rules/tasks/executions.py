@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Which events of one task id belong to which of its lives: an id that the application uses again is another execution.
+"""Decides which events of one task id belong to which of its executions, where the application uses an id again.
 
-No engine promises that an id comes once, and none has a place where a mark could travel unseen by the task. So lives are found here, as a
-function of the set of events; order and copies do not matter. A life begins with a run that starts after the end of every earlier one, or
-with a first attempt that is enqueued after it. What does not begin one: a delivery marked as redelivered, a later attempt, a run that
-follows on `lost` or `retried`, and, between clocks of two hosts, anything within SKEW_US of the end before it.
+No engine guarantees that an id is used once, and none has a field for a mark that the task does not see. Executions are therefore computed
+here, as a function of the set of events; order and copies do not matter. An execution begins with a run that starts after the end of every
+earlier one, or with a first attempt that is enqueued after it. It does not begin with a delivery that is marked as redelivered, a later
+attempt, a run that follows `lost` or `retried`, or, between the clocks of two hosts, an event within SKEW_US of the previous end.
 """
 
 from __future__ import annotations

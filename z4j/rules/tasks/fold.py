@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How events become a task: a pure function of their *set*, whatever their order, however often each arrives.
+"""Computes a task from the *set* of its events, in any order, with any repetition.
 
 `delta` turns one event into a `Summary`, `join` merges two. A summary is a point in a semilattice: every field is
 joined on its own, by the greater, the smaller, or bitwise or, so `join` is associative, commutative and idempotent, and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Whether a task id may have come again.
+"""Detects whether a task id may have been used again.
 
 Almost every id comes once: then its row is joined with its news, and nothing else is kept. `is_one_life` sees without any look-up when that
 may not be so. Then `row_events.events_of` takes the row apart, so that `executions.split` can decide about all of it.

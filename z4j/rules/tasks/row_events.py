@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What a row says as events, for the rare id that has come again. It is less than what its events said: a row keeps what it shows."""
+"""Splits a row into events, for the rare id that was used again. A row keeps less than its events contained."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is remembered of the audit log outside the database file, so that a database that is rolled back with everything in it still
-contradicts something.
+"""Stores what is remembered of the audit log outside the database file, so that a database that is rolled back completely still
+contradicts it.
 
 Two files in the data folder, mode 0600:
 - `audit.head`: number and MAC of the last row, replaced after each one;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Signed-in sessions and the one-time links that begin one. Ids and secrets are kept as SHA-256 only."""
+"""Stores signed-in sessions and one-time login links. Ids and secrets are stored as SHA-256 only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The second step of signing in, per person. Secrets come and go sealed (`web/auth/totp.py`); recovery codes are kept as SHA-256."""
+"""Stores the second factor of each user. Secrets are passed sealed (`web/auth/totp.py`); recovery codes are stored as SHA-256."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""People who may sign in."""
+"""Stores the users who may sign in."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Agents: the processes that dial in, what they can do, what they hold now, and when they went."""
+"""Stores agents: the processes that connect, their capabilities, their running tasks, and when they disconnected."""
 
 from __future__ import annotations
 

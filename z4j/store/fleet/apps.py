@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Apps: what a set of agents belongs to."""
+"""Stores apps, which agents belong to."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is known to be missing: gaps reported by agents, their own faults, and records the server refused."""
+"""Stores what is known to be missing: gaps that agents reported, their own faults, and records that the server refused."""
 
 from __future__ import annotations
 

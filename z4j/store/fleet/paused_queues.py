@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Holds: the queues that operators have paused, each in one broker.
+"""Stores the queues that operators have paused, each in one broker.
 
-A pause with the broker "" is of the queue of that name in every broker: of before the upgrade, or where no agent reports its broker.
+A pause with the broker "" applies to the queue of that name in every broker: it was stored by an earlier release, or no agent reports its
+broker.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Boots: which process wrote a record. A run token is `<boot>.<pid>`; its boot names worker, environment, release.
+"""Stores the processes that write records. A process token is `<boot>.<pid>`; its boot identifies worker, environment and release.
 
-A boot's facts come with its origin record (or its hello), are filled in once and never change, so everything that
-follows from a run token is as lasting as the token.
+The fields of a boot are in its origin record (or its hello), are stored once and never change, so everything that is derived
+from a process token stays the same.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Queues: what their brokers report, beside what is counted of their tasks."""
+"""Stores queues as their brokers report them, and counts their tasks."""
 
 from __future__ import annotations
 

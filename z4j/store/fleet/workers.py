@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Workers: one row for each worker name and environment of an app.
+"""Reads workers: one row for each worker name and environment of an app.
 
 Which processes make a row is decided from a few plain columns of all of them; everything else is read for the rows of one page alone, so
 that an app with thousands of processes costs the others little.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Strings that repeat (task names, queues, workers, environments, releases, engines) stand once and have an id.
+"""Stores strings that repeat (task names, queues, workers, environments, releases, engines) once, each with an id.
 
-Id 0 means "none" and the empty string. A name that nothing refers to is deleted, see `unused`.
+Id 0 means "none" and the empty string. A name that nothing refers to is deleted, see `unused_names`.
 """
 
 from __future__ import annotations

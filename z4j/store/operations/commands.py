@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Commands: what operators asked agents to do."""
+"""Stores the commands that operators requested."""
 
 from __future__ import annotations
 

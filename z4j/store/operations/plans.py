@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Plans and their items: written when they are frozen, changed one by one as they are carried out. The account of a plan is kept in the
-transaction that changes an item, so that it always adds up."""
+"""Stores plans and their items: written when a plan is frozen, changed one by one as it is executed. The number of items by status is
+updated in the transaction that changes an item, so the sum is always correct."""
 
 from __future__ import annotations
 

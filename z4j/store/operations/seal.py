@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Encryption of values that operators typed and that must survive until an agent gets them: AES-256-GCM with `values.key`.
+"""Encrypts values that operators typed until an agent receives them: AES-256-GCM with `values.key`.
 
-The key is in the data folder, outside the database, so that a copy of the database shows nothing.
+The key is in the data folder, outside the database, so a copy of the database does not reveal the values.
 """
 
 from __future__ import annotations

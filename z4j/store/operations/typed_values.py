@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Values that operators typed, on their way into the database and out of it: redacted for everybody, whole only for an agent.
+"""Stores and reads values that operators typed: masked for everyone, whole only for an agent.
 
 Where redaction masks something, the whole value is stored beside it, encrypted (`seal`). Where it masks nothing, nothing is encrypted.
 """

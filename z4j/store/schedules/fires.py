@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What was due and what came of it: told by agents, made by z4j's own scheduler, or missing. Times are microseconds UTC."""
+"""Stores due times and their results: reported by agents, decided by z4j's own scheduler, or missed. Times are microseconds UTC."""
 
 from __future__ import annotations
 

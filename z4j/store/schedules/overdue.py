@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Due times of other schedulers that nobody has told of: written as missed, until somebody tells of them after all."""
+"""Stores due times of other schedulers without a report as missed, until one is reported."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Schedules of every scheduler: as agents list them, z4j's own, the overrides of those written in code, and who changed what.
+"""Stores schedules of every scheduler: those that agents report, z4j's own, overrides of those in code, and all changes.
 
 Times are microseconds UTC. The results of due times are in `fires`.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Turns an error of SQLite into one of ours where it enters: the cause decides the class and what to do about it."""
+"""Turns errors of SQLite into errors of the server; the cause decides the class and the hint."""
 
 from __future__ import annotations
 

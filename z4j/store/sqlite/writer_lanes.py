@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Whose turn it is at the writer: one lane per app and one for the server itself, each with its own queue.
+"""Decides whose turn it is at the writer: one lane for each app and one for the server, each with its own queue.
 
 The lane that used the writer least lately goes first, one step at a time, so that an app that floods waits behind itself and not before
 the others. A job may have several steps: between two of them others get their turn, and what is done is committed.

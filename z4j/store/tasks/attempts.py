@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Runs: what the tries of a task leave that its row cannot tell. See `fold.attempt_delta` for which."""
+"""Stores attempts, as far as the row of their task does not contain them. See `fold.attempt_delta` for which."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Exact counts for the facets of the task list. Kept while writing (see merge); no page ever counts tasks."""
+"""Reads exact counts for the facets of the task list. They are updated with every write (see `task_writer`); no page ever counts tasks."""
 
 from __future__ import annotations
 

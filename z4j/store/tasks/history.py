@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Deleting tasks from the history on request, and putting them back. Runs in the writer's transaction; `plans` is the only caller.
+"""Deletes tasks from the history on request, and restores them. Runs in the writer's transaction; only `plan_runner` calls it.
 
 What is deleted is kept whole beside the item of its plan for as long as the plan is: every column, runs, original, links.
 """

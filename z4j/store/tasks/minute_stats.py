@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The strip of numbers on every page, from counters and from what ended per minute."""
+"""Computes the strip of numbers on every page, from counters and from the tasks that ended per minute."""
 
 from __future__ import annotations
 

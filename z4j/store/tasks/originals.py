@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The engine's own message of a task, plain or sealed: what a retry sends back. Opaque to the server."""
+"""Stores originals: the engine's own message of a task, plain or sealed, which a retry sends back. Opaque to the server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is kept, and for how long. Deletes in slices: what to delete is listed by a reading connection, and each function that deletes
-stops when its time is up, so that ingest never waits long. When to call them: see `background.retention`."""
+"""Deletes old data in slices: a reading connection lists what to delete, and each function that deletes stops when its time is up, so that
+ingest never waits long. When they are called: see `background.retention`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What housekeeping looks for: tasks whose time has come, and tasks whose process is gone."""
+"""Lists tasks whose time has come, and tasks whose process is gone, for background duties."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A task's row as columns, and the same as the summary that the fold joins."""
+"""Converts between the columns of a task's row and the summary that the fold joins."""
 
 from __future__ import annotations
 

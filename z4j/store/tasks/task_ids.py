@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Task ids in the database: a canonical UUID as its 16 bytes, anything else as 0x00 and its UTF-8."""
+"""Encodes task ids for the database: a canonical UUID as its 16 bytes, anything else as 0x00 and its UTF-8."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Finding the tasks of one page. The only part of the store that knows about cursors and walks; `tasks` uses it.
+"""Finds the tasks of one page. Only this module of the store knows cursors and walks; `tasks` uses it.
 
 A page is found by walking the narrowest index. Where its filters leave few tasks of many, the walk stops after ten
 milliseconds and says how far it came: a page never pretends to be complete.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Joins news with the stored state of tasks. Runs in the writer's transaction; `ingest` is the only caller.
+"""Joins new events with the stored state of tasks. Runs in the writer's transaction; `ingest`, `executions` and what deletes tasks call it.
 
 Read, join in Python, write: safe because there is one writer and it reads inside its own transaction. What changed
 between the old and the new row feeds the counters and the minutes, so that no page ever has to count tasks.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Reading tasks: the list, and everything about one."""
+"""Reads tasks: the list, and all data of one task."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What takes the space: an estimate for each app and each kind of data, from exact counts and a sample. Reads only."""
+"""Estimates the space that each app and each kind of data takes, from exact counts and a sample. Reads only."""
 
 from __future__ import annotations
 
