@@ -79,7 +79,7 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/plans/{id:int}/abort", plans.abort, "operator"),
     R("POST", "/plans/{id:int}/undo", plans.undo, "operator"),
     R("POST", "/commands/{id}/undo", queue_detail.undo, "operator"),
-    # what the apps are made of
+    # lists and settings
     R("GET", "/workers", worker_list.list_page, "viewer"),
     R("GET", "/workers.json", worker_list.list_json, "viewer"),
     R("GET", "/workers.csv", worker_list.list_csv, "viewer"),

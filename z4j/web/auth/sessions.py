@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Authentication: passwords, sessions, one-time links, API tokens.
 
-Sessions live in the database and can be ended there; the cookie is only the signed name of one. Secrets are compared by hash.
+Sessions are rows in the database and can be ended there; the cookie is only the signed name of one. Secrets are compared by hash.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ UNSTORED: Final = 100
 FLOOR_S: Final = 0.3
 """Every sign-in takes at least this long, so that its duration does not reveal whether the name exists."""
 REFUSED_S: Final = 1.0
-"""An attempt beyond the limit is answered after this time: a client that tries in a loop waits instead of keeping the server busy."""
+"""An attempt over the limit is answered after this time: a client that tries in a loop waits instead of keeping the server busy."""
 
 
 @dataclass(frozen=True, slots=True)

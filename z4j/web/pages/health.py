@@ -20,7 +20,7 @@ from z4j.web.services import services
 
 
 async def show(request: Request) -> Response:
-    """200 with `ok`, or with `degraded` and the duties that fail; 503 where the database does not answer. JSON where it is asked for."""
+    """200 with `ok`, or with `degraded` and the duties that fail; 503 where the database does not answer. JSON by Accept header."""
     server, cause = services(request), ""
     try:
         await has_admin(server.store)

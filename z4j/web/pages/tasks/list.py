@@ -69,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The part of the list that is refreshed live: facets, rows, pager. Hrefs are empty where there is no such page."""
+    """The part of the list that is refreshed live: facets, rows, pager. An href is empty where that page does not exist."""
 
     now: int
     lines: tuple[Line, ...]
@@ -116,7 +116,7 @@ async def home(request: Request) -> Response:
 
 
 async def list_page(request: Request) -> Response:
-    """GET /tasks: a page of the list, or its region when htmx asks. `q` is typed text; it becomes filters in the URL."""
+    """GET /tasks: a page of the list, or its region for htmx. `q` is typed text; it becomes filters in the URL."""
     query = request.query_params
     if "q" in query:
         return RedirectResponse(from_text(query["q"]).href(), 303)
