@@ -111,7 +111,7 @@ function tick(row) {
 
 function ticked() {
   const boxes = [...document.querySelectorAll(".tick:checked")];
-  const ids = boxes.map((of) => of.closest("[data-task]").dataset.task);
+  const ids = boxes.map((box) => box.closest("[data-task]").dataset.task);
   const bar = document.querySelector("[data-ticks]");
   if (!bar) return;
   bar.hidden = !ids.length;
@@ -122,15 +122,15 @@ function ticked() {
 document.addEventListener("change", (event) => { if (event.target.matches(".tick")) ticked(); });
 
 function press(key) {
-  const found = [...document.querySelectorAll("[data-key]")].find((of) => of.dataset.key === key && of.checkVisibility());
-  if (!found) return false;
-  if (found.matches("input")) { found.focus(); found.select(); } else found.click();
+  const target = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key && element.checkVisibility());
+  if (!target) return false;
+  if (target.matches("input")) { target.focus(); target.select(); } else target.click();
   return true;
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
-    document.querySelectorAll("details.drawer[open], details.menu[open]").forEach((of) => { of.open = false; });
+    document.querySelectorAll("details.drawer[open], details.menu[open]").forEach((element) => { element.open = false; });
     document.activeElement?.blur();
     return;
   }
