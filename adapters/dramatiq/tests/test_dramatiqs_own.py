@@ -165,7 +165,7 @@ def test_what_no_worker_can_read_is_rejected(fresh: Scene) -> None:
     fresh.shop.switches["dramatiq_restart_delay"] = "100"  # a consumer that met such a message pauses for three seconds otherwise
     fresh.shop.start_worker()
     fresh.shop.put(b"{not json")
-    first = wait_for(lambda: [r for r in map(Record.records_of, reported(fresh.gateway)) if r.kind == "rejected"], "the first")[0]
+    first = wait_for(lambda: [r for r in map(Record.of, reported(fresh.gateway)) if r.kind == "rejected"], "the first")[0]
     assert (first.rest["reason"], first.queue, first.task_id[:10]) == ("malformed", "work", "malformed-")
     assert "not json" in first.rest["error"]
     task_id = str(uuid.uuid4())
@@ -204,7 +204,7 @@ def test_the_rest_of_a_pipeline_is_sealed_and_runs_again_under_new_ids(scene: Sc
     scene.end(new_id)
 
     def follower() -> list[Record]:
-        return [r for r in map(Record.records_of, reported(scene.gateway)) if r.kind == "enqueued" and r.meta.get("parent_id") == new_id]
+        return [r for r in map(Record.of, reported(scene.gateway)) if r.kind == "enqueued" and r.meta.get("parent_id") == new_id]
 
     after = wait_for(follower, "the rest of the pipeline")[0].task_id
     assert after != second
@@ -411,7 +411,7 @@ def test_rabbitmq_drops_what_no_worker_can_read(rabbit: Scene) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.shop.broker_url))
     connection.channel().basic_publish("", "work", b"{not json")
     connection.close()
-    end = wait_for(lambda: [r for r in map(Record.records_of, reported(rabbit.gateway)) if r.task_id.startswith("malformed-")], "its end")[
+    end = wait_for(lambda: [r for r in map(Record.of, reported(rabbit.gateway)) if r.task_id.startswith("malformed-")], "its end")[
         0
     ]
     assert (end.kind, end.rest["reason"], end.queue) == ("rejected", "malformed", "work")
