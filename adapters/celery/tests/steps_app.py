@@ -113,8 +113,8 @@ other = make("other", os.environ["OTHER_URL"]) if CONFIGURATION == "two apps" el
 
 def serve() -> None:
     for line in sys.stdin:
-        asked, *rest = json.loads(line)
-        if asked == "send":
+        kind, *rest = json.loads(line)
+        if kind == "send":
             name, task, args, options = rest
             if "in_s" in options:
                 options["eta"] = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=options.pop("in_s"))

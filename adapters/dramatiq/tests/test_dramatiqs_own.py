@@ -96,8 +96,10 @@ class Scene:
         return [link for link in self.gateway.open_links() if link.hello["role"] == "worker"]
 
     def ask(self, action: str, **params: Any) -> tuple[str, dict[str, Any]]:
-        asked = self.gateway.ask(wait_for(self.workers, "a worker")[-1], action, "dramatiq", params)
-        return wait_for(lambda: [answer for answer in self.gateway.answers(asked) if answer[0] != "accepted"], f"an answer to {action}")[0]
+        command_id = self.gateway.ask(wait_for(self.workers, "a worker")[-1], action, "dramatiq", params)
+        return wait_for(
+            lambda: [answer for answer in self.gateway.answers(command_id) if answer[0] != "accepted"], f"an answer to {action}"
+        )[0]
 
     def retry(self, task_id: str, **changes: Any) -> tuple[str, str, dict[str, Any]]:
         """(new id, status, what was answered)."""
@@ -411,7 +413,5 @@ def test_rabbitmq_drops_what_no_worker_can_read(rabbit: Scene) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.shop.broker_url))
     connection.channel().basic_publish("", "work", b"{not json")
     connection.close()
-    end = wait_for(lambda: [r for r in map(Record.of, reported(rabbit.gateway)) if r.task_id.startswith("malformed-")], "its end")[
-        0
-    ]
+    end = wait_for(lambda: [r for r in map(Record.of, reported(rabbit.gateway)) if r.task_id.startswith("malformed-")], "its end")[0]
     assert (end.kind, end.rest["reason"], end.queue) == ("rejected", "malformed", "work")

@@ -270,8 +270,8 @@ def test_the_rest_of_a_pipeline_follows_again(threads: Scene) -> None:
     threads.end(third)
     assert payload_of(threads.gateway, first).rest["original_state"] == "sealed"
     shop: Any = threads.shop
-    asked, new_id = ask_retry(threads.gateway, shop, first)
-    assert final_answer(threads.gateway, asked)[0] == "done"
+    command_id, new_id = ask_retry(threads.gateway, shop, first)
+    assert final_answer(threads.gateway, command_id)[0] == "done"
 
     def children(parent: str) -> list[Record]:
         return [r for r in threads.gateway.records("") if r.kind == "enqueued" and r.meta.get("parent_id") == parent]

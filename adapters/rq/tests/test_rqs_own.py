@@ -102,8 +102,10 @@ class Scene:
         payload, new_id = self.one(task_id, "payload"), str(uuid.uuid4())
         key_id, blob = payload.rest["original"]
         params = {"task_id": task_id, "new_id": new_id, "name": payload.name, "queue": payload.queue, "original": blob, "key_id": key_id}
-        asked = self.gateway.ask(wait_for(self.workers, "a worker")[-1], "retry_task", "rq", params)
-        return new_id, wait_for(lambda: [answer for answer in self.gateway.answers(asked) if answer[0] != "accepted"], "an answer")[0][0]
+        command_id = self.gateway.ask(wait_for(self.workers, "a worker")[-1], "retry_task", "rq", params)
+        return new_id, wait_for(lambda: [answer for answer in self.gateway.answers(command_id) if answer[0] != "accepted"], "an answer")[0][
+            0
+        ]
 
 
 @contextlib.contextmanager

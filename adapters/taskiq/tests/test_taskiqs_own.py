@@ -90,8 +90,10 @@ class Scene:
         return [link for link in self.gateway.open_links() if link.hello["role"] == "worker"]
 
     def ask(self, action: str, link: Link | None = None, **params: Any) -> tuple[str, dict[str, Any]]:
-        asked = self.gateway.ask(link or wait_for(self.workers, "a worker")[-1], action, "taskiq", params)
-        return wait_for(lambda: [answer for answer in self.gateway.answers(asked) if answer[0] != "accepted"], f"an answer to {action}")[0]
+        command_id = self.gateway.ask(link or wait_for(self.workers, "a worker")[-1], action, "taskiq", params)
+        return wait_for(
+            lambda: [answer for answer in self.gateway.answers(command_id) if answer[0] != "accepted"], f"an answer to {action}"
+        )[0]
 
     def retry(self, task_id: str) -> str:
         payload, new_id = self.one(task_id, "payload"), str(uuid.uuid4())

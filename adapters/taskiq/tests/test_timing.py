@@ -119,7 +119,7 @@ def test_when_the_clocks_change() -> None:
     """A time that is skipped does not come, and one that is repeated comes twice."""
     new_york = ZoneInfo("America/New_York")
 
-    def asked(text: str, start: datetime, days: int) -> list[datetime]:
+    def fires_of_taskiq(text: str, start: datetime, days: int) -> list[datetime]:
         minutes = (start + timedelta(minutes=minute) for minute in range(days * 24 * 60))
         return [at for at in minutes if is_cron_task_now(text, at, "America/New_York")]
 
@@ -135,10 +135,10 @@ def test_when_the_clocks_change() -> None:
         ("30 1 * * *", datetime(2027, 11, 6, 4, tzinfo=UTC)),
         ("*/30 * * * *", datetime(2027, 11, 7, 0, tzinfo=UTC)),
     ):
-        due = asked(text, start, 4)
+        due = fires_of_taskiq(text, start, 4)
         assert due == ours(text, start, len(due)), text
-    assert len(asked("30 2 * * *", datetime(2027, 3, 13, 5, tzinfo=UTC), 3)) == 2
-    assert len(asked("30 1 * * *", datetime(2027, 11, 6, 4, tzinfo=UTC), 3)) == 4
+    assert len(fires_of_taskiq("30 2 * * *", datetime(2027, 3, 13, 5, tzinfo=UTC), 3)) == 2
+    assert len(fires_of_taskiq("30 1 * * *", datetime(2027, 11, 6, 4, tzinfo=UTC), 3)) == 4
 
 
 def test_offsets_are_zones_where_there_is_one() -> None:

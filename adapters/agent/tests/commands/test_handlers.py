@@ -22,12 +22,12 @@ Make = Callable[..., Settings]
 
 
 class Recording(Adapter):
-    """Says what it was asked."""
+    """Records the calls."""
 
     engine: ClassVar[str] = "fake"
 
     def __init__(self) -> None:
-        self.asked: list[Any] = []
+        self.calls: list[Any] = []
 
     def knows_task(self, name: str) -> bool:
         return name == "mail.send"
@@ -35,9 +35,9 @@ class Recording(Adapter):
     def knows_queue(self, queue: str) -> bool:
         return queue in ("mail", "bulk")
 
-    def _record(self, *asked: Any) -> dict[str, Any]:
-        self.asked.append(asked)
-        return {"asked": asked[0]}
+    def _record(self, *call: Any) -> dict[str, Any]:
+        self.calls.append(call)
+        return {"asked": call[0]}
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
         return self._record("retry", original, new_id)
@@ -87,8 +87,8 @@ def ask(make_settings: Make, adapter: Recording) -> Ask:
     """Carries out a command of a server; `options` of the owner's settings may be given as `owner`."""
 
     def execute(action: str, *, owner: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
-        asked = CommandParams(Command("c1", action, "fake", 100, params), adapter, make_settings(**(owner or {"allow": "all"})))
-        return HANDLERS[action](asked)
+        parsed = CommandParams(Command("c1", action, "fake", 100, params), adapter, make_settings(**(owner or {"allow": "all"})))
+        return HANDLERS[action](parsed)
 
     return execute
 
@@ -130,7 +130,7 @@ def test_a_command_is_the_call_that_was_meant(
 ) -> None:
     original = original_params if action in WITH_ORIGINAL else {}
     assert ask(action, **original, **params) == {"asked": call[0]}
-    assert adapter.asked == [call]
+    assert adapter.calls == [call]
 
 
 WITH_ORIGINAL = ("retry_task", "edit_task", "restore_task")
@@ -164,14 +164,14 @@ def test_what_the_application_did_not_make_or_register_is_refused(
     with pytest.raises(Refused) as refused:
         ask(action, **{**original, **params})
     assert refused.value.check == check
-    assert adapter.asked == []
+    assert adapter.calls == []
 
 
 def test_a_name_that_another_agent_of_the_application_proved_may_run(ask: Ask, adapter: Recording, make_settings: Make) -> None:
     key = make_settings().seal_key
     assert key is not None
     ask("run_task", name="report", new_id=NEW, proofs={"fake": prove_name(key, "fake", "report")})
-    assert adapter.asked == [("run", "report", [], {}, NEW, "")]
+    assert adapter.calls == [("run", "report", [], {}, NEW, "")]
     for name, engine in (("report2", "fake"), ("report", "other")):  # a proof is for one name of one engine
         with pytest.raises(Refused):
             ask("run_task", name=name, new_id=NEW, proofs={"fake": prove_name(key, engine, "report")})
@@ -181,7 +181,7 @@ def test_a_queue_that_another_agent_of_the_application_proved_is_used(ask: Ask, 
     key = make_settings().seal_key
     assert key is not None
     ask("move_task", task_id="t", queue="reports", queue_proof=prove_name(key, queue_of("fake"), "reports"))
-    assert adapter.asked == [("move", "t", "reports")]
+    assert adapter.calls == [("move", "t", "reports")]
     for proof in (prove_name(key, "fake", "reports"), prove_name(key, queue_of("fake"), "reports2"), "00000000.00", None):
         with pytest.raises(Refused):  # the proof of a task is none of a queue
             ask("move_task", task_id="t", queue="reports", queue_proof=proof)
@@ -189,7 +189,7 @@ def test_a_queue_that_another_agent_of_the_application_proved_is_used(ask: Ask, 
 
 def test_a_task_that_was_moved_runs_again_where_it_was_moved_to(ask: Ask, adapter: Recording, original_params: dict[str, Any]) -> None:
     ask("retry_task", **original_params, new_id=NEW, move_to="bulk")
-    assert adapter.asked == [("retry", Original("t1", "mail.send", "bulk", {"args": ["a"]}), NEW)]
+    assert adapter.calls == [("retry", Original("t1", "mail.send", "bulk", {"args": ["a"]}), NEW)]
     with pytest.raises(Refused) as refused:
         ask("retry_task", owner={"denied": ("move_task",)}, **original_params, new_id=NEW, move_to="bulk")
     assert refused.value.check == "owner.denied"
@@ -204,7 +204,7 @@ def test_the_original_of_another_environment_is_refused(ask: Ask, adapter: Recor
 @pytest.mark.parametrize(("limit", "expected"), [(None, 50), (3, 3), (-1, 1), (10_000, MAX_PEEK)])
 def test_what_is_shown_is_bounded_and_json(ask: Ask, adapter: Recording, limit: int | None, expected: int) -> None:
     answer = ask("peek_queue", queue="mail", place="delayed", limit=limit)
-    assert adapter.asked == [("peek", "mail", "delayed", expected)]
+    assert adapter.calls == [("peek", "mail", "delayed", expected)]
     assert json.loads(json.dumps(answer))["tasks"][0] == {
         "task_id": "t", "name": "mail.send", "args": "", "enqueued_at": None, "due_at": 5, "priority": None
     }  # fmt: skip
@@ -228,7 +228,7 @@ def test_what_is_not_well_formed_is_refused(
     original = original_params if action in WITH_ORIGINAL else {}
     with pytest.raises(Refused, match=words):
         ask(action, **original, **params)
-    assert adapter.asked == []
+    assert adapter.calls == []
 
 
 def test_an_original_that_cannot_be_opened_is_refused(ask: Ask) -> None:

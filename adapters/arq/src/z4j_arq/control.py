@@ -42,7 +42,7 @@ class WorkerCommands(ArqPart):
     def pause_queue(self, queue: str) -> dict[str, Any]:
         """Pauses a queue with arq's own flag, which its worker checks before each read of the queue; in one Redis, or in every one if
         none is named. Raises Unsupported, Refused."""
-        workers = self._of(queue)
+        workers = self._workers_of(queue)
         worker_end.pause(ENGINE, queue, self.only)
         for worker in workers:
             worker.allow_pick_jobs = False
@@ -50,7 +50,7 @@ class WorkerCommands(ArqPart):
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
         """Resumes a queue. Raises Unsupported, Refused."""
-        workers = self._of(queue)
+        workers = self._workers_of(queue)
         worker_end.resume(ENGINE, queue, self.only)
         for worker in workers:
             if id(worker) not in self.state.stopping and id(worker) not in self.state.ending:
@@ -69,7 +69,7 @@ class WorkerCommands(ArqPart):
                 worker.loop.call_soon_threadsafe(_begin_to_end, self.state, worker)
         return {"note": "the worker takes no more jobs and ends when its running jobs have finished"}
 
-    def _of(self, queue: str) -> list[Any]:
+    def _workers_of(self, queue: str) -> list[Any]:
         """The workers of this process that take from the queue. Raises Unsupported, Refused."""
         if not self.state.workers:
             raise Unsupported("this process is not an arq worker")

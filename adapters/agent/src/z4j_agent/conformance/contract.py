@@ -234,8 +234,8 @@ class AdapterContract(ResourceLimits):
         wait_for(lambda: len(gateway.answers(command_id)) > answers, "the repeated command is answered")
         assert gateway.answers(command_id)[-1][0] == status
         settle(gateway, running)
-        begun = {(r.attempt, r.run, r.at) for r in gateway.records(new_id) if r.kind == "started"}
-        assert len(begun) == (1 if is_declared(running, "retry_task") else 0)
+        starts = {(r.attempt, r.run, r.at) for r in gateway.records(new_id) if r.kind == "started"}
+        assert len(starts) == (1 if is_declared(running, "retry_task") else 0)
 
     def test_a_command_that_comes_too_late_is_not_carried_out(self, gateway: Gateway, running: Harness) -> None:
         first = ended(gateway, running.enqueue("succeed", 7), running.outcomes["succeed"])

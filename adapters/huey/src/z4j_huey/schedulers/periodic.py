@@ -38,7 +38,7 @@ class Periodic:
 
     def __init__(self, host: HueyState) -> None:
         self.host = host
-        self._begun = 0
+        self._started_pid = 0
         """The process whose scheduler has read its overrides."""
         self.state = State()
         self.last: dict[str, int] = {}
@@ -61,11 +61,11 @@ class Periodic:
     @guard("the start of the scheduler")
     def _look(self) -> None:
         """Called before each pass: reads the stored overrides if they have changed."""
-        if self._begun == os.getpid():
+        if self._started_pid == os.getpid():
             if override_store(SCHEDULER).changed():
                 self.apply(override_store(SCHEDULER).overrides)
             return
-        self._begun = os.getpid()
+        self._started_pid = os.getpid()
         self.apply(override_store(SCHEDULER).read())
         agent = z4j_agent.current()
         if agent is not None and self._is_child:

@@ -75,18 +75,18 @@ class _Notes:
 _notes = _Notes()
 note_of = _notes.of
 _writing = threading.local()
-_asked: contextvars.ContextVar[bool] = contextvars.ContextVar("z4j_rq_asked", default=False)
+_is_by_command: contextvars.ContextVar[bool] = contextvars.ContextVar("z4j_rq_asked", default=False)
 
 
 @contextlib.contextmanager
 def by_command() -> Iterator[None]:
     """Marks jobs that are enqueued in this context as requested by the server: their names and queues do not count as the application's
     own."""
-    token = _asked.set(True)
+    token = _is_by_command.set(True)
     try:
         yield
     finally:
-        _asked.reset(token)
+        _is_by_command.reset(token)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def begin_sending(job: Job, app: str) -> None:
     mark["at"] = to_us(job.created_at)
     if app:
         mark["app"] = app
-    if _asked.get():
+    if _is_by_command.get():
         mark["asked"] = 1
     note.mark = mark
     _writing.job = job

@@ -158,7 +158,7 @@ def _with_previous(text: str, start: int, name: str) -> int:
     return keys.level(f"{before[1]} {name}") if before else keys.NONE
 
 
-def _value(text: str, at: int, name: str, level: int, joint: str, begun: int, ends: _Ends) -> Span | None:
+def _value(text: str, at: int, name: str, level: int, joint: str, name_start: int, ends: _Ends) -> Span | None:
     """The start and end of the value of a name, None if it is not masked."""
     start = _BLANK.match(text, at).end()  # type: ignore[union-attr]
     if start >= len(text):
@@ -174,7 +174,7 @@ def _value(text: str, at: int, name: str, level: int, joint: str, begun: int, en
             return None
         return _bracket(text, start)
     if lower in _HEADERS and ":" in joint:
-        return _header(text, start, begun)
+        return _header(text, start, name_start)
     end = ends.after(text, start)
     while end > start and text[end - 1].isspace():
         end -= 1
@@ -250,9 +250,9 @@ def _bracket(text: str, start: int) -> Span | None:
 _QUOTED_END: Final = {quote: lazy(rf"[\r\n]|\\[rn]{quote and f'|(?<!{chr(92) * 2}){quote}'}|\Z") for quote in ("", '"', "'")}
 
 
-def _header(text: str, start: int, begun: int) -> Span | None:
+def _header(text: str, start: int, name_start: int) -> Span | None:
     """The end of a header's value: the end of the line, in a quoted header its closing quote."""
-    quote = text[begun - 1] if begun and text[begun - 1] in "\"'" else ""
+    quote = text[name_start - 1] if name_start and text[name_start - 1] in "\"'" else ""
     end = _QUOTED_END[quote].search(text, start).start()  # type: ignore[union-attr]
     return (start, end) if end > start and not _is_prose(text[start:end]) else None
 
