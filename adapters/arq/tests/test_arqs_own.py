@@ -64,8 +64,9 @@ class Scene:
         return wait_for(lambda: [r for r in self.records_of(task_id, kind) if r.attempt == attempt], f"{kind} of {task_id}")[0]
 
     def story(self, task_id: str) -> list[tuple[str, int]]:
-        """Kinds and attempts in the order of their times, without the arguments."""
+        """Kinds and attempts in the order of their times, without the arguments. The producer's record may come later than the end."""
         self.end(task_id)
+        self.one(task_id, "enqueued")
         reported = [record for record in self.records_of(task_id) if record.kind != "payload"]
         return [(record.kind, record.attempt) for record in sorted(reported, key=lambda record: (record.attempt, record.at))]
 
