@@ -99,8 +99,8 @@ class Outbox:
 
     # -- what agents do ------------------------------------------------------------------------------------------------
     async def agent_connected(self, link: AgentLink) -> None:
-        """Sends an agent that has connected what waits for one like it, what its spool folder was handed and has not answered, and what
-        every process must do for itself. That comes last: an older command that pauses a queue must not outlive its end."""
+        """Sends an agent that has connected the waiting commands that it can execute, the unanswered commands of its spool folder, and what
+        every process must do for itself. The last come last: an older command that pauses a queue must not outlive its end."""
         at = clock.now()
         for owner in self._owners.values():
             commands = await owner.list_open(link.app_id, at)
