@@ -42,7 +42,7 @@ from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.retention import Retention
 from z4j.web.auth.audit_trail import AuditTrail, Trail
-from z4j.web.auth.sessions import Auth
+from z4j.web.auth.authentication import Auth
 from z4j.web.frame import exceptions as answers
 from z4j.web.frame.middleware import Guard, RequestEnvelope, role_finder
 from z4j.web.routes import ROUTES

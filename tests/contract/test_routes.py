@@ -15,7 +15,7 @@ from z4j.rules.access import ROLES, is_allowed
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.sqlite.migrate import migrate
-from z4j.web.auth.sessions import COOKIE
+from z4j.web.auth.authentication import COOKIE
 from z4j.web.pages.settings.connect import make_api_token
 from z4j.web.routes import ROUTES, R
 

@@ -23,7 +23,7 @@ from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.access.audit import list_audit
 from z4j.store.sqlite.migrate import migrate
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 
 PASSWORD = "a long enough passphrase"
 ORIGIN = {"Origin": "http://testserver", "Accept": "text/html"}
@@ -69,7 +69,7 @@ class Site:
 
 def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
     """The same Argon2id, at a price a suite of a hundred sign-ins can pay."""
-    patch.setattr(web_sessions, "PasswordHasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    patch.setattr(authentication, "PasswordHasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @contextmanager

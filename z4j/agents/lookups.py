@@ -15,11 +15,11 @@ from typing import Final
 
 from z4j import clock
 from z4j.agents.answers import Answer
+from z4j.agents.command_owner import Owner
 from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, ingest_facts
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Owner
 from z4j.duty import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.rules.command_ids import CommandId

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from z4j.agents.command_owner import Owner
 from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Owner
 from z4j.rules.command_ids import PAUSE, RESUME, CommandId
 from z4j.rules.commands import RULES
 from z4j.rules.paused_queues import newest

@@ -17,7 +17,7 @@ from z4j.settings import Settings
 from z4j.store.access import sessions, totp, users
 from z4j.store.access.users import UserRow
 from z4j.store.sqlite.db import Connection
-from z4j.web.auth.sessions import check_name, check_password
+from z4j.web.auth.authentication import check_name, check_password
 
 
 def add_commands(add_command: Add) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from z4j import clock, logs
+from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.paused_queues import PausedQueues
 from z4j.exceptions import AgentGone, NotAllowed, NotFound, StoreError, Unsupported, WrongState, Z4jError
 from z4j.live import Live
@@ -41,7 +41,7 @@ UNSENT_US: Final = 5_000_000
 
 
 class Actor(Protocol):
-    """Who asks: `web.auth.sessions.Identity`, or anything with these."""
+    """Who asks: `web.auth.authentication.Identity`, or anything with these."""
 
     @property
     def name(self) -> str:

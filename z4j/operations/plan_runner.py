@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from z4j import clock
+from z4j.agents.command_owner import Cause, Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Cause, Chosen, ExpiringOwner, Refused
 from z4j.duty import Duty
 from z4j.live import Live
 from z4j.operations.commands import NEW_ID

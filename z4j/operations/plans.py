@@ -15,10 +15,10 @@ from typing import Final, Unpack
 
 from z4j import clock
 from z4j.agents.answers import Answer
+from z4j.agents.command_owner import ExpiringOwner
 from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import ExpiringOwner
 from z4j.duty import Duties, until_done
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from z4j import clock
+from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Chosen, ExpiringOwner, Refused
 from z4j.duty import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.rules.command_ids import CommandId

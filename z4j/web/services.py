@@ -17,7 +17,7 @@ from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
 from z4j.store.sqlite.db import Store
-from z4j.web.auth.sessions import Auth
+from z4j.web.auth.authentication import Auth
 
 
 @dataclass(frozen=True, slots=True)

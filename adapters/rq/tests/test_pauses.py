@@ -19,8 +19,8 @@ from z4j_agent.commands.paused_queues import PausedQueues
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.pauses import PausesContract
 from z4j_agent.conformance.two_brokers import TwoBrokers
-from z4j_rq.control import Pausing
 from z4j_rq.job_hooks.patches import Patches
+from z4j_rq.worker_commands import Pausing
 
 
 class TwoDatabases(TwoBrokers):

@@ -12,11 +12,11 @@ import pytest
 
 from tests.support.database import BOOT, SECOND, T, database, life, origin, task
 from z4j.agents.answers import Answer
+from z4j.agents.command_owner import Cause, Chosen, Owner, Refused
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ingest_batch
 from z4j.agents.outbox import NO_ORIGINAL, Outbox
-from z4j.agents.owner import Cause, Chosen, Owner, Refused
 from z4j.duty import Duties
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.store.fleet import agents

@@ -21,14 +21,14 @@ from z4j import cli
 from z4j.agents.ingest import ingest_batch
 from z4j.duty import Duty
 from z4j.store.sqlite.copies import check_database
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app
 from z4j_agent import wire
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     caplog.set_level(logging.INFO, "z4j")
 
 

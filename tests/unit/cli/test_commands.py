@@ -16,14 +16,14 @@ import pytest
 from tests.support.site import PASSWORD, Site, hash_cheaply, site
 from z4j import cli
 from z4j.cli.audit import BROKEN
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     hash_cheaply(monkeypatch)
 
     def typed(*words: str, stdin: str = "") -> tuple[int, str, str]:

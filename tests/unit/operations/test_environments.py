@@ -25,7 +25,7 @@ from z4j.store.fleet import agents
 from z4j.store.fleet.workers import list_workers
 from z4j.store.operations import commands
 from z4j.store.sqlite import migrate
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 from z4j.wire.frames import CapabilityItem, Discovery, Hello, QueueItem, TaskItem, WorkerFacts
 from z4j_agent import wire
@@ -69,7 +69,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.call(connect_app, made.server.store, "shop", "h", "test")
         of = Shop(made)

@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, Response
 from z4j.connection_limits import refuse_late
 from z4j.exceptions import NotAllowed, StoreError, TooMany
 from z4j.rate_limit import spread
-from z4j.web.auth import sessions as rules
+from z4j.web.auth import authentication as rules
 from z4j.web.auth.auth_pages import AuthPage, address_of, client_of, welcome
-from z4j.web.auth.sessions import BROWSER_COOKIE, COOKIE, CodeNeeded, TicketOver, too_many
+from z4j.web.auth.authentication import BROWSER_COOKIE, COOKIE, CodeNeeded, TicketOver, too_many
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Theme, render, see_other, theme_of, to_html
 from z4j.web.services import services

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from z4j.rate_limit import bearer
-from z4j.web.auth.sessions import COOKIE
+from z4j.web.auth.authentication import COOKIE
 from z4j.web.services import services
 
 RETRY_MS = 2_000

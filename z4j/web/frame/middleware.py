@@ -23,7 +23,7 @@ from z4j.connection_limits import admit
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
 from z4j.rate_limit import bearer
 from z4j.rules.access import is_allowed
-from z4j.web.auth.sessions import COOKIE, NOBODY
+from z4j.web.auth.authentication import COOKIE, NOBODY
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; "

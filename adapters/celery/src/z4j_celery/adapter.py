@@ -11,21 +11,21 @@ import celery
 import z4j_agent
 from z4j_agent.contract.adapter import Capability, Finding
 from z4j_agent.runtime import gevent_bridge
-from z4j_celery import apps, control, doctor
+from z4j_celery import apps, doctor, worker_commands
 from z4j_celery.brokers import destinations
 from z4j_celery.brokers.message import driver_of
 from z4j_celery.capture import Capture
-from z4j_celery.commands import TaskCommands, can_terminate
-from z4j_celery.control import WorkerCommands
 from z4j_celery.discovery import Discovery
+from z4j_celery.queue_commands import QueueCommands
 from z4j_celery.queues import Queues
 from z4j_celery.reconcile import Reconcile
 from z4j_celery.schedulers.beat import CeleryBeat
 from z4j_celery.state import AppState
-from z4j_celery.waiting import WaitingTasks
+from z4j_celery.task_commands import TaskCommands, can_terminate
+from z4j_celery.worker_commands import WorkerCommands
 
 
-class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcile, Discovery):
+class CeleryAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile, Discovery):
     """One object for all apps of a process; at most one of them is the worker's. All methods except the hooks run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
@@ -74,12 +74,12 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
         """Called before the agent connects: removes capabilities that this worker's pool or broker does not have."""
         pool = state.consumer.pool
         unsupported = set() if can_terminate(pool) else {"terminate_task"}
-        if not control.can_resize(pool):
+        if not worker_commands.can_resize(pool):
             unsupported.add("resize_worker")
         if driver_of(state.app) not in ("redis", "amqp"):
             unsupported |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
         self.narrow(unsupported)
-        control.reapply_pauses(state)
+        worker_commands.reapply_pauses(state)
 
     def engine_version(self) -> str:
         return str(celery.__version__)

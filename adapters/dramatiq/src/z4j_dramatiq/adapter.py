@@ -10,15 +10,15 @@ import dramatiq
 from z4j_agent.contract.capabilities import ACTION_LEVEL, Capability
 from z4j_dramatiq.brokers.broker_identity import watched
 from z4j_dramatiq.capture import Capture
-from z4j_dramatiq.commands import TaskCommands, can_reach_broker, can_terminate
-from z4j_dramatiq.control import WorkerCommands
 from z4j_dramatiq.discovery import Discovery
 from z4j_dramatiq.doctor import Doctor
 from z4j_dramatiq.messages import DEAD, DELAYED
+from z4j_dramatiq.queue_commands import QueueCommands
 from z4j_dramatiq.queues import declared
 from z4j_dramatiq.reconcile import Reconcile
 from z4j_dramatiq.state import BrokerState
-from z4j_dramatiq.waiting import QueueCommands
+from z4j_dramatiq.task_commands import TaskCommands, can_reach_broker, can_terminate
+from z4j_dramatiq.worker_commands import WorkerCommands
 
 
 class DramatiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discovery, Doctor):

@@ -27,7 +27,6 @@ from z4j_agent.runtime import gevent_bridge
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.wire import records
 from z4j_huey import broker_identity, originals
-from z4j_huey.control import Pausing
 from z4j_huey.execution.attempts import InFlight, Run, Stopped, current, retry_of
 from z4j_huey.execution.consumer_lifecycle import ConsumerLifecycle
 from z4j_huey.messages import (
@@ -45,6 +44,7 @@ from z4j_huey.messages import (
 )
 from z4j_huey.schedulers.periodic import Periodic
 from z4j_huey.state import HueyState
+from z4j_huey.worker_commands import Pausing
 
 HOOK = "z4j"
 

@@ -10,15 +10,15 @@ from rq.version import VERSION
 
 from z4j_agent.contract.adapter import Capability
 from z4j_rq.capture import Capture
-from z4j_rq.commands import TaskCommands, can_terminate
-from z4j_rq.control import WorkerCommands
 from z4j_rq.discovery import Discovery
 from z4j_rq.doctor import Doctor
+from z4j_rq.queue_commands import QueueCommands
 from z4j_rq.reconcile import Reconcile
 from z4j_rq.schedulers.rqcron import RqCron
 from z4j_rq.schedulers.rqscheduler import RqScheduler
 from z4j_rq.state import RqState
-from z4j_rq.waiting import QueueCommands
+from z4j_rq.task_commands import TaskCommands, can_terminate
+from z4j_rq.worker_commands import WorkerCommands
 
 ABLE = (
     Capability("retry_task", "any", "exact", note="Enqueues the stored job again under a new ID, linked to this task."),

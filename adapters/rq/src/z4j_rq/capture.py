@@ -23,7 +23,6 @@ from z4j_agent.capture.guard import guard, never_swallow
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
 from z4j_rq import originals
-from z4j_rq.control import Pausing
 from z4j_rq.job_hooks import marks
 from z4j_rq.job_hooks.enqueue_hooks import Sending
 from z4j_rq.job_hooks.execution_hooks import Running
@@ -34,6 +33,7 @@ from z4j_rq.job_hooks.removal_hooks import Removing
 from z4j_rq.job_hooks.spawning import BOOT
 from z4j_rq.messages import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
 from z4j_rq.state import RqState
+from z4j_rq.worker_commands import Pausing
 
 _UNNAMED = re.compile("[0-9a-f]{32}")
 

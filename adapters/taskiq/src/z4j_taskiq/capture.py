@@ -34,7 +34,6 @@ from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records
 from z4j_taskiq import broker_identity, originals
 from z4j_taskiq.attempts import CURRENT, Run, watched
-from z4j_taskiq.control import QueueGate
 from z4j_taskiq.messages import (
     ENGINE,
     MARK,
@@ -50,6 +49,7 @@ from z4j_taskiq.messages import (
 )
 from z4j_taskiq.schedulers.firing import SENT, connects_later
 from z4j_taskiq.state import BrokerState
+from z4j_taskiq.worker_commands import QueueGate
 
 REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'

@@ -18,7 +18,7 @@ from z4j.agents.connections import AgentLink
 from z4j.agents.ingest import ingest_batch
 from z4j.store.fleet import agents
 from z4j.web.api.document import OPERATIONS, document
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, QueueItem, TaskItem, WorkerFacts
 from z4j_agent import wire
@@ -31,7 +31,7 @@ EVERYTHING = (*ACTIONS, "run_task", "edit_task", "peek_queue", "purge_queue", "p
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """One app with three failed tasks, one worker that is connected, and a token of each kind."""
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         store = made.server.store
         made.call(connect_app, store, "shop", "h", "test")

@@ -12,8 +12,8 @@ import pytest
 from tests.support.site import PASSWORD, Site, hidden, site, text_of
 from z4j import clock
 from z4j.store.access import sessions, users
-from z4j.web.auth import sessions as web_sessions
-from z4j.web.auth.sessions import COOKIE, IDLE_US, SESSION_US, SETUP_US
+from z4j.web.auth import authentication
+from z4j.web.auth.authentication import COOKIE, IDLE_US, SESSION_US, SETUP_US
 
 NOW = 1_795_000_000_000_000
 
@@ -29,7 +29,7 @@ def at() -> Iterator[list[int]]:
 
 @pytest.fixture
 def shop(tmp_path: Path, at: list[int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.add_user("ada", "admin")
         made.add_user("vera", "viewer")

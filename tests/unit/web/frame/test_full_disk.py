@@ -24,7 +24,7 @@ from tests.support.site import ORIGIN, PASSWORD, Site, site
 from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.agents.ingest import ingest_batch
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 from z4j_agent import wire
 
@@ -71,7 +71,7 @@ class Shop:
 
 @pytest.fixture(params=["small disk", "limit"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     logging.getLogger("z4j").setLevel(logging.INFO)
     with ExitStack() as stack:
         is_disk = request.param == "small disk"
@@ -158,7 +158,7 @@ def test_what_cannot_be_written_is_refused_in_plain_words(shop: Shop) -> None:
 
 def test_a_committed_command_is_not_called_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file beside the log cannot be written, for there is no descriptor left; the command is committed and leaves."""
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         shop = Shop(made, no_descriptors)
         made.sign_in("olga", PASSWORD)
@@ -171,7 +171,7 @@ def test_a_committed_command_is_not_called_failed(tmp_path: Path, monkeypatch: p
 
 
 def test_a_command_that_could_not_be_marked_as_sent_is_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         shop = Shop(made, no_room)
         made.sign_in("olga", PASSWORD)

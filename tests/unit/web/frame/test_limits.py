@@ -16,15 +16,15 @@ from argon2 import PasswordHasher
 from tests.support.site import ORIGIN, PASSWORD, Site, site
 from z4j.exceptions import NotAllowed, TooMany
 from z4j.store.access import users
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
+from z4j.web.auth.authentication import BROWSER_COOKIE, COOKIE
 from z4j.web.auth.password_hashing import RUNNING, WAITING, PasswordHashing
-from z4j.web.auth.sessions import BROWSER_COOKIE, COOKIE
 from z4j.web.frame.render import NOTICE_COOKIE, notice_of
 
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.add_user("ada", "admin")
         made.add_user("vera", "viewer")

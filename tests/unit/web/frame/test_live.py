@@ -12,14 +12,14 @@ import pytest
 
 from tests.support.site import Site, site
 from z4j import clock
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 
 SECOND_NS = 1_000_000_000
 
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.add_user()
         made.sign_in()

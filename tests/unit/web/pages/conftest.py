@@ -17,7 +17,7 @@ from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.agents.ingest import ingest_batch
 from z4j.store.fleet import agents
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app
 from z4j.wire.frames import Discovery, Hello, QueueItem, TaskItem, WorkerFacts, decode_frame
 from z4j_agent import wire
@@ -67,7 +67,7 @@ class Shop(Site):
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A server with an app that has never reported anything."""
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         shop = Shop(made.server, made.client)
         shop.frames = []

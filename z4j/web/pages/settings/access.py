@@ -18,7 +18,7 @@ from z4j.store.access.users import UserRow
 from z4j.store.fleet import apps
 from z4j.store.fleet.apps import AppRow
 from z4j.store.sqlite.db import Connection
-from z4j.web.auth.sessions import check_name, check_password
+from z4j.web.auth.authentication import check_name, check_password
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell

@@ -20,7 +20,7 @@ from z4j.rules.access import ROLES, weaker
 from z4j.store.access import tokens, users
 from z4j.store.fleet import apps
 from z4j.store.sqlite.db import Connection, Store
-from z4j.web.auth.sessions import check_name, hash_secret
+from z4j.web.auth.authentication import check_name, hash_secret
 
 DAY_US = 24 * 3_600_000_000
 HINT_LETTERS = 8

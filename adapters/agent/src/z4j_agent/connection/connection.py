@@ -36,7 +36,7 @@ from z4j_agent.wire.session import Acked, Command, Refusal, Session, State, Welc
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
-    from z4j_agent.connection.owner import Owner
+    from z4j_agent.connection.agent_interface import AgentInterface
     from z4j_agent.contract.adapter import Adapter
     from z4j_agent.spool.shipper import Batch
 
@@ -59,7 +59,7 @@ SCHEDULES_EVERY_S = 0.5
 class Connection:
     """Owns the thread and the socket. Every method except `_run` and its callees may be called from any thread."""
 
-    def __init__(self, agent: Owner) -> None:
+    def __init__(self, agent: AgentInterface) -> None:
         self._agent = agent
         self.poll_lease = PollLease(agent.shipper.folder, agent.settings.environment)
         self.scheduling = Scheduling(
@@ -269,7 +269,7 @@ class Connection:
 class _Exchange:
     """Sends and receives the frames of one connection, from the hello to the goodbye."""
 
-    def __init__(self, connection: Connection, agent: Owner, commands: Commands, session: Session, socket: ClientConnection) -> None:
+    def __init__(self, connection: Connection, agent: AgentInterface, commands: Commands, session: Session, socket: ClientConnection) -> None:
         self._connection = connection
         self._agent = agent
         self._commands = commands

@@ -17,7 +17,7 @@ from z4j_agent.wire.redaction import redact_answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from z4j_agent.connection.owner import Owner
+    from z4j_agent.connection.agent_interface import AgentInterface
     from z4j_agent.connection.poll_lease import PollLease
     from z4j_agent.contract.adapter import Adapter, TaskInfo
 
@@ -28,7 +28,7 @@ MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
 class Reports:
     """Collects from the adapters of `agent`. An adapter that raises is counted as a fault; its part of a report is left out."""
 
-    def __init__(self, agent: Owner, lease: PollLease) -> None:
+    def __init__(self, agent: AgentInterface, lease: PollLease) -> None:
         self._agent = agent
         self._lease = lease
 

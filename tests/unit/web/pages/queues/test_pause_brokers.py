@@ -14,7 +14,7 @@ from tests.support.site import Site, site
 from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.store.fleet import agents, paused_queues
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, QueueItem
 
@@ -82,7 +82,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         yield Shop(made)
 

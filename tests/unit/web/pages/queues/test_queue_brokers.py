@@ -17,7 +17,7 @@ from z4j.agents.connections import AgentLink, Need
 from z4j.agents.ingest import ingest_batch
 from z4j.store.fleet import agents
 from z4j.store.operations import plans
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, QueueItem, TaskItem
 from z4j_agent import wire
@@ -30,7 +30,7 @@ ABLE = ("retry_task", "cancel_task", "run_task", "peek_queue", "purge_queue")
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A process that has two brokers, each with the queue `work`, and one that has the first alone."""
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         store, at = made.server.store, clock.now()
         made.call(connect_app, store, "shop", "h", "test")

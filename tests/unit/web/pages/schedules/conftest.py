@@ -15,7 +15,7 @@ from tests.unit.web.pages.schedules.samples import SECOND
 from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.store.fleet import agents
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, TaskItem
 
@@ -23,7 +23,7 @@ from z4j.wire.frames import Discovery, Hello, TaskItem
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """One app with a worker and a Celery Beat, both connected; somebody is signed in."""
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         store = made.server.store
         made.call(connect_app, store, "shop", "h", "test")

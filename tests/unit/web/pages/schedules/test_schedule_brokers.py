@@ -12,7 +12,7 @@ import pytest
 from tests.support.site import Site, site, text_of
 from z4j.agents.connections import AgentLink
 from z4j.store.schedules import schedules
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 
 A, B = "redis://a:6379/0", "redis://a:6379/1"
@@ -25,7 +25,7 @@ FORM = NEW | {"args": "[]", "kwargs": "{}", "is_enabled": "on"}
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.call(connect_app, made.server.store, "shop", "h", "test")
         made.add_user()

@@ -14,14 +14,14 @@ from tests.support.site import PASSWORD, Site, site, text_of
 from z4j import clock
 from z4j.agents.tokens import find_token
 from z4j.store.access import tokens, users
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.frame.render import NOTICE_COOKIE
 from z4j.web.pages.settings.connect import make_api_token
 
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.add_user("ada", "admin")
         made.sign_in("ada")

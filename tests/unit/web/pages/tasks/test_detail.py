@@ -12,14 +12,14 @@ import pytest
 from tests.support.database import SECOND, T, life, origin, task
 from tests.support.site import Site, site
 from z4j.agents.ingest import ingest_batch
-from z4j.web.auth import sessions as web_sessions
+from z4j.web.auth import authentication
 from z4j.web.pages.settings.connect import connect_app
 from z4j_agent import wire
 
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
+    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.call(connect_app, made.server.store, "shop", "h", "test")
         made.add_user()

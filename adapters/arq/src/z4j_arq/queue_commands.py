@@ -25,10 +25,10 @@ from z4j_agent.contract.adapter import Refused, WaitingTask
 from z4j_agent.wire import records
 from z4j_arq import originals
 from z4j_arq.brokers.broker import Broker
-from z4j_arq.commands import score_of
 from z4j_arq.messages import ENGINE, attempt_of, execution_ms_of, job_id_of, now, parameter_names, task_id_of
 from z4j_arq.queues import ArqPart, broker_of, brokers_by_queue, find, has_queue
 from z4j_arq.state import ArqState
+from z4j_arq.task_commands import score_of
 
 PAGE = 200
 LOOKED_AT = 200_000
@@ -157,7 +157,7 @@ def _payload(state: ArqState, queue: str, waiting: Waiting) -> bytes | None:
     return originals.payload_of(agent, job, originals.BY_WORKER)
 
 
-class WaitingTasks(ArqPart):
+class QueueCommands(ArqPart):
     """Commands for waiting jobs and for queues."""
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:

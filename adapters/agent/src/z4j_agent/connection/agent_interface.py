@@ -14,7 +14,7 @@ from z4j_agent.spool.shipper import Shipper
 from z4j_agent.spool.spool import Spool
 
 
-class Owner(Protocol):
+class AgentInterface(Protocol):
     """Implemented by `agent.Agent`."""
 
     settings: Settings

@@ -18,9 +18,9 @@ from z4j_agent.commands.paused_queues import paused_queues_of
 from z4j_agent.contract.adapter import Refused, Unsupported
 from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_celery.apps import identity_of
-from z4j_celery.commands import state_of
 from z4j_celery.messages import ENGINE, now, read_steadily
 from z4j_celery.state import AppState, CeleryPart, report_released
+from z4j_celery.task_commands import state_of
 
 LOOP_S = 5.0
 

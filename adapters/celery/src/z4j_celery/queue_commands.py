@@ -24,9 +24,9 @@ from z4j_agent.wire import records
 from z4j_celery import originals
 from z4j_celery.apps import broker_key_of, the_one
 from z4j_celery.brokers.message import ReadableBroker, Waiting, arguments_of, driver_of
-from z4j_celery.control import release_reserved
 from z4j_celery.messages import ENGINE, now
 from z4j_celery.state import CeleryPart, in_hub, report_released
+from z4j_celery.worker_commands import release_reserved
 
 PAGE = 500
 MOST = 1_000_000
@@ -125,7 +125,7 @@ def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
     return originals.payload_of_waiting(agent, app, message, waiting.task_id, waiting.attempt, waiting.name, queue)
 
 
-class WaitingTasks(CeleryPart):
+class QueueCommands(CeleryPart):
     """Commands for tasks that wait in the broker."""
 
     # -- one task --------------------------------------------------------------------------------------------------------
