@@ -171,7 +171,9 @@ def records_refused(app_id: int, refused: dict[str, int]) -> None:
 def audit_altered(row: int, why: str) -> None:
     """Logs that the audit log is not intact."""
     facts = {"row": row, "why": why}
-    _server.error("the audit log was altered; no checkpoints are signed from this row on; run `z4j audit verify`", extra={"facts": facts})
+    _server.error(
+        "the audit log could not be verified; no checkpoints are signed from this row on; run `z4j audit verify`", extra={"facts": facts}
+    )
 
 
 def audit_in_order(rows: int) -> None:

@@ -92,11 +92,11 @@ async def audit_page(request: Request) -> Response:
 
 
 def _alarm(request: Request) -> Notice | None:
-    """Returns a notice if the log was altered, with what to do."""
+    """Returns a notice if the log failed a check, with what to do."""
     alarm = services(request).audit.alarm
     if alarm is None:
         return None
-    text = f"The audit log was altered: {alarm.why}. Tasks, commands and pages are not affected."
+    text = f"The audit log could not be verified: {alarm.why}. Tasks, commands and pages are not affected."
     hint = "Run z4j audit verify on the server, compare with a backup, and find out who had access to the data folder."
     return Notice("bad", f"{text} {hint}")
 

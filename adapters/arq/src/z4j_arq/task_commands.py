@@ -143,14 +143,13 @@ class TaskCommands(ArqPart):
             answer.set_result(is_stopped)
 
         worker.loop.call_soon_threadsafe(stop)
-        try:
-            is_stopped = answer.result(LOOP_TIMEOUT_S)
-        except TimeoutError as error:
-            answer.cancel()
+        concurrent.futures.wait((answer,), LOOP_TIMEOUT_S)
+        if answer.cancel():  # `stop` has not begun, and now never does
             raise Refused(
-                f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks the loop cannot be stopped"
-            ) from error
-        if not is_stopped:
+                f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks the loop cannot be stopped."
+                " No changes were made."
+            )
+        if not answer.result():
             raise Refused("the task is not inside its function now: it has just ended, or waits for on_job_start. No changes were made.")
         return {"note": "asyncio.CancelledError is raised in the task"}
 

@@ -150,4 +150,4 @@ class TaskCommands(RqPart):
             raise Refused("the task does not run in this worker now. No changes were made.")
         # Not `send_stop_job_command`: it reads the worker's name from the job, where the horse writes it after the task has begun here.
         send_command(worker.connection, worker.name, "stop-job", job_id=task_id)
-        return {"note": "the work horse was killed; RQ stores the task as failed with the status stopped"}
+        return {"note": "stop requested: RQ's worker kills the work horse and stores the task as stopped, unless the task has just ended"}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import z4j_agent
@@ -163,7 +163,7 @@ class TaskCommands(TaskiqPart):
             if queue == source:
                 raise Refused("the task is already in that queue. No changes were made.")
             if client.type(queue) not in (b"list", "list", b"none", "none"):
-                raise Refused(f"{source} is not a list in that Redis. No changes were made.")
+                raise Refused(f"{queue[:80]} is not a list in that Redis. No changes were made.")
             if not client.eval(TO_OTHER, 2, source, queue, waiting_message.raw):
                 raise Refused("a worker has already taken the task. No changes were made.")
         message, agent = read(state.broker, waiting_message.raw), z4j_agent.current()
@@ -210,12 +210,11 @@ class TaskCommands(TaskiqPart):
             raise Refused("the task is a plain function in a thread or process of its own, which cannot be stopped. No changes were made.")
         answer: Future[bool] = Future()
         state.loop.call_soon_threadsafe(_stop, run, answer)
-        try:
-            if not answer.result(LOOP_WAIT_S):
-                raise Refused("the task was just ending. No changes were made.")
-        except TimeoutError:
-            answer.cancel()
-            raise Refused("the event loop of its worker is blocked and did not respond in time") from None
+        wait((answer,), LOOP_WAIT_S)
+        if answer.cancel():  # `_stop` has not begun, and now never does
+            raise Refused("the event loop of its worker is blocked and did not respond in time. No changes were made.")
+        if not answer.result():
+            raise Refused("the task was just ending. No changes were made.")
         return {"note": "its coroutine was cancelled; a task that catches CancelledError continues"}
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:

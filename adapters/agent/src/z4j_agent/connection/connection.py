@@ -269,7 +269,9 @@ class Connection:
 class _Exchange:
     """Sends and receives the frames of one connection, from the hello to the goodbye."""
 
-    def __init__(self, connection: Connection, agent: AgentInterface, commands: Commands, session: Session, socket: ClientConnection) -> None:
+    def __init__(
+        self, connection: Connection, agent: AgentInterface, commands: Commands, session: Session, socket: ClientConnection
+    ) -> None:
         self._connection = connection
         self._agent = agent
         self._commands = commands

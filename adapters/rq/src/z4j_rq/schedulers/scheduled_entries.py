@@ -104,7 +104,7 @@ def next_match(text: str, *, is_local: bool) -> int:
         raise Refused("no day has both this number and this weekday; rq-scheduler requires both. No changes were made.") from error
 
 
-# -- reading an entry---------------------------------------------------------------------------------------------
+# -- reading an entry -------------------------------------------------------------------------------------------------
 def meta_of(job: Job) -> dict[str, Any]:
     return job.meta if isinstance(job.meta, dict) else {}
 
