@@ -25,8 +25,8 @@ PARTS = ("ingest", "worker", "pages", "commands", "schedules", "retention", "app
 HEAD = """<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->
 # Benchmarks
 
-Written by `make bench`; budgets are goals, never asserted in CI. Machines differ and this one was shared: read the ratios, which
-were measured side by side in one run, before the bare figures. A missed budget is named with its cause.
+Written by `make bench`. Budgets are goals and are not asserted in CI. Machines differ, and this one was shared with other work. The ratios
+were measured side by side in one run, so they are more reliable than the absolute figures. The notes explain each missed budget.
 
 """
 
@@ -53,8 +53,8 @@ def engine_table(results: dict[str, dict[str, object]]) -> list[str]:
     columns = ("producer_us_per_task", "worker_us_per_task", "worker_cpu_ratio", "throughput_ratio")
     lines = [
         "\n## Engines\n",
-        "Each engine's own worker and broker, the tasks of its conformance tests, with z4j and without it in interleaved pairs; the server",
-        "runs on the same two cores. µs are CPU added for each task in the process that enqueues and in the worker's processes together.\n",
+        "Each engine runs its own worker and broker and the tasks of its conformance tests, in interleaved pairs with and without z4j. The",
+        "server runs on the same two cores. µs is the CPU time added per task, in the process that enqueues and in all worker processes.\n",
         "| engine | µs in the producer | µs in the worker | worker CPU | throughput | command | commit |",
         "|---|--:|--:|--:|--:|---|---|",
     ]
