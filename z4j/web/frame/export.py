@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
@@ -90,3 +90,11 @@ async def each(rows: Iterable[Any]) -> AsyncIterator[Any]:
     """Iterates a list in memory, for `to_csv`."""
     for row in rows:
         yield row
+
+
+async def each_of_pages(read: Callable[[int], Awaitable[Sequence[Any]]], cursor: Callable[[Any], int], start: int) -> AsyncIterator[Any]:
+    """Iterates a whole list page by page, for `to_csv`: `read(start)`, then `read(cursor(last row))`, until a page is empty."""
+    while rows := await read(start):
+        for row in rows:
+            yield row
+        start = cursor(rows[-1])

@@ -23,7 +23,8 @@ from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
 
 PAGE: Final = 100
-EXPORT: Final = 10_000
+EXPORT: Final = 1_000
+"""Rows that a .csv reads at a time."""
 COMMAND_COLUMNS: Final = (
     "created_at", "asked_by", "action", "engine", "task_id", "target", "status", "reason", "sent_at", "ended_at", "id",
 )  # fmt: skip
@@ -122,9 +123,12 @@ async def list_json(request: Request) -> Response:
 
 
 async def list_csv(request: Request) -> Response:
-    """GET /changes.csv."""
-    rows = await commands.list_commands(services(request).store, limit=EXPORT)
-    return await export.to_csv(request, "changes", COMMAND_COLUMNS, export.each(rows))
+    """GET /changes.csv: all of them."""
+    store = services(request).store
+    rows = export.each_of_pages(
+        lambda before: commands.list_commands(store, before=before, limit=EXPORT), lambda row: int(row.created_at), NEWEST
+    )
+    return await export.to_csv(request, "changes", COMMAND_COLUMNS, rows)
 
 
 async def audit_json(request: Request) -> Response:
@@ -134,6 +138,7 @@ async def audit_json(request: Request) -> Response:
 
 
 async def audit_csv(request: Request) -> Response:
-    """GET /changes/audit.csv."""
-    rows = await audit.list_audit(services(request).store, limit=EXPORT)
-    return await export.to_csv(request, "audit", AUDIT_COLUMNS, export.each(rows))
+    """GET /changes/audit.csv: the whole log."""
+    store = services(request).store
+    rows = export.each_of_pages(lambda before: audit.list_audit(store, before=before, limit=EXPORT), lambda row: int(row.seq), NEWEST)
+    return await export.to_csv(request, "audit", AUDIT_COLUMNS, rows)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
+from z4j.web.pages import changes
 
 
 def add(shop: Shop, count: int) -> None:
@@ -52,6 +55,21 @@ def test_every_command_stands_on_exactly_one_page(shop: Shop) -> None:
         href, pages = found[1] if found else "", pages + 1
     assert pages == 3
     assert [int(number) for number in dict.fromkeys(seen)] == list(range(204, -1, -1))
+
+
+def test_the_csv_files_have_every_row(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: they are read a page at a time."""
+    monkeypatch.setattr(changes, "EXPORT", 10)
+    add(shop, 45)
+    lines = shop.get("/changes.csv").text.splitlines()[1:]
+    assert [number for line in lines for number in re.findall(r"number (\d+)\.", line)] == [str(number) for number in range(44, -1, -1)]
+    for _ in range(12):
+        shop.post("/tasks/1/retry", reason="again")
+    newest = shop.get("/changes/audit.json").json()["audit"][0]["seq"]
+    rows = list(csv.DictReader(io.StringIO(shop.get("/changes/audit.csv").text)))
+    numbers = [int(row["seq"]) for row in rows]
+    assert numbers == list(range(numbers[0], 0, -1))
+    assert numbers[0] >= newest > 12
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "1.5", "٣", "9" * 20])
