@@ -161,7 +161,7 @@ def _bytes(raw: Any) -> bytes:
     return raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogatepass")
 
 
-class QueueCommands(DramatiqPart):
+class WaitingTasks(DramatiqPart):
     """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:

@@ -77,7 +77,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-class QueueCommands(TaskiqPart):
+class WaitingTasks(TaskiqPart):
     """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
