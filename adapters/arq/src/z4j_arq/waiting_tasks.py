@@ -177,7 +177,7 @@ class WaitingTasks(ArqPart):
             raise Refused("the task is already in that queue. No changes were made.")
         there = [known for key, known in brokers_by_queue(self.state).items() if key[1] == queue]
         if there and all(known.server != broker.server for known in there):
-            raise Refused(f"{source} is in another Redis. No changes were made.")
+            raise Refused(f"{queue[:80]} is in another Redis. No changes were made.")
         at = now()
 
         def move(pipe: Any, waiting: Waiting) -> None:
@@ -186,7 +186,7 @@ class WaitingTasks(ArqPart):
 
         with broker.connect() as client:
             if client.type(queue) not in (b"zset", b"none"):
-                raise Refused(f"{source} is not a queue of arq. No changes were made.")
+                raise Refused(f"{queue[:80]} is not a queue of arq. No changes were made.")
             moved = _take(self.state, client, broker, source, job_id, move, task_id=task_id)
         agent = z4j_agent.current()
         if agent is not None:

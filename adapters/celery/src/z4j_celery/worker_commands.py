@@ -49,10 +49,12 @@ def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
     """Runs `call` in the worker's own thread, the only one that takes entries from its timer and repairs its pool. Raises Refused if that
     thread is too busy, and the exceptions of `call`."""
     results: list[Any] = []
+    begun: list[bool] = []
 
     def apply() -> None:
         if results:
             return
+        begun.append(True)
         try:
             results.append(call())
         except BaseException as error:
@@ -62,6 +64,8 @@ def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
     ends = ticks() + LOOP_S
     while not results:
         if ticks() > ends:
+            if begun:
+                raise Refused(f"the worker's own thread did not finish this within {LOOP_S:g} s; the result is unknown.")
             results.append(TimeoutError())  # if it is called later, it does nothing
             raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s. No changes were made.")
         SLEEP(0.01)

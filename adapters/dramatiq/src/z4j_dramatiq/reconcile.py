@@ -19,7 +19,7 @@ ACTORS_ASKED = 200
 
 
 def has_result(broker: Any, message: Message[Any]) -> bool:
-    """The stored result of this message."""
+    """Whether a result or an error is stored for exactly this message."""
     results = next((middleware for middleware in broker.middleware if isinstance(middleware, Results)), None)
     if results is None:
         return False

@@ -71,6 +71,6 @@ class WorkerCommands(DramatiqPart):
         return {"note": "the command ends with all its worker processes, which finish their running tasks"}
 
     def _working(self) -> BrokerState:
-        """This adapter; if the command names no broker, the one of the worker's broker."""
+        """The state of the worker's broker if the command names no broker, else that of this adapter."""
         others = [] if self.only else [adapter.state for adapter in watched if adapter.state.worker is not None]
         return next(iter(others), self.state)

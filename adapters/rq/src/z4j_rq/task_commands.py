@@ -108,7 +108,7 @@ class TaskCommands(RqPart):
         job, queue = _waiting(self, task_id)
         _refuse_deferred(job)
         if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
-            raise Refused("a worker has already taken the task. No changes were made.")
+            raise Refused("a worker has already taken the task, or it is not in its queue yet. No changes were made.")
         return {"queue": queue.name}
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class TaskCommands(RqPart):
         return {"note": "it was removed from its queue"}
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        """Kills the work horse of this worker. Raises Refused if it does not run the task, Unsupported if the worker has no horse."""
+        """Requests that this worker kills its work horse. Raises Refused if it does not run the task, Unsupported if it has no horse."""
         workers = [worker for worker in self.state.workers() if can_terminate(worker)]
         if not workers:
             raise Unsupported("this worker runs tasks in its own process; stopping a task would end the worker")

@@ -158,7 +158,7 @@ class TaskCommands(TaskiqPart):
         state, source, waiting_message = _find(self.states_in_scope(), task_id)
         there = {broker_key_of(each.broker) for each in self.states if has_queue(each, queue)}
         if there and broker_key_of(state.broker) not in there:
-            raise Refused(f"{source[:80]} is in another broker. No changes were made.")
+            raise Refused(f"{queue[:80]} is in another broker. No changes were made.")
         with redis_of(state.broker) as client:
             if queue == source:
                 raise Refused("the task is already in that queue. No changes were made.")

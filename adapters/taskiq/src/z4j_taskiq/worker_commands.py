@@ -156,7 +156,7 @@ class WorkerCommands(TaskiqPart):
         return {"note": "its manager ends with all its worker processes; each finishes its running tasks within its own time limit"}
 
     def _need_queue(self, queue: str) -> None:
-        """The broker of a queue. Raises Unsupported in a process that is not a worker, Refused if it does not take from that queue."""
+        """Checks that this process's worker takes from a queue. Raises Unsupported in a process without a worker, Refused otherwise."""
         listening = self.listening()
         if not listening:
             raise Unsupported("this process is not a taskiq worker")

@@ -30,6 +30,8 @@ from z4j.web.services import services
 SECTIONS: Final = (("waiting", "Waiting"), ("delayed", "Delayed"), ("dead", "Dead"))
 STATES_IN: Final = {"waiting": ("queued",), "delayed": ("scheduled", "retrying"), "dead": ("failed",)}
 """States of the tasks in the filter of a plan for a section."""
+UNANSWERED: Final = {"expired": "No agent executed the request in time. Request the list again."}
+"""Status of a request that no broker answered → the message in place of its list."""
 ACTIONS: Final = ("pause_queue", "resume_queue", "peek_queue", "purge_queue")
 
 
@@ -46,7 +48,7 @@ class Peeked:
 
 @dataclass(frozen=True, slots=True)
 class QueueCommand:
-    """A command for the queue; `undo` is the plan that restored a purge, `can_undo` whether one can be created."""
+    """A command for the queue; `undo` is the plan that was created to restore a purge, `can_undo` whether one can be created."""
 
     row: CommandRow
     can_undo: bool
@@ -136,12 +138,14 @@ def _is_listing(command: CommandRow, row: QueueRow, section: str) -> bool:
 
 def _peeked(row: CommandRow) -> Peeked:
     tasks = row.detail.get("tasks")
+    is_answered = row.ended_at is None or row.status == "done"
+    error = row.detail.get("error") or ("" if is_answered else UNANSWERED.get(row.status, f"The request ended as {row.status}."))
     shown = tuple(task for task in tasks if isinstance(task, dict)) if isinstance(tasks, list) else ()
     return Peeked(
         str(row.params.get("place", "waiting")),
         row.ended_at or row.created_at,
         row.ended_at is None,
-        str(row.detail.get("error") or ""),
+        str(error),
         shown,
     )
 

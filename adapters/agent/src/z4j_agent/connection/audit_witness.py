@@ -54,10 +54,10 @@ class Witness:
         wrong = _contradiction(last, shown, head) if last else ""
         if wrong and last and self._broken.read() is None and self._broken.error is None:
             _keep(self._broken, last)
-        storeded_head = self.stored_head()
-        if storeded_head is None and isinstance(self._head.error, OSError):
+        previous = self.stored_head()
+        if previous is None and isinstance(self._head.error, OSError):
             pass  # the file exists and may become readable again: it is not replaced without being read
-        elif shown is not None and (wrong or storeded_head is None or shown["seq"] > storeded_head["seq"]):
+        elif shown is not None and (wrong or previous is None or shown["seq"] > previous["seq"]):
             _keep(self._head, shown)
         elif wrong:
             with contextlib.suppress(OSError):  # the server no longer has a head to compare with; that was reported once

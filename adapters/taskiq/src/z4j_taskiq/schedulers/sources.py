@@ -81,7 +81,7 @@ class Store:
 
     async def switch_off(self, task: Any, old: Any = None) -> None:
         """Stores an entry as disabled, instead of the old one. Raises Refused."""
-        raise Refused("this source cannot keep an entry that is off; delete it instead")
+        raise Refused("this source cannot store a disabled entry; delete it instead. No changes were made.")
 
     async def switch_on(self, task: Any) -> None:
         raise Refused("this source has no disabled entries. No changes were made.")

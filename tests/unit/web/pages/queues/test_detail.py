@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.database import T
@@ -47,6 +49,24 @@ def test_what_the_broker_holds_is_shown_where_it_was_looked_for(shop: Shop) -> N
     assert EVIL not in page.text
     assert EVIL not in text_of(shop.get(f"{PAGE}&place=waiting"))
     assert shop.get(f"{PAGE}&place=nowhere").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "shown"),
+    [
+        ("done", {"tasks": []}, "The broker reported an empty list."),
+        ("expired", {}, "No agent executed the request in time."),
+        ("unknown", {}, "The request ended as unknown."),
+        ("refused", {"error": "it is not allowed"}, "it is not allowed"),
+    ],
+)
+def test_only_a_list_that_the_broker_reported_is_shown_as_empty(shop: Shop, status: str, detail: dict[str, object], shown: str) -> None:
+    shop.post("/queues/act", **PLACE, action="peek_queue", place="waiting")
+    sql = "UPDATE command SET status = ?, detail = ?, ended_at = ? WHERE action = 'peek_queue'"
+    shop.write(lambda db: db.execute(sql, (status, json.dumps(detail), T)).rowcount)
+    page = text_of(shop.get(f"{PAGE}&place=waiting"))
+    assert shown in page
+    assert ("The broker reported an empty list." in page) == (status == "done")
 
 
 def test_a_queue_that_is_not_there_is_a_404(shop: Shop) -> None:
