@@ -169,8 +169,11 @@ class PausesContract(OwnGateway):
         for link in links:
             self.done(gateway, two, name, "resume_queue", link, broker=name)
         first, _ = workers[0]
+        its_links = [link for link in links if group_of(link.hello["pid"]) == first.pid]
         os.killpg(first.pid, signal.SIGKILL)
         first.wait(PATIENCE_S)
+        # Its children end a moment later: the broker may hand a message to a connection that is still open.
+        wait_for(lambda: not any(link.is_open for link in its_links), "the connections of the first are closed", seconds=PATIENCE_S)
         two.send(0, "taken by the second")
         self.runs(two, 0, "taken by the second")
 
