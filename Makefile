@@ -23,7 +23,7 @@ check: environments
 	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src) $(FRAMEWORKS:%=adapters/%/src)) .venvs/server/bin/lint-imports
 
 test: environments
-	$(SERVER) tests/run.py
+	$(SERVER) tests/run.py $(AGAIN:%=--again)
 
 test-fast: environments
 	$(SERVER) tests/run.py --fast

@@ -5,7 +5,8 @@
     tests/run.py --long [--part NAME …] [FOLDER …]
 
 `--fast`: what a save deserves (unit, contract, agent). `--record` keeps how long each file took. `--times 10` runs the folders so often and
-names every test that both passed and failed. Nothing is run a second time because it failed. Exit status 1 if anything failed.
+names every test that both passed and failed. `--again` runs what failed in a shard, if it is little, once more and alone, and names what
+passes then: CI does that until no folder has a flaky test. Exit status 1 if anything failed.
 
 `--long`: what the above leaves out, in parts that can run on different days or machines: `tests` (marked long), `upstream` (the engines'
 own tests with our adapters, see upstream.py), `mutation` (whether the tests notice a change of any line, see mutation.py), `clocks` (the
@@ -24,8 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.suite.folders import FOLDERS, ROOT, Folder
-from tests.suite.processes import Result, run
-from tests.suite.shards import shards_of, write_seconds
+from tests.suite.processes import Result, failed_ids, run
+from tests.suite.shards import UNKNOWN_S, Shard, shards_of, write_seconds
 
 SERVER = str(ROOT / ".venvs/server/bin/python")
 COVERED = "z4j/rules/*,z4j/wire/*,z4j/agents/session.py,adapters/agent/src/z4j_agent/*"
@@ -33,21 +34,41 @@ COVERED_BUT = "*/conformance/*,*/__main__.py,*/runtime/gevent_bridge.py"  # geve
 FLOOR = 95
 AT_ONCE = 4
 """Most suites wait for workers and browsers most of the time."""
+FEW = 6
+"""So many failures of one shard may be bad luck; more are not."""
+NEVER_AGAIN = ("tests/unit", "tests/contract")
+"""Folders without workers and browsers, which nothing but their code can make fail."""
 LONG_TEST_S = 3_000
 """A single long test may take this long."""
 PROGRAMS = {"upstream": "tests/upstream.py", "mutation": "tests/mutation.py", "clocks": "tests/support/shifted_clock.py"}
 """Parts of the long run beside `tests`."""
 
 
-def run_all(folders: list[Folder], marks: list[str], *, is_long: bool) -> list[Result]:
+def run_all(folders: list[Folder], marks: list[str], *, is_long: bool, is_again: bool) -> list[Result]:
     """All shards, the longest first, AT_ONCE at a time; each is reported when it has ended, with its whole output if it failed."""
     results = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in as_completed([pool.submit(run, shard, marks, is_long=is_long) for shard in shards_of(folders)]):
+        running = {pool.submit(run, shard, marks, is_long=is_long): shard for shard in shards_of(folders)}
+        for future in as_completed(running):
             result = future.result()
-            results.append(result)
+            results.append((running[future], result))
             print_result(result)
-    return results
+    for shard, result in results if is_again else ():
+        run_again(shard, marks, result)
+    return [result for _, result in results]
+
+
+def run_again(shard: Shard, marks: list[str], first: Result) -> None:
+    """Runs what failed, if it is little, once more and alone. The report names what passes then: it is to be mended."""
+    failed = failed_ids(first.output)
+    if first.is_passed or first.hung or not 0 < len(failed) <= FEW or shard.folder.name in NEVER_AGAIN:
+        return
+    second = run(Shard(shard.folder, tuple(failed), UNKNOWN_S), marks)
+    if second.is_passed and second.count("passed"):
+        first.is_passed, first.flaky = True, failed
+        first.outcomes |= second.outcomes
+    else:
+        print(failures_of(second.output), flush=True)
 
 
 def print_result(result: Result) -> None:
@@ -129,6 +150,7 @@ def read_arguments() -> argparse.Namespace:
     which.add_argument("--long", action="store_true", help="what is left out otherwise")
     parser.add_argument("--part", action="append", choices=("tests", *PROGRAMS), help="of the long run: only this part")
     parser.add_argument("--record", action="store_true", help="keep how long each file took")
+    parser.add_argument("--again", action="store_true", help="run what failed once more and alone, and name what passes then")
     parser.add_argument("--times", type=int, default=1, help="run so often, and name what both passed and failed")
     parser.add_argument("folders", nargs="*", help="only these, by the beginning of their path")
     return parser.parse_args()
@@ -154,7 +176,7 @@ def main() -> int:
     results = []
     if "tests" in parts:
         marks = ["-m", "long", "-o", f"timeout={LONG_TEST_S}"] if options.long else ["-m", "not long"]
-        results = [result for _ in range(options.times) for result in run_all(folders, marks, is_long=options.long)]
+        results = [result for _ in range(options.times) for result in run_all(folders, marks, is_long=options.long, is_again=options.again)]
     is_enough = coverage_is_enough() if not options.folders and not options.long else True
     if options.record:
         write_seconds({file: seconds for result in results for file, seconds in result.file_seconds.items()})
@@ -164,6 +186,9 @@ def main() -> int:
     if options.times > 1:
         print_flaky(results)
     print_table(results, began)
+    if flaky := sorted(test for result in results for test in result.flaky):
+        print("\n== passed at the second try only, alone: to be mended")
+        print("\n".join(flaky))
     failed = sorted({test for result in results for test, outcome in result.outcomes.items() if outcome == "failed"})
     print("".join(f"\nFAILED {test}" for test in failed))
     print(f"{sum(result.count('passed') for result in results)} passed, {len(failed)} failed")

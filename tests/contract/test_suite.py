@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import run
 from tests.suite import processes
 from tests.suite.folders import FOLDERS, ROOT, Folder
 from tests.suite.shards import Shard, divide, read_seconds
@@ -84,6 +85,35 @@ def test_without_its_fixture(broken): pass
     ends = {test.rpartition("::")[2]: outcome for test, outcome in result.outcomes.items()}
     assert ends == {"test_good": "passed", "test_bad": "failed", "test_not_here": "skipped", "test_without_its_fixture": "failed"}
     assert any("no such thing here" in reason for reason in result.reasons)
+
+
+def test_what_failed_is_run_alone_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"""
+import pathlib
+import pytest
+been = pathlib.Path({str(tmp_path / "been")!r})
+@pytest.mark.parametrize("word", ["now and then"])
+def test_flaky(word):
+    if not been.exists():
+        been.touch()
+        raise AssertionError(word)
+def test_bad(): assert {str(tmp_path)!r} == ""
+"""
+    first = shard_of(tmp_path, text, monkeypatch)
+    [flaky, bad] = processes.failed_ids(first.output)
+    assert flaky.endswith("::test_flaky[now and then]")
+    assert bad.endswith("::test_bad")
+    alone = Folder(str(tmp_path), "server", arguments=("-c", str(tmp_path / "pytest.ini")))
+    shard = Shard(alone, (str(tmp_path / "test_it.py"),), 1)
+    run.run_again(shard, [], first)
+    assert not first.is_passed, "one of them fails alone, too"
+    assert "test_bad" in capsys.readouterr().out
+    (tmp_path / "been").unlink()
+    only_flaky = processes.run(Shard(alone, (str(tmp_path / "test_it.py") + "::test_flaky",), 1), [])
+    assert not only_flaky.is_passed
+    run.run_again(shard, [], only_flaky)
+    assert only_flaky.is_passed
+    assert [test.rpartition("::")[2] for test in only_flaky.flaky] == ["test_flaky[now and then]"]
 
 
 def test_a_folder_that_does_not_exist_is_refused() -> None:

@@ -32,7 +32,7 @@ MEMORY_NEEDED: Final = 4 << 30
 RUNNING = re.compile(r"^(\S+::.+?) *$")
 """A line of `pytest -v` whose result has not come yet."""
 
-ENDED = re.compile(r"^(\S+::.+?) (PASSED|FAILED|SKIPPED)\b", re.MULTILINE)
+ENDED = re.compile(r"^(\S+::.+?) (PASSED|FAILED|SKIPPED|ERROR)\b", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ class Result:
     output: str = ""
     hung: str = ""
     """The test that ran when the time limit ended the shard."""
+    flaky: list[str] = field(default_factory=list)
+    """Tests that failed, and passed when they were run alone."""
 
     def count(self, outcome: str) -> int:
         return sum(1 for each in self.outcomes.values() if each == outcome)
@@ -102,6 +104,11 @@ def wait(process: subprocess.Popen[bytes], limit: float) -> tuple[int | None, fl
     process.returncode = os.waitstatus_to_exitcode(status) if pid else -signal.SIGKILL
     assert usage is not None
     return (process.returncode if pid else None), usage.ru_utime + usage.ru_stime
+
+
+def failed_ids(output: str) -> list[str]:
+    """The ids, as `pytest -v` prints them, of what did not pass."""
+    return list(dict.fromkeys(found[1] for found in ENDED.finditer(output) if found[2] in ("FAILED", "ERROR")))
 
 
 def last_begun(output: str) -> str:
