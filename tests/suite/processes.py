@@ -84,7 +84,7 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False) -> Result:
         if status is None:
             result.hung = last_begun(result.output)
         if report.exists():
-            read_report(result, report.read_text("utf-8", "replace"))
+            read_report(result, shard, report.read_text("utf-8", "replace"))
         else:
             result.outcomes = {found[1]: found[2].lower() for found in ENDED.finditer(result.output)}
         return result
@@ -118,10 +118,16 @@ def last_begun(output: str) -> str:
     return found[1] if found else ""
 
 
-def read_report(result: Result, text: str) -> None:
-    """A JUnit report as pytest writes it: one `testcase` for each test, with its file, its seconds, and a child for a bad end."""
+def read_report(result: Result, shard: Shard, text: str) -> None:
+    """A JUnit report as pytest writes it: one `testcase` for each test, with its seconds, and a child for a bad end. Its `file` is where
+    the test is written, which may be a contract; the file that was run is in its `classname`."""
+    by_module = {file.partition("::")[0].removesuffix(".py").replace("/", "."): file.partition("::")[0] for file in shard.files}
     for case in ET.fromstring(text).iter("testcase"):
-        test = f"{case.get('file')}::{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
+        name = case.get("classname", "")
+        module = max((module for module in by_module if f"{name}.".startswith(f"{module}.")), key=len, default="")
+        file = by_module.get(module, str(case.get("file")))
+        inner = name.removeprefix(module).strip(".").replace(".", "::") if module else ""
+        test = "::".join(part for part in (file, inner, str(case.get("name"))) if part)
         outcome = "passed"
         for child in case:
             if child.tag in ("failure", "error"):
@@ -130,5 +136,4 @@ def read_report(result: Result, text: str) -> None:
                 outcome = "skipped"
                 result.reasons.append(f"{result.folder}: {child.get('message', '')}"[:200])
         result.outcomes[test] = "failed" if result.outcomes.get(test) == "failed" else outcome
-        file = str(case.get("file"))
         result.file_seconds[file] = result.file_seconds.get(file, 0.0) + float(case.get("time", 0))
