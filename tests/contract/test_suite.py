@@ -51,7 +51,7 @@ def test_a_test_that_hangs_is_named_and_its_children_are_ended(tmp_path: Path, m
 import pathlib, subprocess, sys, time
 def test_first(): pass
 def test_second():
-    pathlib.Path({str(child)!r}).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+    pathlib.Path({str(child)!r}).write_text(str(subprocess.Popen(["sleep", "60"], start_new_session=True).pid))
     time.sleep(60)
 """
     result = shard_of(tmp_path, text, monkeypatch, limit=15)

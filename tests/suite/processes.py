@@ -79,6 +79,7 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False) -> Result:
                 env={**os.environ, "COLUMNS": "160", "Z4J_PATIENCE": PATIENCE_S, "TMPDIR": scratch},
             )  # fmt: skip
         status, cpu_seconds = wait(process, limit)
+        end_stragglers(scratch)
         result = Result(shard.name, shard.folder.name, status in (0, 5), time.monotonic() - began, cpu_seconds)
         result.output = output.read_text("utf-8", "replace")
         if status is None:
@@ -104,6 +105,15 @@ def wait(process: subprocess.Popen[bytes], limit: float) -> tuple[int | None, fl
     process.returncode = os.waitstatus_to_exitcode(status) if pid else -signal.SIGKILL
     assert usage is not None
     return (process.returncode if pid else None), usage.ru_utime + usage.ru_stime
+
+
+def end_stragglers(scratch: str) -> None:
+    """Kills what the shard started in sessions of their own and did not end, as when it was ended itself: all have its TMPDIR."""
+    mark = b"TMPDIR=" + scratch.encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if mark in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def failed_ids(output: str) -> list[str]:
