@@ -90,7 +90,7 @@ def throws() -> None:
 
 @actor()
 def wait(seconds: float) -> float:
-    """Waits for the given time, in steps: what waits in one system call cannot be interrupted."""
+    """Waits for the given time, in steps: one long system call cannot be interrupted."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         time.sleep(0.02)

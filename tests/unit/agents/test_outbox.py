@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the outbox does with one command: who gets it and when, what its owner is told, and what is written before anything is sent."""
+"""What the outbox does with one command: who gets it and when, what its owner receives, and what is written before anything is sent."""
 
 from __future__ import annotations
 

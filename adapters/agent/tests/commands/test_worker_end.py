@@ -36,7 +36,7 @@ def test_the_signal_comes_after_the_answer() -> None:
 def test_without_a_pid_it_is_this_process() -> None:
     code = (
         "import signal, time; from z4j_agent.commands import worker_end\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # the process that started the tests may ignore it\n"
         "worker_end.signal_after_answer(signal.SIGINT); time.sleep(60)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

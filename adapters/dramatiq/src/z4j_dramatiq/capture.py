@@ -270,7 +270,7 @@ class Capture(Middleware):
     @guard("exit")
     def _at_exit(self) -> None:
         self._agent.close()
-        self.state.lookout.close()
+        self.state.poller.close()
 
 
 class Fence(Middleware):

@@ -48,5 +48,5 @@ class Discovery(DramatiqPart):
 
     def list_queues(self) -> list[QueueInfo]:
         state, identity = self.state, identity_of(self.broker)
-        queues = list_queues(state.broker, state.lookout, is_persistent=state.worker is not None)
+        queues = list_queues(state.broker, state.poller, is_persistent=state.worker is not None)
         return [replace(queue, broker=identity) for queue in queues]

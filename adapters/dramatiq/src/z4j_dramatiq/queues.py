@@ -38,14 +38,14 @@ def declared(broker: Any) -> list[str]:
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
-def list_queues(broker: Any, lookout: QueuePoller, *, is_persistent: bool) -> list[QueueInfo]:
+def list_queues(broker: Any, poller: QueuePoller, *, is_persistent: bool) -> list[QueueInfo]:
     """Every declared queue with its two additional ones."""
     names = declared(broker)
     match "" if is_gevent_active() else kind_of(broker):  # there the agent cannot use the broker's connections
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":
-            return _in_rabbitmq(lookout, [name + beside for name in names for beside in ("", DELAYED, DEAD)], is_persistent=is_persistent)
+            return _in_rabbitmq(poller, [name + beside for name in names for beside in ("", DELAYED, DEAD)], is_persistent=is_persistent)
         case "stub":
             return [info for name in names for info in _in_memory(broker, name)]
     return [QueueInfo(name, None) for name in names]
@@ -143,12 +143,12 @@ def _unhurried(parameters: Any) -> Any:
     return own
 
 
-def _in_rabbitmq(lookout: QueuePoller, names: list[str], *, is_persistent: bool) -> list[QueueInfo]:
+def _in_rabbitmq(poller: QueuePoller, names: list[str], *, is_persistent: bool) -> list[QueueInfo]:
     """Depths by passive declarations, so that no queue is created; a missing queue closes the channel and counts as empty."""
     import pika.exceptions
 
     queues = []
-    with lookout.connection(is_persistent=is_persistent) as connection:
+    with poller.connection(is_persistent=is_persistent) as connection:
         channel = connection.channel()
         for name in names:
             try:

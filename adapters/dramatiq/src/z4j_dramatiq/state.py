@@ -22,5 +22,5 @@ class BrokerState:
         """z4j's middleware, which must be before all others."""
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
-        self.lookout = QueuePoller(broker)
+        self.poller = QueuePoller(broker)
         self.skips: SharedIds

@@ -107,7 +107,7 @@ def _entries_in_redis(agent: Agent, broker: Any, name: str, section: str) -> Ite
 
 
 def _entries_in_rabbitmq(agent: Agent, state: BrokerState, name: str, section: str) -> Iterator[Entry]:
-    with state.lookout.connection(is_persistent=state.worker is not None) as connection:
+    with state.poller.connection(is_persistent=state.worker is not None) as connection:
         channel = connection.channel()
         left = int(channel.queue_declare(name + BESIDE[section], passive=True).method.message_count)
         try:
@@ -140,7 +140,7 @@ def _looked_at(state: BrokerState, queue: str, limit: int) -> list[bytes]:
     import pika.exceptions
 
     bodies: list[bytes] = []
-    with state.lookout.connection(is_persistent=state.worker is not None) as connection:
+    with state.poller.connection(is_persistent=state.worker is not None) as connection:
         channel = connection.channel()
         try:
             while len(bodies) < limit:
