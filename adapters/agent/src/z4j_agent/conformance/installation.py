@@ -14,13 +14,14 @@ import pytest
 import z4j_agent
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.two_brokers import OwnGateway
 
 LEAVING = ("uninstall", "stop")
 Attribute = tuple[int, str]
 """Index of the owner, and the name of its attribute."""
 
 
-class InstallContract:
+class InstallContract(OwnGateway):
     """Subclass it with the package and two methods; the name must begin with `Test`. If the package reports tasks, subclass
     `ReportingInstallContract` instead. The application's own use of the engine happens in the process of the test."""
 
@@ -40,13 +41,6 @@ class InstallContract:
         """Closes connections of `target`. The agent no longer uses it."""
 
     # -- fixtures ------------------------------------------------------------------------------------------------------
-    @pytest.fixture
-    def gateway(self) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
-
     @pytest.fixture
     def made(self, gateway: Gateway, tmp_path: Path) -> Iterator[Any]:
         """The target. It is not installed yet."""
