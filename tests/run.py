@@ -73,7 +73,7 @@ def run_again(shard: Shard, marks: list[str], first: Result) -> None:
 
 def print_result(result: Result) -> None:
     counts = f"{result.count('passed')} passed, {result.count('failed')} failed, {result.count('skipped')} skipped"
-    ending = "" if result.is_passed else "   FAILED"
+    ending = "" if result.is_passed else f"   FAILED, exit status {result.status}"
     print(f"{result.seconds:6.1f} s  processor {result.cpu_seconds:6.1f} s  {result.name}: {counts}{ending}", flush=True)
     if result.hung:
         print(f"        ended at its time limit while this test ran: {result.hung}", flush=True)
@@ -137,10 +137,7 @@ def run_program(name: str) -> bool:
 def coverage_is_enough() -> bool:
     subprocess.run([SERVER, "-m", "coverage", "combine", "-q"], cwd=ROOT, check=False)
     report = [SERVER, "-m", "coverage", "report", f"--include={COVERED}", f"--omit={COVERED_BUT}", f"--fail-under={FLOOR}"]
-    is_enough = subprocess.run([*report, "--skip-covered"], cwd=ROOT, check=False).returncode == 0
-    if not is_enough:
-        print(f"\nBranch coverage of rules, session and agent is below {FLOOR} %.")
-    return is_enough
+    return subprocess.run([*report, "--skip-covered"], cwd=ROOT, check=False).returncode == 0
 
 
 def read_arguments() -> argparse.Namespace:
@@ -191,6 +188,12 @@ def main() -> int:
         print("\n".join(flaky))
     failed = sorted({test for result in results for test, outcome in result.outcomes.items() if outcome == "failed"})
     print("".join(f"\nFAILED {test}" for test in failed))
+    for result in results:
+        if not result.is_passed and not result.count("failed"):
+            print(f"FAILED {result.name}: no test failed, but its process ended with status {result.status}")
+            print(failures_of(result.output))
+    if not is_enough:
+        print(f"FAILED: the branch coverage of rules, session and agent is below {FLOOR} %, or was not measured")
     print(f"{sum(result.count('passed') for result in results)} passed, {len(failed)} failed")
     return 0 if is_enough and all(programs) and all(result.is_passed for result in results) else 1
 

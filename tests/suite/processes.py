@@ -40,6 +40,8 @@ class Result:
     name: str
     folder: str
     is_passed: bool
+    status: int | None
+    """How its process exited: pytest's exit code, the negative number of a signal, None at the time limit."""
     seconds: float
     cpu_seconds: float
     """Of its process and of all those below it that ended in order; what was killed with its parent is not counted."""
@@ -80,7 +82,7 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False) -> Result:
             )  # fmt: skip
         status, cpu_seconds = wait(process, limit)
         end_stragglers(scratch)
-        result = Result(shard.name, shard.folder.name, status in (0, 5), time.monotonic() - began, cpu_seconds)
+        result = Result(shard.name, shard.folder.name, status in (0, 5), status, time.monotonic() - began, cpu_seconds)
         result.output = output.read_text("utf-8", "replace")
         if status is None:
             result.hung = last_begun(result.output)
