@@ -59,13 +59,17 @@ def run_all(folders: list[Folder], marks: list[str], *, is_long: bool, is_again:
 
 
 def run_again(shard: Shard, marks: list[str], first: Result) -> None:
-    """Runs what failed, if it is little, once more and alone. The report names what passes then: it is to be mended."""
+    """Runs what failed, if it is little, once more and alone: the tests, or the shard where none failed and its process ended badly all
+    the same. The report names what passes then: it is to be mended."""
     failed = failed_ids(first.output)
-    if first.is_passed or first.hung or not 0 < len(failed) <= FEW or shard.folder.name in NEVER_AGAIN:
+    if first.is_passed or first.hung or len(failed) > FEW or shard.folder.name in NEVER_AGAIN:
         return
-    second = run(Shard(shard.folder, tuple(failed), UNKNOWN_S), marks)
+    second = run(Shard(shard.folder, tuple(failed), UNKNOWN_S) if failed else shard, marks)
     if second.is_passed and second.count("passed"):
-        first.is_passed, first.flaky = True, failed
+        first.is_passed, first.flaky = (
+            True,
+            failed or [f"{shard.name}: its process ended with status {first.status}\n{first.output[-4000:]}"],
+        )
         first.outcomes |= second.outcomes
     else:
         print(failures_of(second.output), flush=True)

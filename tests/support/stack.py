@@ -80,7 +80,8 @@ class Child:
         self.process.kill()
         self.process.wait(10)
 
-    def end(self, seconds: float = 15) -> int:
+    def end(self, seconds: float = 60) -> int:
+        """Its exit status. A Celery worker may need 30 s, with and without z4j (see `StartedProcess` of the adapters' tests)."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -211,7 +212,7 @@ class Stack:
         for close in self.at_end:
             close()
         for child in reversed(self.children):
-            child.end()
+            child.end(15)
 
     # -- what the store holds ------------------------------------------------------------------------------------------
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:

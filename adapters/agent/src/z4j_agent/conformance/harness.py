@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "20"))
 """Seconds that any step may take before a test fails; short if failing is expected."""
+END_S = 60.0
+"""Seconds that a process may take to end."""
 
 
 def valkey_command(port: int, folder: Path) -> list[str]:
@@ -30,6 +32,22 @@ def valkey_command(port: int, folder: Path) -> list[str]:
 
     options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "no"}
     return [str(get_binary_path()), *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
+
+
+class StartedProcess(subprocess.Popen[bytes]):
+    """A process of a test. `wait` waits longer than it is asked to: a test that waits for an end checks how it ended, not how soon.
+
+    A Celery worker may need 30 s more to end, with and without z4j: a child of its pool waits so long for its last result to be read
+    (billiard/pool.py: `_ensure_messages_consumed`), which 2 of 120 warm shutdowns right after a task did.
+    """
+
+    def wait(self, timeout: float | None = None) -> int:
+        return super().wait(None if timeout is None else max(timeout, END_S))
+
+    def ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            super().wait(seconds)
+        return self.returncode is not None
 
 
 def free_port() -> int:
@@ -104,7 +122,7 @@ class Harness:
         self.url = url
         self.variables: dict[str, str] = {}
         """Further environment variables of later processes, such as a small `Z4J_SPOOL_LIMIT_MB`."""
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[StartedProcess] = []
         self._broker = 0
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -138,10 +156,10 @@ class Harness:
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         cwd: Path | None = None,
-    ) -> subprocess.Popen[bytes]:
+    ) -> StartedProcess:
         """Starts a process in a group of its own, with its output in `<name>.log`; ended by `tear_down`."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
+            process = StartedProcess(
                 [str(part) for part in command], env=self.environment(), cwd=cwd, stdin=stdin,
                 stdout=log if stdout is None else stdout, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -186,8 +204,7 @@ class Harness:
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(10)
+                process.ends_within(10)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
