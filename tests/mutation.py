@@ -57,7 +57,7 @@ EARLY = (
 
 #: module → further tests, each with an expression for pytest's -k. They run only where the module's own tests pass.
 MORE: dict[str, list[tuple[str, str]]] = {
-    "executions": [("tests/unit/rules/tasks/test_executions_limits.py", "")],
+    "executions": [("tests/unit/rules/tasks/reused_ids/test_executions_limits.py", "")],
     "outbox": [("tests/unit/agents/test_outbox_laws.py", "")],
 }
 

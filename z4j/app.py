@@ -22,12 +22,12 @@ from z4j import __version__, clock, logs, ports
 from z4j.agents.audit_witnesses import Witnesses
 from z4j.agents.connections import Hub
 from z4j.agents.gateway import Gateway
-from z4j.agents.lookups import Reconcile
 from z4j.agents.outbox import Outbox
-from z4j.background.housekeeping import Housekeeping
+from z4j.agents.reconcile import Reconcile
+from z4j.background.duties import BackgroundDuties
+from z4j.background_duty import WHENEVER_S, Duties
 from z4j.connection_limits import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.data_folder import data_lock, prepare_data
-from z4j.duty import WHENEVER_S, Duties
 from z4j.exceptions import Z4jError
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
@@ -37,7 +37,7 @@ from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.access.audit import AuditLog
-from z4j.store.operations import typed_values
+from z4j.store.operations import operator_input
 from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.retention import Retention
@@ -81,7 +81,7 @@ class Server:
             self.store, self.live, self.outbox, witnesses, per_token=settings.connections_per_token, duties=self.duties
         )  # fmt: skip
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
-        self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile, self.duties)
+        self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
@@ -101,21 +101,21 @@ class Server:
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
-            self.duties, self.housekeeping.retention,
+            self.duties, self.background.retention,
         )  # fmt: skip
         return asgi
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
-        if await self.store.note("encryption of values that an older release stored in clear", typed_values.close_stored):
+        if await self.store.note("encryption of values that an older release stored in clear", operator_input.close_stored):
             await self.store.checkpoint()
         # Before the first agent connects. The server also starts with a damaged audit log.
         head = self.duties.add("audit checkpoint", 1)
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
         self.scheduler.start()
-        duties = asyncio.gather(self.housekeeping.run(), self.outbox.run())
+        duties = asyncio.gather(self.background.run(), self.outbox.run())
         watch = asyncio.create_task(self.gateway.guard.watch())
         try:
             yield

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.site import PASSWORD, Site, site
-from z4j.rules.access import ROLES, is_allowed
+from z4j.rules.permissions import ROLES, is_allowed
 from z4j.store.access.audit import list_audit
 from z4j.web.auth.authentication import COOKIE
-from z4j.web.pages.settings.connect import make_api_token
+from z4j.web.pages.settings.connection_strings import make_api_token
 from z4j.web.routes import ROUTES, R
 
 ORIGIN = {"Origin": "http://testserver", "Accept": "text/html"}

@@ -11,12 +11,12 @@ from starlette.testclient import TestClient
 from z4j import clock
 from z4j.app import Server
 from z4j.data_folder import prepare_data
-from z4j.rules.access import ROLES, is_allowed
+from z4j.rules.permissions import ROLES, is_allowed
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.sqlite.migrate import migrate
 from z4j.web.auth.authentication import COOKIE
-from z4j.web.pages.settings.connect import make_api_token
+from z4j.web.pages.settings.connection_strings import make_api_token
 from z4j.web.routes import ROUTES, R
 
 WALKED = [row for row in ROUTES if row.path != "/logout"]

@@ -21,8 +21,8 @@ BLOCKS = [(stem, name) for stem in STEMS for name in sql.load(stem)]
 
 SCANS_TASKS = {
     ("tasks/task_writer", "newest_task"),  # `max(id)` is one step to the end of the table, whatever the plan calls it
-    ("tasks/usage", "count_names"),
-    ("tasks/usage", "count_minutes"),  # by a reader, once a minute while the database is too large
+    ("tasks/disk_usage", "count_names"),
+    ("tasks/disk_usage", "count_minutes"),  # by a reader, once a minute while the database is too large
     ("names/unused_names", "used_names"),  # by a reader, once an hour: the statistics and the index of workers
 }
 LARGE = ("task", "run", "original", "task_link", "minute")
@@ -142,7 +142,7 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path, monkeypatch: pytest
         ("tasks/task_writer", "find_tasks"),
         ("tasks/task_writer", "add_task"),
         ("tasks/task_writer", "change_task"),
-        ("tasks/executions", "read_rows"),
+        ("tasks/reused_ids", "read_rows"),
     ],
 )
 def test_the_columns_of_a_task_are_in_the_order_of_their_type(stem: str, name: str) -> None:

@@ -40,7 +40,7 @@ RETIRED = {
     r"\bminutes\.py\b": "minute_stats.py",
     r"\bgate\.py\b": "auth_pages.py, queue_gate.py",
     r"\bScheduleDesk\b": "ScheduleService",
-    r"\bHouse\b": "Housekeeping",
+    r"\bHouse\b": "BackgroundDuties",
     r"\bLookout\b": "QueuePoller",
     r"\bCrons\b": "CronTables",
     r"\bCARRIED_OUT\b": "HANDLERS",

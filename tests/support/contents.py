@@ -9,7 +9,7 @@ from typing import Any
 
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.sqlite.db import Connection
-from z4j.store.tasks import executions
+from z4j.store.tasks import reused_ids
 from z4j.store.tasks.task_columns import TaskColumns, decode
 
 NAME = "(SELECT text FROM name WHERE id = {})"
@@ -33,7 +33,7 @@ def contents(db: Connection) -> dict[str, Any]:
         # Which of the executions with this id it is.
         place = seen[of] = seen.get(of, -1) + 1
         key = ids[id] = (*of, place)
-        row = db.execute(executions.SQL["read_rows"], {"ids": f"[{id}]"}).fetchone()
+        row = db.execute(reused_ids.SQL["read_rows"], {"ids": f"[{id}]"}).fetchone()
         summary = decode(db, TaskColumns._make(row[1:]))
         # That an id was looked at closely depends on what came when; what was found does not.
         tasks[key] = (row[1], summary._replace(flags=summary.flags & ~FLAGS["again"]))

@@ -22,8 +22,8 @@ from tests.support.scheduling import NOON, Person, schedule_request
 from z4j import clock
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.ingest import ingest_batch
-from z4j.agents.lookups import Reconcile
 from z4j.agents.outbox import Outbox
+from z4j.agents.reconcile import Reconcile
 from z4j.exceptions import AgentGone, Unsupported, WrongState
 from z4j.live import Live
 from z4j.operations.commands import CommandRequest, Dispatch, find_task

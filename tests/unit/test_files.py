@@ -15,7 +15,7 @@ import pytest
 from tests.support.database import T, database, life, tell
 from z4j import files
 from z4j.exceptions import StoreError
-from z4j.store.sqlite.copies import check_database, copy_database
+from z4j.store.sqlite.backup import check_database, copy_database
 
 SLOW = """
 import sys, time

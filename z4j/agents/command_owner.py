@@ -8,7 +8,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from z4j.agents.answers import Answer
+from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink
 from z4j.agents.frames import OutgoingCommand
 from z4j.rules.command_ids import CommandId, Kind

@@ -20,12 +20,12 @@ from z4j import __version__, clock, logs
 from z4j.agents import ingest
 from z4j.agents.admission import Guard, Refused, address_of, is_private
 from z4j.agents.audit_witnesses import Witnesses, to_wire
-from z4j.agents.backlog import Backlog
+from z4j.agents.backpressure import Backpressure
 from z4j.agents.connections import AgentLink
 from z4j.agents.outbox import Outbox
 from z4j.agents.session import Batch, ProtocolError, Session
 from z4j.agents.tokens import AgentToken
-from z4j.duty import WHENEVER_S, Duties
+from z4j.background_duty import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.live import Live
 from z4j.store.fleet import agents, gaps
@@ -62,7 +62,7 @@ class Gateway:
         self.hub = outbox.hub
         self.witnesses = witnesses
         self.guard = Guard(store, per_token)
-        self.backlog = Backlog()
+        self.backpressure = Backpressure()
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serves one connection of an agent until it ends."""
@@ -79,7 +79,7 @@ class Gateway:
             await peer.run()
         finally:
             self.guard.closed(peer)
-            await self.backlog.give_back(token.app_id, peer.waiting_bytes)
+            await self.backpressure.give_back(token.app_id, peer.waiting_bytes)
 
     async def _refuse(self, websocket: WebSocket, address: str, refused: Refused) -> None:
         logs.agent_refused(address, refused.code, refused.message)
@@ -175,7 +175,7 @@ class _Peer:
             return False
         if (data := message.get("bytes")) is not None:
             batch = self.session.receive_bytes(data)
-            await self.gateway.backlog.take(self.token.app_id, len(batch.records))
+            await self.gateway.backpressure.take(self.token.app_id, len(batch.records))
             self.waiting_bytes += len(batch.records)
             self.batches.put_nowait(batch)
             return True
@@ -239,7 +239,7 @@ class _Peer:
             finally:
                 self.batches.task_done()
                 self.waiting_bytes -= len(batch.records)
-                await self.gateway.backlog.give_back(self.token.app_id, len(batch.records))
+                await self.gateway.backpressure.give_back(self.token.app_id, len(batch.records))
             self.gateway.duty.succeeded()
             if done.refused:
                 logs.records_refused(self.token.app_id, done.refused)

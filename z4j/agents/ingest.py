@@ -13,14 +13,14 @@ from functools import partial
 from typing import NamedTuple
 
 from z4j import logs
-from z4j.agents.answers import Answer, Sender, settle
+from z4j.agents.command_results import Answer, Sender, settle
 from z4j.exceptions import StoreError
 from z4j.rules.tasks.fold import MAX_ATTEMPT, AttemptSummary, Event, attempt_delta, original_key, run_join
 from z4j.store.fleet import gaps, processes
 from z4j.store.names import name_limits, names
 from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import attempts, executions, originals, task_writer
+from z4j.store.tasks import attempts, originals, reused_ids, task_writer
 from z4j.store.tasks.task_columns import StoredTask
 from z4j.wire import records
 from z4j.wire.batches import decode_records
@@ -121,7 +121,7 @@ def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ing
     """Adds events of the server itself inside an open transaction."""
     batch = _Batch(db, app_id)
     for fact in facts:
-        if fact.row and executions.save_fact(db, fact.row, fact.event):
+        if fact.row and reused_ids.save_fact(db, fact.row, fact.event):
             batch.topics.update(("tasks", "queues", "strip"))
         else:
             batch.add((fact.engine, fact.task_id), fact.event)
@@ -181,7 +181,7 @@ class _Batch:
             known = self.runs.get(run)
             self.runs[run] = run_news if known is None else run_join(known, run_news)
         if event.sent:
-            self.links.update((key, *link) for link in executions.links_of(event))
+            self.links.update((key, *link) for link in reused_ids.links_of(event))
 
     def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:
         if isinstance(record, records.Origin):
@@ -231,4 +231,4 @@ class _Batch:
         mine = [values[1:] for values in self.originals if values[0] == key]
         kept = {event: (data, key_id, names.text_of(self.db, broker)) for event, data, key_id, broker in mine}
         news = [(event, kept.get(event)) for event in self.tasks[key]]
-        executions.Reused(self.db, self.app_id, engine_id, raw, row).save(news)
+        reused_ids.Reused(self.db, self.app_id, engine_id, raw, row).save(news)

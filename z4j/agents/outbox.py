@@ -19,15 +19,15 @@ from functools import partial
 from typing import Final
 
 from z4j import clock
-from z4j.agents.answers import Answer
 from z4j.agents.command_owner import Cause, Chosen, ExpiringOwner, Owner, Refused
+from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.frames import OutgoingCommand, frame_of
-from z4j.duty import WHENEVER_S, Duties, repeat
+from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.rules.commands import RULES
 from z4j.store.fleet.agents import read_proofs
-from z4j.store.operations.seal import SealError
+from z4j.store.operations.value_encryption import SealError
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import originals
 from z4j.store.tasks.originals import Original

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from z4j.agents.lookups import Reconcile
+from z4j.agents.reconcile import Reconcile
 from z4j.background.server_events import Changed, add_events
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
@@ -27,10 +27,10 @@ ASSUMED = "Assumed: its worker has not been heard of for a day. Nothing proves t
 
 
 class LostTasks:
-    """`lookups` queries the engine before a task is called lost; without it nothing is queried."""
+    """`reconcile` queries the engine before a task is called lost; without it nothing is queried."""
 
-    def __init__(self, store: Store, changed: Changed, lookups: Reconcile | None = None) -> None:
-        self.store, self.changed, self.lookups = store, changed, lookups
+    def __init__(self, store: Store, changed: Changed, reconcile: Reconcile | None = None) -> None:
+        self.store, self.changed, self.reconcile = store, changed, reconcile
         self._missing: set[StaleTask] = set()
 
     async def find_silent(self, at: int) -> int:
@@ -43,17 +43,17 @@ class LostTasks:
     async def find_lost(self, at: int) -> int:
         """Adds `lost` to tasks whose process is gone, and `alive` to lost ones that turn out to run. Returns how many tasks changed.
 
-        Their engine is queried first, see `agents.lookups`, and also about tasks whose process disconnected without proof that it is gone.
+        Their engine is queried first, see `agents.reconcile`, also about tasks whose process disconnected without proof that it is gone.
         """
         why = dict.fromkeys(await stale_tasks.list_timed_out(self.store, at - ASSUMED_US), ASSUMED)
         why |= dict.fromkeys(await self._find_dropped(), DROPPED)
         why |= dict.fromkeys(await stale_tasks.list_orphaned(self.store, SETTLE_US), GONE)
         lost = [(task, "") for task in why]
-        if self.lookups is not None:
+        if self.reconcile is not None:
             left = [task for task in await stale_tasks.list_disconnected(self.store, at - SETTLE_US) if task not in why]
-            self.lookups.prune([*why, *left])
-            lost = self.lookups.resolve_orphans(at, list(why))
-            self.lookups.query_disconnected(at, left)
+            self.reconcile.prune([*why, *left])
+            lost = self.reconcile.resolve_orphans(at, list(why))
+            self.reconcile.query_disconnected(at, left)
         return (
             await add_events(
                 self.store,

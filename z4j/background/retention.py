@@ -20,10 +20,10 @@ from z4j.store.names import unused_names
 from z4j.store.operations import plans
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import executions, retention, usage
+from z4j.store.tasks import disk_usage, retention, reused_ids
+from z4j.store.tasks.disk_usage import Part
 from z4j.store.tasks.retention import DAY_US, EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.task_writer import MINUTE_US
-from z4j.store.tasks.usage import Part
 
 HOLD_S: Final = 0.020
 """Longest time that one slice may hold the writer, commit included."""
@@ -167,12 +167,12 @@ class RetentionDuty:
             self._weigh_less(part, freed)
             if freed or await self._free(at, is_forced=self._emptied > 0):
                 return True
-        names = await usage.app_names(self.store)
+        names = await disk_usage.app_names(self.store)
         self._obstacle = f"{names.get(largest, 'an app')} uses most, and nothing of it can be deleted now"
         return False
 
     async def _weigh(self, used: int) -> None:
-        self.parts, self._weighed_at = await usage.weigh(self.store, used), clock.ticks()
+        self.parts, self._weighed_at = await disk_usage.weigh(self.store, used), clock.ticks()
 
     def _largest(self) -> tuple[int, int, int]:
         """(id, bytes) of the app that uses most, and the bytes of the next one. Zeros where there is none."""
@@ -185,7 +185,7 @@ class RetentionDuty:
     def _is_large(self, size: int) -> bool:
         """Whether an app uses at least half of its equal share."""
         apps = len({part.app_id for part in self.parts})
-        return size > 0 and size * 2 * apps >= self.keep.max_bytes - usage.EMPTY_BYTES
+        return size > 0 and size * 2 * apps >= self.keep.max_bytes - disk_usage.EMPTY_BYTES
 
     async def _cut_part(self, part: Part, at: int, over: int) -> int:
         """Deletes about `over` bytes of one part, or less. Returns about how many."""
@@ -258,8 +258,8 @@ class RetentionDuty:
         for block in retention.DETAILS:
             params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
             await self._slices(partial(retention.delete_some, block=block, params=params))
-        while ids := await executions.list_old(self.store, at - 2 * DAY_US, retention.SOME):
-            await self.store.write(partial(executions.settle, ids=ids))
+        while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, retention.SOME):
+            await self.store.write(partial(reused_ids.settle, ids=ids))
         await self._empty_counters()
         await self._sweep_originals(at - self.keep.originals_days * DAY_US)
         for id in await plans.list_forgotten(self.store, before):

@@ -21,7 +21,7 @@ from z4j.cli.output import say
 from z4j.exceptions import Z4jError
 from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
-from z4j.store.sqlite.copies import check_database
+from z4j.store.sqlite.backup import check_database
 from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
 from z4j.store.tasks import retention
 from z4j.text import JsonObject, clean

@@ -18,7 +18,7 @@ from z4j.exceptions import BadInput
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.sqlite import migrate as migrations
-from z4j.web.pages.settings.connect import connect_app
+from z4j.web.pages.settings.connection_strings import connect_app
 
 LINK_US = 24 * 3_600_000_000
 

@@ -14,7 +14,7 @@ from z4j.cli.secret import read_secret
 from z4j.exceptions import NotFound
 from z4j.settings import Settings
 from z4j.store.access import tokens
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 
 
 def add_commands(add: Add) -> None:

@@ -20,11 +20,11 @@ from z4j.agents.outbox import Outbox
 from z4j.agents.paused_queues import PausedQueues
 from z4j.exceptions import AgentGone, NotAllowed, NotFound, StoreError, Unsupported, WrongState, Z4jError
 from z4j.live import Live
-from z4j.rules.access import may_act
 from z4j.rules.command_ids import NEW_BYTES, CommandId
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
+from z4j.rules.operator_input import shown_reason
+from z4j.rules.permissions import may_act
 from z4j.rules.tasks.fold import Event
-from z4j.rules.typed_values import shown_reason
 from z4j.store.access.audit import Appended, AuditLog
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow

@@ -17,7 +17,7 @@ from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
-from z4j.duty import Duty
+from z4j.background_duty import Duty
 from z4j.live import Live
 from z4j.operations.commands import NEW_ID
 from z4j.rules import plans as rules
@@ -30,7 +30,7 @@ from z4j.store.access.audit import AuditLog
 from z4j.store.operations import plans
 from z4j.store.operations.plans import GroupRow, Next, PlanRow, SentItem
 from z4j.store.sqlite.db import Connection
-from z4j.store.tasks import history, task_ids
+from z4j.store.tasks import task_deletion, task_ids
 from z4j.store.tasks.task_columns import unpack_sent
 from z4j.text import JsonObject
 from z4j.wire.records import NO_PRIORITY
@@ -205,9 +205,9 @@ class PlanRun(ExpiringOwner):
             items = [item for item in listed if item.seq in still]
             if plan.action == "delete_task":
                 able = [item for item in items if item.state is not None and STATE_NAMES[item.state] in states]
-                done = history.delete_tasks(db, plan.id, [(item.seq, item.task) for item in able])
+                done = task_deletion.delete_tasks(db, plan.id, [(item.seq, item.task) for item in able])
             else:
-                done = history.put_back(db, int(plan.params["of"]), [item.task for item in items])
+                done = task_deletion.put_back(db, int(plan.params["of"]), [item.task for item in items])
             for item in items:
                 is_done = item.task in done
                 plans.end_item(

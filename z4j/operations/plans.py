@@ -14,23 +14,23 @@ from functools import partial
 from typing import Final, Unpack
 
 from z4j import clock
-from z4j.agents.answers import Answer
 from z4j.agents.command_owner import ExpiringOwner
+from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.duty import Duties, until_done
+from z4j.background_duty import Duties, until_done
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
 from z4j.operations.commands import Actor
 from z4j.operations.plan_runner import LOOK_S, PlanRun
 from z4j.rules import plans as rules
-from z4j.rules.access import may_act
 from z4j.rules.command_ids import NEW_BYTES, CommandId
 from z4j.rules.commands import RULES
+from z4j.rules.operator_input import shown_reason
+from z4j.rules.permissions import may_act
 from z4j.rules.plans import ACTIONS, OURS, Pace
 from z4j.rules.tasks.states import ORIGINAL_NAMES, STATE_NAMES
-from z4j.rules.typed_values import shown_reason
 from z4j.store.access.audit import Appended, AuditLog
 from z4j.store.operations import plans as store_plans
 from z4j.store.operations.commands import CommandRow

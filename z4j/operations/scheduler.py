@@ -20,7 +20,7 @@ from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.duty import WHENEVER_S, Duties
+from z4j.background_duty import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.rules.command_ids import CommandId
 from z4j.store.schedules import fires, schedules

@@ -22,15 +22,15 @@ from z4j.exceptions import BadInput, NotAllowed, NotFound, Unsupported, WrongSta
 from z4j.operations.commands import Actor, CommandRequest, Dispatch
 from z4j.operations.schedule_request import ScheduleRequest, changes_of, placeholder_row, spec_of, validate_schedule
 from z4j.operations.scheduler import Scheduler, wake_of
-from z4j.rules.access import may_act
 from z4j.rules.command_ids import CommandId
+from z4j.rules.operator_input import shown_reason, unmasked
+from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS, check
 from z4j.rules.schedules.due_times import BadSchedule, Timing
-from z4j.rules.typed_values import shown_reason, unmasked
 from z4j.store.access.audit import Appended
 from z4j.store.fleet import apps, queues
 from z4j.store.fleet.agents import read_proofs
-from z4j.store.operations.seal import SealError
+from z4j.store.operations.value_encryption import SealError
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OWN, OverrideRow, ScheduleRow
 from z4j.store.sqlite.db import Connection

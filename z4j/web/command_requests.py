@@ -13,7 +13,7 @@ from typing import Any, Final
 from z4j.agents.connections import Need
 from z4j.exceptions import BadInput, NotFound
 from z4j.operations.commands import CommandRequest
-from z4j.rules import signatures
+from z4j.rules import task_signatures
 from z4j.rules.commands import RULES
 from z4j.store.fleet import agents, apps, paused_queues, queues, workers
 from z4j.store.fleet.workers import WorkerRow
@@ -136,7 +136,7 @@ async def run_request(
             f"{app[:60]} has no registered task {name[:120]} with {engine[:20]}{_in(environment)}. No task was run.",
             "A task is registered when a worker has imported it.",
         )
-    if parameters and (wrong := signatures.why_not(parameters, args, list(kwargs))) is not None:
+    if parameters and (wrong := task_signatures.why_not(parameters, args, list(kwargs))) is not None:
         raise BadInput(f"{wrong} No task was run.")
     need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue, broker=broker)
     about = f"{engine}:{name}{_in(environment)}"
@@ -169,10 +169,10 @@ async def limit_request(
 
 async def parameters_of(
     store: Store, app: str, engine: str, name: str, environment: str = ""
-) -> tuple[signatures.Parameter, ...] | None:  # fmt: skip
+) -> tuple[task_signatures.Parameter, ...] | None:  # fmt: skip
     """Returns the parameters of a registered task; () when its signature cannot be parsed, None when it is not registered there."""
     row = await agents.find_task_name(store, app, engine, name, environment)
-    return None if row is None else signatures.parse(row.signature) or ()
+    return None if row is None else task_signatures.parse(row.signature) or ()
 
 
 def integer(value: Any, name: str) -> int | None:

@@ -9,11 +9,11 @@ from typing import Final, Literal, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.rules.access import Needed
+from z4j.rules.permissions import Needed
 from z4j.web.api.document import OPERATIONS
 from z4j.web.auth import account, login, setup
 from z4j.web.frame import live, static, strip
-from z4j.web.pages import changes, health, patterns, plans, theme
+from z4j.web.pages import changes, component_gallery, health, plans, theme
 from z4j.web.pages.queues import detail as queue_detail
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.schedules import calendar
@@ -32,7 +32,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class R(NamedTuple):
-    """One route; `role` is the role that it requires (see rules/access.py)."""
+    """One route; `role` is the role that it requires (see rules/permissions.py)."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -135,5 +135,5 @@ ROUTES: Final[tuple[R, ...]] = (
     # pieces of pages
     R("GET", "/strip", strip.region, "viewer"),
     R("GET", "/events", live.events, "viewer"),
-    R("GET", "/patterns", patterns.show, "viewer"),
+    R("GET", "/patterns", component_gallery.show, "viewer"),
 )

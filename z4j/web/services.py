@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from z4j.agents.connections import Hub
 from z4j.background.retention import RetentionDuty
-from z4j.duty import Duties
+from z4j.background_duty import Duties
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
 from z4j.operations.plans import Plans

@@ -22,7 +22,7 @@ from z4j_agent.contract.scheduler import Override, ScheduleSpec
 from z4j_celery.schedulers.beat import CeleryBeat
 from z4j_celery.schedulers.beat_code import CodeStore
 from z4j_celery.schedulers.beat_forms import due_of, send, us
-from z4j_celery.schedulers.beat_memory import Memory
+from z4j_celery.schedulers.beat_last_runs import Memory
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 86_400.0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from huey import crontab
 
-from z4j_agent.runtime.zones import zone_of_host
+from z4j_agent.runtime.time_zones import zone_of_host
 from z4j_agent.wire import cron
 from z4j_huey.schedulers.timing import MINUTE, cron_in, is_foreseeable, next_foreseen, next_match
 

@@ -21,7 +21,7 @@ from rq.job import Job, JobStatus
 from z4j_agent.conformance.harness import Harness, free_port
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import ScheduleInfo, ScheduleSpec
-from z4j_agent.runtime.zones import zone_of_host
+from z4j_agent.runtime.time_zones import zone_of_host
 from z4j_agent.wire.redaction import MASK
 from z4j_rq.schedulers.rqscheduler import RqScheduler
 from z4j_rq.state import RqState

@@ -25,7 +25,7 @@ from z4j.settings import Settings
 from z4j.store.access import tokens, users
 from z4j.store.fleet import apps
 from z4j.store.sqlite.migrate import migrate
-from z4j.web.pages.settings.connect import Connect, connect_app
+from z4j.web.pages.settings.connection_strings import Connect, connect_app
 from z4j_agent import wire
 
 STRANGER = "203.0.113.7"

@@ -16,8 +16,8 @@ from z4j.exceptions import BadInput, WrongState
 from z4j.operations.commands import CommandRequest
 from z4j.rules.plans import Item
 from z4j.store.fleet import agents
-from z4j.store.operations import plans, typed_values
-from z4j.store.operations.seal import KEY_FILE, Seal
+from z4j.store.operations import operator_input, plans
+from z4j.store.operations.value_encryption import KEY_FILE, Seal
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OverrideRow
 from z4j.text import JsonObject
@@ -119,9 +119,9 @@ async def test_what_an_older_release_stored_is_masked_once(tmp_path: Path) -> No
 
         await of.store.write(as_before)
         assert (await everything(of)).count(CANARY) == 11
-        assert await of.store.write(typed_values.close_stored) == 6
+        assert await of.store.write(operator_input.close_stored) == 6
         assert CANARY not in await everything(of)
-        assert await of.store.write(typed_values.close_stored) == 0
+        assert await of.store.write(operator_input.close_stored) == 0
 
 
 async def lose_key(of: House, folder: Path) -> None:

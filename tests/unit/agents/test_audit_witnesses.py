@@ -24,7 +24,7 @@ from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints
 from z4j.store.access.audit import AuditEntry, list_audit
 from z4j.store.sqlite.migrate import migrate
-from z4j.web.pages.settings.connect import connect_app
+from z4j.web.pages.settings.connection_strings import connect_app
 from z4j.wire.frames import decode_frame
 from z4j_agent import wire
 from z4j_agent.wire import records

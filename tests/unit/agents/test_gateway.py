@@ -84,7 +84,7 @@ def test_a_batch_that_cannot_be_stored_is_not_acked_and_the_agent_is_told_to_com
         answer = hear(socket)
         assert (answer["type"], answer["code"]) == ("error", wire.STOPPING)
         assert close_code(socket) == wire.STOPPING
-    assert site.server.gateway.backlog.bytes_of(1) == 0
+    assert site.server.gateway.backpressure.bytes_of(1) == 0
     assert site.server.gateway.duty.failures == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.contents import connect, contents, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
-from tests.unit.agents.test_answers import add_command
+from tests.unit.agents.test_command_results import add_command
 from z4j.agents.ingest import ServerFact, ingest_batch, ingest_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.fleet import gaps

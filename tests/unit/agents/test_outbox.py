@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from tests.support.database import BOOT, SECOND, T, database, life, origin, task
-from z4j.agents.answers import Answer
 from z4j.agents.command_owner import Cause, Chosen, Owner, Refused
+from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ingest_batch
 from z4j.agents.outbox import NO_ORIGINAL, Outbox
-from z4j.duty import Duties
+from z4j.background_duty import Duties
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.store.fleet import agents
-from z4j.store.operations.seal import SealError
+from z4j.store.operations.value_encryption import SealError
 from z4j.store.sqlite.db import Connection, Store
 from z4j.wire.frames import Discovery, Hello, TaskItem
 from z4j_agent import wire

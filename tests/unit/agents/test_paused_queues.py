@@ -24,7 +24,7 @@ from z4j.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.fleet import paused_queues
 from z4j.store.sqlite.migrate import migrate
-from z4j.web.pages.settings.connect import connect_app
+from z4j.web.pages.settings.connection_strings import connect_app
 from z4j_agent import wire
 from z4j_agent.wire import records
 

@@ -19,10 +19,10 @@ from tests.support.site import Site, site
 from tests.support.stack import wait_for
 from z4j import cli
 from z4j.agents.ingest import ingest_batch
-from z4j.duty import Duty
-from z4j.store.sqlite.copies import check_database
+from z4j.background_duty import Duty
+from z4j.store.sqlite.backup import check_database
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app
+from z4j.web.pages.settings.connection_strings import connect_app
 from z4j_agent import wire
 
 
@@ -128,7 +128,7 @@ def test_without_descriptors_for_a_while_everything_goes_on_afterwards(folder: P
         made.sign_in()
         made.get("/tasks")
         wait_for(have_all_run(made, set()), seconds=30, what="every frequent duty ran")
-        made.server.housekeeping.checkpoints._checkpoint_at = 0
+        made.server.background.checkpoints._checkpoint_at = 0
         with no_descriptors():
             wait_for(lambda: duty(made, "checkpoint of the database").failures >= 2, seconds=30, what="a duty that opens a file fails")
             assert duty(made, "checkpoint of the database").cause in ("database_unavailable", "no_file_descriptors")

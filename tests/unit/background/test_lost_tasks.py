@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.database import SECOND, T, database, life, task, tell
 from tests.unit.background.workers import Heard, beat, connect_agent, hear, leave, states
-from z4j.background.housekeeping import Housekeeping
+from z4j.background.duties import BackgroundDuties
 from z4j.background.lost_tasks import ASSUMED_US, SETTLE_US, SILENT_US
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
@@ -32,7 +32,7 @@ async def gone(store: Store) -> None:
 
 async def test_a_task_of_a_process_that_is_gone_is_lost(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        house = Housekeeping(store, Heard())
+        house = BackgroundDuties(store, Heard())
         await gone(store)
         await hear(store, "newer", LATER + SETTLE_US, beat())
         assert await house.lost_tasks.find_lost(LATER + SETTLE_US) == 0, "its connection ended only just now"
@@ -53,7 +53,7 @@ async def test_a_task_of_a_process_that_is_gone_is_lost(tmp_path: Path) -> None:
 
 async def test_without_proof_nothing_is_lost(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        house = Housekeeping(store, Heard())
+        house = BackgroundDuties(store, Heard())
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND), task("started", "x", T + SECOND, run="unknown.1"))
         await leave(store, "b00t", LATER)
@@ -68,7 +68,7 @@ async def test_without_proof_nothing_is_lost(tmp_path: Path) -> None:
 
 async def test_after_a_day_without_a_word_it_is_assumed(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        house = Housekeeping(store, Heard())
+        house = BackgroundDuties(store, Heard())
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND))
         await leave(store, "b00t", T + 2 * SECOND)
@@ -81,7 +81,7 @@ async def test_after_a_day_without_a_word_it_is_assumed(tmp_path: Path) -> None:
 
 async def test_a_task_its_worker_does_not_list_any_more_is_lost_and_found_when_it_does(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        house = Housekeeping(store, Heard())
+        house = BackgroundDuties(store, Heard())
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND), task("started", "b", T + SECOND))
         soon = T + SECOND + SETTLE_US
@@ -102,7 +102,7 @@ async def test_a_task_its_worker_does_not_list_any_more_is_lost_and_found_when_i
 
 async def test_a_worker_that_cannot_tell_what_it_holds_loses_nothing(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        house = Housekeeping(store, Heard())
+        house = BackgroundDuties(store, Heard())
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND))
         await hear(store, "b00t", T + 2 * SECOND, beat("a"))
@@ -113,7 +113,7 @@ async def test_a_worker_that_cannot_tell_what_it_holds_loses_nothing(tmp_path: P
 async def test_an_agent_that_says_nothing_is_gone_and_comes_back(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         heard = Heard()
-        house = Housekeeping(store, heard)
+        house = BackgroundDuties(store, heard)
         await connect_agent(store, "b00t", T)
         assert await house.lost_tasks.find_silent(T + SILENT_US) == 0
         assert heard == []

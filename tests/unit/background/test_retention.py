@@ -12,12 +12,12 @@ import pytest
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.background.workers import Heard, states
-from z4j.background.housekeeping import Housekeeping
+from z4j.background.duties import BackgroundDuties
 from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
 from z4j.store.fleet import agents, processes
 from z4j.store.names import name_limits, names, unused_names
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import retention, usage
+from z4j.store.tasks import disk_usage, retention
 from z4j.store.tasks.originals import get_original
 from z4j.store.tasks.retention import DAY_US, Retention
 from z4j.store.tasks.tasks import TaskFilter, get_task, list_tasks
@@ -276,7 +276,7 @@ async def test_the_larger_share_is_estimated_from_a_sample(tmp_path: Path) -> No
         for first in range(0, 300, 100):
             large = (task("payload", f"p{first + n}", T, 1, "[]", False, [None, "QUFB" * 2_000], "plain") for n in range(100))
             await tell(store, *large, app_id=LOUD)
-        parts = await usage.weigh(store, await used(store))
+        parts = await disk_usage.weigh(store, await used(store))
         assert (parts[0].app_id, parts[0].kind) == (LOUD, "tasks"), "fewer, but heavier"
         total = sum(part.bytes for part in parts)
         assert 0.4 < total / await used(store) < 1.6
@@ -311,7 +311,7 @@ async def test_old_tasks_go_with_all_that_is_theirs(tmp_path: Path) -> None:
             ["gap", "g", T, {"count": 1}], ["fault", "f", T, {"where": "w", "error": "e"}], at=T + 6 * DAY_US,
         )  # fmt: skip
         heard = Heard()
-        house = Housekeeping(store, heard, Retention(days=3))
+        house = BackgroundDuties(store, heard, Retention(days=3))
         assert await house.retention.round(T + 2 * DAY_US) == 0
         assert await house.retention.round(T + 4 * DAY_US) == 2
         assert sorted(await states(store)) == ["kept", "later", "long"]
@@ -332,7 +332,7 @@ async def test_the_id_of_a_deleted_task_is_never_another_s(tmp_path: Path) -> No
     """Not after a restart either: plans and bookmarks point to it."""
     async with database(tmp_path) as store:
         await tell(store, *life("one", T), *life("two", T))
-        assert await Housekeeping(store, Heard(), Retention(days=3)).retention.round(T + 9 * DAY_US) == 2
+        assert await BackgroundDuties(store, Heard(), Retention(days=3)).retention.round(T + 9 * DAY_US) == 2
     again = Store(tmp_path / "z4j.db")
     await again.start()
     await tell(again, *life("three", T))
@@ -344,7 +344,7 @@ async def test_originals_of_succeeded_tasks_go_first(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         for id, end, at in (("a", "succeeded", T), ("b", "failed", T), ("c", "succeeded", T + 5 * DAY_US)):
             await tell(store, *life(id, at, end), task("payload", id, at, 1, "[]", False, [None, "AA=="], "plain"), at=at)
-        house = Housekeeping(store, Heard(), Retention(originals_days=2))
+        house = BackgroundDuties(store, Heard(), Retention(originals_days=2))
         await house.retention.round(T + 3 * DAY_US)
         assert [await get_original(store, id) is not None for id in (1, 2, 3)] == [False, True, True]
         a, b = await get_task(store, 1), await get_task(store, 2)

@@ -18,7 +18,7 @@ from tests.unit.background.workers import Heard, beat, connect_agent, hear, leav
 from z4j import clock
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.ingest import ingest_batch
-from z4j.background.housekeeping import Housekeeping
+from z4j.background.duties import BackgroundDuties
 from z4j.background.lost_tasks import SETTLE_US
 from z4j.rules.commands import RULES
 from z4j.store.fleet import agents
@@ -26,7 +26,7 @@ from z4j.store.fleet.workers import list_workers
 from z4j.store.operations import commands
 from z4j.store.sqlite import migrate
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.frames import CapabilityItem, Discovery, Hello, QueueItem, TaskItem, WorkerFacts
 from z4j_agent import wire
 
@@ -154,7 +154,7 @@ async def test_a_worker_is_connected_while_any_of_its_processes_is(tmp_path: Pat
 
 async def test_only_a_process_of_the_same_environment_proves_that_one_is_gone(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        house = Housekeeping(store, Heard())
+        house = BackgroundDuties(store, Heard())
         await connect_agent(store, "b00t", T)
         records = [task("started", "a", T + SECOND)]
         await store.write(lambda db: None)

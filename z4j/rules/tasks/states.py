@@ -36,4 +36,4 @@ ORIGINAL_NAMES: Final[dict[int, str]] = {code: name for name, code in ORIGINAL_S
 
 FLAGS: Final[dict[str, int]] = {"redelivered": 1, "eager": 2, "reconciled": 4, "unmarked": 8, "again": 16}
 """The last two are set by the server only: their times alone show that this is another execution; the id was used again, see
-`executions`."""
+`reused_ids`."""

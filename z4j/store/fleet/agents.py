@@ -18,7 +18,7 @@ from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.wire.frames import CapabilityItem, Discovery, Heartbeat, Hello, RunningItem
 from z4j_agent.wire.redaction import redact_answer, redact_text
-from z4j_agent.wire.signatures import redact_signature
+from z4j_agent.wire.task_signatures import redact_signature
 
 SQL = sql.load("fleet/agents")
 

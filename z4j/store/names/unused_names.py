@@ -18,7 +18,7 @@ from typing import Final
 from z4j.store.names import name_limits
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
-from z4j.store.tasks.history import DeletedTask
+from z4j.store.tasks.task_deletion import DeletedTask
 
 SQL = sql.load("names/unused_names")
 WORTH_IT: Final = 1_000
@@ -103,7 +103,7 @@ def _mark(db: Connection, caches: tuple[str, ...]) -> None:
 
 
 def _names_in(blobs: list[bytes]) -> set[int]:
-    """Ids of names inside deleted tasks that can be put back (see `history`): every column of the task and of its runs that may be one."""
+    """Ids of names inside deleted tasks that can be put back (see `task_deletion`): every column of a task and its runs that may be one."""
     ids: set[int] = set()
     for blob in blobs:
         kept: DeletedTask = json.loads(zlib.decompress(blob))

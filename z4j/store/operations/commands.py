@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.store.operations import typed_values
+from z4j.store.operations import operator_input
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.text import Json, JsonObject
@@ -64,7 +64,7 @@ def _row(row: Row) -> CommandRow:
 
 def add_command(db: Connection, command: CommandRow, task_name: str = "") -> CommandRow:
     """Adds a requested command, which then waits for an agent. Returns it with masked parameters."""
-    shown, sealed = typed_values.close_params(db, command.id, command.app_id, command.params, task_name)
+    shown, sealed = operator_input.close_params(db, command.id, command.app_id, command.params, task_name)
     db.execute(
         SQL["add_command"],
         {

@@ -12,7 +12,7 @@ from typing import Final
 from z4j.rules.schedules.fires import GRACE, NEAR, TOLD, grace_of
 from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.fleet import processes
-from z4j.store.operations.seal import SealError
+from z4j.store.operations.value_encryption import SealError
 from z4j.store.schedules import schedules
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, TypedDict
 
+from z4j.rules.operator_input import shown_changes, shown_reason
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import Timing
-from z4j.rules.typed_values import shown_changes, shown_reason
 from z4j.store.names import names
-from z4j.store.operations import typed_values
-from z4j.store.operations.seal import Seal, SealError
+from z4j.store.operations import operator_input
+from z4j.store.operations.value_encryption import Seal, SealError
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.text import Json, JsonObject
@@ -289,7 +289,7 @@ def put_override(db: Connection, app_id: int, environment: str, scheduler: str, 
     """Stores a change to a schedule that is defined in code."""
     facts = {name: value for name, value in asdict(row).items() if name != "error"}
     params = facts | {"app_id": app_id, "environment": environment, "scheduler": scheduler}
-    spec, sealed = typed_values.close_spec(db, app_id, row.key, row.spec)
+    spec, sealed = operator_input.close_spec(db, app_id, row.key, row.spec)
     db.execute(SQL["put_override"], params | {"spec": spec, "sealed": sealed})
 
 
@@ -307,7 +307,7 @@ def add_edit(
         SQL["add_edit"],
         {
             "app_id": app_id, "environment": environment, "scheduler": scheduler, "key": key, "at": at, "by": by, "action": action,
-            "reason": shown_reason(reason), "changes": json.dumps(shown_changes(changes, typed_values.names_of(db, app_id, task_name))),
+            "reason": shown_reason(reason), "changes": json.dumps(shown_changes(changes, operator_input.names_of(db, app_id, task_name))),
         },
     )  # fmt: skip
 
@@ -353,7 +353,7 @@ def change_own(db: Connection, values: OwnSchedule) -> None:
 
 
 def _closed(db: Connection, values: OwnSchedule) -> dict[str, object]:
-    args, kwargs, sealed = typed_values.close_arguments(
+    args, kwargs, sealed = operator_input.close_arguments(
         db, values["app_id"], values["key"], values["task_name"], values["args"], values["kwargs"]
     )  # fmt: skip
     return {**values, "args": args, "kwargs": kwargs, "sealed": sealed}

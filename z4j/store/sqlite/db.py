@@ -21,8 +21,8 @@ import aiosqlite
 
 from z4j import logs
 from z4j.exceptions import StoreError
-from z4j.store.operations.seal import Seal
-from z4j.store.sqlite import copies, migrate
+from z4j.store.operations.value_encryption import Seal
+from z4j.store.sqlite import backup, migrate
 from z4j.store.sqlite.errors import not_read
 from z4j.store.sqlite.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Writer
 from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
@@ -156,7 +156,7 @@ class Store:
 
     async def backup(self, target: Path) -> None:
         """Writes a whole copy of the database to `target` while the database is in use. Raises StoreError if that fails."""
-        await asyncio.to_thread(copies.copy_database, self.path, target)
+        await asyncio.to_thread(backup.copy_database, self.path, target)
 
 
 def _checkpoint(path: Path, least_bytes: int) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from z4j import logs
 from z4j.exceptions import StoreError
-from z4j.store.operations.seal import Seal
+from z4j.store.operations.value_encryption import Seal
 from z4j.store.sqlite.errors import not_written
 from z4j.store.sqlite.writer_lanes import Job, WriterLanes
 

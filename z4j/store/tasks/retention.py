@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
-from z4j.store.tasks import executions, task_writer
+from z4j.store.tasks import reused_ids, task_writer
 
 SQL = sql.load("tasks/retention")
 
@@ -79,7 +79,7 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
             place, (id, came_again, life, task_id) = row[:6], row[6:]
             gone[place] = gone.get(place, 0) + 1
             if came_again:
-                executions.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
+                reused_ids.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
         _delete_parts(db, [row[6] for row in rows])
         deleted += len(rows)
         done = min(done + CHUNK, len(ids))

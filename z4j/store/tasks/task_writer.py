@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Joins new events with the stored state of tasks. Runs in the writer's transaction; `ingest`, `executions` and what deletes tasks call it.
+"""Joins new events with the stored state of tasks. Runs in the writer's transaction; `ingest`, `reused_ids` and what deletes tasks call it.
 
 Read, join in Python, write: safe because there is one writer and it reads inside its own transaction. What changed
 between the old and the new row feeds the counters and the minutes, so that no page ever has to count tasks.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from z4j.rules.tasks.fold import Event, Summary, fold
-from z4j.rules.tasks.reused_ids import is_one_life, is_ordinary
+from z4j.rules.tasks.reused_ids.detection import is_one_life, is_ordinary
 from z4j.rules.tasks.states import FINAL_CODES, FLAGS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits
@@ -33,7 +33,7 @@ Key = tuple[str, str]
 class Saved(NamedTuple):
     """What `save` did: the row of every task, whether anything a page shows is different now, and whose id came again.
 
-    Of those nothing is written yet: (key, engine id, encoded id, its newest row or None), see `executions`.
+    Of those nothing is written yet: (key, engine id, encoded id, its newest row or None), see `reused_ids`.
     """
 
     ids: dict[Key, int]

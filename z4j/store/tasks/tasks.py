@@ -10,7 +10,7 @@ from z4j.rules.tasks.fold import attempt_of, state_of
 from z4j.rules.tasks.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
-from z4j.store.tasks import attempts, executions, originals, task_columns, task_ids, task_search
+from z4j.store.tasks import attempts, originals, reused_ids, task_columns, task_ids, task_search
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.counters import Counts, count_tasks
 from z4j.store.tasks.task_search import TaskFilter
@@ -126,7 +126,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     row = _row(values)
     original_key, is_masked, sent, app_id, boot, pid, host = values[29:]
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
-    same = await executions.list_lives(store, id)
+    same = await reused_ids.list_lives(store, id)
     place = next((index for index, row_of_id in enumerate(same) if row_of_id[0] == id), 0)
     since = row.first_at if place else -1 if len(same) < 2 else 0
     span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else task_search.END_OF_TIME}

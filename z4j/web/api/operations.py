@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.exceptions import BadInput
-from z4j.rules.access import Needed
+from z4j.rules.permissions import Needed
 from z4j.web.frame import export
 
 MAX_BODY = 256 * 1024

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.exceptions import BadInput
 from z4j.operations.schedule_request import ScheduleRequest
-from z4j.rules import signatures
+from z4j.rules import task_signatures
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
 from z4j.web import command_requests
@@ -152,7 +152,7 @@ async def _check_arguments(request: Request, wanted: ScheduleRequest) -> None:
     if wanted.args is None or wanted.kwargs is None:
         return
     known = await command_requests.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment)
-    if known and (wrong := signatures.why_not(known, wanted.args, list(wanted.kwargs))) is not None:
+    if known and (wrong := task_signatures.why_not(known, wanted.args, list(wanted.kwargs))) is not None:
         raise BadInput(f"{wrong} No changes were made.")
 
 

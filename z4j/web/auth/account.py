@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany, WrongState, Z4jError
-from z4j.rules.access import is_allowed
+from z4j.rules.permissions import is_allowed
 from z4j.rules.totp import base32, enrol_uri, in_groups
 from z4j.store.access import totp, users
 from z4j.store.access.users import UserRow

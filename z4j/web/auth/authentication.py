@@ -21,8 +21,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from z4j import clock, files, logs
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany
 from z4j.rate_limit import Attempts, spread
-from z4j.rules.access import weaker
 from z4j.rules.addresses import limit_key
+from z4j.rules.permissions import weaker
 from z4j.store.access import sessions, tokens, users
 from z4j.store.access.audit import AuditLog
 from z4j.store.access.users import UserRow

@@ -22,7 +22,7 @@ from z4j import clock, logs
 from z4j.connection_limits import admit
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
 from z4j.rate_limit import bearer
-from z4j.rules.access import is_allowed
+from z4j.rules.permissions import is_allowed
 from z4j.web.auth.authentication import COOKIE, NOBODY
 
 CSP: Final = (

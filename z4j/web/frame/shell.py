@@ -8,7 +8,7 @@ from typing import Final
 from starlette.requests import Request
 
 from z4j import __version__, clock
-from z4j.rules.access import is_allowed
+from z4j.rules.permissions import is_allowed
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.counters import Counts, Facet, count_scopes

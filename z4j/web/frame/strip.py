@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.rules.access import is_allowed
+from z4j.rules.permissions import is_allowed
 from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
 from z4j.web.frame.formats import duration, number
 from z4j.web.frame.render import Number, respond, to_html

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.exceptions import BadInput
-from z4j.rules.access import is_allowed
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
+from z4j.rules.permissions import is_allowed
 from z4j.store.access import audit, audit_checkpoints
 from z4j.store.operations import commands
 from z4j.store.operations.commands import NEWEST, CommandRow

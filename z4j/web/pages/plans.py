@@ -13,7 +13,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, WrongState
 from z4j.rules import plans as rules
-from z4j.rules.access import is_allowed, may_act
+from z4j.rules.permissions import is_allowed, may_act
 from z4j.rules.plans import ACTIONS, Item
 from z4j.store.fleet import queues
 from z4j.store.operations import plans

@@ -18,7 +18,7 @@ import z4j_agent
 from z4j_agent.capture import hooks
 from z4j_agent.capture.guard import faults
 from z4j_agent.contract.adapter import Adapter
-from z4j_agent.wire.signatures import redact_signature
+from z4j_agent.wire.task_signatures import redact_signature
 
 URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent.capture.originals import Binding, close_original
-from z4j_agent.commands.authority import why_not
 from z4j_agent.commands.commands import Commands, Ledger
+from z4j_agent.commands.permissions import why_not
 from z4j_agent.contract.adapter import Adapter, Capability, Original, Refused, Unsupported
 from z4j_agent.settings import Settings
 from z4j_agent.spool.shared_file import KEEP_BYTES

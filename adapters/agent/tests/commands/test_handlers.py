@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent.capture.originals import Binding, CannotOpen, close_original, prove_name
-from z4j_agent.commands.authority import queue_of
 from z4j_agent.commands.handlers import HANDLERS, MAX_PEEK, CommandParams
+from z4j_agent.commands.permissions import queue_of
 from z4j_agent.contract.adapter import ACTION_LEVEL, Adapter, Original, Refused, Unsupported, WaitingTask
 from z4j_agent.settings import Settings
 from z4j_agent.wire.session import Command

@@ -11,7 +11,7 @@ import pytest
 
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import overrides_of, read_cron, read_interval, read_time, read_whole_interval, spec_of
-from z4j_agent.runtime.zones import check_only_zone, find_zone, is_zone, offset_name, zone_of_host
+from z4j_agent.runtime.time_zones import check_only_zone, find_zone, is_zone, offset_name, zone_of_host
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from z4j_agent.runtime.zones import HostZone
+from z4j_agent.runtime.time_zones import HostZone
 from z4j_agent.wire.cron import SECOND, Cron, parse
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -19,7 +19,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import Kind, ScheduleSpec, read_cron, read_interval, read_time
-from z4j_agent.runtime.zones import find_zone, is_zone
+from z4j_agent.runtime.time_zones import find_zone, is_zone
 from z4j_agent.wire import cron
 from z4j_agent.wire.cron import BadCron, Cron
 

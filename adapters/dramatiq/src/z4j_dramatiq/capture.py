@@ -25,7 +25,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.capture.display import show_error
 from z4j_agent.capture.guard import guard, never_swallow
 from z4j_agent.capture.hooks import error_of, now, text_of
-from z4j_agent.commands.authority import is_permitted
+from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records

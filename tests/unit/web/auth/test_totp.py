@@ -237,7 +237,7 @@ def test_with_another_key_codes_fail_with_a_sentence_and_recovery_codes_work(sho
 
 
 def test_api_tokens_have_no_account(shop: Site) -> None:
-    from z4j.web.pages.settings.connect import make_api_token
+    from z4j.web.pages.settings.connection_strings import make_api_token
 
     _, token = shop.call(make_api_token, shop.server.store, "script", "admin", 1, "test")
     shop.forget()

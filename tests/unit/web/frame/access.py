@@ -13,7 +13,7 @@ from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame.render import Shell
 from z4j.web.pages.settings.access import Person, SettingsPage
 from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine
-from z4j.web.pages.settings.connect import Connect
+from z4j.web.pages.settings.connection_strings import Connect
 
 
 def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from z4j.rules.signatures import parse
+from z4j.rules.task_signatures import parse
 from z4j.store.fleet.agents import TaskNameRow
 from z4j.store.fleet.paused_queues import PausedQueueRow
 from z4j.store.fleet.workers import WorkerRow

@@ -25,7 +25,7 @@ from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.agents.ingest import ingest_batch
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j_agent import wire
 
 ID = "00000000-0000-4000-8000-000000000001"

@@ -19,7 +19,7 @@ from z4j.store.fleet import agents, gaps
 from z4j.store.fleet.queues import FIRST, each_queue, list_queues, place_of
 from z4j.store.fleet.workers import list_workers, page_of_workers
 from z4j.store.names import name_limits, names
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.records import Fault, FaultFacts, Gap, GapFacts
 
 pytestmark = pytest.mark.anyio

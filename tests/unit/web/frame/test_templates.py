@@ -26,7 +26,7 @@ from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, Shell, to_html
 from z4j.web.frame.strip import StripRegion
 from z4j.web.pages.changes import AuditLine, AuditPage, CommandsPage
-from z4j.web.pages.patterns import TRACE, make_page
+from z4j.web.pages.component_gallery import TRACE, make_page
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import list as task_list
@@ -340,7 +340,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("audit", "changes/audit.html", AuditPage(SHELL, (AuditLine(AUDIT, EVIL),), "/changes/audit?before=1", EVIL, EVIL, SIGNED)),
     ("audit none", "changes/audit.html", AuditPage(SHELL, (), "")),
     ("error", "error.html", ErrorPage("dark", "Not found", 404, EVIL, EVIL, "abc")),
-    ("patterns", "patterns.html", make_page(SHELL)),
+    ("patterns", "component_gallery.html", make_page(SHELL)),
     ("strip", "_strip.html", StripRegion(SHELL.strip)),
 )
 

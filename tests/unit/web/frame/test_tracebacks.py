@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from z4j.web.frame.tracebacks import is_own, read
-from z4j.web.pages.patterns import TRACE
+from z4j.web.pages.component_gallery import TRACE
 
 
 def test_own_frames_first_innermost_first() -> None:

@@ -18,7 +18,7 @@ from z4j.agents.connections import AgentLink
 from z4j.agents.ingest import ingest_batch
 from z4j.store.fleet import agents
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app
+from z4j.web.pages.settings.connection_strings import connect_app
 from z4j.wire.frames import Discovery, Hello, QueueItem, TaskItem, WorkerFacts, decode_frame
 from z4j_agent import wire
 

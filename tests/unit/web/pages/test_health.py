@@ -22,7 +22,7 @@ def test_anyone_may_ask_and_is_told_of_every_duty(shop: Shop) -> None:
     shop.forget()
     code, body = asked(shop)
     assert (code, body["status"], body["database"], body["retention"]) == (200, "ok", "ok", "ok")
-    assert {name for name, _, _ in shop.server.housekeeping.table()} <= {duty["name"] for duty in body["duties"]}
+    assert {name for name, _, _ in shop.server.background.table()} <= {duty["name"] for duty in body["duties"]}
     assert {duty["state"] for duty in body["duties"]} <= {"ok", "waiting"}
     text = shop.get("/healthz")
     assert (text.status_code, text.text) == (200, "ok\n")

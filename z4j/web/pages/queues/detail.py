@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from z4j.agents.connections import Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
-from z4j.rules.access import may_act
 from z4j.rules.commands import RULES
+from z4j.rules.permissions import may_act
 from z4j.store.fleet import paused_queues
 from z4j.store.fleet.paused_queues import PausedQueueRow
 from z4j.store.fleet.queues import QueueRow, list_queues

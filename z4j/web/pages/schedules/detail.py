@@ -13,11 +13,11 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.agents.connections import Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
-from z4j.rules.access import may_act
 from z4j.rules.commands import RULES
+from z4j.rules.permissions import may_act
 from z4j.rules.schedules.due_times import BadSchedule
 from z4j.rules.schedules.fires import percentile
-from z4j.store.operations.seal import SealError
+from z4j.store.operations.value_encryption import SealError
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import EditRow, ScheduleRow, SchedulerRow

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from z4j.exceptions import BadInput
 from z4j.operations.schedule_request import ScheduleRequest
-from z4j.rules import signatures
+from z4j.rules import task_signatures
 from z4j.rules.schedules.due_times import local_of, zone_of
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OWN, ScheduleRow
@@ -37,7 +37,7 @@ async def wanted_of(request: Request, form: dict[str, str], row: ScheduleRow | N
     args, kwargs = _read_arguments(form, row)
     task_name = form.get("task_name", "")
     parameters = await command_requests.parameters_of(store, app, engine, task_name, environment)
-    if parameters and args is not None and kwargs is not None and (wrong := signatures.why_not(parameters, args, list(kwargs))):
+    if parameters and args is not None and kwargs is not None and (wrong := task_signatures.why_not(parameters, args, list(kwargs))):
         raise BadInput(f"{wrong} No changes were made.", f"The signature is {task_name}{_signature(parameters)}.")
     return ScheduleRequest(
         app=app, environment=environment, scheduler=scheduler, engine=engine, name=form.get("name", ""), kind=kind, expression=expression,
@@ -117,7 +117,7 @@ def _moment(text: str, zone: str, what: str) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone_of(zone))).timestamp() * 1_000_000)
 
 
-def _signature(parameters: tuple[signatures.Parameter, ...]) -> str:
+def _signature(parameters: tuple[task_signatures.Parameter, ...]) -> str:
     return "(" + ", ".join(parameter.name if parameter.is_needed else f"{parameter.name}…" for parameter in parameters) + ")"
 
 

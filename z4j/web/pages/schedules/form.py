@@ -18,7 +18,7 @@ from z4j.rules.commands import RULES
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import clock_changes, sentence, zones
 from z4j.store.fleet import agents, apps
-from z4j.store.operations.seal import SealError
+from z4j.store.operations.value_encryption import SealError
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OWN, ScheduleRow
 from z4j.web import command_requests

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.rules.access import may_act
+from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import sentence
 from z4j.rules.schedules.fires import GRACE, FireFacts, Health, grace_of, health

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState, Z4jError
-from z4j.rules.access import ROLES, is_allowed
+from z4j.rules.permissions import ROLES, is_allowed
 from z4j.store.access import tokens, users
 from z4j.store.access.tokens import TokenRow
 from z4j.store.access.users import UserRow
@@ -22,7 +22,7 @@ from z4j.web.auth.authentication import check_name, check_password
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.settings.connect import Connect, connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import Connect, connect_app, make_api_token
 from z4j.web.services import services
 
 

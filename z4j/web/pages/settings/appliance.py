@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.duty import WHENEVER_S
+from z4j.background_duty import WHENEVER_S
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks import usage
+from z4j.store.tasks import disk_usage
+from z4j.store.tasks.disk_usage import Part
 from z4j.store.tasks.retention import oldest_task, read_size
-from z4j.store.tasks.usage import Part
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
@@ -70,7 +70,7 @@ async def _weigh(store: Store, used: int) -> list[Part]:
     """Returns the size of each kind of data. Whole tables are read for it, so it is cached for a minute."""
     until, known = store.memo.get("parts", (0, None))
     if known is None or clock.ticks() >= until:
-        known = await usage.weigh(store, used)
+        known = await disk_usage.weigh(store, used)
         store.memo["parts"] = (clock.ticks() + REMEMBERED_US, known)
     parts: list[Part] = known
     return parts
@@ -81,7 +81,7 @@ async def page(request: Request) -> Response:
     server = services(request)
     report, settings, store = server.retention.report, server.settings, server.store
     used, _ = await read_size(store)
-    names = await usage.app_names(store)
+    names = await disk_usage.app_names(store)
     parts = [part for part in await _weigh(store, used) if part.bytes][:LISTED]
     made = AppliancePage(
         shell=await make_shell(request, "settings"),

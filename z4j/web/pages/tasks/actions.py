@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, Unsupported, WrongState
 from z4j.operations.commands import AvailableAction, find_task
-from z4j.rules import signatures
+from z4j.rules import task_signatures
 from z4j.rules.commands import RULES
 from z4j.rules.plans import LEVELS
 from z4j.store.fleet import queues
@@ -93,12 +93,12 @@ async def _action(request: Request, task: TaskDetail, offer: AvailableAction) ->
     )
 
 
-async def parameters_of(request: Request, app: str, engine: str, name: str, environment: str) -> tuple[signatures.Parameter, ...]:
+async def parameters_of(request: Request, app: str, engine: str, name: str, environment: str) -> tuple[task_signatures.Parameter, ...]:
     """Returns the parameters of a registered task, () when its signature is unknown or cannot be parsed."""
     return await command_requests.parameters_of(services(request).store, app, engine, name, environment) or ()
 
 
-def edit_fields(args: str, parameters: tuple[signatures.Parameter, ...]) -> tuple[Field, ...]:
+def edit_fields(args: str, parameters: tuple[task_signatures.Parameter, ...]) -> tuple[Field, ...]:
     """Returns a field for each argument shown, () when the text is truncated and cannot be parsed."""
     parsed = values.arguments(args)
     if parsed is None:

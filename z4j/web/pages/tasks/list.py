@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
-from z4j.rules.access import is_allowed, may_act
+from z4j.rules.permissions import is_allowed, may_act
 from z4j.rules.tasks.states import FINAL, STATES
 from z4j.store.fleet import apps
 from z4j.store.sqlite.db import Store

@@ -14,7 +14,7 @@ from z4j.agents.connections import Hub, Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported
 from z4j.operations.commands import CommandRequest
 from z4j.rules.commands import RULES
-from z4j.rules.signatures import Parameter, parse
+from z4j.rules.task_signatures import Parameter, parse
 from z4j.store.fleet.agents import TaskNameRow, find_task_name, list_task_names
 from z4j.web import command_requests
 from z4j.web.auth.audit_trail import refused

@@ -21,7 +21,7 @@ from z4j_agent.capture.guard import let_through
 from z4j_agent.capture.route import get_route
 from z4j_agent.runtime.installation import Installation, is_supported
 from z4j_agent.wire.redaction import redact_text
-from z4j_agent.wire.signatures import redact_signature
+from z4j_agent.wire.task_signatures import redact_signature
 
 if TYPE_CHECKING:
     from z4j_agent.contract.overrides import OverrideStore

@@ -17,8 +17,8 @@ from typing import Any
 from z4j_agent.capture.broker import find_broker
 from z4j_agent.capture.display import shorten, text_of
 from z4j_agent.capture.guard import faults, let_through
-from z4j_agent.commands.authority import why_not
 from z4j_agent.commands.handlers import HANDLERS, CommandParams
+from z4j_agent.commands.permissions import why_not
 from z4j_agent.contract.adapter import Adapter, Refused, Unsupported
 from z4j_agent.contract.scheduler import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.contract.scheduler import Scheduler

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from z4j_agent.capture.broker import find_broker
 from z4j_agent.capture.originals import CannotOpen, open_original
-from z4j_agent.commands.authority import check_name, check_queue, keys_of, why_not
 from z4j_agent.commands.edits import apply_edit
+from z4j_agent.commands.permissions import check_name, check_queue, keys_of, why_not
 from z4j_agent.contract.adapter import LEVELS, SECTIONS, Adapter, Original, Refused
 from z4j_agent.settings import Settings
 from z4j_agent.wire.session import Command

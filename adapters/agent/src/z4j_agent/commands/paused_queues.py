@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from z4j_agent import lifecycle
-from z4j_agent.commands.authority import is_permitted
+from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.settings import DEFAULT_ENVIRONMENT
 from z4j_agent.spool.shared_file import SharedJson
 from z4j_agent.wire import digest_of

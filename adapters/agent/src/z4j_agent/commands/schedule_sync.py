@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from z4j_agent.capture.guard import faults, let_through
-from z4j_agent.commands.authority import check_spec
+from z4j_agent.commands.permissions import check_spec
 from z4j_agent.contract.adapter import Adapter
 from z4j_agent.contract.capabilities import Refused, Unsupported
 from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
@@ -103,12 +103,12 @@ class Scheduling:
             "entries": entries[:MAX_SCHEDULES],
         }
 
-    # -- authority -----------------------------------------------------------------------------------------------------
+    # -- permissions ---------------------------------------------------------------------------------------------------
     def _check(
         self, scheduler: Scheduler, spec: ScheduleSpec, entries: Mapping[str, ScheduleInfo], proofs: Any, queue_proof: Any = None
     ) -> bool:
         """Returns whether the spec changes only times. `entries` are the scheduler's own, by key. Raises Refused unless the application's
-        owner permits it, see `authority.check_spec`."""
+        owner permits it, see `permissions.check_spec`."""
         adapter = next((adapter for adapter in self._adapters() if adapter.engine == scheduler.engine), None)
         return not check_spec(self._settings, scheduler, adapter, spec, entries.get(spec.key), proofs, queue_proof)
 

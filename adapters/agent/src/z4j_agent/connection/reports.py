@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent.capture.broker import brokers_of
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.capture.originals import prove_name
-from z4j_agent.commands.authority import is_known, queue_of
+from z4j_agent.commands.permissions import is_known, queue_of
 from z4j_agent.contract.adapter import QueueInfo
 from z4j_agent.wire.redaction import redact_answer
 

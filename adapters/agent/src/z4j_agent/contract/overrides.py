@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.capture.originals import CannotOpen, open_data, seal_data
-from z4j_agent.commands.authority import is_permitted, keys_of
 from z4j_agent.commands.edits import merge_value
+from z4j_agent.commands.permissions import is_permitted, keys_of
 from z4j_agent.contract.capabilities import Refused
 from z4j_agent.contract.scheduler import Override, ScheduleSpec, digest_of, overrides_of
 from z4j_agent.spool.shared_file import SharedJson

@@ -3,8 +3,9 @@
 
 Used by the agent before anything is written, and by the server again.
 
-A value is masked for one of three reasons: its *name* is that of a credential (`credentials.keys`), its *form* is (`credentials.shapes`,
-`credentials.urls`), or the *text before it* shows it (`credentials.assignments`). The value becomes •••; what surrounds it is kept.
+A value is masked for one of three reasons: its *name* is that of a credential (`credentials.key_names`), its *form* is
+(`credentials.token_formats`, `credentials.urls`), or the *text before it* shows it (`credentials.assignments`). The value becomes •••;
+what surrounds it is kept.
 `docs/redaction.md` lists what is masked.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from z4j_agent.contract.interrupts import let_through
-from z4j_agent.wire.credentials import assignments, chance, keys, shapes, urls
+from z4j_agent.wire.credentials import assignments, key_names, randomness, token_formats, urls
 
 MASK: Final = "•••"
 RULES: Final = 3
@@ -39,7 +40,7 @@ _SHORT: Final = 8
 
 def is_secret_key(key: object, extra: Iterable[str] = ()) -> bool:
     """Whether a mapping key, keyword or header name is that of a credential, whatever its value."""
-    return keys.level(key, extra) >= keys.LINK
+    return key_names.level(key, extra) >= key_names.LINK
 
 
 def redact_string(text: str) -> tuple[str, bool]:
@@ -56,7 +57,7 @@ def redact_text(text: str) -> str:
     if len(text) > MAX_TEXT_SCAN:
         text = text[-MAX_TEXT_SCAN:]
         text = text[text.find("\n") + 1 :] if "\n" in text else _HALF_WORD.sub("…", text, count=1)
-        if (end := shapes.KEY_TAIL.search(text)) is not None and "-----BEGIN" not in text[: end.start()]:
+        if (end := token_formats.KEY_TAIL.search(text)) is not None and "-----BEGIN" not in text[: end.start()]:
             text = MASK + text[end.end() :]  # the cut went through a private key
     return _mask(text)
 
@@ -82,9 +83,9 @@ def redact_answer(facts: Any, name: str = "") -> Any:
 def _mask(text: str) -> str:
     """Every kind is searched in the unmasked text: masking one first could hide the text by which another is recognised."""
     size = len(text)
-    if size < _SHORT or (size < 16 and text.isalnum()) or (size == 36 and text[8] == "-" and chance.is_uuid(text)):
+    if size < _SHORT or (size < 16 and text.isalnum()) or (size == 36 and text[8] == "-" and randomness.is_uuid(text)):
         return text
-    spans = list(shapes.spans(text)) if size >= 12 else []
+    spans = list(token_formats.spans(text)) if size >= 12 else []
     if "/" in text or "?" in text:
         spans += urls.spans(text)
     if _JOINED.search(text):
@@ -165,9 +166,9 @@ class _Walk:
 
     def named(self, name: Any, value: Any, depth: int) -> Any:
         """A value under a name."""
-        level = keys.level(name, self.extra)
-        if level == keys.NONE or value is None or isinstance(value, bool):
-            return self.value(value, depth) if level != keys.OWNERS or value is None else self._masked()
+        level = key_names.level(name, self.extra)
+        if level == key_names.NONE or value is None or isinstance(value, bool):
+            return self.value(value, depth) if level != key_names.OWNERS or value is None else self._masked()
         try:
             is_hidden = self._is_hidden(value, level, depth)
         except Exception as error:
@@ -180,22 +181,22 @@ class _Walk:
         return MASK
 
     def _is_hidden(self, value: Any, level: int, depth: int) -> bool:
-        if level == keys.OWNERS:
+        if level == key_names.OWNERS:
             return True
         if isinstance(value, str):
             text = str.__str__(value)
             return assignments.masks(text[:MAX_SCAN], level)
         if isinstance(value, int | float):
-            return isinstance(value, int) and level == keys.DIGITS and abs(int.__int__(value)) >= 100
+            return isinstance(value, int) and level == key_names.DIGITS and abs(int.__int__(value)) >= 100
         if isinstance(value, Mapping | Sequence | Set) and not isinstance(value, bytes | bytearray | memoryview):
-            if level < keys.LINK:
+            if level < key_names.LINK:
                 return (
                     depth < MAX_DEPTH
                     and not isinstance(value, Mapping)
                     and any(self._is_hidden(item, level, depth + 1) for item in itertools.islice(value, MAX_ITEMS) if isinstance(item, str))
                 )
             return _has_text(value, 0)
-        return level >= keys.LINK
+        return level >= key_names.LINK
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
@@ -217,7 +218,7 @@ class _Walk:
             len(value) == 2
             and isinstance(value, Sequence)
             and isinstance(value[0], str | bytes)
-            and keys.level(value[0], self.extra) > keys.NONE
+            and key_names.level(value[0], self.extra) > key_names.NONE
         ):
             return [self.value(value[0], depth + 1), self._of_pair(value[0], value[1], depth + 1)]
         shown = []
@@ -225,7 +226,7 @@ class _Walk:
         for item in itertools.islice(value, min(MAX_ITEMS, self.left)):
             is_text = type(item) is str
             shown.append(self.value(item, depth + 1) if flag is None or not is_text else self.named(flag, item, depth + 1))
-            flag = item.lstrip("-") if is_text and item[:1] == "-" and 1 < len(item) < keys.MAX_KEY else None
+            flag = item.lstrip("-") if is_text and item[:1] == "-" and 1 < len(item) < key_names.MAX_KEY else None
         if len(value) > len(shown):
             self.is_masked = True
             shown.append(f"… {len(value) - len(shown)} more")
@@ -233,7 +234,7 @@ class _Walk:
 
     def _of_pair(self, name: Any, value: Any, depth: int) -> Any:
         """The second of two texts, whose first is a credential's name; two names next to each other are a list of names."""
-        if isinstance(value, str) and keys.level(value) != keys.NONE:
+        if isinstance(value, str) and key_names.level(value) != key_names.NONE:
             return self.value(value, depth)
         return self.named(name, value, depth)
 
@@ -279,7 +280,7 @@ def _named_entry(value: Mapping[Any, Any]) -> str | None:
         return None
     for key in _NAME_OF_ENTRY:
         name = value.get(key)
-        if isinstance(name, str) and len(name) <= keys.MAX_KEY and keys.level(name) != keys.NONE:
+        if isinstance(name, str) and len(name) <= key_names.MAX_KEY and key_names.level(name) != key_names.NONE:
             return str.__str__(name)
     return None
 

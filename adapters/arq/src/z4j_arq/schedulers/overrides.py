@@ -16,7 +16,7 @@ from arq.cron import next_cron
 
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import ScheduleSpec, read_cron
-from z4j_agent.runtime.zones import check_only_zone, offset_name
+from z4j_agent.runtime.time_zones import check_only_zone, offset_name
 from z4j_agent.wire import cron
 
 FIELDS: Final = ("minute", "hour", "day", "month", "weekday")

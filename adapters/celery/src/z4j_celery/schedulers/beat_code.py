@@ -39,7 +39,7 @@ from z4j_celery.schedulers.beat_forms import (
     with_queue_and_priority,
     zone_name,
 )
-from z4j_celery.schedulers.beat_memory import Memory
+from z4j_celery.schedulers.beat_last_runs import Memory
 
 SEEN_EVERY_US: Final = 500_000
 IN_CODE: Final = "these entries are defined in code; they are changed by overrides"

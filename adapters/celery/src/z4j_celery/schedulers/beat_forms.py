@@ -21,7 +21,7 @@ from z4j_agent.capture.guard import let_through
 from z4j_agent.capture.hooks import now, parameter_names
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import Kind, ScheduleInfo, ScheduleSpec, read_cron, read_interval, read_time, show_arguments
-from z4j_agent.runtime.zones import check_only_zone, zone_of_host
+from z4j_agent.runtime.time_zones import check_only_zone, zone_of_host
 from z4j_agent.wire import cron
 
 T = TypeVar("T")

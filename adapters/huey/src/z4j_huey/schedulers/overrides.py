@@ -9,7 +9,7 @@ from typing import Any
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments, resolve
 from z4j_agent.contract.scheduler import Override, ScheduleSpec, read_cron, read_interval, read_time
-from z4j_agent.runtime.zones import check_only_zone, zone_of_host
+from z4j_agent.runtime.time_zones import check_only_zone, zone_of_host
 from z4j_agent.wire.cron import Cron
 from z4j_huey.messages import ENGINE
 from z4j_huey.schedulers.timing import next_match

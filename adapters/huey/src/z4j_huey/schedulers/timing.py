@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from z4j_agent.capture.guard import let_through
-from z4j_agent.runtime.zones import HostZone
+from z4j_agent.runtime.time_zones import HostZone
 from z4j_agent.wire.cron import Cron
 
 MINUTE = 60_000_000

@@ -16,11 +16,11 @@ from rq.version import VERSION
 
 import z4j_agent
 from z4j_agent.capture.guard import let_through
-from z4j_agent.commands.authority import why_not
+from z4j_agent.commands.permissions import why_not
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments, resolve
 from z4j_agent.contract.scheduler import Override, ScheduleSpec, read_cron, read_whole_interval
-from z4j_agent.runtime.zones import check_only_zone, zone_of_host
+from z4j_agent.runtime.time_zones import check_only_zone, zone_of_host
 from z4j_rq.messages import function_of, to_us
 from z4j_rq.schedulers.dialects import Croniter, check_priority, handed
 from z4j_rq.state import RqState

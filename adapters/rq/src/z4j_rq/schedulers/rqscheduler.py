@@ -22,7 +22,7 @@ from z4j_agent.capture.originals import is_plain
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments
 from z4j_agent.contract.scheduler import ScheduleInfo, Scheduler, ScheduleSpec
-from z4j_agent.runtime.zones import check_only_zone, zone_of_host
+from z4j_agent.runtime.time_zones import check_only_zone, zone_of_host
 from z4j_rq.job_hooks.import_hooks import when_imported
 from z4j_rq.job_hooks.marks import by_command, is_asked
 from z4j_rq.job_hooks.patches import Patches

@@ -20,7 +20,7 @@ from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments, resolve
 from z4j_agent.contract.scheduler import Kind, Override, ScheduleSpec, digest_of, read_time, read_whole_interval
 from z4j_agent.contract.scheduler import read_cron as read_expression
-from z4j_agent.runtime.zones import find_zone
+from z4j_agent.runtime.time_zones import find_zone
 from z4j_taskiq.messages import RETRIES, is_rabbitmq, number, queue_of
 from z4j_taskiq.queues import names_of
 from z4j_taskiq.schedulers.timing import SECOND, read_cron, to_pycron, zone_of

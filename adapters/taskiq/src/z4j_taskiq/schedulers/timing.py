@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pycron
 
-from z4j_agent.runtime.zones import is_zone
+from z4j_agent.runtime.time_zones import is_zone
 from z4j_agent.wire import cron
 from z4j_agent.wire.cron import BadCron, Cron
 

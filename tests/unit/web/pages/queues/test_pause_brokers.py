@@ -15,7 +15,7 @@ from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.store.fleet import agents, paused_queues
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, QueueItem
 
 A, B, C = "redis://a:6379/0", "redis://a:6379/1", "redis://c:6379/0"

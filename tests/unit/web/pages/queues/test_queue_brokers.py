@@ -18,7 +18,7 @@ from z4j.agents.ingest import ingest_batch
 from z4j.store.fleet import agents
 from z4j.store.operations import plans
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, QueueItem, TaskItem
 from z4j_agent import wire
 

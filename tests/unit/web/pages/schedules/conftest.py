@@ -16,7 +16,7 @@ from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.store.fleet import agents
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, TaskItem
 
 

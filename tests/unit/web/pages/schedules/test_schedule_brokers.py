@@ -13,7 +13,7 @@ from tests.support.site import Site, site, text_of
 from z4j.agents.connections import AgentLink
 from z4j.store.schedules import schedules
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 
 A, B = "redis://a:6379/0", "redis://a:6379/1"
 NEW = {

@@ -21,7 +21,7 @@ def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) 
 
     def shown(path: str) -> str:
         """With a failure of this moment: the server's own loops go on meanwhile."""
-        retention = server.housekeeping.retention
+        retention = server.background.retention
         server.duties.add("due tasks", 1).failed(OSError(24, "Too many open files"))
         retention.report = dataclasses.replace(retention.report, why_not_held="the audit log is large")
         return text_of(shop.get(path))
@@ -36,7 +36,7 @@ def test_the_limits_and_the_space_that_is_used_are_shown(shop: Shop) -> None:
     page = shop.get("/settings/appliance")
     assert page.status_code == 200
     assert str(shop.server.settings.days_kept) in text_of(page).replace(",", "")
-    for name, _, _ in shop.server.housekeeping.table():
+    for name, _, _ in shop.server.background.table():
         assert name in text_of(page)
 
 

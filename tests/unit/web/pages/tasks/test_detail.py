@@ -13,7 +13,7 @@ from tests.support.database import SECOND, T, life, origin, task
 from tests.support.site import Site, site
 from z4j.agents.ingest import ingest_batch
 from z4j.web.auth import authentication
-from z4j.web.pages.settings.connect import connect_app
+from z4j.web.pages.settings.connection_strings import connect_app
 from z4j_agent import wire
 
 

@@ -2,7 +2,7 @@
 # ruff: noqa: E501 -- a pattern or a word list is not split in the middle
 """Finds credentials in text by the name before them: `password=hunter2`, `"token": "abc"`, `--password x`, `<secret>x</secret>`. Pure.
 
-A name is found first, `keys` classifies it, and only then the end of its value is determined. Every search continues where the last one
+A name is found first, `key_names` classifies it, and only then the end of its value is determined. Every search continues where the last one
 ended, so the time is proportional to the length of the text.
 """
 
@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from z4j_agent.wire.credentials import chance, keys, shapes, urls
-from z4j_agent.wire.credentials.lazy import lazy
+from z4j_agent.wire.credentials import key_names, randomness, token_formats, urls
+from z4j_agent.wire.credentials.lazy_patterns import lazy
 from z4j_agent.wire.credentials.words import EMPTY_VALUES, PROSE
 
 Span = tuple[int, int]
@@ -113,10 +113,10 @@ def spans(text: str) -> Iterator[Span]:
         name = match[1]
         if "\\" in name:
             name = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), name)
-        level = keys.level(name)
-        if level <= keys.RANDOM and name.lower() in _TYPED:
+        level = key_names.level(name)
+        if level <= key_names.RANDOM and name.lower() in _TYPED:
             level = max(level, _with_previous(text, match.start(1), name))
-        if level == keys.NONE:
+        if level == key_names.NONE:
             continue
         span = _value(text, match.end(), name, level, match[2], match.start(1), ends)
         if span is not None:
@@ -155,7 +155,7 @@ _SPOKEN: Final = (
 def _with_previous(text: str, start: int, name: str) -> int:
     """The level of a name together with the word before it: `api key: x` is one name of two words."""
     before = _PREVIOUS.search(text, max(0, start - 25), start)
-    return keys.level(f"{before[1]} {name}") if before else keys.NONE
+    return key_names.level(f"{before[1]} {name}") if before else key_names.NONE
 
 
 def _value(text: str, at: int, name: str, level: int, joint: str, name_start: int, ends: _Ends) -> Span | None:
@@ -170,7 +170,7 @@ def _value(text: str, at: int, name: str, level: int, joint: str, name_start: in
         inner = text[opened.end() : end]
         return (opened.end(), end) if masks(inner, level) else None
     if text[start] in "[{(":
-        if level < keys.SECRET:
+        if level < key_names.SECRET:
             return None
         return _bracket(text, start)
     if lower in _HEADERS and ":" in joint:
@@ -180,9 +180,9 @@ def _value(text: str, at: int, name: str, level: int, joint: str, name_start: in
         end -= 1
     value = text[start : min(end, start + _LOOKED_AT)]
     first = text[start : _TOKEN_END.search(text, start).start()]  # type: ignore[union-attr]
-    if level in (keys.COUNT, keys.RANDOM):
+    if level in (key_names.COUNT, key_names.RANDOM):
         return (start, start + len(first)) if masks(first, level) else None
-    if level == keys.LINK:
+    if level == key_names.LINK:
         blank = re.search(r"[\s\"'<>]|\Z", value)
         link = value[: blank.start()] if blank else value
         return (start, start + len(link)) if masks(link, level) else None
@@ -270,64 +270,64 @@ def _is_prose(value: str) -> bool:
 def masks(value: str, level: int) -> bool:
     """Whether a text under a name of this level is masked."""
     word = value.strip()
-    if not word or word.strip("•*") == "" or level == keys.NONE:
+    if not word or word.strip("•*") == "" or level == key_names.NONE:
         return False
-    if level == keys.OWNERS:
+    if level == key_names.OWNERS:
         return True
-    if level == keys.LINK:
+    if level == key_names.LINK:
         return (
             urls.has_random(word)
             if "://" in word or word.startswith("/")
             else word.lower() not in EMPTY_VALUES and not _NUMBER.fullmatch(word)
         )
-    if level in (keys.COUNT, keys.RANDOM):
-        return chance.looks_random(word)
+    if level in (key_names.COUNT, key_names.RANDOM):
+        return randomness.looks_random(word)
     if word.lower() in EMPTY_VALUES or word in ("[", "{", "(", "|", ">", "|-", ">-"):
         return False
-    return level == keys.DIGITS or _NUMBER.fullmatch(word) is None or len(word) >= 4
+    return level == key_names.DIGITS or _NUMBER.fullmatch(word) is None or len(word) >= 4
 
 
 def _elements(text: str) -> Iterator[Span]:
     for match in _ELEMENT.finditer(text):
-        level = keys.level(match[1])
+        level = key_names.level(match[1])
         if level:
             start = _CDATA.match(text, match.end()).end()  # type: ignore[union-attr]
             end = min((at for at in (text.find(mark, start) for mark in ("<", "]]>", "&lt;")) if at >= 0), default=len(text))
             if masks(text[start:end], level):
                 yield start, end
     for match in _ENTRY_ELEMENT.finditer(text):
-        if masks(match[2], keys.level(match[1])):
+        if masks(match[2], key_names.level(match[1])):
             yield match.span(2)
 
 
 def _entries(text: str) -> Iterator[Span]:
     ends = _Ends()
     for match in _ENTRY.finditer(text):
-        level = keys.level(match[1])
+        level = key_names.level(match[1])
         if level:
             span = _value(text, match.end(), match[1], level, "=", match.start(1), ends)
             if span is not None:
                 yield span
     for match in _ENTRY_BACK.finditer(text):
-        if masks(match[2], keys.level(match[3])):
+        if masks(match[2], key_names.level(match[3])):
             yield match.span(2)
     if "," in text:
         for match in _PAIR.finditer(text):
-            level = keys.level(match[2])
+            level = key_names.level(match[2])
             if not level:
                 continue
             start = _BLANK.match(text, match.end()).end()  # type: ignore[union-attr]
             opened = _OPEN.match(text, start)
             if opened is not None:
                 end = _closing(text, opened.end(), opened[1])
-                is_pair = level >= keys.SECRET or chance.looks_random(text[opened.end() : end])
-                if is_pair and masks(text[opened.end() : end], level) and keys.level(text[opened.end() : end]) == keys.NONE:
+                is_pair = level >= key_names.SECRET or randomness.looks_random(text[opened.end() : end])
+                if is_pair and masks(text[opened.end() : end], level) and key_names.level(text[opened.end() : end]) == key_names.NONE:
                     yield opened.end(), end
 
 
 def _flags(text: str) -> Iterator[Span]:
     for match in _FLAG.finditer(text):
-        level = keys.level(match[1])
+        level = key_names.level(match[1])
         if level and masks(match[3], level):
             start = match.start(3)
             yield start, _closing(text, start, match[2]) if match[2] else match.end(3)
@@ -359,9 +359,9 @@ def _sentences(text: str) -> Iterator[Span]:
     for match in _SAYS.finditer(text):
         quoted, bare = match[3], match[4]
         if quoted is not None:
-            if (quoted.strip().lower() not in EMPTY_VALUES and keys.level(match[1]) != keys.NONE) or keys.level(
+            if (quoted.strip().lower() not in EMPTY_VALUES and key_names.level(match[1]) != key_names.NONE) or key_names.level(
                 match[1].split()[-1]
-            ) >= keys.SECRET:
+            ) >= key_names.SECRET:
                 yield match.span(3)
         elif _is_said(bare, match[1].lower()):
             yield match.start(4), match.start(4) + len(bare.rstrip(".!?)"))
@@ -390,4 +390,4 @@ def finds(text: str) -> bool:
     return any(True for _ in spans(text))
 
 
-shapes.set_inner(finds)
+token_formats.set_inner(finds)

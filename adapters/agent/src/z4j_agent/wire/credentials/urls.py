@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from z4j_agent.wire.credentials import chance
-from z4j_agent.wire.credentials.lazy import lazy
+from z4j_agent.wire.credentials import randomness
+from z4j_agent.wire.credentials.lazy_patterns import lazy
 
 Span = tuple[int, int]
 
@@ -52,10 +52,10 @@ def spans(text: str) -> Iterator[Span]:
             name = match[0].partition("=")[0].lower().removeprefix("amp;")
             value = match[1]
             if (name in _ALWAYS and len(value) >= 6) or (
-                len(value) >= 8 and name not in ("state", "st", "s", "t", "h", "k") and chance.looks_random(value.partition("%")[0])
+                len(value) >= 8 and name not in ("state", "st", "s", "t", "h", "k") and randomness.looks_random(value.partition("%")[0])
             ):
                 yield match.span(1)
-    if not any(chance.is_opaque(part[0]) for part in _SEGMENT.finditer(text)):
+    if not any(randomness.is_opaque(part[0]) for part in _SEGMENT.finditer(text)):
         return
     seen = 0
     for match in _ACTS.finditer(text):
@@ -78,7 +78,7 @@ def _is_key_of_link(part: str, after: str) -> bool:
         r"\.(?:html?|php|aspx?|json|txt|csv|png|jpe?g|gif|svg|pdf|js|css|py|xml|zip|com|org|net|io|dev)\Z", word.lower()
     ):
         return False
-    return chance.is_opaque(word)
+    return randomness.is_opaque(word)
 
 
 def _user(text: str, start: int, end: int) -> Iterator[Span]:
@@ -106,9 +106,9 @@ def _user(text: str, start: int, end: int) -> Iterator[Span]:
     name, colon, password = user.partition(":")
     if colon and password:
         yield start, start + last
-    elif not colon and (len(name) >= 20 or chance.looks_random(name)):
+    elif not colon and (len(name) >= 20 or randomness.looks_random(name)):
         yield start, start + last  # a token as the user
-    elif colon and (len(name) >= 20 or chance.looks_random(name)):
+    elif colon and (len(name) >= 20 or randomness.looks_random(name)):
         yield start, start + last
 
 
@@ -118,4 +118,4 @@ def has_random(url: str) -> bool:
     host, _, rest = body.partition("/")
     if "@" in host or any(True for _ in spans(url)):
         return True
-    return any(chance.is_opaque(part[0]) for part in _PARTS.finditer(rest))
+    return any(randomness.is_opaque(part[0]) for part in _PARTS.finditer(rest))

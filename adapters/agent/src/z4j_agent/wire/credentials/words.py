@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: E501 -- a pattern or a word list is not split in the middle
-"""The vocabulary of `keys`: words that make a name a credential, and words that make it harmless. Lower case, without accents."""
+"""The vocabulary of `key_names`: words that make a name a credential, and words that make it harmless. Lower case, without accents."""
 
 from __future__ import annotations
 

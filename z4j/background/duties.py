@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The table of background duties with their intervals. Each duty is a module beside this one; what repeats it is `z4j.background_duty`.
+
+`run` starts one loop for each duty, so one that fails or takes long does not delay another. Each looks with a reading connection and
+writes only when there is something to write, so an idle server writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from z4j import clock
+from z4j.agents.reconcile import Reconcile
+from z4j.background.checkpoints import Checkpoints
+from z4j.background.due_tasks import DueTasks
+from z4j.background.lost_tasks import LostTasks
+from z4j.background.overdue_schedules import OverdueSchedules
+from z4j.background.retention import RetentionDuty
+from z4j.background.server_events import Changed
+from z4j.background_duty import WHENEVER_S, Duties, repeat
+from z4j.store.access.audit import AuditLog
+from z4j.store.fleet import agents
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks.retention import Retention
+
+Work = Callable[[int], Awaitable[object]]
+
+
+class BackgroundDuties:
+    """The duties, each of which tests call alone. `changed` is called with the topics of `live` that changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        changed: Changed,
+        keep: Retention | None = None,
+        log: AuditLog | None = None,
+        reconcile: Reconcile | None = None,
+        duties: Duties | None = None,
+    ) -> None:
+        self.store = store
+        self.duties = duties or Duties()
+        self.due_tasks = DueTasks(store, changed)
+        self.lost_tasks = LostTasks(store, changed, reconcile)
+        self.overdue_schedules = OverdueSchedules(store, changed)
+        self.checkpoints = Checkpoints(store, changed, log)
+        self.retention = RetentionDuty(store, changed, keep or Retention())
+        for name, every_s, _ in self.table():
+            self.duties.add(name, every_s)
+
+    def table(self) -> list[tuple[str, float, Work]]:
+        """Returns (name, interval in seconds, work) of every duty."""
+        return [
+            ("due tasks", 1, self.due_tasks.make_due),
+            ("silent agents", 5, self.lost_tasks.find_silent),
+            ("lost tasks", 5, self.lost_tasks.find_lost),
+            ("missed fires", 5, self.overdue_schedules.find_missed),
+            ("checkpoint of the database", 2, self.checkpoints.checkpoint),
+            ("audit checkpoint", 1, self.checkpoints.sign_head),
+            ("check of the audit log", 5, self.checkpoints.check_audit),
+            ("retention", 1, self.retention.round),
+            ("unused names", 3_600, self.retention.sweep_names),
+        ]
+
+    async def start(self) -> None:
+        """Records the restart, before the first agent connects. Raises nothing."""
+        at = clock.now()
+        await self.duties.add("restart", WHENEVER_S).attempt(lambda: self.store.write(lambda db: agents.record_restart(db, at)))
+
+    async def run(self) -> None:
+        """Runs every duty at its own interval, until cancelled."""
+        await self.start()
+        await asyncio.gather(*(repeat(self.duties.add(name, every_s), work) for name, every_s, work in self.table()))
