@@ -17,7 +17,7 @@ import z4j_dramatiq
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
 from z4j_agent.contract.adapter import Original, Refused
-from z4j_dramatiq.brokers.broker_identity import identity_of
+from z4j_dramatiq.broker_identity import identity_of
 
 
 class Two:

@@ -20,7 +20,7 @@ import z4j_agent
 import z4j_dramatiq
 from z4j_agent.capture.guard import faults
 from z4j_agent.conformance.gateway import Gateway
-from z4j_dramatiq import marks
+from z4j_dramatiq.encoding import marks
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from rq import Queue
 from rq.timeouts import TimerDeathPenalty
 
 import z4j_rq
-from z4j_agent.commands import worker_end
+from z4j_agent.commands import paused_queues as stored
 from z4j_agent.commands.paused_queues import PausedQueues
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.pauses import PausesContract
 from z4j_agent.conformance.two_brokers import TwoBrokers
 from z4j_rq.job_hooks.patches import Patches
-from z4j_rq.worker_commands import Pausing
+from z4j_rq.pausing import Pausing
 
 
 class TwoDatabases(TwoBrokers):
@@ -64,7 +64,7 @@ def test_a_worker_of_two_databases_goes_on_with_the_one_that_is_not_paused(tmp_p
     """Queues of one name in two Redis databases given to one look: only those that are not paused are asked, each in its own Redis."""
     holder = TwoDatabases(tmp_path, "")
     paused_queues = PausedQueues(tmp_path, "rq")
-    monkeypatch.setattr(worker_end, "paused_queues_of", lambda engine: paused_queues)
+    monkeypatch.setattr(stored, "paused_queues_of", lambda engine: paused_queues)
     try:
         holder.set_up()
         queues = [Queue("work", connection=Redis(port=holder.port, db=which)) for which in (0, 1)]

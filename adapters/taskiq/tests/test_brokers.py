@@ -19,7 +19,7 @@ from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.two_brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.spool.shared_file import SharedIds
 from z4j_taskiq.adapter import TaskiqAdapter
-from z4j_taskiq.broker_identity import identity_of
+from z4j_taskiq.brokers.broker_identity import identity_of
 
 
 class TwoLists(TwoAsyncBrokers):

@@ -186,3 +186,50 @@ def test_a_pause_from_before_the_upgrade_stays_in_force_in_every_broker(tmp_path
 def test_entries_of_another_form_are_left_out(tmp_path: Path, content: str) -> None:
     (tmp_path / "huey.pauses").write_text(content)
     assert PausedQueues(tmp_path, "huey").queues("a") == ({"work"} if "work" in content else frozenset())
+
+
+@pytest.fixture
+def paused_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PausedQueues:
+    made = PausedQueues(tmp_path, "fake")
+    monkeypatch.setattr(module, "paused_queues_of", lambda engine: {"fake": made}[engine])
+    return made
+
+
+def test_a_switch_follows_the_pause(paused_queues: PausedQueues) -> None:
+    switched: list[bool] = []
+    module.pause("fake", "mail", A, switched.append)
+    assert (switched, module.is_paused("fake", "mail", lambda: A), module.is_paused("fake", "mail", lambda: B)) == (
+        [False], True, False,
+    )  # fmt: skip
+    module.resume("fake", "mail", A, switched.append, A)
+    assert (switched, paused_queues.is_empty()) == ([False, True], True)
+
+
+def test_a_queue_that_another_pause_holds_does_not_go_on(paused_queues: PausedQueues) -> None:
+    switched: list[bool] = []
+    module.pause("fake", "mail", "")
+    module.resume("fake", "mail", B, switched.append, A)
+    assert switched == []
+    module.resume("fake", "mail", A, switched.append, A)
+    assert switched == [True]
+    assert module.is_paused("fake", "mail", lambda: "redis://elsewhere")
+
+
+def test_a_worker_that_begins_is_paused_again(paused_queues: PausedQueues) -> None:
+    switched: list[bool] = []
+    module.reapply_pause("fake", "mail", lambda: A, switched.append)
+    assert switched == []
+    paused_queues.pause("mail", A)
+    module.reapply_pause("fake", "mail", lambda: A, switched.append)
+    module.reapply_pause("fake", "other", lambda: A, switched.append)
+    assert switched == [False]
+
+
+def test_while_nothing_is_paused_no_broker_is_asked_who_it_is(paused_queues: PausedQueues) -> None:
+    def identify() -> str:
+        raise AssertionError("asked")
+
+    assert not module.is_paused("fake", "mail", identify)
+    paused_queues.pause("mail")
+    with pytest.raises(AssertionError, match="asked"):
+        module.is_paused("fake", "mail", identify)

@@ -20,10 +20,10 @@ from z4j_agent.agent import Agent
 from z4j_agent.capture.guard import guard
 from z4j_agent.capture.hooks import error_of
 from z4j_agent.wire import records
-from z4j_arq import originals, worker_commands
+from z4j_arq import originals, pausing
 from z4j_arq.attempts import UNTOLD, Run, Sending, current
-from z4j_arq.cron_jobs import beat
 from z4j_arq.messages import ENGINE, attempt_of, calling_code, due, ms_of, now, parameter_names, task_id_of
+from z4j_arq.schedulers.cron_jobs import beat
 from z4j_arq.state import ArqState
 
 MOST_NAMES = 10_000
@@ -117,7 +117,7 @@ class Capture:
         self.state.workers.append(worker)
         self.state.stopping.discard(id(worker))
         self.state.ending.pop(id(worker), None)
-        worker_commands.reapply_pauses(self.state, worker)
+        pausing.reapply_pauses(self.state, worker)
         self._wrappers.report_stop(worker)
         self._agent.connect()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from z4j_arq.attempts import Run
 from z4j_arq.brokers.known_queues import Known
-from z4j_arq.cron_jobs import CronTables
 from z4j_arq.messages import functions_in
+from z4j_arq.schedulers.cron_jobs import CronTables
 
 
 class ArqState:

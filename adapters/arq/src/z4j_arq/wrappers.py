@@ -22,9 +22,9 @@ import arq.worker
 from z4j_agent.capture.originals import is_plain
 from z4j_agent.runtime.patching import Patches
 from z4j_arq.attempts import current, sent
-from z4j_arq.cron_jobs import around_run_cron
 from z4j_arq.messages import MARK
 from z4j_arq.originals import SMALL
+from z4j_arq.schedulers.cron_jobs import around_run_cron
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture

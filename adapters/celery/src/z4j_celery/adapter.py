@@ -11,11 +11,12 @@ import celery
 import z4j_agent
 from z4j_agent.contract.adapter import Capability, Finding
 from z4j_agent.runtime import gevent_bridge
-from z4j_celery import apps, doctor, worker_commands
+from z4j_celery import apps, doctor, pausing, worker_commands
 from z4j_celery.brokers import destinations
 from z4j_celery.brokers.message import driver_of
 from z4j_celery.capture import Capture
 from z4j_celery.discovery import Discovery
+from z4j_celery.pausing import PauseCommands
 from z4j_celery.queues import Queues
 from z4j_celery.reconcile import Reconcile
 from z4j_celery.schedulers.beat import CeleryBeat
@@ -25,7 +26,7 @@ from z4j_celery.waiting_tasks import WaitingTasks
 from z4j_celery.worker_commands import WorkerCommands
 
 
-class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcile, Discovery):
+class CeleryAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery):
     """One object for all apps of a process; at most one of them is the worker's. All methods except the hooks run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
@@ -79,7 +80,7 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
         if driver_of(state.app) not in ("redis", "amqp"):
             unsupported |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
         self.narrow(unsupported)
-        worker_commands.reapply_pauses(state)
+        pausing.reapply_pauses(state)
 
     def engine_version(self) -> str:
         return str(celery.__version__)

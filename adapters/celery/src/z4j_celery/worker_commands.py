@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands for workers: queues, shutdown, size, limits. They call Celery's remote control commands in this process, so they also work if
-remote control is disabled or the broker has no broadcast.
+"""Commands for workers: the queues that they consume, shutdown, size, limits. They call Celery's remote control commands in this process,
+so they also work if remote control is disabled or the broker has no broadcast.
 """
 
 from __future__ import annotations
@@ -14,22 +14,13 @@ from typing import Any
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
 
-from z4j_agent.commands.paused_queues import paused_queues_of
 from z4j_agent.contract.adapter import Refused, Unsupported
 from z4j_agent.runtime.native_threads import SLEEP, ticks
-from z4j_celery.apps import identity_of
-from z4j_celery.messages import ENGINE, now, read_steadily
+from z4j_celery.messages import now, read_steadily
 from z4j_celery.state import AppState, CeleryPart, report_released
 from z4j_celery.task_commands import state_of
 
 LOOP_S = 5.0
-
-
-def reapply_pauses(state: AppState) -> None:
-    """Applies stored pauses to a worker that has just started."""
-    for queue in paused_queues_of(ENGINE).queues(identity_of(state.app)) & set(_consumed(state.consumer)):
-        state.paused.add(queue)
-        _ask(state, "cancel_consumer", queue=queue)
 
 
 def release_reserved(state: AppState, task_id: str) -> dict[str, Any] | None:
@@ -95,14 +86,14 @@ def _find_in_timer(consumer: Any, task_id: str) -> tuple[Any, Callable[[], objec
 
 
 def _resized(state: AppState, by: int) -> int:
-    pool = _worker(state).pool
+    pool = worker_of(state).pool
     size = _size(pool)
     if size + by < 1:
         raise Refused(f"the pool has {size}; at least one must remain. No changes were made.")
     if by < 0 and (idle := _idle(pool)) is not None and idle < -by:
         raise Refused(f"only {idle} processes of the pool are idle; a process that runs a task is not ended. No changes were made.")
     if by:
-        _ask(state, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
+        ask(state, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
     return size + by
 
 
@@ -127,20 +118,20 @@ def _look_again(consumer: Any, name: str) -> None:
     consumer.strategies[name] = task.start_strategy(consumer.app, consumer)
 
 
-def _worker(state: AppState) -> Any:
+def worker_of(state: AppState) -> Any:
     if state.consumer is None:
         raise Unsupported("this process is not a Celery worker")
     return state.consumer
 
 
-def _consumed(consumer: Any) -> list[str]:
+def consumed(consumer: Any) -> list[str]:
     return [queue.name for queue in consumer.task_consumer.queues] if consumer.task_consumer is not None else []
 
 
-def _ask(state: AppState, command: str, **params: Any) -> None:
+def ask(state: AppState, command: str, **params: Any) -> None:
     """Raises Refused with Celery's own message."""
     try:
-        answer = Panel.data[command](state_of(state.app, _worker(state)), **params)
+        answer = Panel.data[command](state_of(state.app, worker_of(state)), **params)
     except (ValueError, AttributeError, NotImplementedError) as error:
         raise Refused(str(error) or f"Celery refused {command}") from error
     if isinstance(answer, dict) and "error" in answer:
@@ -150,56 +141,29 @@ def _ask(state: AppState, command: str, **params: Any) -> None:
 class WorkerCommands(CeleryPart):
     """Commands for the worker of this process."""
 
-    def pause_queue(self, queue: str) -> dict[str, Any]:
-        """Pauses a queue in one broker, or in every broker if none is named. Raises Unsupported, Refused."""
-        state, broker = self.first, self.only
-        paused_queues, own = paused_queues_of(ENGINE), identity_of(state.app)
-        is_its = queue in _consumed(_worker(state)) or queue in state.paused or paused_queues.is_paused(queue, own)
-        if broker not in ("", own) or not is_its:
-            raise Refused(f"this worker does not take from {queue}{f' in {broker[:120]}' if broker else ''}", check="queue.unknown")
-        paused_queues.pause(queue, broker)
-        state.paused.add(queue)
-        _ask(state, "cancel_consumer", queue=queue)
-        return {"note": "tasks that this worker has prefetched still run"}
-
-    def resume_queue(self, queue: str) -> dict[str, Any]:
-        """Resumes a queue. Another worker of this host may have stored that already. Raises Unsupported, Refused."""
-        state, broker = self.first, self.only
-        paused_queues, own = paused_queues_of(ENGINE), identity_of(state.app)
-        _worker(state)
-        if broker not in ("", own):
-            raise Refused(f"this worker does not use the broker {broker[:120]}", check="broker.unknown")
-        if paused_queues.is_paused(queue, own):
-            state.paused.add(queue)
-        paused_queues.resume(queue, broker)
-        if queue in state.paused and not paused_queues.is_paused(queue, own):
-            state.paused.discard(queue)
-            _ask(state, "add_consumer", queue=queue)
-        return {}
-
     def consume_queue(self, queue: str) -> dict[str, Any]:
         """Raises Unsupported, Refused."""
-        _worker(self.first)
-        _ask(self.first, "add_consumer", queue=queue)
+        worker_of(self.first)
+        ask(self.first, "add_consumer", queue=queue)
         return {"note": "until the worker is restarted"}
 
     def leave_queue(self, queue: str) -> dict[str, Any]:
         """Raises Unsupported, Refused."""
-        if queue not in _consumed(_worker(self.first)):
+        if queue not in consumed(worker_of(self.first)):
             raise Refused(f"this worker does not take from {queue}")
-        _ask(self.first, "cancel_consumer", queue=queue)
+        ask(self.first, "cancel_consumer", queue=queue)
         return {"note": "until the worker is restarted; tasks that it has prefetched still run"}
 
     def shutdown_worker(self) -> dict[str, Any]:
         """Starts Celery's warm shutdown, as SIGTERM does. Raises Unsupported."""
-        _worker(self.first)
+        worker_of(self.first)
         worker_state.should_stop = os.EX_OK  # read between two messages
         return {"note": "the worker finishes its running tasks and ends"}
 
     def restart_worker(self) -> dict[str, Any]:
         """Restarts the pool if `worker_pool_restarts` allows it, else the whole worker, as SIGHUP does. Raises Unsupported."""
-        if _worker(self.first).app.conf.worker_pool_restarts:
-            _ask(self.first, "pool_restart")
+        if worker_of(self.first).app.conf.worker_pool_restarts:
+            ask(self.first, "pool_restart")
             return {"note": "the pool's processes are restarted; code is not reloaded"}
         handler = signal.getsignal(signal.SIGHUP)
         if "restart_worker" not in getattr(handler, "__qualname__", ""):
@@ -212,7 +176,7 @@ class WorkerCommands(CeleryPart):
     def resize_worker(self, by: int) -> dict[str, Any]:
         """Changes the size of the pool, in the worker's own thread: found by experiment, billiard asserts that its pool does not become
         smaller while that thread starts a process, and the worker ends. Raises Unsupported, Refused."""
-        consumer = _worker(self.first)  # which this waits for, so not in one of its greenlets
+        consumer = worker_of(self.first)  # which this waits for, so not in one of its greenlets
         if not can_resize(consumer.pool):
             raise Unsupported("this worker's pool cannot grow or shrink")
         return {"concurrency": _in_own_thread(consumer, lambda: _resized(self.first, by))}
@@ -220,15 +184,15 @@ class WorkerCommands(CeleryPart):
     def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
         """Sets limits in this worker, until it is restarted. Raises Unsupported, Refused."""
         state = self.first
-        _worker(state)
+        worker_of(state)
         if rate is not None:
-            _ask(state, "rate_limit", task_name=name, rate_limit=rate)
+            ask(state, "rate_limit", task_name=name, rate_limit=rate)
         if soft_s is not None or hard_s is not None:
             task = state.app.tasks.get(name)
             soft, hard = (
                 getattr(task, "soft_time_limit", None) if soft_s is None else soft_s or None,
                 getattr(task, "time_limit", None) if hard_s is None else hard_s or None,
             )
-            _ask(state, "time_limit", task_name=name, soft=soft, hard=hard)
+            ask(state, "time_limit", task_name=name, soft=soft, hard=hard)
             _look_again(state.consumer, name)
         return {"note": "in this worker, until it is restarted"}

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import dramatiq
 
 from z4j_agent.contract.capabilities import ACTION_LEVEL, Capability
-from z4j_dramatiq.brokers.broker_identity import watched
+from z4j_dramatiq.broker_identity import watched
 from z4j_dramatiq.capture import Capture
 from z4j_dramatiq.discovery import Discovery
 from z4j_dramatiq.doctor import Doctor
 from z4j_dramatiq.messages import DEAD, DELAYED
+from z4j_dramatiq.pausing import PauseCommands
 from z4j_dramatiq.queues import declared
 from z4j_dramatiq.reconcile import Reconcile
 from z4j_dramatiq.state import BrokerState
@@ -21,7 +22,7 @@ from z4j_dramatiq.waiting_tasks import WaitingTasks
 from z4j_dramatiq.worker_commands import WorkerCommands
 
 
-class DramatiqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discovery, Doctor):
+class DramatiqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
     """`capture` is the middleware; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

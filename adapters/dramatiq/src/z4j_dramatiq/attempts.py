@@ -13,7 +13,7 @@ from dramatiq.threading import raise_thread_exception
 
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
-from z4j_dramatiq import marks
+from z4j_dramatiq.encoding import marks
 from z4j_dramatiq.messages import attempt_of, queue_of
 
 REDELIVERED = '{"redelivered":true}'

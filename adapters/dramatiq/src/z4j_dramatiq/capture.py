@@ -29,10 +29,10 @@ from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records
-from z4j_dramatiq import decoding, marks, originals, worker_commands
+from z4j_dramatiq import originals, pausing
 from z4j_dramatiq.attempts import Run, Running, Stopped, current
-from z4j_dramatiq.brokers import queue_gate
-from z4j_dramatiq.decoding import identity_of
+from z4j_dramatiq.encoding import decoding, marks
+from z4j_dramatiq.encoding.decoding import identity_of
 from z4j_dramatiq.messages import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.state import BrokerState
 
@@ -115,7 +115,7 @@ class Capture(Middleware):
     @guard("after_consumer_thread_boot")
     def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
         self._local.is_consumer, self._local.queue, self._local.delayed = True, queue_of(thread.queue_name), {}
-        worker_commands.pause_consumer(broker, thread)
+        pausing.pause_consumer(broker, thread)
 
     @guard("before_delay_message")
     def before_delay_message(self, broker: Any, message: Any) -> None:
@@ -251,7 +251,7 @@ class Capture(Middleware):
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
         self._patches.restore()
-        queue_gate.gate_consumers(self._patches, broker, partial(worker_commands.is_paused, broker))
+        pausing.gate_consumers(self._patches, broker, partial(pausing.is_paused, broker))
         self._agent.become_worker(*name_and_seat(self._agent.host))
         self._on_ready()
 

@@ -11,7 +11,7 @@ from dramatiq.middleware.threading import is_gevent_active
 import z4j_agent
 from z4j_agent.capture.hooks import signature_of
 from z4j_agent.contract.adapter import QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_dramatiq.brokers.broker_identity import DramatiqPart, identity_of
+from z4j_dramatiq.broker_identity import DramatiqPart, identity_of
 from z4j_dramatiq.queues import declared, list_queues
 
 

@@ -11,7 +11,7 @@ from dramatiq.message import get_encoder
 from dramatiq.middleware import Retries, TimeLimit
 
 from z4j_agent.contract.adapter import Finding
-from z4j_dramatiq.brokers.broker_identity import DramatiqPart
+from z4j_dramatiq.broker_identity import DramatiqPart
 from z4j_dramatiq.queues import kind_of
 from z4j_dramatiq.state import BrokerState
 

@@ -10,7 +10,7 @@ from dramatiq.middleware import AgeLimit
 
 from z4j_agent.capture import hooks
 from z4j_agent.wire import records
-from z4j_dramatiq import marks
+from z4j_dramatiq.encoding import marks
 
 ENGINE = "dramatiq"
 DELAYED, DEAD = ".DQ", ".XQ"

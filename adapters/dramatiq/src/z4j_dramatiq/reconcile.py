@@ -10,7 +10,7 @@ from dramatiq.middleware.threading import is_gevent_active
 from dramatiq.results import ResultError, ResultMissing, Results
 
 from z4j_agent.contract.adapter import Unsupported
-from z4j_dramatiq.brokers.broker_identity import DramatiqPart
+from z4j_dramatiq.broker_identity import DramatiqPart
 from z4j_dramatiq.messages import DEAD
 from z4j_dramatiq.queues import find_in_redis, kind_of
 

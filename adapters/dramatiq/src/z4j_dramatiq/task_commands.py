@@ -16,8 +16,9 @@ from z4j_agent.capture.guard import faults
 from z4j_agent.commands.edits import is_editable
 from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
-from z4j_dramatiq import marks, originals, waiting_tasks
-from z4j_dramatiq.brokers.broker_identity import DramatiqPart
+from z4j_dramatiq import originals, waiting_tasks
+from z4j_dramatiq.broker_identity import DramatiqPart
+from z4j_dramatiq.encoding import marks
 from z4j_dramatiq.messages import DEAD, ENGINE, attempt_of, queue_of
 from z4j_dramatiq.queues import declared, find_in_redis, key_of, kind_of, lent_connection
 from z4j_dramatiq.reconcile import has_result

@@ -17,8 +17,8 @@ from z4j_agent.capture import display
 from z4j_agent.commands.queue_actions import Entry, purge
 from z4j_agent.contract.adapter import Refused, WaitingTask
 from z4j_dramatiq import originals
-from z4j_dramatiq.brokers.broker_identity import DramatiqPart
-from z4j_dramatiq.decoding import identity_of
+from z4j_dramatiq.broker_identity import DramatiqPart
+from z4j_dramatiq.encoding.decoding import identity_of
 from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names
 from z4j_dramatiq.queues import declared, key_of, kind_of, read
 from z4j_dramatiq.state import BrokerState

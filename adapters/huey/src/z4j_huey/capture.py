@@ -42,9 +42,9 @@ from z4j_huey.messages import (
     uncarry,
     with_attempt,
 )
+from z4j_huey.pausing import Pausing
 from z4j_huey.schedulers.periodic import Periodic
 from z4j_huey.state import HueyState
-from z4j_huey.worker_commands import Pausing
 
 HOOK = "z4j"
 

@@ -12,6 +12,7 @@ from z4j_agent.contract.adapter import Capability
 from z4j_rq.capture import Capture
 from z4j_rq.discovery import Discovery
 from z4j_rq.doctor import Doctor
+from z4j_rq.pausing import PauseCommands
 from z4j_rq.reconcile import Reconcile
 from z4j_rq.schedulers.rqcron import RqCron
 from z4j_rq.schedulers.rqscheduler import RqScheduler
@@ -46,7 +47,7 @@ ABLE = (
 )
 
 
-class RqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discovery, Doctor):
+class RqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
     """`capture` has the hooks; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = ABLE

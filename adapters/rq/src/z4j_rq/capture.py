@@ -32,8 +32,8 @@ from z4j_rq.job_hooks.patches import Look, Patches
 from z4j_rq.job_hooks.removal_hooks import Removing
 from z4j_rq.job_hooks.spawning import BOOT
 from z4j_rq.messages import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
+from z4j_rq.pausing import Pausing
 from z4j_rq.state import RqState
-from z4j_rq.worker_commands import Pausing
 
 _UNNAMED = re.compile("[0-9a-f]{32}")
 

@@ -1,81 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands for workers: pausing queues, and shutdown. RQ's own suspension stops every worker of a Redis, and only after one more job
-each; so the method that takes jobs is wrapped instead.
-"""
+"""Commands for workers: shutdown."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
-
-from rq.exceptions import DequeueTimeout
-from rq.queue import Queue
 
 from z4j_agent.commands import worker_end
 from z4j_agent.contract.adapter import Unsupported
-from z4j_rq.job_hooks.patches import Patches
-from z4j_rq.messages import ENGINE
 from z4j_rq.queues import RqPart
-
-LOOK_S = 0.5
-"""Seconds between two checks by a worker whose queues are all paused."""
+from z4j_rq.state import RqState
 
 
-class Pausing:
-    """Wraps `Queue.dequeue_any`, with which every worker takes its jobs. While nothing is paused it costs one check of `PausedQueues`.
-    `identify` takes a connection of a queue and returns the identity of its Redis."""
-
-    def __init__(self, identify: Callable[[Any], str]) -> None:
-        self._identify = identify
-
-    def connect(self, patches: Patches) -> None:
-        patches.around(Queue, "dequeue_any", self._dequeue_any)
-
-    def _is_paused(self, queue: Queue) -> bool:
-        return worker_end.is_paused(ENGINE, queue.name, lambda: self._identify(queue.connection))
-
-    def _dequeue_any(self, dequeue: Any, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
-        """Like RQ's own, without the paused queues. A job from a queue that was paused during the wait is returned to its position."""
-        queues = list(queues)
-        going = [queue for queue in queues if not self._is_paused(queue)]
-        if len(going) < len(queues):
-            if not going:
-                if timeout is None:
-                    return None  # a worker that ends when no job is left
-                time.sleep(min(LOOK_S, timeout))
-                raise DequeueTimeout(timeout, "every queue is paused")
-            # Only for a short time: the paused queues may be resumed.
-            queues, timeout = going, timeout if timeout is None else min(timeout, 1)
-        dequeued = dequeue(cls, queues, timeout, *args, **kwargs)
-        if dequeued is not None and self._is_paused(dequeued[1]):
-            job, queue = dequeued
-            queue.push_job_id(job.id, at_front=True)
-            raise DequeueTimeout(timeout or 0, "the queue was paused")
-        return dequeued
+def need_worker(state: RqState) -> None:
+    """Raises Unsupported in a process that is not a worker."""
+    if not state.workers():
+        raise Unsupported("this process is not an RQ worker")
 
 
 class WorkerCommands(RqPart):
     """Commands for the worker of this process."""
 
-    def pause_queue(self, queue: str) -> dict[str, Any]:
-        """Pauses a queue in one Redis, or in every one if none is named. Raises Unsupported in a process that is not a worker."""
-        self._need_worker()
-        worker_end.pause(ENGINE, queue, self.only)
-        return {"note": "no worker of this host and user takes from it until it is resumed"}
-
-    def resume_queue(self, queue: str) -> dict[str, Any]:
-        """Resumes a queue. Raises Unsupported in a process that is not a worker."""
-        self._need_worker()
-        worker_end.resume(ENGINE, queue, self.only)
-        return {}
-
     def shutdown_worker(self) -> dict[str, Any]:
         """Starts RQ's warm shutdown with its own signal. Raises Unsupported in a process that is not a worker."""
-        self._need_worker()
+        need_worker(self.state)
         worker_end.signal_after_answer()
         return {"note": "the worker finishes its running task and ends; a supervisor may start it again"}
-
-    def _need_worker(self) -> None:
-        if not self.state.workers():
-            raise Unsupported("this process is not an RQ worker")

@@ -14,6 +14,7 @@ from z4j_taskiq import receiver
 from z4j_taskiq.capture import Capture
 from z4j_taskiq.discovery import Discovery
 from z4j_taskiq.doctor import Doctor
+from z4j_taskiq.pausing import PauseCommands
 from z4j_taskiq.queues import Queues
 from z4j_taskiq.reconcile import Reconcile
 from z4j_taskiq.schedulers.schedules import Schedules
@@ -26,7 +27,7 @@ WAITS = "wait_tasks_timeout" in inspect.signature(Receiver.__init__).parameters
 """Whether a worker that ends waits for its running tasks. Found by experiment: taskiq 0.11.0 does not, 0.11.20 does."""
 
 
-class TaskiqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
+class TaskiqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
     """A capture has the hooks of one broker; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

@@ -32,8 +32,9 @@ from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records
-from z4j_taskiq import broker_identity, originals
+from z4j_taskiq import originals
 from z4j_taskiq.attempts import CURRENT, Run, watched
+from z4j_taskiq.brokers import broker_identity
 from z4j_taskiq.messages import (
     ENGINE,
     MARK,
@@ -47,9 +48,9 @@ from z4j_taskiq.messages import (
     sent_meta,
     take_old_marks,
 )
+from z4j_taskiq.pausing import QueueGate
 from z4j_taskiq.schedulers.firing import SENT, connects_later
 from z4j_taskiq.state import BrokerState
-from z4j_taskiq.worker_commands import QueueGate
 
 REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from z4j_agent.capture.hooks import signature_of
 from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
-from z4j_taskiq.broker_identity import TaskiqPart
+from z4j_taskiq.brokers.broker_identity import TaskiqPart
 from z4j_taskiq.messages import queue_of
 from z4j_taskiq.queues import names_of
 from z4j_taskiq.worker_commands import wake_stopping

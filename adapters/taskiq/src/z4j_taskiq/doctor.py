@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from z4j_agent.contract.adapter import Finding
-from z4j_taskiq.broker_identity import TaskiqPart
-from z4j_taskiq.queues import redis_kind
+from z4j_taskiq.brokers.broker_identity import TaskiqPart
+from z4j_taskiq.brokers.connections import redis_kind
 from z4j_taskiq.state import BrokerState
 
 

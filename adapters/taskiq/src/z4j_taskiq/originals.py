@@ -24,7 +24,7 @@ from z4j_agent.capture import display, hooks
 from z4j_agent.capture.originals import MAX_ORIGINAL, CannotOpen
 from z4j_agent.contract.adapter import Original, Refused
 from z4j_agent.wire.redaction import redact
-from z4j_taskiq.broker_identity import identity_of
+from z4j_taskiq.brokers.broker_identity import identity_of
 from z4j_taskiq.messages import ENGINE, OLD_MARK, OLD_RETRY_OF, REQUEUES, RETRIES, is_rabbitmq, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from z4j_agent.contract.adapter import Refused, Unsupported
-from z4j_taskiq.broker_identity import TaskiqPart
-from z4j_taskiq.queues import find_waiting, in_loop
+from z4j_taskiq.brokers.broker_identity import TaskiqPart
+from z4j_taskiq.brokers.connections import in_loop
+from z4j_taskiq.queues import find_waiting
 from z4j_taskiq.state import BrokerState
 
 

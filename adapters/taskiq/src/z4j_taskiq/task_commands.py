@@ -15,9 +15,10 @@ from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
 from z4j_taskiq import originals, reconcile, waiting_tasks
 from z4j_taskiq.attempts import Run
-from z4j_taskiq.broker_identity import TaskiqPart, broker_key_of, the_one
+from z4j_taskiq.brokers.broker_identity import TaskiqPart, broker_key_of, the_one
+from z4j_taskiq.brokers.connections import LOOP_WAIT_S, in_loop, redis_kind, redis_of
 from z4j_taskiq.messages import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
-from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
+from z4j_taskiq.queues import LOOKED_AT, names_of, read, waiting_in
 from z4j_taskiq.state import BrokerState
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('RPUSH', KEYS[1], ARGV[1]) return 1"

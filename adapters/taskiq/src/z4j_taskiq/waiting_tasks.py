@@ -15,9 +15,10 @@ from z4j_agent.capture import display
 from z4j_agent.commands.queue_actions import Entry, purge
 from z4j_agent.contract.adapter import Refused, WaitingTask
 from z4j_taskiq import originals
-from z4j_taskiq.broker_identity import TaskiqPart, the_one
+from z4j_taskiq.brokers.broker_identity import TaskiqPart, the_one
+from z4j_taskiq.brokers.connections import redis_kind, redis_of
 from z4j_taskiq.messages import ENGINE, attempt_of
-from z4j_taskiq.queues import LOOKED_AT, names_of, read, redis_kind, redis_of, waiting_in
+from z4j_taskiq.queues import LOOKED_AT, names_of, read, waiting_in
 from z4j_taskiq.state import BrokerState
 
 #: Deletes an entry that was never delivered to a consumer: it is after the last delivered one. Atomic.

@@ -24,6 +24,8 @@ from z4j_agent.wire import digest_of
 MAX_ENTRIES = 1_000
 END = b"\n"
 """Ends a list of one environment. Those of releases without environments do not end so."""
+Switch = Callable[[bool], object]
+"""Starts (True) or stops taking tasks from the queue in this process's workers, if the engine can do that."""
 States = dict[tuple[str, str], bool]
 """(queue, broker) → whether it is paused. The broker is "" in an entry for all brokers that have none of their own."""
 _by_folder: dict[tuple[str, Path | None, str], PausedQueues] = {}
@@ -139,3 +141,30 @@ def paused_queues_of(engine: str) -> PausedQueues:
     if key not in _by_folder:
         _by_folder[key] = PausedQueues(folder, engine, environment)
     return _by_folder[key]
+
+
+def is_paused(engine: str, queue: str, identify: Callable[[], str]) -> bool:
+    """Whether workers must not take tasks from that queue of that broker. `identify` returns the broker's identity, which takes time; it is
+    not called while nothing is paused."""
+    paused_queues = paused_queues_of(engine)
+    return not paused_queues.is_empty() and paused_queues.is_paused(queue, identify())
+
+
+def pause(engine: str, queue: str, broker: str, set_live: Switch = bool) -> None:
+    """Pauses a queue in one broker, or in every broker if none is named. Raises OSError if it cannot be stored."""
+    paused_queues_of(engine).pause(queue, broker)
+    set_live(False)
+
+
+def resume(engine: str, queue: str, broker: str, set_live: Switch = bool, own: str = "") -> None:
+    """Resumes a queue. `own` is the broker of this process's workers, where another pause may still apply. Raises OSError."""
+    paused_queues = paused_queues_of(engine)
+    paused_queues.resume(queue, broker)
+    if not paused_queues.is_paused(queue, own):
+        set_live(True)
+
+
+def reapply_pause(engine: str, queue: str, identify: Callable[[], str], set_live: Switch) -> None:
+    """Applies stored pauses to a worker that has just started."""
+    if is_paused(engine, queue, identify):
+        set_live(False)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import z4j_agent
 from z4j_agent.contract.adapter import Finding, Refused
 from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, show_arguments
-from z4j_arq.cron_jobs import SCHEDULER, OverriddenEntry, Table
 from z4j_arq.messages import ENGINE, parameter_names
+from z4j_arq.schedulers.cron_jobs import SCHEDULER, OverriddenEntry, Table
 from z4j_arq.schedulers.overrides import expression_of, is_frozen, next_of, zone_of
 from z4j_arq.state import ArqState
 from z4j_arq.task_commands import run_function

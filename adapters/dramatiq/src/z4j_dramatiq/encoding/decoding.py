@@ -17,7 +17,7 @@ from dramatiq.message import Message
 
 from z4j_agent.capture.guard import guard
 from z4j_agent.runtime.patching import Patches
-from z4j_dramatiq import marks
+from z4j_dramatiq.encoding import marks
 
 _wrappers: list[Callable[[bytes, DecodeError], object]] = []
 _brokers: set[int] = set()
