@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Finds due times of other schedulers for which no run was reported."""
+"""Finds due times of other schedulers for which no run was reported. z4j's own scheduler: see `operations.missed_runs`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 """Runs z4j's own schedules: decides each due time once, and sends an agent a `run_task` command for each run.
 
 A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. The outbox
-sends it. The clock is read again each time: one that jumps makes due times late, which the catch-up policy decides, or early,
-which changes nothing, because they are decided already.
+sends it. The clock is read again each time: one that jumps makes due times late, which `missed_runs` decides, or early, which changes
+nothing, because they are decided already.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
 from z4j.background_duty import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
+from z4j.operations.missed_runs import SKIP_AFTER, times_to_run, write_missed
 from z4j.rules.command_ids import CommandId
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import OpenFire
@@ -31,14 +32,10 @@ from z4j.store.sqlite.db import Connection
 SECOND: Final = 1_000_000
 AT_ONCE: Final = 200
 """Schedules decided in one transaction: enough to share a commit, few enough that ingest does not wait."""
-SKIP_AFTER: Final = 60 * SECOND
-"""A schedule that skips missed runs does not run later than this."""
 WAIT: Final = 24 * 3_600 * SECOND
 """How long a fire of a schedule that catches up waits for an agent."""
 ANSWER: Final = 15 * 60 * SECOND
 """How long a fire may take from being handed over to the agent's answer."""
-LISTED: Final = 200
-"""Missed due times that are written one by one; of more, the last says how many there were."""
 SLEEP_S: Final = 1.0
 PUT_OFF: Final = 60 * SECOND
 """A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
@@ -189,9 +186,9 @@ def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], li
 
 def _decide_one(db: Connection, due: Due, at: int) -> list[OpenFire]:
     times, following = _times(due, at)
-    taken = _taken(due, times, at)
+    taken = times_to_run(due, times, at)
     fired = [fire for due_at in taken if (fire := _fire(db, due, due_at, at)) is not None]
-    _write_missed(db, due, times[: len(times) - len(taken)])
+    write_missed(db, due, times[: len(times) - len(taken)])
     last_at = at if fired else None
     schedules.advance_own(db, due.id, following, wake_of(due.id, following, due.jitter_us), last_at)
     return fired
@@ -232,20 +229,3 @@ def _fire(db: Connection, due: Due, due_at: int, at: int) -> OpenFire | None:
         id, due.id, due_at, "waiting", task_id, "", expires_at, due.environment, due.engine, due.task_name, due.args, due.kwargs, due.queue,
         due.catch_up, due.broker,
     )  # fmt: skip
-
-
-def _taken(due: Due, times: list[int], at: int) -> list[int]:
-    """Of the due times that have come, those that are run: all, or at most the newest."""
-    if due.catch_up == "all" or not times:
-        return times
-    is_too_late = due.catch_up == "skip" and at - times[-1] > SKIP_AFTER + due.jitter_us
-    return [] if is_too_late else times[-1:]
-
-
-def _write_missed(db: Connection, due: Due, missed: list[int]) -> None:
-    """Those that came and are not run."""
-    late = "only the newest is caught up" if due.catch_up == "once" else "too late to run; the schedule does not catch up"
-    more = len(missed) - LISTED
-    for number, due_at in enumerate(missed[-LISTED:]):
-        reason = f"{late} ({more:,} earlier fires were skipped too)" if more > 0 and number == 0 else late
-        fires.put_missed(db, due.id, due_at, reason)

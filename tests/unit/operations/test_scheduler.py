@@ -13,7 +13,7 @@ from tests.support.database import SECOND, life, origin, task, tell
 from tests.support.scheduling import NOON, Person, house
 from z4j import clock
 from z4j.agents.outbox import Outbox
-from z4j.operations.scheduler import ANSWER, LISTED, Scheduler, wake_of
+from z4j.operations.scheduler import ANSWER, Scheduler, wake_of
 from z4j.store.schedules import fires, schedules
 
 pytestmark = pytest.mark.anyio
@@ -74,46 +74,6 @@ async def test_what_an_agent_refuses_is_a_failed_fire(tmp_path: Path) -> None:
         await of.answer(of.sent[0], "done")
         fire = (await of.fires(id))[0]
         assert (fire.outcome, fire.error) == ("failed", "no such task here")
-
-
-@pytest.mark.parametrize(
-    ("catch_up", "outcomes", "sent"),
-    [
-        ("skip", [(60, "missed"), (120, "missed"), (180, "missed"), (240, "handed")], [240]),
-        ("once", [(60, "missed"), (120, "missed"), (180, "missed"), (240, "handed")], [240]),
-        ("all", [(60, "handed"), (120, "handed"), (180, "handed"), (240, "handed")], [60, 120, 180, 240]),
-    ],
-)
-async def test_catching_up(tmp_path: Path, catch_up: str, outcomes: list[tuple[int, str]], sent: list[int]) -> None:
-    """The server was away for four minutes."""
-    async with house(tmp_path) as of:
-        of.agent()
-        id = await of.make(catch_up=catch_up)
-        await of.go(250)
-        assert await of.outcomes(id) == outcomes
-        assert len(of.sent) == len(sent)
-        await of.go(50)
-        assert (await of.outcomes(id))[-1] == (300, "handed")
-
-
-async def test_a_daily_one_that_skips_is_not_run_an_hour_late_and_one_that_catches_up_once_is(tmp_path: Path) -> None:
-    async with house(tmp_path) as of:
-        of.agent()
-        skips = await of.make(name="a", kind="cron", expression="5 12 * * *")
-        catches = await of.make(name="b", kind="cron", expression="5 12 * * *", catch_up="once")
-        await of.go(3_600)
-        assert await of.outcomes(skips) == [(300, "missed")]
-        assert await of.outcomes(catches) == [(300, "handed")]
-        assert "does not catch up" in (await of.fires(skips))[0].error
-
-
-async def test_of_a_very_long_absence_the_newest_are_written_and_the_others_counted(tmp_path: Path) -> None:
-    async with house(tmp_path) as of:
-        id = await of.make(expression="1")
-        await of.go(1_000)
-        rows = await fires.list_fires(of.store, id, limit=1_000)
-        assert len(rows) == LISTED + 1
-        assert "799 earlier fires were skipped" in rows[-1].error
 
 
 async def test_without_an_agent_it_waits_and_is_missed_when_its_time_is_over(tmp_path: Path) -> None:
