@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from z4j import clock
 from z4j.agents.reconcile import Reconcile
-from z4j.background.checkpoints import Checkpoints
+from z4j.background.audit_checks import AuditChecks
+from z4j.background.database_checkpoint import DatabaseCheckpoint
 from z4j.background.due_tasks import DueTasks
 from z4j.background.lost_tasks import LostTasks
 from z4j.background.overdue_schedules import OverdueSchedules
@@ -44,7 +45,8 @@ class BackgroundDuties:
         self.due_tasks = DueTasks(store, changed)
         self.lost_tasks = LostTasks(store, changed, reconcile)
         self.overdue_schedules = OverdueSchedules(store, changed)
-        self.checkpoints = Checkpoints(store, changed, log)
+        self.database_checkpoint = DatabaseCheckpoint(store)
+        self.audit_checks = AuditChecks(store, changed, log)
         self.retention = RetentionDuty(store, changed, keep or Retention())
         for name, every_s, _ in self.table():
             self.duties.add(name, every_s)
@@ -56,9 +58,9 @@ class BackgroundDuties:
             ("silent agents", 5, self.lost_tasks.find_silent),
             ("lost tasks", 5, self.lost_tasks.find_lost),
             ("missed fires", 5, self.overdue_schedules.find_missed),
-            ("checkpoint of the database", 2, self.checkpoints.checkpoint),
-            ("audit checkpoint", 1, self.checkpoints.sign_head),
-            ("check of the audit log", 5, self.checkpoints.check_audit),
+            ("checkpoint of the database", 2, self.database_checkpoint.checkpoint),
+            ("audit checkpoint", 1, self.audit_checks.sign_head),
+            ("check of the audit log", 5, self.audit_checks.check_audit),
             ("retention", 1, self.retention.round),
             ("unused names", 3_600, self.retention.sweep_names),
         ]

@@ -128,7 +128,7 @@ def test_without_descriptors_for_a_while_everything_goes_on_afterwards(folder: P
         made.sign_in()
         made.get("/tasks")
         wait_for(have_all_run(made, set()), seconds=30, what="every frequent duty ran")
-        made.server.background.checkpoints._checkpoint_at = 0
+        made.server.background.database_checkpoint._checkpoint_at = 0
         with no_descriptors():
             wait_for(lambda: duty(made, "checkpoint of the database").failures >= 2, seconds=30, what="a duty that opens a file fails")
             assert duty(made, "checkpoint of the database").cause in ("database_unavailable", "no_file_descriptors")
