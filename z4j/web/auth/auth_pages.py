@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.web.auth.authentication import BROWSER_COOKIE, COOKIE, SESSION_US
+from z4j.web.auth.authentication import COOKIE, SESSION_US
+from z4j.web.auth.login_limits import BROWSER_COOKIE
 from z4j.web.frame.render import Theme, see_other
 from z4j.web.services import services
 

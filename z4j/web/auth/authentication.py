@@ -20,20 +20,18 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from z4j import clock, files, logs
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany
-from z4j.rate_limit import Attempts, spread
+from z4j.rate_limit import spread
 from z4j.rules.addresses import limit_key
 from z4j.rules.permissions import weaker
 from z4j.store.access import sessions, tokens, users
 from z4j.store.access.audit import AuditLog
 from z4j.store.access.users import UserRow
 from z4j.store.sqlite.db import Connection, Store
+from z4j.web.auth.login_limits import REFUSED_S, LoginLimits
 from z4j.web.auth.password_hashing import PasswordHashing
 from z4j.web.auth.totp import SecondStep
 
 COOKIE: Final = "z4j_session"
-BROWSER_COOKIE: Final = "z4j_browser"
-"""Identifies a browser that was used to sign in before. Its attempts are counted separately, so that a stranger at the same address
-cannot lock that person out."""
 DAY_US: Final = 24 * 3_600_000_000
 SESSION_US: Final = 7 * DAY_US
 IDLE_US: Final = 12 * 3_600_000_000
@@ -45,8 +43,6 @@ SHORTEST_PASSWORD: Final = 12
 UNSTORED: Final = 100
 FLOOR_S: Final = 0.3
 """Every sign-in takes at least this long, so that its duration does not reveal whether the name exists."""
-REFUSED_S: Final = 1.0
-"""An attempt over the limit is answered after this time: a client that tries in a loop waits instead of keeping the server busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +110,8 @@ class Auth:
         self.audit = audit
         self._signer = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j session")
         self.passwords = PasswordHashing(PasswordHasher())
-        self._attempts = Attempts()
         self._touches: set[asyncio.Task[None]] = set()
-        self._browsers = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j browser")
+        self.limits = LoginLimits(URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j browser"))
         self.second_step = SecondStep(store, audit, folder)
         self._tickets = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j second step")
         self._unstored: dict[bytes, tuple[int, str, int, Callable[[Connection], None]]] = {}
@@ -196,48 +191,34 @@ class Auth:
             await asyncio.sleep(max(0.0, least_s - (time.monotonic() - began)))
 
     async def _sign_in(self, name: str, password: str, address: str, client: str, browser: str | None) -> str:
-        known_user, key = self._counted_by(browser, address)
-        if not self._attempts.claim(key):
-            raise too_many()
+        known_user, key = self.limits.counted_by(browser, address)
+        self.limits.claim(key)
         user = await self.store.write(lambda db: users.find_user(db, name.strip()[:60]))
         if known_user and (user is None or user.id != known_user):
-            self._attempts.release(key)  # this browser belongs to another user
+            self.limits.release(key)  # this browser belongs to another user
             key = limit_key(address)
-            if not self._attempts.claim(key):
-                raise too_many()
+            self.limits.claim(key)
         try:
             hashed, is_known = user.password_hash if user else self._nobody, key.startswith("browser ")
             is_right = await self.passwords.verify(hashed, password[:1_000], may_wait=is_known)
         except TooMany:
-            self._attempts.release(key)  # it was not checked
+            self.limits.release(key)  # it was not checked
             raise
         if user is None or not is_right or user.disabled_at is not None:
             await self._record(name.strip()[:60] or "?", "", "sign_in", "refused", address)
             raise NotAllowed("Name or password is wrong.", "After ten failed attempts in a minute this address must wait.")
-        self._attempts.release(key)
+        self.limits.release(key)
         if await self.second_step.is_on(user.id):
             raise CodeNeeded(str(self._tickets.dumps([user.id, clock.now() + TICKET_US, _mark(user)])))
         return await self._begin(user, address, client, "sign_in")
-
-    def _counted_by(self, browser: str | None, address: str) -> tuple[int, str]:
-        """Returns the user of a known browser (0: none), and the key by which its attempts are counted."""
-        try:
-            user_id, id = self._browsers.loads((browser or "")[:500])
-            return int(user_id), f"browser {id}"
-        except (BadSignature, ValueError, TypeError):
-            return 0, limit_key(address)
 
     async def browser_of(self, cookie: str, browser: str | None) -> str:
         """Returns the value of the cookie that identifies a browser after its sign-in; "" when it already has one."""
         hash, at = self._session_hash(cookie), clock.now()
         owner = await sessions.find_session(self.store, hash, at, at - IDLE_US) if hash else None
-        if owner is None or self._counted_by(browser, "")[0] == owner.user_id:
+        if owner is None or self.limits.counted_by(browser, "")[0] == owner.user_id:
             return ""
-        return str(self._browsers.dumps([owner.user_id, secrets.token_urlsafe(12)]))
-
-    def is_over(self, browser: str | None, address: str) -> bool:
-        """Whether an attempt of this browser is refused before its request is read."""
-        return self._attempts.is_over(self._counted_by(browser, address)[1])
+        return self.limits.make_browser(owner.user_id)
 
     async def sign_in_with_code(self, ticket: str, code: str, address: str, client: str, browser: str | None = None) -> str:
         """Returns the value of the session cookie for the ticket of `CodeNeeded` and a code. Raises NotAllowed, TooMany, or TicketOver.
@@ -245,7 +226,7 @@ class Auth:
         Only a correct password gives a ticket, so attempts are not counted by address: wrong codes are counted by person, and separately
         for a browser that this person has used to sign in before."""
         user = await self._owner_of(ticket)
-        known_user, key = self._counted_by(browser, address)
+        known_user, key = self.limits.counted_by(browser, address)
         kind = await self.second_step.check(user, code, address, counted_by=key if known_user == user.id else "")
         return await self._begin(user, address, client, "sign_in", second_step=kind)
 
@@ -338,11 +319,6 @@ class Auth:
             self.store, at=clock.now(), actor=actor, role=role, action=action, target="appliance", outcome=outcome, address=address,
             detail=detail,
         )  # fmt: skip
-
-
-def too_many() -> TooMany:
-    """Returns the error for an attempt over the limit."""
-    return TooMany("Too many failed attempts from this address.", "Wait a minute and try again.")
 
 
 def _mark(user: UserRow) -> str:

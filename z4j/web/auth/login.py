@@ -14,7 +14,8 @@ from z4j.exceptions import NotAllowed, StoreError, TooMany
 from z4j.rate_limit import spread
 from z4j.web.auth import authentication as rules
 from z4j.web.auth.auth_pages import AuthPage, address_of, client_of, welcome
-from z4j.web.auth.authentication import BROWSER_COOKIE, COOKIE, CodeNeeded, TicketOver, too_many
+from z4j.web.auth.authentication import COOKIE, CodeNeeded, TicketOver
+from z4j.web.auth.login_limits import BROWSER_COOKIE, REFUSED_S, too_many
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Theme, render, see_other, theme_of, to_html
 from z4j.web.services import services
@@ -41,7 +42,7 @@ async def show(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """POST /login. Over the limit the request is not read."""
     auth, browser = services(request).auth, request.cookies.get(BROWSER_COOKIE)
-    if auth.is_over(browser, address_of(request)):
+    if auth.limits.is_over(browser, address_of(request)):
         return await refuse_slowly(request)
     form = await read_form(request)
     name, back = form.get("name", ""), local_path(form.get("back", ""))
@@ -58,7 +59,7 @@ async def sign_in(request: Request) -> Response:
 async def refuse_slowly(request: Request) -> Response:
     """Too many failed attempts. The page is rendered once per theme, so that a client that tries in a loop costs little."""
     refuse_late(request.scope)
-    await asyncio.sleep(spread(min(rules.REFUSED_S, rules.FLOOR_S * 4)))
+    await asyncio.sleep(spread(min(REFUSED_S, rules.FLOOR_S * 4)))
     error = too_many()
     return HTMLResponse(_refused_page(theme_of(request)), error.status, headers={"Cache-Control": "no-store"})
 

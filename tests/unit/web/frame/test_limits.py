@@ -17,7 +17,8 @@ from tests.support.site import ORIGIN, PASSWORD, Site, site
 from z4j.exceptions import NotAllowed, TooMany
 from z4j.store.access import users
 from z4j.web.auth import authentication
-from z4j.web.auth.authentication import BROWSER_COOKIE, COOKIE
+from z4j.web.auth.authentication import COOKIE
+from z4j.web.auth.login_limits import BROWSER_COOKIE
 from z4j.web.auth.password_hashing import RUNNING, WAITING, PasswordHashing
 from z4j.web.frame.render import NOTICE_COOKIE, notice_of
 
