@@ -13,7 +13,9 @@ from z4j.rules.permissions import Needed
 from z4j.web.api.document import OPERATIONS
 from z4j.web.auth import account, login, setup
 from z4j.web.frame import live, static, strip
-from z4j.web.pages import changes, component_gallery, health, plans, theme
+from z4j.web.pages import component_gallery, health, plans, theme
+from z4j.web.pages.changes import audit_log
+from z4j.web.pages.changes import commands as changes_commands
 from z4j.web.pages.queues import detail as queue_detail
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.schedules import calendar
@@ -104,12 +106,12 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/schedules/{id:int}/edit", schedule_form.edit, "operator"),
     R("POST", "/schedules/{id:int}/act", schedule_detail.act, "operator"),
     # what people did
-    R("GET", "/changes", changes.list_page, "viewer"),
-    R("GET", "/changes.json", changes.list_json, "viewer"),
-    R("GET", "/changes.csv", changes.list_csv, "viewer"),
-    R("GET", "/changes/audit", changes.audit_page, "auditor"),
-    R("GET", "/changes/audit.json", changes.audit_json, "auditor"),
-    R("GET", "/changes/audit.csv", changes.audit_csv, "auditor"),
+    R("GET", "/changes", changes_commands.list_page, "viewer"),
+    R("GET", "/changes.json", changes_commands.list_json, "viewer"),
+    R("GET", "/changes.csv", changes_commands.list_csv, "viewer"),
+    R("GET", "/changes/audit", audit_log.audit_page, "auditor"),
+    R("GET", "/changes/audit.json", audit_log.audit_json, "auditor"),
+    R("GET", "/changes/audit.csv", audit_log.audit_csv, "auditor"),
     # programs
     *(R(operation.method, operation.path, operation.endpoint, operation.role) for operation in OPERATIONS),
     # settings

@@ -13,7 +13,7 @@ from z4j.store.access import audit
 from z4j.web.api.operations import PAGE, Operation, answer
 from z4j.web.api.plans import BEFORE
 from z4j.web.frame import export
-from z4j.web.pages.changes import before_of
+from z4j.web.frame.paging import before_of
 from z4j.web.services import services
 
 

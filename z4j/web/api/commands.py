@@ -15,7 +15,7 @@ from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.web.api.operations import PAGE, Operation, answer
 from z4j.web.api.plans import BEFORE, PlanState, plan_state
-from z4j.web.pages.changes import before_of
+from z4j.web.frame.paging import before_of
 from z4j.web.services import services
 
 

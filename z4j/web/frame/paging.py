@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Positions in lists: how the `after` of a URL is encoded."""
+"""Positions in lists: how the `after` and the `before` of a URL are encoded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from z4j.exceptions import BadInput
 from z4j.store.fleet import queues, workers
+from z4j.store.operations.commands import NEWEST
 from z4j.web.pages.tasks.filters import Filters
 
 Position = TypeVar("Position", queues.Position, workers.Position)
@@ -34,3 +35,13 @@ def page_href(path: str, scope: Filters, after: queues.Position | workers.Positi
     """Returns the URL of the page of a list after a position."""
     href = scope.href(path)
     return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"
+
+
+def before_of(request: Request) -> int:
+    """Returns where the previous page ended. Raises BadInput."""
+    text = request.query_params.get("before", "")
+    if not text:
+        return NEWEST
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BadInput("This page of the list does not exist.", "Open the list from its first page.")
+    return min(int(text), NEWEST)

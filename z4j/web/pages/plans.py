@@ -22,9 +22,9 @@ from z4j.store.tasks.counters import count_tasks
 from z4j.web.api.plans import source_of
 from z4j.web.frame.formats import number, plural
 from z4j.web.frame.forms import read_form
+from z4j.web.frame.paging import before_of
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.changes import before_of
 from z4j.web.pages.tasks.actions import WORDS
 from z4j.web.pages.tasks.filters import from_query
 from z4j.web.services import services

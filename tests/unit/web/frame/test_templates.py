@@ -25,7 +25,8 @@ from z4j.store.tasks.tasks import Link, SameId, TaskRow
 from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, Shell, to_html
 from z4j.web.frame.strip import StripRegion
-from z4j.web.pages.changes import AuditLine, AuditPage, CommandsPage
+from z4j.web.pages.changes.audit_log import AuditLine, AuditPage
+from z4j.web.pages.changes.commands import CommandsPage
 from z4j.web.pages.component_gallery import TRACE, make_page
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.tasks import detail as task_detail
@@ -333,12 +334,12 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("queues none here", "queues/list.html", queue_list.QueuesPage(SHELL, (), "", "", "", "/queues", True)),
     (
         "changes",
-        "changes/list.html",
+        "changes/commands.html",
         CommandsPage(SHELL, (COMMAND, dataclasses.replace(COMMAND, task=None)), "/changes?before=1", "/changes", True),
     ),
-    ("changes none", "changes/list.html", CommandsPage(SHELL, (), "", "/changes", False)),
-    ("audit", "changes/audit.html", AuditPage(SHELL, (AuditLine(AUDIT, EVIL),), "/changes/audit?before=1", EVIL, EVIL, SIGNED)),
-    ("audit none", "changes/audit.html", AuditPage(SHELL, (), "")),
+    ("changes none", "changes/commands.html", CommandsPage(SHELL, (), "", "/changes", False)),
+    ("audit", "changes/audit_log.html", AuditPage(SHELL, (AuditLine(AUDIT, EVIL),), "/changes/audit?before=1", EVIL, EVIL, SIGNED)),
+    ("audit none", "changes/audit_log.html", AuditPage(SHELL, (), "")),
     ("error", "error.html", ErrorPage("dark", "Not found", 404, EVIL, EVIL, "abc")),
     ("patterns", "component_gallery.html", make_page(SHELL)),
     ("strip", "_strip.html", StripRegion(SHELL.strip)),

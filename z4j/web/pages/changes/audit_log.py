@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Changes: the commands sent to agents, and the audit log of every action."""
+"""Changes, Audit log: every action of a user or an API token, and the state of the log's verification."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.exceptions import BadInput
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
-from z4j.rules.permissions import is_allowed
 from z4j.store.access import audit, audit_checkpoints
-from z4j.store.operations import commands
-from z4j.store.operations.commands import NEWEST, CommandRow
+from z4j.store.operations.commands import NEWEST
 from z4j.web.frame import export
+from z4j.web.frame.paging import before_of
 from z4j.web.frame.render import Notice, Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
@@ -25,21 +23,7 @@ from z4j.web.services import services
 PAGE: Final = 100
 EXPORT: Final = 1_000
 """Rows that a .csv reads at a time."""
-COMMAND_COLUMNS: Final = (
-    "created_at", "asked_by", "action", "engine", "task_id", "target", "status", "reason", "sent_at", "ended_at", "id",
-)  # fmt: skip
 AUDIT_COLUMNS: Final = ("seq", "at", "actor", "role", "action", "target", "outcome", "detail", "address", "key_id")
-
-
-@dataclass(frozen=True, slots=True)
-class CommandsPage:
-    """The context of changes/list.html."""
-
-    shell: Shell
-    rows: tuple[CommandRow, ...]
-    older_href: str
-    live_href: str
-    may_audit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +36,7 @@ class AuditLine:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """The context of changes/audit.html."""
+    """The context of changes/audit_log.html."""
 
     shell: Shell
     lines: tuple[AuditLine, ...]
@@ -61,20 +45,6 @@ class AuditPage:
     key_id: str = ""
     signed: Checkpoint | None = None
     alarm: Notice | None = None
-
-
-async def list_page(request: Request) -> Response:
-    """GET /changes: commands, newest first."""
-    before = before_of(request)
-    rows = await commands.list_commands(services(request).store, before=before, limit=PAGE + 1)
-    page = CommandsPage(
-        shell=await make_shell(request, "changes"),
-        rows=tuple(rows[:PAGE]),
-        older_href=f"/changes?before={rows[PAGE - 1].created_at}" if len(rows) > PAGE else "",
-        live_href="/changes" if before == NEWEST else f"/changes?before={before}",
-        may_audit=is_allowed(request.scope["identity"].role, "auditor"),
-    )
-    return render(request, "changes/list.html", page)
 
 
 async def audit_page(request: Request) -> Response:
@@ -89,7 +59,7 @@ async def audit_page(request: Request) -> Response:
         signed=await audit_checkpoints.newest_checkpoint(services(request).store),
         alarm=_alarm(request),
     )
-    return render(request, "changes/audit.html", page)
+    return render(request, "changes/audit_log.html", page)
 
 
 def _alarm(request: Request) -> Notice | None:
@@ -104,31 +74,6 @@ def _alarm(request: Request) -> Notice | None:
 
 def _detail(text: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in json.loads(text).items() if value not in ("", None))
-
-
-def before_of(request: Request) -> int:
-    """Returns where the previous page ended. Raises BadInput."""
-    text = request.query_params.get("before", "")
-    if not text:
-        return NEWEST
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise BadInput("This page of the list does not exist.", "Open the list from its first page.")
-    return min(int(text), NEWEST)
-
-
-async def list_json(request: Request) -> Response:
-    """GET /changes.json: `before` is the created_at of the last row of the previous page."""
-    rows = await commands.list_commands(services(request).store, before=before_of(request), limit=PAGE)
-    return export.to_json({"commands": [export.plain(row) for row in rows]})
-
-
-async def list_csv(request: Request) -> Response:
-    """GET /changes.csv: all of them."""
-    store = services(request).store
-    rows = export.each_of_pages(
-        lambda before: commands.list_commands(store, before=before, limit=EXPORT), lambda row: int(row.created_at), NEWEST
-    )
-    return await export.to_csv(request, "changes", COMMAND_COLUMNS, rows)
 
 
 async def audit_json(request: Request) -> Response:
