@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from z4j import clock, logs
-from z4j.exceptions import StoreError
+from z4j.exceptions import StoreError, cause_of, describe
 
 LONGEST_PAUSE_S: Final = 60.0
 STALLED_US: Final = 120_000_000
@@ -135,26 +134,3 @@ async def until_done(duty: Duty, work: Callable[[], Awaitable[object]]) -> None:
     """Runs `work` until it has succeeded once."""
     while not await duty.attempt(work):  # noqa: ASYNC110 -- nobody sets an event when a disk has room again
         await asyncio.sleep(duty.pause_s)
-
-
-def describe(error: BaseException) -> str:
-    """Describes an error in one sentence, for signed-in users."""
-    if isinstance(error, StoreError):
-        return error.message
-    text = str(error).strip().split("\n")[0][:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def cause_of(error: BaseException) -> str:
-    """Returns one word about an error, without any of its text."""
-    if isinstance(error, StoreError):
-        return error.cause
-    if isinstance(error, OSError):
-        known = {
-            errno.EMFILE: "no_file_descriptors",
-            errno.ENFILE: "no_file_descriptors",
-            errno.ENOSPC: "disk_full",
-            errno.EDQUOT: "disk_full",
-        }
-        return known.get(error.errno or 0, "operating_system")
-    return "internal_error"

@@ -16,11 +16,13 @@
         └── StoreUnavailable   it cannot be opened or read: permissions, descriptors, I/O errors
 
 `message` says what happened and what was not affected, `hint` what to do; both are shown to people. A private cause travels as
-`__cause__` and is only ever logged.
+`__cause__` and is only ever logged. `cause_of` returns one word for the cause of any error, such as `disk_full`;
+`store/sqlite/errors.py` decides which error of SQLite is which of these.
 """
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from z4j_agent import wire
@@ -88,3 +90,26 @@ class StoreBusy(StoreError):
 
 class StoreUnavailable(StoreError):
     cause = "database_unavailable"
+
+
+def describe(error: BaseException) -> str:
+    """Describes an error in one sentence, for signed-in users."""
+    if isinstance(error, StoreError):
+        return error.message
+    text = str(error).strip().split("\n")[0][:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def cause_of(error: BaseException) -> str:
+    """Returns one word about an error, without any of its text."""
+    if isinstance(error, StoreError):
+        return error.cause
+    if isinstance(error, OSError):
+        known = {
+            errno.EMFILE: "no_file_descriptors",
+            errno.ENFILE: "no_file_descriptors",
+            errno.ENOSPC: "disk_full",
+            errno.EDQUOT: "disk_full",
+        }
+        return known.get(error.errno or 0, "operating_system")
+    return "internal_error"
