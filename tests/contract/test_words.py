@@ -38,7 +38,7 @@ RETIRED = {
     r"\bmerge\.py\b": "task_writer.py",
     r"store/pages\.py\b": "task_search.py",
     r"\bminutes\.py\b": "minute_stats.py",
-    r"\bgate\.py\b": "auth_pages.py, queue_gate.py",
+    r"\bgate\.py\b": "auth_pages.py, pausing.py",
     r"\bScheduleDesk\b": "ScheduleService",
     r"\bHouse\b": "BackgroundDuties",
     r"\bLookout\b": "QueuePoller",
