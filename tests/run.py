@@ -8,9 +8,10 @@
 names every test that both passed and failed. `--again` runs what failed in a shard, if it is little, once more and alone, and names what
 passes then: CI does that until no folder has a flaky test. Exit status 1 if anything failed.
 
-`--long`: what the above leaves out, in parts that can run on different days or machines: `tests` (marked long), `upstream` (the engines'
-own tests with our adapters, see upstream.py), `mutation` (whether the tests notice a change of any line, see mutation.py), `clocks` (the
-suites that read a clock, at 30 moments, see support/shifted_clock.py).
+`--long`: what the above leaves out, in parts that can run on different days or machines: `tests` (marked long), `coverage` (whether unit,
+contract and agent run nearly every branch of rules, session and agent: twice their time), `upstream` (the engines' own tests with our
+adapters, see upstream.py), `mutation` (whether the tests notice a change of any line, see mutation.py), `clocks` (the suites that read a
+clock, at 30 moments, see support/shifted_clock.py).
 """
 
 from __future__ import annotations
@@ -40,15 +41,18 @@ NEVER_AGAIN = ("tests/unit", "tests/contract")
 """Folders without workers and browsers, which nothing but their code can make fail."""
 LONG_TEST_S = 3_000
 """A single long test may take this long."""
+PARTS = ("tests", "coverage")
 PROGRAMS = {"upstream": "tests/upstream.py", "mutation": "tests/mutation.py", "clocks": "tests/support/shifted_clock.py"}
-"""Parts of the long run beside `tests`."""
+"""Parts of the long run beside PARTS."""
 
 
-def run_all(folders: list[Folder], marks: list[str], *, is_long: bool, is_again: bool) -> list[Result]:
+def run_all(
+    folders: list[Folder], marks: list[str], *, is_long: bool = False, is_again: bool = False, is_covered: bool = False
+) -> list[Result]:
     """All shards, the longest first, AT_ONCE at a time; each is reported when it has ended, with its whole output if it failed."""
     results = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = {pool.submit(run, shard, marks, is_long=is_long): shard for shard in shards_of(folders)}
+        running = {pool.submit(run, shard, marks, is_long=is_long, is_covered=is_covered): shard for shard in shards_of(folders)}
         for future in as_completed(running):
             result = future.result()
             results.append((running[future], result))
@@ -138,10 +142,14 @@ def run_program(name: str) -> bool:
     return ended.returncode == 0
 
 
-def coverage_is_enough() -> bool:
+def run_covered() -> tuple[list[Result], bool]:
+    """Runs what is_fast with its branches counted. The results, and whether enough of them were taken."""
+    for stale in ROOT.glob(".coverage*"):
+        stale.unlink()
+    results = run_all([folder for folder in FOLDERS if folder.is_fast], ["-m", "not long"], is_covered=True)
     subprocess.run([SERVER, "-m", "coverage", "combine", "-q"], cwd=ROOT, check=False)
     report = [SERVER, "-m", "coverage", "report", f"--include={COVERED}", f"--omit={COVERED_BUT}", f"--fail-under={FLOOR}"]
-    return subprocess.run([*report, "--skip-covered"], cwd=ROOT, check=False).returncode == 0
+    return results, subprocess.run([*report, "--skip-covered"], cwd=ROOT, check=False).returncode == 0
 
 
 def read_arguments() -> argparse.Namespace:
@@ -149,7 +157,7 @@ def read_arguments() -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--fast", action="store_true", help="unit, contract and agent only")
     which.add_argument("--long", action="store_true", help="what is left out otherwise")
-    parser.add_argument("--part", action="append", choices=("tests", *PROGRAMS), help="of the long run: only this part")
+    parser.add_argument("--part", action="append", choices=(*PARTS, *PROGRAMS), help="of the long run: only this part")
     parser.add_argument("--record", action="store_true", help="keep how long each file took")
     parser.add_argument("--again", action="store_true", help="run what failed once more and alone, and name what passes then")
     parser.add_argument("--times", type=int, default=1, help="run so often, and name what both passed and failed")
@@ -170,15 +178,16 @@ def choose_folders(options: argparse.Namespace) -> list[Folder]:
 def main() -> int:
     options = read_arguments()
     folders = choose_folders(options)
-    parts = options.part or (["tests"] if options.folders or not options.long else ["tests", *PROGRAMS])
-    for stale in ROOT.glob(".coverage*"):
-        stale.unlink()
+    parts = options.part or (["tests"] if options.folders or not options.long else [*PARTS, *PROGRAMS])
     began = time.monotonic()
-    results = []
+    results: list[Result] = []
+    is_enough = True
     if "tests" in parts:
         marks = ["-m", "long", "-o", f"timeout={LONG_TEST_S}"] if options.long else ["-m", "not long"]
         results = [result for _ in range(options.times) for result in run_all(folders, marks, is_long=options.long, is_again=options.again)]
-    is_enough = coverage_is_enough() if not options.folders and not options.long else True
+    if "coverage" in parts:
+        covered, is_enough = run_covered()
+        results += covered
     if options.record:
         write_seconds({file: seconds for result in results for file, seconds in result.file_seconds.items()})
     programs = [run_program(name) for name in parts if name in PROGRAMS]

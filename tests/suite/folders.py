@@ -18,7 +18,6 @@ class Folder:
     environment: str
     """Its folder below .venvs."""
     is_fast: bool = False
-    is_covered: bool = False
     arguments: tuple[str, ...] = ()
 
     @property
@@ -35,11 +34,11 @@ def of_adapter(name: str) -> Folder:
 
 
 FOLDERS: Final = (
-    Folder("tests/unit", "server", is_fast=True, is_covered=True),
-    Folder("tests/contract", "server", is_fast=True, is_covered=True),
+    Folder("tests/unit", "server", is_fast=True),
+    Folder("tests/contract", "server", is_fast=True),
     Folder("tests/browser", "server"),
     Folder("tests/e2e", "server"),
-    Folder("adapters/agent/tests", "server", is_fast=True, is_covered=True),
+    Folder("adapters/agent/tests", "server", is_fast=True),
     *map(of_adapter, ("celery", "rq", "dramatiq", "huey", "arq", "taskiq", "apscheduler", "django", "flask", "fastapi")),
     Folder(OTHERS, "saq", arguments=("-c", f"{OTHERS}/pyproject.toml")),
 )

@@ -60,14 +60,14 @@ class Result:
         return sum(1 for each in self.outcomes.values() if each == outcome)
 
 
-def command(shard: Shard, marks: Sequence[str], report: Path, temporary: Path) -> list[str]:
+def command(shard: Shard, marks: Sequence[str], report: Path, temporary: Path, *, is_covered: bool) -> list[str]:
     folder = shard.folder
-    tool = ["-m", "coverage", "run", "-p", "--source=z4j,z4j_agent"] if folder.is_covered else []
+    tool = ["-m", "coverage", "run", "-p", "--source=z4j,z4j_agent"] if is_covered else []
     options = ["-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1", f"--basetemp={temporary}"]
     return [folder.python, *tool, "-m", "pytest", *options, *marks, *folder.arguments, *shard.files]
 
 
-def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False) -> Result:
+def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False, is_covered: bool = False) -> Result:
     """Runs it to its end or to its time limit, then kills whatever is left of its process group."""
     limit = LONG_LIMIT_S if is_long else max(SHORTEST_LIMIT_S, SLACK * shard.seconds)
     home = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED else None
@@ -76,7 +76,7 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False) -> Result:
         began = time.monotonic()
         with output.open("wb") as log:
             process = subprocess.Popen(
-                command(shard, marks, report, Path(scratch, "t")),
+                command(shard, marks, report, Path(scratch, "t"), is_covered=is_covered),
                 cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, "COLUMNS": "160", "Z4J_PATIENCE": PATIENCE_S, "TMPDIR": scratch},
             )  # fmt: skip
