@@ -44,8 +44,9 @@ AGENT_WIDE: Final = frozenset(
 @pytest.hookimpl(tryfirst=True)  # before pytest itself looks at marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what is long: AGENT_WIDE, and of a class with `essentials`, which repeats the proofs of another, all that it does not name."""
-    for item in items:
-        engine = item.path.relative_to(Path(__file__).parent).parts[0]
+    here = Path(__file__).parent
+    for item in (item for item in items if item.path.is_relative_to(here)):
+        engine = item.path.relative_to(here).parts[0]
         names = {item.name, getattr(item, "originalname", item.name)}
         essentials = getattr(getattr(item, "cls", None), "essentials", None)
         is_agent_wide = engine not in (REFERENCE, "agent") and names & AGENT_WIDE

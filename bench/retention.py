@@ -19,8 +19,8 @@ from z4j import clock
 from z4j.agents.ingest import ingest_batch
 from z4j.background.retention import RetentionDuty
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks import retention
-from z4j.store.tasks.retention import Retention
+from z4j.store.tasks import bulk_deletion
+from z4j.store.tasks.bulk_deletion import Retention
 from z4j_agent import wire
 
 ARRIVAL = 2_000
@@ -44,7 +44,7 @@ def batch(first: int, at: int) -> bytes:
 
 async def deletion_rate(store: Store, count: int) -> float:
     """Tasks a second when nothing else is to be done."""
-    used, _ = await retention.read_size(store)
+    used, _ = await bulk_deletion.read_size(store)
     before = await tasks(store)
     duty = RetentionDuty(store, lambda _: None, Retention(days=9_999, max_bytes=used - used * count // FILLED))
     began = time.monotonic()
@@ -80,7 +80,7 @@ async def measured(folder: Path) -> dict[str, float]:
             await ingest_batch(store, 1, batch(first, clock.now()), at=clock.now())
         await store.checkpoint()
         alone = await deletion_rate(store, FILLED // 4)
-        used, _ = await retention.read_size(store)
+        used, _ = await bulk_deletion.read_size(store)
         duty = RetentionDuty(store, lambda _: None, Retention(days=9_999, max_bytes=used))
         holds: list[float] = []
         whole = duty._slice
@@ -98,7 +98,7 @@ async def measured(folder: Path) -> dict[str, float]:
             nonlocal highest
             while True:
                 await duty.round(clock.now())
-                highest = max(highest, (await retention.read_size(store))[0])
+                highest = max(highest, (await bulk_deletion.read_size(store))[0])
                 await store.checkpoint(4_000_000)
                 await asyncio.sleep(1)
 

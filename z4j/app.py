@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
-from z4j import __version__, clock, logs, ports
+from z4j import __version__, clock, logs, server_address
 from z4j.agents.audit_witnesses import Witnesses
 from z4j.agents.connections import Hub
 from z4j.agents.gateway import Gateway
@@ -26,9 +26,10 @@ from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
 from z4j.background.duties import BackgroundDuties
 from z4j.background_duty import WHENEVER_S, Duties
-from z4j.connection_limits import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import Z4jError
+from z4j.listener import ports
+from z4j.listener.connection_limits import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
 from z4j.operations.plans import Plans
@@ -40,7 +41,7 @@ from z4j.store.access.audit import AuditLog
 from z4j.store.operations import operator_input
 from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks.retention import Retention
+from z4j.store.tasks.bulk_deletion import Retention
 from z4j.web.auth.audit_trail import AuditTrail, Trail
 from z4j.web.auth.authentication import Auth
 from z4j.web.frame import exceptions as answers
@@ -134,7 +135,9 @@ class Server:
         address = f"http://{self.settings.host}:{self.settings.port}"
         logs.started(address, self.settings.data, __version__)
         with contextlib.suppress(OSError):  # the command line guesses then
-            ports.write_address(self.settings.data, self.settings.host, self.settings.port, behind_proxy=self.settings.behind_proxy)
+            server_address.write_address(
+                self.settings.data, self.settings.host, self.settings.port, behind_proxy=self.settings.behind_proxy
+            )
         if not await users.has_admin(self.store):
             secret = await self.auth.make_link("setup")
             print(f"\nCreate the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
@@ -208,5 +211,5 @@ def serve(settings: Settings) -> int:
             with contextlib.suppress(KeyboardInterrupt):
                 runner.run(sockets=[listener])
         finally:
-            ports.remove_address(settings.data)
+            server_address.remove_address(settings.data)
         return 0 if runner.started else 1

@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from z4j import ports
+from z4j import server_address
 from z4j.exceptions import StoreError
+from z4j.listener import ports
 
 
 def prepare_data(folder: Path) -> None:
@@ -43,7 +44,7 @@ def data_lock(folder: Path) -> Iterator[None]:
 
 def _folder_taken(folder: Path) -> StoreError:
     """Names the process that holds it, and the address it is reached at, as far as they are known."""
-    pid, serving = (folder / "lock").read_text().strip(), ports.read_address(folder)
+    pid, serving = (folder / "lock").read_text().strip(), server_address.read_address(folder)
     who = f"Process {pid} ({ports.command_of(int(pid)) or 'z4j'})" if pid.isdecimal() else "Another z4j"
     where = f" at http://{serving.netloc}" if serving and str(serving.pid) == pid else ""
     stop = f"Stop it with `kill {pid}`" if pid.isdecimal() else "Stop it"

@@ -21,7 +21,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from z4j import ports
+from z4j import server_address
+from z4j.listener import ports
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -213,7 +214,7 @@ def wait_until_open(port: int) -> None:
 def taken(port: int, data: Path) -> str:
     """The program that uses the port, and a command that works."""
     pid = ports.holder_of(port)
-    serving = ports.read_address(data)
+    serving = server_address.read_address(data)
     of_folder = f", the demo of the data folder {data}" if serving is not None and serving.pid == pid and serving.is_running else ""
     other = next((number for number in range(7800, 7900) if not is_open(number)), 7900)
     stop_it = f"Stop it with `kill {pid}`, or run" if pid else "Stop what listens there, or run"

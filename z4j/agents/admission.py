@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from z4j import clock, logs
 from z4j.agents.tokens import AgentToken, find_token
-from z4j.connection_limits import admit, refuse_late
+from z4j.listener.connection_limits import admit, refuse_late
 from z4j.rate_limit import Attempts, bearer, spread
 from z4j.rules.addresses import Origin, limit_key
 from z4j.store.access import tokens

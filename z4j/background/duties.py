@@ -23,7 +23,7 @@ from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.store.access.audit import AuditLog
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks.retention import Retention
+from z4j.store.tasks.bulk_deletion import Retention
 
 Work = Callable[[int], Awaitable[object]]
 

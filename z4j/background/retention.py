@@ -20,9 +20,9 @@ from z4j.store.names import unused_names
 from z4j.store.operations import plans
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import disk_usage, retention, reused_ids
+from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
+from z4j.store.tasks.bulk_deletion import DAY_US, EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.disk_usage import Part
-from z4j.store.tasks.retention import DAY_US, EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.task_writer import MINUTE_US
 
 HOLD_S: Final = 0.020
@@ -99,7 +99,7 @@ class RetentionDuty:
             await self._details(at)
         deleted = self._deleted - before
         if not deleted:
-            await self._slices(partial(retention.return_pages, keep=FREE_PAGES))
+            await self._slices(partial(bulk_deletion.return_pages, keep=FREE_PAGES))
         await self._note(at, is_held)
         if deleted:
             self.changed(("tasks", "queues", "strip"))
@@ -124,7 +124,7 @@ class RetentionDuty:
             self._place, self._walk_began = WalkPosition(), at
         is_end = False
         while not is_end:
-            ids, place, is_end = await retention.list_victims(self.store, which, self._place, LISTED)
+            ids, place, is_end = await bulk_deletion.list_victims(self.store, which, self._place, LISTED)
             await self._delete(ids, which)
             self._place = place
             if clock.ticks() > ends:
@@ -132,7 +132,7 @@ class RetentionDuty:
         return True
 
     async def _by_size(self, at: int, ends: int) -> bool:
-        used, _ = await retention.read_size(self.store)
+        used, _ = await bulk_deletion.read_size(self.store)
         self._size_place.clear()
         if used <= self.keep.max_bytes:
             return True
@@ -140,7 +140,7 @@ class RetentionDuty:
         while used > enough:
             if clock.ticks() > ends or not await self._cut(at, used - enough, used):
                 return used <= self.keep.max_bytes
-            used, _ = await retention.read_size(self.store)
+            used, _ = await bulk_deletion.read_size(self.store)
         return True
 
     async def _cut(self, at: int, over: int, used: int) -> bool:
@@ -194,15 +194,15 @@ class RetentionDuty:
             return rows * part.bytes // max(part.rows, 1)
         rows = 0
         if part.kind == "statistics":
-            minute = await retention.first_minute(self.store, 0)
+            minute = await bulk_deletion.first_minute(self.store, 0)
             while minute is not None and rows * part.bytes // max(part.rows, 1) <= over:
                 params = {"minute": minute, "app_id": part.app_id}
-                rows += await self._slices(partial(retention.delete_some, block=retention.MINUTES_OF, params=params))
-                minute = await retention.first_minute(self.store, minute + 1)
+                rows += await self._slices(partial(bulk_deletion.delete_some, block=bulk_deletion.MINUTES_OF, params=params))
+                minute = await bulk_deletion.first_minute(self.store, minute + 1)
         else:
             params = {"before": at - LISTED_FRESH_US, "app_id": part.app_id}
-            for block in retention.LISTED_BY_APPS:
-                rows += await self._slices(partial(retention.delete_some, block=block, params=params))
+            for block in bulk_deletion.LISTED_BY_APPS:
+                rows += await self._slices(partial(bulk_deletion.delete_some, block=block, params=params))
         self._emptied += rows
         return rows * part.bytes // max(part.rows, 1)
 
@@ -214,7 +214,7 @@ class RetentionDuty:
             key, is_end = (part.app_id, int(is_any)), False
             while not is_end:
                 place = self._size_place.get(key, WalkPosition())
-                ids, after, is_end = await retention.list_victims(self.store, which, place, LISTED)
+                ids, after, is_end = await bulk_deletion.list_victims(self.store, which, place, LISTED)
                 if ids:
                     deleted = await self._delete(ids[:least_rows], which)
                     if len(ids) <= least_rows:
@@ -233,17 +233,17 @@ class RetentionDuty:
 
     async def _free(self, at: int, *, is_forced: bool) -> bool:
         """Deletes counters of nothing, and unused names where there may be many. Returns whether that freed pages."""
-        before, _ = await retention.read_size(self.store)
+        before, _ = await bulk_deletion.read_size(self.store)
         await self._empty_counters()
         if is_forced or self._emptied >= EMPTIED:
             self._names_at, self._emptied, self.parts = at, 0, []
             await self.sweep_names(at)
-        return (await retention.read_size(self.store))[0] < before
+        return (await bulk_deletion.read_size(self.store))[0] < before
 
     async def _delete(self, ids: list[int], which: Victims) -> int:
         total = 0
         while ids:
-            done, deleted = await self._slice(partial(retention.delete_victims, ids=ids, which=which))
+            done, deleted = await self._slice(partial(bulk_deletion.delete_victims, ids=ids, which=which))
             ids = ids[done:]
             total += deleted
         self._deleted += total
@@ -255,10 +255,10 @@ class RetentionDuty:
     async def _details(self, at: int) -> None:
         """What no task refers to: old statistics, gaps, faults, processes that left, plans, fires, originals of succeeded tasks."""
         before = at - self.keep.days * DAY_US
-        for block in retention.DETAILS:
+        for block in bulk_deletion.DETAILS:
             params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
-            await self._slices(partial(retention.delete_some, block=block, params=params))
-        while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, retention.SOME):
+            await self._slices(partial(bulk_deletion.delete_some, block=block, params=params))
+        while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, bulk_deletion.SOME):
             await self.store.write(partial(reused_ids.settle, ids=ids))
         await self._empty_counters()
         await self._sweep_originals(at - self.keep.originals_days * DAY_US)
@@ -269,21 +269,21 @@ class RetentionDuty:
         await self.store.write(lambda db: schedules.delete_old_schedulers(db, at - DAY_US))
 
     async def _empty_counters(self) -> None:
-        while keys := await retention.list_empty_counters(self.store, retention.SOME):
+        while keys := await bulk_deletion.list_empty_counters(self.store, bulk_deletion.SOME):
             self._emptied += len(keys)
-            await self.store.write(partial(retention.delete_empty_counters, keys=keys))
+            await self.store.write(partial(bulk_deletion.delete_empty_counters, keys=keys))
 
     async def _sweep_originals(self, before: int) -> None:
         is_end = False
         while not is_end:
-            ids, place, is_end = await retention.list_swept(self.store, before, self._swept, LISTED)
-            await self._through(ids, retention.delete_originals)
+            ids, place, is_end = await bulk_deletion.list_swept(self.store, before, self._swept, LISTED)
+            await self._through(ids, bulk_deletion.delete_originals)
             if ids:
-                await self.store.write(partial(retention.note_swept, place=place))
+                await self.store.write(partial(bulk_deletion.note_swept, place=place))
             self._swept = place
 
     async def _note(self, at: int, is_held: bool) -> None:
-        used, _ = await retention.read_size(self.store)
+        used, _ = await bulk_deletion.read_size(self.store)
         self._over_since = None if is_held else self._over_since or at
         now = clock.ticks()
         while self._recent and now - self._recent[0][0] > 60_000_000:
@@ -292,7 +292,7 @@ class RetentionDuty:
         why = ""
         if self._over_since is not None and (self._obstacle or at - self._over_since >= BEHIND_US):
             why = self._obstacle or f"tasks arrive faster than they can be deleted ({rate:,.0f} a second)"
-        oldest = await retention.oldest_task(self.store)
+        oldest = await bulk_deletion.oldest_task(self.store)
         self.report = Report(at, used, self.keep.max_bytes, self.keep.days, oldest, self._deleted, rate, why)
 
     # -- slices --------------------------------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from z4j import ports
 from z4j.cli.output import print_json, say
 from z4j.cli.secret import read_secret
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
-from z4j.settings import Settings, variable
+from z4j.server_address import address_of
+from z4j.settings import Settings
 from z4j.text import JsonObject
 
 T = TypeVar("T")
@@ -134,25 +134,6 @@ def print_command(client: Client, command: CommandResult, words: argparse.Namesp
         made = f", task {detail['task_id']}" if detail.get("task_id") else ""
         say(f"{result['action'].replace('_', ' ')}: {result['status']}{made}{f'. {note}' if note else ''}")
     return 0 if words.no_wait else ENDED[result["status"]]
-
-
-def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list[str]]:
-    """Returns (host:port, sentences about it): the recorded address of the server of the data folder, unless an address is given."""
-    is_given = any(getattr(words, name, None) is not None or variable(name) in os.environ for name in ("host", "port"))
-    given = f"{settings.host}:{settings.port}"
-    serving = ports.read_address(settings.data)
-    if is_given:
-        is_other = serving is not None and serving.is_running and serving.netloc != given
-        return given, [f"The server of {settings.data} listens on {serving.netloc}, not on {given}."] if is_other and serving else []
-    if serving is None:
-        return given, [
-            f"No server has used {settings.data} yet. {given} is the default address. Replace it if the server listens elsewhere."
-        ]
-    if not serving.is_running:
-        return serving.netloc, [f"No server is running on {settings.data}. The last one listened on {serving.netloc}."]
-    if serving.behind_proxy:
-        return serving.netloc, [f"The server is behind a proxy. On other hosts, replace {serving.netloc} with the address of the proxy."]
-    return serving.netloc, []
 
 
 def only(rows: list[T], what: str, hint: str) -> T:

@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from z4j import __version__, ports, resources
+from z4j import __version__, resources, server_address
 from z4j.cli.offline import offline
 from z4j.cli.output import say
 from z4j.exceptions import Z4jError
+from z4j.listener import ports
 from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
 from z4j.store.sqlite.backup import check_database
 from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
-from z4j.store.tasks import retention
+from z4j.store.tasks import bulk_deletion
 from z4j.text import JsonObject, clean
 
 OLDEST_SQLITE = (3, 37, 0)
@@ -105,7 +106,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 def _duties(settings: Settings) -> Iterator[Finding]:
     """The background duties as the running server reports them."""
-    serving = ports.read_address(settings.data)
+    serving = server_address.read_address(settings.data)
     if serving is None or not serving.is_running:
         who = ports.describe_holder(settings.port) if ports.holder_of(settings.port) else ""
         yield Finding("ok", "No server is running on this data folder." + (f" Port {settings.port} is in use by {who}." if who else ""))
@@ -163,7 +164,7 @@ async def _contents(settings: Settings) -> list[Finding]:
 
 
 async def _size(settings: Settings, store: Store) -> list[Finding]:
-    used, _ = await retention.read_size(store)
+    used, _ = await bulk_deletion.read_size(store)
     limit = settings.gigabytes_kept * 1e9
     if used <= limit * OVER:
         return [Finding("ok", f"The database size is {used / 1e9:,.2f} GB; the limit is {settings.gigabytes_kept:g} GB.")]

@@ -7,11 +7,12 @@ import argparse
 import asyncio
 
 from z4j import clock
-from z4j.cli.client import Add, address_of
+from z4j.cli.client import Add
 from z4j.cli.offline import offline
 from z4j.cli.output import print_table, say, when
 from z4j.cli.secret import read_secret
 from z4j.exceptions import NotFound
+from z4j.server_address import address_of
 from z4j.settings import Settings
 from z4j.store.access import tokens
 from z4j.web.pages.settings.connection_strings import connect_app, make_api_token

@@ -14,7 +14,7 @@ from tests.unit.background.workers import Heard, connect_agent
 from z4j.background.duties import BackgroundDuties, Work
 from z4j.exceptions import StoreError
 from z4j.store.fleet import agents
-from z4j.store.tasks.retention import Retention
+from z4j.store.tasks.bulk_deletion import Retention
 
 pytestmark = pytest.mark.anyio
 

@@ -17,9 +17,9 @@ from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMA
 from z4j.store.fleet import agents, processes
 from z4j.store.names import name_limits, names, unused_names
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import disk_usage, retention
+from z4j.store.tasks import bulk_deletion, disk_usage
+from z4j.store.tasks.bulk_deletion import DAY_US, Retention
 from z4j.store.tasks.originals import get_original
-from z4j.store.tasks.retention import DAY_US, Retention
 from z4j.store.tasks.tasks import TaskFilter, get_task, list_tasks
 from z4j.wire.frames import Discovery, Hello, QueueItem
 
@@ -47,7 +47,7 @@ async def fill(store: Store, count: int, app_id: int = 1, prefix: str = "t", eve
 
 
 async def used(store: Store) -> int:
-    return (await retention.read_size(store))[0]
+    return (await bulk_deletion.read_size(store))[0]
 
 
 async def test_beyond_its_size_the_oldest_go_and_no_more_than_needed(tmp_path: Path) -> None:

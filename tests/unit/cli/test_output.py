@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from z4j import cli, logs, ports
-from z4j.cli.client import address_of
+from z4j import cli, logs, server_address
 from z4j.cli.output import json_text, print_table, say
 from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
+from z4j.listener import ports
+from z4j.server_address import address_of
 from z4j.settings import Settings
 from z4j.text import UNSAFE, clean
 
@@ -97,10 +98,10 @@ def test_the_address_is_that_of_the_server_of_the_folder(tmp_path: Path, monkeyp
     assert "is the default" in notes[0]
     prepare_data(tmp_path)
     with data_lock(tmp_path):
-        ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
+        server_address.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
         assert address_of(words(), settings) == ("127.0.0.1:7811", [])
         assert address_of(words(port=7700), settings)[1] == [f"The server of {tmp_path} listens on 127.0.0.1:7811, not on 127.0.0.1:7700."]
-        ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=True)
+        server_address.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=True)
         assert "behind a proxy" in address_of(words(), settings)[1][0]
         with (
             pytest.raises(
@@ -112,8 +113,8 @@ def test_the_address_is_that_of_the_server_of_the_folder(tmp_path: Path, monkeyp
         assert f"kill {os.getpid()}" in refused.value.hint
     # Killed: the file is still there, but nobody holds the folder.
     assert "No server is running on" in address_of(words(), settings)[1][0]
-    ports.remove_address(tmp_path)
-    assert ports.read_address(tmp_path) is None
+    server_address.remove_address(tmp_path)
+    assert server_address.read_address(tmp_path) is None
 
 
 def test_a_token_names_the_server_that_serves_its_folder(
@@ -122,7 +123,7 @@ def test_a_token_names_the_server_that_serves_its_folder(
     monkeypatch.delenv("Z4J_PORT", raising=False)
     prepare_data(tmp_path)
     with data_lock(tmp_path):
-        ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
+        server_address.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
         assert cli.main(["token", "create", "--app", "shop", "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "@127.0.0.1:7811'" in said

@@ -14,7 +14,7 @@ from typing import TypedDict
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row
-from z4j.store.tasks import retention, reused_ids, task_writer
+from z4j.store.tasks import bulk_deletion, reused_ids, task_writer
 
 SQL = sql.load("tasks/task_deletion")
 
@@ -45,7 +45,7 @@ def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> 
         db.execute(SQL["put_kept"], (zlib.compress(json.dumps(kept, default=_blob).encode(), 1), plan_id, seq))
         deleted.add(task)
     if deleted:
-        retention.delete_tasks(db, list(deleted))
+        bulk_deletion.delete_tasks(db, list(deleted))
     return deleted
 
 

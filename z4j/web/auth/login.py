@@ -9,8 +9,8 @@ from functools import cache
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from z4j.connection_limits import refuse_late
 from z4j.exceptions import NotAllowed, StoreError, TooMany
+from z4j.listener.connection_limits import refuse_late
 from z4j.rate_limit import spread
 from z4j.web.auth import authentication as rules
 from z4j.web.auth.auth_pages import AuthPage, address_of, client_of, welcome

@@ -19,8 +19,8 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z4j import clock, logs
-from z4j.connection_limits import admit
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
+from z4j.listener.connection_limits import admit
 from z4j.rate_limit import bearer
 from z4j.rules.permissions import is_allowed
 from z4j.web.auth.authentication import COOKIE, NOBODY

@@ -13,7 +13,7 @@ import pytest
 
 import z4j_agent
 from z4j_agent import lifecycle
-from z4j_agent.capture import hooks, route, web
+from z4j_agent.capture import hooks, web, web_route
 from z4j_agent.capture.guard import faults
 
 URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
@@ -67,12 +67,12 @@ def test_settings_that_are_none_are_a_fault_and_no_exception() -> None:
 # -- the route ---------------------------------------------------------------------------------------------------------
 def test_the_route_belongs_to_its_context() -> None:
     def served(pattern: Any) -> str:
-        route.set_route(pattern)
+        web_route.set_route(pattern)
         return hooks.route()
 
     assert contextvars.copy_context().run(served, "POST /orders/<id>") == "POST /orders/<id>"
     assert contextvars.copy_context().run(served, lambda: "GET /late") == "GET /late"
-    assert len(contextvars.copy_context().run(served, "x" * 300)) == route.LONGEST
+    assert len(contextvars.copy_context().run(served, "x" * 300)) == web_route.LONGEST
     assert hooks.route() == ""
 
 
@@ -81,7 +81,7 @@ def test_a_route_that_cannot_be_read_is_none() -> None:
         raise LookupError("no such route")
 
     def served() -> str:
-        route.set_route(read)
+        web_route.set_route(read)
         return hooks.route()
 
     assert contextvars.copy_context().run(served) == ""

@@ -14,7 +14,7 @@ from z4j.store.fleet import agents
 from z4j.store.fleet.queues import list_queues
 from z4j.store.sqlite.db import Store
 from z4j.store.sqlite.migrate import migrate, migrations
-from z4j.store.tasks import retention
+from z4j.store.tasks import bulk_deletion
 from z4j.wire.frames import Discovery, EngineQueueItem, Heartbeat, Hello, QueueItem
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def test_retention_deletes_the_one_that_is_old(tmp_path: Path) -> None:
         await say(store, T, of(A, 3))
         await say(store, T + MINUTE, of(B, 3))
         before = {"before": T + 1, "app_id": -1, "limit": 10}
-        await store.write(lambda db: db.execute(retention.SQL["delete_queues"], before))
+        await store.write(lambda db: db.execute(bulk_deletion.SQL["delete_queues"], before))
         assert await listed(store) == [("mail", B, 3, False)]
 
 

@@ -19,8 +19,8 @@ from z4j.store.fleet.queues import list_queues
 from z4j.store.names import name_limits, names, unused_names
 from z4j.store.names.name_limits import CAUSE, OTHERS
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import originals, retention, task_ids
-from z4j.store.tasks.retention import Retention
+from z4j.store.tasks import bulk_deletion, originals, task_ids
+from z4j.store.tasks.bulk_deletion import Retention
 from z4j.store.tasks.tasks import TaskFilter, list_tasks
 from z4j.wire.frames import Discovery, QueueItem, TaskItem
 
@@ -104,7 +104,7 @@ async def test_a_name_that_is_no_longer_used_makes_room(tmp_path: Path, monkeypa
     async with database(tmp_path) as store:
         await tell(store, origin(), *some(range(5)))
         ids = [row[0] for row in await store.fetch_all("SELECT id FROM task WHERE first_at = :at", {"at": T})]
-        await store.write(lambda db: retention.delete_tasks(db, ids))
+        await store.write(lambda db: bulk_deletion.delete_tasks(db, ids))
         await tell(store, *some([19]))
         assert "n19" not in await texts(store, "name"), "which are used is looked up once a minute"
         monkeypatch.setattr(name_limits, "RELOAD_S", 0.0)

@@ -15,7 +15,7 @@ from z4j.rules.tasks.fold import Event
 from z4j.rules.tasks.states import STATES
 from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Connection
-from z4j.store.tasks import retention, reused_ids
+from z4j.store.tasks import bulk_deletion, reused_ids
 from z4j_agent import wire
 
 T = 1_700_000_000_000_000
@@ -93,7 +93,7 @@ def test_when_the_newest_run_is_deleted_the_one_before_is_the_newest(db: Connect
     for number in range(3):
         take(db, night(number))
     newest = db.execute("SELECT id FROM task WHERE life = 0").fetchone()[0]
-    retention.delete_tasks(db, [newest])
+    bulk_deletion.delete_tasks(db, [newest])
     assert rows(db) == [("[0]", "result 0"), ("[1]", "result 1")]
     assert db.execute("SELECT args FROM task WHERE life = 0").fetchall() == [("[1]",)]
     take(db, night(5, "failed"))

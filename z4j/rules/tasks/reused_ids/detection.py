@@ -145,6 +145,8 @@ class _Seen:
         key, minus_at, self.runner, *_ = summary.state
         self.allowed = attempt_of(key) + (state_of(key) == RETRYING)
         if is_end(key):
+            if attempt_of(key) > self.newest[0]:
+                self.newest = (attempt_of(key), -minus_at)
             if state_of(key) == SUCCEEDED:
                 self.won = (attempt_of(key), -minus_at)
             if not attempt_of(key):
@@ -168,8 +170,10 @@ class _Seen:
         began = at if kind == "started" else event[10]
         if began >= 0:
             self.newest = max(self.newest, (attempt, began))
-            if kind == "succeeded":
-                self.won = min(self.won, (attempt, at))
+        elif kind in ENDS and attempt > self.newest[0]:
+            self.newest = (attempt, at)  # `executions` takes an end without a start for the start, too
+        if kind == "succeeded":
+            self.won = min(self.won, (attempt, at))
         if not attempt and 0 <= self.retried < at and kind in BEGINNING:
             return False
         if event[19] and not self._fits_args(event):

@@ -38,7 +38,7 @@ class Execution(NamedTuple):
 
 
 class _Run:
-    """One execution: an attempt by its moment of start."""
+    """One execution: an attempt by its moment of start, or of its end where nothing told a start."""
 
     __slots__ = ("attempt", "clock", "end", "is_final", "is_marked", "received", "reports", "start", "won")
 
@@ -59,6 +59,10 @@ class _Run:
             self.end = max(self.end, event.at)
             self.is_final = self.is_final or event.kind in ENDS
             self.won = self.won or event.kind == "succeeded"
+
+    def is_only_lost(self) -> bool:
+        """Whether its loss is all that is known of it."""
+        return all(report.event.kind == "lost" and report.event.started_at < 0 for report in self.reports)
 
 
 class _Life:
@@ -203,8 +207,10 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[ReportedEvent]) 
     if run.is_marked:
         return False
     if run.attempt:
-        # A retry never begins a life. But RQ's Repeat counts on where nothing has failed, and so do older agents.
-        return all(report.won for report in life.runs) and life.is_over_before(run.start, run.clock)
+        # A retry never begins a life. But RQ's Repeat counts on where nothing has failed, and so do older agents. The loss of a process
+        # does not tell when its run began.
+        is_next = all(report.won for report in life.runs) and life.is_over_before(run.start, run.clock)
+        return is_next and not run.is_only_lost()
     if life.is_over_before(run.start, run.clock):
         return True
     sent = [report for report in births if _is_sent(report) and not _is_after(report.event.at, report.clock, run.start, run.clock)]

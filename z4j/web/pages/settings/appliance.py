@@ -13,8 +13,8 @@ from z4j import clock
 from z4j.background_duty import WHENEVER_S
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import disk_usage
+from z4j.store.tasks.bulk_deletion import oldest_task, read_size
 from z4j.store.tasks.disk_usage import Part
-from z4j.store.tasks.retention import oldest_task, read_size
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.services import services

@@ -14,7 +14,7 @@ from typing import Any
 
 from z4j_agent import lifecycle
 from z4j_agent.capture.guard import guard
-from z4j_agent.capture.route import set_route
+from z4j_agent.capture.web_route import set_route
 from z4j_agent.runtime.log import log
 
 PLAINTEXT = "PLAINTEXT_ALLOWED"

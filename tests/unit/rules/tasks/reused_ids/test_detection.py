@@ -280,6 +280,12 @@ LATER = 100 * S
     ([ev("failed", 3 * S)], [ev("lost", 9 * S)], False),
     ([ev("failed", 3 * S, started_at=2 * S)], [ev("lost", 9 * S)], True),
     ([ev("succeeded", 3 * S, started_at=1 * S), ev("started", 1 * S + 1, 1)], [ev("lost", 9 * S)], True),  # its start is hidden
+    # An end without a start may be of another life, the loss of a process may not.
+    ([BEGAN, WON], [ev("cancelled", 9 * S, 1)], False),
+    ([ev("cancelled", 9 * S, 1)], [WON], False),
+    ([BEGAN, WON], [ev("cancelled", 1 * S, 1)], True),
+    ([BEGAN, WON], [ev("lost", 9 * S, 1)], True),
+    ([ev("lost", 9 * S, 1)], [WON], True),
     # What operators and the server say is of no moment of a run.
     ([BEGAN, WON], [ev("cancel_asked", 4 * S), ev("moved", 4 * S), ev("due", 4 * S), ev("alive", 4 * S)], True),
 ])  # fmt: skip

@@ -67,6 +67,13 @@ def test_an_end_without_a_start_is_of_the_attempt_it_names() -> None:
     assert lives_of(*WON, say("cancelled", 3)) == [["started 1", "succeeded 2", "cancelled 3"]]
 
 
+def test_a_loss_alone_begins_nothing() -> None:
+    assert lives_of(*WON, say("lost", 3, 1)) == [["started 1", "succeeded 2", "lost 3"]]
+    assert lives_of(*WON, say("lost", 4, 1, began=3)) == [["started 1", "succeeded 2"], ["lost 4"]]
+    assert lives_of(*WON, say("started", 3, 1), say("lost", 4, 1)) == [["started 1", "succeeded 2"], ["started 3", "lost 4"]]
+    assert lives_of(*WON, say("lost", 4, 1), say("cancelled", 4, 1)) == [["started 1", "succeeded 2"], ["cancelled 4", "lost 4"]]
+
+
 def test_an_end_without_a_start_may_come_before_the_start_by_another_clock_alone() -> None:
     for mine, other, next_start in (("b", "a", 10), ("", "", 11)):
         told = [say("started", 5, clock=mine), say("failed", 4.9, clock=other), say("started", next_start, clock=mine)]

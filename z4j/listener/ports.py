@@ -1,22 +1,15 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Binds the port of the server, or reports which process uses it. The address of the running server of a data folder
-is stored in a file of the folder, so that the command line does not have to guess."""
+"""Binds the port of the server, or reports which process uses it."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import json
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
-from z4j import files
 from z4j.exceptions import StoreError
-
-ADDRESS_FILE = "server.json"
 
 
 class PortTaken(StoreError):
@@ -92,56 +85,3 @@ def command_of(pid: int) -> str:
             break
         shown.append(Path(word).name if "/" in word else word)
     return " ".join(shown)
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """Where the server of a data folder is reached. `is_running` is False for what a server that was killed has left behind."""
-
-    host: str
-    port: int
-    pid: int
-    behind_proxy: bool
-    is_running: bool = True
-
-    @property
-    def netloc(self) -> str:
-        """`127.0.0.1:7700`"""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def write_address(folder: Path, host: str, port: int, *, behind_proxy: bool) -> None:
-    """Notes where this process serves the folder. Raises OSError."""
-    files.write_whole(
-        folder / ADDRESS_FILE, json.dumps({"host": host, "port": port, "pid": os.getpid(), "behind_proxy": behind_proxy}) + "\n"
-    )
-
-
-def remove_address(folder: Path) -> None:
-    """Removes the recorded address when the server stops."""
-    with contextlib.suppress(OSError):
-        (folder / ADDRESS_FILE).unlink()
-
-
-def read_address(folder: Path) -> Serving | None:
-    """Returns where the data folder is or was served; None if that is unknown."""
-    try:
-        fields = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))
-        return Serving(str(fields["host"]), int(fields["port"]), int(fields["pid"]), bool(fields["behind_proxy"]), is_locked(folder))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a server holds the lock of the folder now."""
-    try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

@@ -15,7 +15,7 @@ from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.store.tasks import reused_ids, task_writer
 
-SQL = sql.load("tasks/retention")
+SQL = sql.load("tasks/bulk_deletion")
 
 DAY_US: Final = 24 * 3_600_000_000
 EVER: Final = 1 << 62

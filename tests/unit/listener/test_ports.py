@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from z4j import ports
+from z4j.listener import ports
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The line of the application that enqueues a task, for the `code` of an `enqueued` record: engines, and libraries that wrap their calls,
+are skipped."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import sysconfig
+from collections.abc import Collection
+from typing import Any
+
+WRAPPERS = frozenset(
+    {"sentry_sdk", "opentelemetry", "ddtrace", "newrelic", "elasticapm", "scout_apm", "datadog", "logfire", "rollbar", "honeybadger",
+     "appsignal", "wrapt", "tenacity", "backoff", "celery_once", "celery_heimdall", "celery_singleton", "django_structlog", "asgiref"}
+)  # fmt: skip
+"""Packages that put a function of their own around an engine's enqueueing calls."""
+WRAPPERS_DEEP = 4
+"""Frames of unlisted libraries that may be between the engine and the application's own code."""
+_PYTHONS_OWN = sysconfig.get_path("stdlib")
+_ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
+
+
+def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
+    """`module:line` that enqueued: the first frame that is neither the engine's (`skipped`) nor of a library that wraps its calls.
+
+    A wrapper that is not listed is recognised by its path: it is in an installed package, and application code, which is not, is at most a
+    few frames above it. "" when there is no caller, or when it is a `__main__` whose file ends with one of `commands`: the engine itself is
+    the caller then.
+    """
+    frame: Any = sys._getframe(depth)
+    first: Any = None
+    left = WRAPPERS_DEEP
+    while frame is not None and left:
+        module = str(frame.f_globals.get("__name__", ""))
+        package = module.partition(".")[0]
+        if package not in skipped and package not in _ALWAYS_SKIPPED and package not in WRAPPERS:
+            if not _is_installed(frame.f_code.co_filename):
+                if first is None or not _is_command(frame, module, commands):
+                    first = frame
+                break
+            first = first or frame
+        if first is not None:
+            left -= 1
+        frame = frame.f_back
+    if first is None:
+        return ""
+    module = str(first.f_globals.get("__name__", ""))
+    return "" if _is_command(first, module, commands) else f"{module}:{first.f_lineno}"
+
+
+def _is_command(frame: Any, module: str, commands: tuple[str, ...]) -> bool:
+    return module in ("__main__", "runpy") and frame.f_code.co_filename.endswith(("<frozen runpy>", *commands))
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_installed(file: str) -> bool:
+    """Whether the file belongs to a library or to Python, and not to the application."""
+    return "site-packages" in file or "dist-packages" in file or file.startswith((_PYTHONS_OWN, "<frozen "))
