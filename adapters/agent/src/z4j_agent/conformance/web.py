@@ -29,7 +29,7 @@ class Site(Harness):
 
     def environment(self) -> dict[str, str]:
         """The environment of a monitored process, without the variables that a framework's own settings may contain."""
-        variables = super().environment() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"} | self.variables
+        variables = super().environment() | {"PYTHONUNBUFFERED": "1"} | self.variables
         return {name: value for name, value in variables.items() if name not in ("Z4J_ALLOW", "Z4J_ENVIRONMENT")}
 
     def serve(self, *command: str, is_asked: bool = True) -> subprocess.Popen[bytes]:
