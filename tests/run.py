@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.suite.folders import FOLDERS, ROOT, Folder
-from tests.suite.processes import Result, failed_ids, run
+from tests.suite.processes import Result, failed_ids, run, variables
 from tests.suite.shards import UNKNOWN_S, Shard, shards_of, write_seconds
 
 SERVER = str(ROOT / ".venvs/server/bin/python")
@@ -137,7 +137,7 @@ def print_flaky(results: list[Result]) -> None:
 def run_program(name: str) -> bool:
     """A part of the long run. Whether it passed."""
     began = time.monotonic()
-    ended = subprocess.run([SERVER, str(ROOT / PROGRAMS[name]), "--jobs", "2"], cwd=ROOT, check=False)
+    ended = subprocess.run([SERVER, str(ROOT / PROGRAMS[name]), "--jobs", "2"], cwd=ROOT, env=variables(), check=False)
     print(f"{(time.monotonic() - began) / 60:6.1f} minutes  {name}{'' if ended.returncode == 0 else '   FAILED'}", flush=True)
     return ended.returncode == 0
 
