@@ -66,7 +66,7 @@ def run_again(shard: Shard, marks: list[str], first: Result) -> None:
     """Runs what failed, if it is little, once more and alone: the tests, or the shard where none failed and its process ended badly all
     the same. The report names what passes then: it is to be mended."""
     failed = failed_ids(first.output)
-    if first.is_passed or first.hung or len(failed) > FEW or shard.folder.name in NEVER_AGAIN:
+    if first.is_passed or first.hung or len(failed) > FEW or (failed and shard.folder.name in NEVER_AGAIN):
         return
     second = run(Shard(shard.folder, tuple(failed), UNKNOWN_S) if failed else shard, marks)
     if second.is_passed and second.count("passed"):
