@@ -15,13 +15,15 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from bench.budgets import BUDGETS, YARDSTICKS, Budget
+from bench.budgets import BUDGETS, CELERY, YARDSTICKS, Budget
+from bench.budgets import ENGINES as ENGINE_BUDGETS
 from bench.engines import ENGINES
+from bench.turns import Spread
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results.json"
 NOTES = ROOT / "bench/notes.json"
-PARTS = ("ingest", "worker", "pages", "commands", "schedules", "retention", "appliance", "engines")
+PARTS = ("ingest", "pages", "commands", "schedules", "retention", "appliance", "engines")
 HEAD = """<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->
 # Benchmarks
 
@@ -48,22 +50,51 @@ def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
     return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"
 
 
+COLUMNS = {
+    "producer": "watched_producer_us",
+    "worker": "watched_worker_us",
+    "worker, unwatched producer": "worker_worker_us",
+    "throughput": "watched_throughput_ratio",
+    "with an unwatched producer": "worker_throughput_ratio",
+    "tasks of 5 ms": "sleep_watched_throughput_ratio",
+}
+
+
 def engine_table(results: dict[str, dict[str, object]]) -> list[str]:
-    """What watching costs each engine; only engines that were measured stand in it."""
-    columns = ("producer_us_per_task", "worker_us_per_task", "worker_cpu_ratio", "throughput_ratio")
+    """What watching costs each engine; only engines that were measured are in it."""
     lines = [
         "\n## Engines\n",
-        "Each engine runs its own worker and broker and the tasks of its conformance tests, in interleaved pairs with and without z4j. The",
-        "server runs on the same two cores. µs is the CPU time added per task, in the process that enqueues and in all worker processes.\n",
-        "| engine | µs in the producer | µs in the worker | worker CPU | throughput | command | commit |",
-        "|---|--:|--:|--:|--:|---|---|",
+        "Each engine runs its own worker and broker and the tasks of its conformance tests. All workers are alive at once, and each has",
+        "turns of a second while the others are stopped, in 18 rounds of random order; differences and ratios are within a round, against",
+        "a worker and a producer without z4j: the median, with the quartiles in brackets. The server runs on the same two cores. The first",
+        "three columns are µs of processor time per task that does nothing, the others tasks per second. **Bold**: the budget is missed.\n",
+        f"Budgets: throughput ≥ {ENGINE_BUDGETS['watched_throughput_ratio']}, with tasks of 5 ms ≥",
+        f"{ENGINE_BUDGETS['sleep_watched_throughput_ratio']}; Celery: producer ≤ {CELERY['watched_producer_us']:g} µs, worker ≤",
+        f"{CELERY['watched_worker_us']:g} µs, with an unwatched producer ≤ {CELERY['worker_worker_us']:g} µs.\n",
+        "| engine | " + " | ".join(COLUMNS) + " | commit |",
+        "|---|" + "--:|" * len(COLUMNS) + "---|",
     ]
     for engine in ENGINES:
-        known = [entry for column in columns if (entry := results.get(f"{engine}_{column}")) is not None]
-        if len(known) == len(columns):
-            figures = " | ".join(f"{float(str(entry['figure'])):.4g}" for entry in known)
-            lines.append(f"| {engine} | {figures} | `python -m bench engines` | {known[0]['commit']} |")
+        shown = [spread_cell(engine, column, results.get(f"{engine}_{column}")) for column in COLUMNS.values()]
+        commits = [str(results[name]["commit"]) for column in COLUMNS.values() if (name := f"{engine}_{column}") in results]
+        if commits:
+            lines.append(f"| {engine} | {' | '.join(shown)} | {commits[0]} |")
+    flower = [spread_cell("", "", results.get(f"celery_{column}")) for column in ("flower_worker_us", "flower_throughput_ratio")]
+    if "celery_flower_throughput_ratio" in results:
+        asleep = spread_cell("", "", results.get("celery_sleep_flower_throughput_ratio"))
+        lines.append(f"| celery with `-E` and Flower | – | {flower[0]} | – | {flower[1]} | – | {asleep} | |")
     return lines
+
+
+def spread_cell(engine: str, column: str, entry: dict[str, object] | None) -> str:
+    if entry is None:
+        return "–"
+    figure, low, high = (float(str(entry[part])) for part in ("figure", "low", "high"))
+    digits = 2 if column.endswith("ratio") or (not column and abs(figure) < 3) else 0
+    text = f"{figure:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+    least, most = ENGINE_BUDGETS.get(column), CELERY.get(column) if engine == "celery" else None
+    is_missed = (least is not None and figure < least) or (most is not None and figure > most)
+    return f"**{text}**" if is_missed else text
 
 
 def row(budget: Budget, entry: dict[str, object], *, is_budget: bool) -> str:
@@ -80,12 +111,12 @@ def main() -> None:
     notes = json.loads(NOTES.read_text()) if NOTES.exists() else {}
     for part in [name for name in sys.argv[1:] if name in PARTS] or ([] if "--report" in sys.argv else PARTS):
         print(f"{part} …", flush=True)
-        for name, figure in import_module(f"bench.{part}").measure().items():
-            results[name] = {
-                "figure": round(figure, 3),
-                "commit": commit(),
-                "at": time.strftime("%Y-%m-%d", time.gmtime()),
-            }
+        for name, found in import_module(f"bench.{part}").measure().items():
+            each = found if isinstance(found, Spread) else None
+            figure = found.figure if isinstance(found, Spread) else found
+            quartiles = {"low": round(each.low, 3), "high": round(each.high, 3)} if each else {}
+            made = {"commit": commit(), "at": time.strftime("%Y-%m-%d", time.gmtime())}
+            results[name] = {"figure": round(figure, 3), **quartiles, **made}
             print(f"  {name} = {figure:,.3f}", flush=True)
     RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
     (ROOT / "docs/benchmarks.md").write_text(report(results, notes))

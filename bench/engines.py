@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What watching costs each engine: its own worker with and without z4j, in interleaved pairs, the real server on the same two cores."""
+"""What watching costs each engine: its own workers with and without z4j, and Celery's with Flower, in turns of a second, with the real
+server on the same two cores. See `engine_turns.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +11,32 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.support.stack import ROOT, stack
+from bench.turns import Spread
+from tests.support.stack import ROOT, Stack, stack
 
 ENGINES = ("celery", "rq", "dramatiq", "huey", "arq", "taskiq")
-TASKS = {"rq": 250}
-"""RQ forks a process for every task: fewer of them take as long."""
+ROUNDS = 18
 
 
-def measure(tasks: int = 1_500, pairs: int = 4) -> dict[str, float]:
-    results: dict[str, float] = {}
+def measure(engines: tuple[str, ...] = ENGINES, rounds: int = ROUNDS) -> dict[str, Spread]:
+    """`<engine>_<arm>_<measure>` of tasks that do nothing, `<engine>_sleep_…` of those that sleep for 5 ms."""
+    results: dict[str, Spread] = {}
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
         made.command("migrate")
-        url = made.add_app()
+        made.add_app()
         made.start_server()
-        for engine in ENGINES:
-            python = ROOT / f".venvs/{engine}/bin/python"
-            done = subprocess.run(
-                [python, "-m", "bench.engine_pair", engine, str(TASKS.get(engine, tasks)), str(pairs)],
-                cwd=ROOT, env={**os.environ, "Z4J_URL": url, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-            results |= {f"{engine}_{name}": figure for name, figure in json.loads(done.stdout).items()}
+        for engine in engines:
+            results |= {f"{engine}_{name}": each for name, each in turns_of(made, engine, rounds).items()}
+            sleeping = turns_of(made, engine, rounds, "--sleep")
+            results |= {f"{engine}_sleep_{name}": each for name, each in sleeping.items() if name.endswith("throughput_ratio")}
     return results
+
+
+def turns_of(made: Stack, engine: str, rounds: int, *words: str) -> dict[str, Spread]:
+    """Raises AssertionError with what the engine's process printed, where it fails."""
+    done = subprocess.run(
+        [ROOT / f".venvs/{engine}/bin/python", "-m", "bench.engine_turns", engine, "--rounds", str(rounds), *words],
+        cwd=ROOT, env={**os.environ, "Z4J_URL": made.url, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return {name: Spread(**each) for name, each in json.loads(done.stdout).items()}
