@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
 
+from tests.support.stack import wait_for
 from z4j import clock
 from z4j.app import Server
 from z4j.data_folder import prepare_data
@@ -151,8 +152,12 @@ def test_an_idle_agent_is_shown_every_checkpoint_at_once(site: Site) -> None:
     assert [(of["type"], of["seq"], of.get("audit_head", {}).get("seq")) for of in frames] == [
         ("ack", 0, shown + 1), ("ack", 1, None), ("ack", 1, shown + 2), ("ack", 2, None),
     ]  # fmt: skip
-    lines = [json.loads(line) for line in (site.server.settings.data / "audit.witnesses").read_text().splitlines()]
-    assert [(line["seq"], line["agents"]) for line in lines][-2:] == [(shown + 1, 1), (shown + 2, 1)]
+    witnesses = site.server.settings.data / "audit.witnesses"
+
+    def shown_to() -> list[tuple[int, int]]:
+        return [(line["seq"], line["agents"]) for line in map(json.loads, witnesses.read_text().splitlines())][-2:]
+
+    wait_for(lambda: shown_to() == [(shown + 1, 1), (shown + 2, 1)], what="both are noted, which comes after they were shown")
 
 
 def test_a_heartbeat_reports_what_the_agent_keeps(site: Site) -> None:
