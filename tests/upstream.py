@@ -129,7 +129,7 @@ def run_part(suite: Suite, part: str, *, arms: tuple[str, ...], resume: bool) ->
     for arm in ARMS:
         found = kept(suite, part, arm)
         if found is None or not (arm not in arms or (resume and found.commit == commit())):
-            gateway.raw.clear()
+            gateway.clear()
             found = run_and_retry(suite, part, urls[arm])
             found.records = len(gateway.raw)
         results[arm] = found

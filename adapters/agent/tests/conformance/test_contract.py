@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -37,27 +38,41 @@ DEFECTS = {
 }
 
 
-def run_suite(tmp_path: Path, breaks: str = "", only: str = "") -> tuple[int, str]:
-    """(exit status, output) of the contract over the toy engine."""
-    target = f"{HERE / 'toy_contract.py'}{f'::TestToy::{only}' if only else ''}"
+def run_suite(folder: Path, *tests: str, patience_s: int = 20, seconds: float = 150) -> tuple[int, str, dict[str, ET.Element]]:
+    """(exit status, output, result of each test by its ID) of the contract over the toy engine."""
+    report = folder / "report.xml"
+    options = ["-q", "-rfE", "-p", "no:cacheprovider", "--basetemp", str(folder / "runs"), f"--junitxml={report}"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "runs"), target],
-        env={**os.environ, "TOY_BREAKS": breaks, "PYTHONPATH": str(HERE), "Z4J_PATIENCE": "2" if breaks else "20"},
-        capture_output=True, text=True, timeout=150, check=False,
+        [sys.executable, "-m", "pytest", *options, *(f"{HERE / 'toy_contract.py'}::{test}" for test in tests)],
+        env={**os.environ, "TOY_DEFECTS": " ".join(DEFECTS), "PYTHONPATH": str(HERE), "Z4J_PATIENCE": str(patience_s)},
+        capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+    assert report.exists(), done.stdout + done.stderr
+    cases = ET.parse(report).iter("testcase")
+    results = {f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}": case for case in cases}
+    return done.returncode, done.stdout + done.stderr, results
 
 
 def test_an_honest_adapter_passes(tmp_path: Path) -> None:
-    status, output = run_suite(tmp_path)
+    status, output, results = run_suite(tmp_path, "TestToy")
     assert status == 0, output[-4000:]
-    assert int(re.search(r"(\d+) passed", output)[1]) > 35  # type: ignore[index]
+    assert len(results) > 35
     assert "skipped" not in output
 
 
-@pytest.mark.parametrize("breaks", sorted(DEFECTS))
-def test_a_broken_adapter_fails(tmp_path: Path, breaks: str) -> None:
-    status, output = run_suite(tmp_path, breaks, DEFECTS[breaks])
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ET.Element]:
+    """The result of the named test for each defect. One pytest process runs all of them: they share no worker and no gateway."""
+    tests = [f"Test_{defect}::{test}" for defect, test in DEFECTS.items()]
+    status, output, results = run_suite(tmp_path_factory.mktemp("broken"), *tests, patience_s=2, seconds=500)
     assert status == 1, output[-4000:]
-    assert re.search(r"^E +(AssertionError|assert )", output, re.MULTILINE), f"it failed for another reason: {output[-3000:]}"
-    assert " error" not in output.splitlines()[-1]
+    return results
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("breaks", sorted(DEFECTS))
+def test_a_broken_adapter_fails(broken: dict[str, ET.Element], breaks: str) -> None:
+    case = broken[f"Test_{breaks}::{DEFECTS[breaks]}"]
+    [result] = [child for child in case if child.tag in ("failure", "error", "skipped")] or [case]
+    assert result.tag == "failure", ET.tostring(result, "unicode")[-4000:]
+    assert re.match(r"AssertionError|assert ", result.get("message", "")), f"it failed for another reason: {(result.text or '')[-3000:]}"

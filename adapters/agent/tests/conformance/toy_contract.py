@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The toy engine under the contract. Run by `test_contract.py`, whole and broken; not collected by itself."""
+"""The toy engine under the contract: honest, and with each of the defects in $TOY_DEFECTS, each in a class of its own with its own worker.
+Run by `test_contract.py`; not collected by itself."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,6 +32,7 @@ class ToyHarness(Harness):
     }
     queue = "toys"
     runs_in_children = True
+    breaks: ClassVar[str] = ""
 
     def __init__(self, folder: Path, url: str) -> None:
         super().__init__(folder, url)
@@ -39,7 +42,7 @@ class ToyHarness(Harness):
         (self.folder / "toy").mkdir()
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | {"TOY": str(self.folder / "toy")}
+        return super().environment() | {"TOY": str(self.folder / "toy"), "TOY_BREAKS": self.breaks}
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         count = self.log("worker").count("ready")
@@ -61,3 +64,11 @@ class ToyHarness(Harness):
 
 class TestToy(AdapterContract):
     harness_class = ToyHarness
+
+
+def broken(defect: str) -> type[AdapterContract]:
+    harness = type(f"{defect}_harness", (ToyHarness,), {"breaks": defect})
+    return type(f"Test_{defect}", (AdapterContract,), {"harness_class": harness, "__module__": __name__})
+
+
+globals().update({f"Test_{defect}": broken(defect) for defect in os.environ.get("TOY_DEFECTS", "").split()})

@@ -83,6 +83,8 @@ class Gateway:
         self.is_acking = True
         self.is_refusing = False
         self._server: Server | None = None
+        self._decoded: list[list[Any]] = []
+        self._decoding = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -107,7 +109,16 @@ class Gateway:
 
     # -- what agents reported ------------------------------------------------------------------------------------------
     def decoded(self) -> list[list[Any]]:
-        return [json.loads(entry) for entry in list(self.raw)]
+        """The records of `raw`, each parsed once: a test that waits for one looks at all of them many times in a second."""
+        with self._decoding:
+            self._decoded += [json.loads(entry) for entry in self.raw[len(self._decoded) :]]
+            return list(self._decoded)
+
+    def clear(self) -> None:
+        """Forgets all records."""
+        with self._decoding:
+            self.raw.clear()
+            self._decoded.clear()
 
     def records(self, task_id: str = "") -> list[Record]:
         """Task records in order of arrival, of one task or of all."""
