@@ -12,7 +12,9 @@ from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import free_port, wait_for
 
 
-@pytest.mark.parametrize("command", ["check", "migrate", "diffsettings"])
+@pytest.mark.parametrize(
+    "command", ["migrate", pytest.param("check", marks=pytest.mark.long), pytest.param("diffsettings", marks=pytest.mark.long)]
+)
 def test_a_management_command_does_not_connect(site: Any, gateway: Gateway, command: str) -> None:
     done = site.run("manage.py", command)
     assert done.returncode == 0, done.stderr

@@ -24,13 +24,19 @@ ONE = {
     "runserver, not reloading": ("manage", "runserver", "--noreload", BIND),
     "uvicorn, reloading": ("uvicorn", "--reload", "--port", "{port}", ASGI),
 }
+LONG = ("gunicorn", "gunicorn, threads", "runserver, not reloading", "uvicorn, reloading")
+"""Proved each time with Flask (gunicorn without preloading) and FastAPI (uvicorn that reloads), or differ in a little from the others."""
+
+
+def params(commands: dict[str, tuple[str, ...]]) -> list[Any]:
+    return [pytest.param(command, id=name, marks=[pytest.mark.long] if name in LONG else []) for name, command in commands.items()]
 
 
 def tree_of(process: Any) -> set[int]:
     return {process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))}
 
 
-@pytest.mark.parametrize("command", TWO.values(), ids=TWO)
+@pytest.mark.parametrize("command", params(TWO))
 def test_each_serving_process_has_one_connection(site: Any, gateway: Gateway, command: tuple[str, ...]) -> None:
     server = site.serve(*command, is_asked=False)
     assert gateway.links == []  # nobody has asked for anything
@@ -51,7 +57,7 @@ def test_each_serving_process_has_one_connection(site: Any, gateway: Gateway, co
         assert {link.goodbye for link in links} == {"the process ends"}
 
 
-@pytest.mark.parametrize("command", ONE.values(), ids=ONE)
+@pytest.mark.parametrize("command", params(ONE))
 def test_only_the_process_that_serves_connects(site: Any, gateway: Gateway, command: tuple[str, ...]) -> None:
     server = site.serve(*command)
     [link] = site.links(gateway, 1)

@@ -22,8 +22,12 @@ def tree_of(process: Any) -> set[int]:
 
 @pytest.mark.parametrize(
     ("options", "count"),
-    [((), 1), (("--workers", "2"), 2), (("--reload",), 1), (("--lifespan", "off"), 1)],
-    ids=["alone", "workers", "reloading", "no lifespan"],
+    [
+        pytest.param((), 1, id="alone", marks=pytest.mark.long),
+        pytest.param(("--workers", "2"), 2, id="workers"),
+        pytest.param(("--reload",), 1, id="reloading"),
+        pytest.param(("--lifespan", "off"), 1, id="no lifespan"),
+    ],
 )
 def test_each_serving_process_has_one_connection(site: Any, gateway: Gateway, options: tuple[str, ...], count: int) -> None:
     server = site.serve(*UVICORN, *options)

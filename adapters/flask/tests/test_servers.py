@@ -22,7 +22,13 @@ def tree_of(process: Any) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--preload",), ("--threads", "4"), ("--preload", "--threads", "4")], ids=["plain", "preloaded", "threads", "both"]
+    "options",
+    [
+        pytest.param((), id="plain"),
+        pytest.param(("--preload",), id="preloaded"),
+        pytest.param(("--threads", "4"), id="threads", marks=pytest.mark.long),
+        pytest.param(("--preload", "--threads", "4"), id="both", marks=pytest.mark.long),
+    ],
 )
 def test_each_gunicorn_worker_has_one_connection(site: Any, gateway: Gateway, options: tuple[str, ...]) -> None:
     server = site.serve(*GUNICORN, *options, *BIND, is_asked=False)
@@ -38,7 +44,7 @@ def test_each_gunicorn_worker_has_one_connection(site: Any, gateway: Gateway, op
     assert [link.goodbye for link in gateway.links] == ["the process ends"] * 2
 
 
-@pytest.mark.parametrize("options", [("--debug",), ()], ids=["reloading", "plain"])
+@pytest.mark.parametrize("options", [pytest.param(("--debug",), id="reloading"), pytest.param((), id="plain", marks=pytest.mark.long)])
 def test_only_the_process_that_serves_connects(site: Any, gateway: Gateway, options: tuple[str, ...]) -> None:
     server = site.serve(*FLASK, *options, "run", "--port", "{port}")
     [link] = site.links(gateway, 1)
