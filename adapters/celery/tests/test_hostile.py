@@ -15,7 +15,8 @@ from test_conformance import CeleryHarness
 from z4j_agent.conformance import HostileServerContract
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness
-from z4j_agent.conformance.hostile_server import Attempt, new_id
+from z4j_agent.conformance.hostile_server import Attempt
+from z4j_agent.conformance.operations import new_id
 from z4j_agent.contract.adapter import Refused
 from z4j_celery.brokers.destinations import check_destination, is_control, knows_queue
 

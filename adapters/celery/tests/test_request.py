@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -31,21 +32,25 @@ class Bench(Harness):
         own = {"PYTHONPATH": str(HERE), "BROKER_URL": self.url_of_broker, "WATCHED": self.watched, "OLD": self.old, "C_FORCE_ROOT": "1"}
         return super().environment() | own | {"DUMPS": str(self.folder)}
 
-    def dumps(self, *, producer: bool, worker: bool, old: bool = False, pool: str = "prefork") -> dict[str, Any]:
-        """What the tasks read, by label and attempt."""
-        for path in self.folder.glob("*.json"):
-            path.unlink()
-        expected = [*DUMPS, *(() if producer else ("old.0",))]
-        self.watched, self.old = "1" if producer else "", "1" if old else ""
-        subprocess.run([sys.executable, HERE / "request_app.py"], env=self.environment(), check=True, timeout=60)
-        self.watched = "1" if worker else ""
+    @contextlib.contextmanager
+    def worker(self, *, is_watched: bool, pool: str = "prefork") -> Iterator[None]:
+        self.watched = "1" if is_watched else ""
         celery = [sys.executable, "-m", "celery", "-A", "request_app", "worker", "--loglevel", "INFO", "-n", "w@test", "-c", "1"]
         running = self.start("worker", [*celery, "--pool", pool], cwd=self.folder)
         try:
-            wait_for(lambda: all((self.folder / f"{label}.json").exists() for label in expected), "every task has run", seconds=60)
+            yield
         finally:
             running.terminate()
             running.wait(30)
+
+    def dumps(self, *, is_watched: bool, old: bool = False) -> dict[str, Any]:
+        """What the tasks of a producer have read in the running worker, by label and attempt."""
+        for path in self.folder.glob("*.json"):
+            path.unlink()
+        expected = [*DUMPS, *(() if is_watched else ("old.0",))]
+        self.watched, self.old = "1" if is_watched else "", "1" if old else ""
+        subprocess.run([sys.executable, HERE / "request_app.py"], env=self.environment(), check=True, timeout=60)
+        wait_for(lambda: all((self.folder / f"{label}.json").exists() for label in expected), "every task has run", seconds=60)
         return {label: blanked(json.loads((self.folder / f"{label}.json").read_text())) for label in expected}
 
 
@@ -75,16 +80,20 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_request_is_equal_with_and_without_z4j(bench: Bench) -> None:
-    plain = bench.dumps(producer=False, worker=False)
-    assert plain["plain.0"]["headers"] == ["NoneType", "None"]
-    assert "tenant" in plain["headers.0"]["headers"]
-    for producer, worker in ((True, True), (True, False), (False, True)):
-        requests = bench.dumps(producer=producer, worker=worker)
-        assert requests == {label: plain[label] for label in requests}, (producer, worker)
-    old = bench.dumps(producer=False, worker=True, old=True)  # of an older version of z4j, in flight over the upgrade
-    assert old == plain
+    with bench.worker(is_watched=False):
+        plain = bench.dumps(is_watched=False)
+        assert plain["plain.0"]["headers"] == ["NoneType", "None"]
+        assert "tenant" in plain["headers.0"]["headers"]
+        assert bench.dumps(is_watched=True) == {label: plain[label] for label in DUMPS}
+    with bench.worker(is_watched=True):
+        assert bench.dumps(is_watched=True) == {label: plain[label] for label in DUMPS}
+        assert bench.dumps(is_watched=False) == plain
+        old = bench.dumps(is_watched=False, old=True)  # of an older version of z4j, in flight over the upgrade
+        assert old == plain
 
 
 def test_a_request_is_equal_where_the_task_runs_in_the_workers_process(bench: Bench) -> None:
-    plain = bench.dumps(producer=False, worker=False, pool="threads")
-    assert bench.dumps(producer=True, worker=True, pool="threads") == {label: plain[label] for label in DUMPS}
+    with bench.worker(is_watched=False, pool="threads"):
+        plain = bench.dumps(is_watched=False)
+    with bench.worker(is_watched=True, pool="threads"):
+        assert bench.dumps(is_watched=True) == {label: plain[label] for label in DUMPS}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task that dumps all it can read of its own job, recursively. `python equal_app.py [options as JSON]` enqueues it and prints its id."""
+"""A task that dumps all it can read of its own job, recursively. `python equal_app.py LIST` enqueues it
+with each of the options in the list (JSON), and prints the IDs."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ def fail() -> None:
 
 
 if __name__ == "__main__":
-    options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    if "retry" in options:
-        options["retry"] = Retry(**options["retry"])
-    print(queue.enqueue("equal_app.reveal", "argument", key=[1, {"deep": None}], **options).id)
+    for options in json.loads(sys.argv[1]):
+        if "retry" in options:
+            options["retry"] = Retry(**options["retry"])
+        print(queue.enqueue("equal_app.reveal", "argument", key=[1, {"deep": None}], **options).id)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 import subprocess
@@ -47,8 +48,9 @@ class Shop(Harness):
         assert done.returncode == 0, done.stderr[-3000:]
         return str(done.stdout.strip())
 
-    def send(self, options: dict[str, Any], *, is_watched: bool) -> str:
-        return self.call(str(HERE / "equal_app.py"), json.dumps(options), is_watched=is_watched).splitlines()[-1]
+    def send(self, *options: dict[str, Any], is_watched: bool) -> list[str]:
+        """The IDs of tasks that were enqueued with these options by one process."""
+        return self.call(str(HERE / "equal_app.py"), json.dumps(options), is_watched=is_watched).splitlines()[-len(options) :]
 
     def work(self, *, is_watched: bool) -> None:
         self.call("-m", "rq.cli", "worker", "-c", "equal_app", "--burst", "--url", self.broker_url, "work", is_watched=is_watched)
@@ -78,16 +80,27 @@ def shop(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         made.tear_down()
 
 
+Pairing = tuple[bool, bool]
+"""Whether the producer is watched, and the worker."""
+
+
+@pytest.fixture(scope="module")
+def tasks(shop: Shop) -> dict[Pairing, list[str]]:
+    """A task with each of OPTIONS, in their order, for every pairing of a producer with a worker; all of them have ended."""
+    made = {}
+    for pairing in itertools.product((False, True), repeat=2):
+        made[pairing] = shop.send(*OPTIONS.values(), is_watched=pairing[0])
+        shop.work(is_watched=pairing[1])
+    return made
+
+
 @pytest.mark.parametrize("kind", OPTIONS)
-def test_a_task_reads_the_same_of_its_job(shop: Shop, gateway: Gateway, kind: str) -> None:
+def test_a_task_reads_the_same_of_its_job(shop: Shop, gateway: Gateway, tasks: dict[Pairing, list[str]], kind: str) -> None:
     """Watched and unwatched producers and workers, in every pairing."""
-    seen = {}
-    for producer in (False, True):
-        for worker in (False, True):
-            task_id = shop.send(OPTIONS[kind], is_watched=producer)
-            shop.work(is_watched=worker)
-            seen[producer, worker] = shop.seen(task_id)
-    wait_for(lambda: gateway.records(task_id), "the last one was watched")
+    number = list(OPTIONS).index(kind)
+    seen = {pairing: shop.seen(ids[number]) for pairing, ids in tasks.items()}
+    wait_for(lambda: gateway.records(tasks[True, True][number]), "the last one was watched")
+    assert gateway.records(tasks[False, False][number]) == []
     plain = seen.pop((False, False))
     for pairing, reads in seen.items():
         assert reads == plain, pairing
@@ -113,7 +126,7 @@ def test_meta_that_a_worker_cannot_read_is_kept_byte_for_byte(shop: Shop, gatewa
     with pytest.raises(ModuleNotFoundError):
         pickle.loads(raw)
     for name, end, options in (("builtins.dict", "succeeded", {}), ("equal_app.fail", "failed", {"retry": {"max": 1}})):
-        task_id = shop.send(options, is_watched=True)
+        [task_id] = shop.send(options, is_watched=True)
         key = Job.key_for(task_id)
         assert zlib.decompress(shop.redis.hget(key, "data"))
         shop.redis.hset(key, "data", zlib.compress(pickle.dumps((name, None, (), {}))))
