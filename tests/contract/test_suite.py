@@ -116,6 +116,19 @@ def test_bad(): assert {str(tmp_path)!r} == ""
     assert [test.rpartition("::")[2] for test in only_flaky.flaky] == ["test_flaky[now and then]"]
 
 
+def test_processes_write_bytecode_wherever_they_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it each worker of a run compiles its engine again, which takes more than half of a run's processor time."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    text = """
+import subprocess, sys
+def test_here(): assert not sys.dont_write_bytecode
+def test_below():
+    assert subprocess.run([sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"], capture_output=True).stdout == b"False\\n"
+"""
+    result = shard_of(tmp_path, text, monkeypatch)
+    assert list(result.outcomes.values()) == ["passed", "passed"], result.output
+
+
 def test_a_folder_that_does_not_exist_is_refused() -> None:
     command = [sys.executable, "tests/run.py", "adapters/agent/tests/none"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
