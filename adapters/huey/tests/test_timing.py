@@ -63,9 +63,10 @@ def expressions(count: int) -> Iterator[tuple[str, Any]]:
         yield text, crontab(minute=minute, hour=hour, day=day, month=month, day_of_week=by_number, strict=True)
 
 
-def test_expressions_mean_to_huey_what_they_mean_to_us() -> None:
+@pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_expressions_mean_to_huey_what_they_mean_to_us(count: int) -> None:
     matched = 0
-    for text, validator in expressions(200):
+    for text, validator in expressions(count):
         want, read = cron.parse(text), cron_in(validator)
         assert read is not None
         assert read.sets == want.sets, text
@@ -87,7 +88,7 @@ def test_expressions_mean_to_huey_what_they_mean_to_us() -> None:
                 break
         else:
             assert due is None or due > begin + SOUGHT_DAYS * 1_440 * MINUTE, text
-    assert matched > 80, "most of them are due within the days that are looked at"
+    assert matched > count * 0.4, "most of them are due within the days that are looked at"
 
 
 def test_day_and_weekday_must_both_match() -> None:
