@@ -101,7 +101,7 @@ class TestHostile(Hostile):
     )
 
     @pytest.mark.parametrize(("owner", "check"), owners)
-    def test_what_the_owner_denies_is_not_carried_out(
+    def test_schedule_actions_that_the_owner_denies_are_refused(
         self, alone: MoreHarness, own_gateway: Gateway, owner: dict[str, str], check: str
     ) -> None:
         alone.variables |= owner

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from celery.concurrency import gevent
 
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
@@ -106,9 +107,11 @@ class GeventHarness(SoloHarness):
     pool = ("--pool", "gevent", "--concurrency", "3")
 
 
+@pytest.mark.long
 class TestSolo(AdapterContract):
+    """The workers of `test_brokers.py` have this pool, too."""
+
     harness_class = SoloHarness
-    essentials: ClassVar[frozenset[str]] = OF_THE_POOL
 
 
 class TestThreads(AdapterContract):
