@@ -23,6 +23,7 @@ import rq.exceptions
 import rq.worker
 from redis import Redis
 from rq import Queue, Retry
+from rq.job import Job
 from rq.version import VERSION
 
 from z4j_agent.conformance.gateway import Gateway, Link, Record
@@ -360,6 +361,7 @@ def test_a_job_that_another_worker_finds_abandoned(fresh: Scene, retries: int) -
     worker = fresh.shop.start_worker()
     task_id = fresh.shop.send("wait", 30 if not retries else 1, **({"retry": {"max": 1}} if retries else {}))
     horse = fresh.one(task_id, "started").pid
+    wait_for(lambda: fresh.shop.redis.hget(Job.key_for(task_id), "status") == b"started", "RQ itself has stored that it runs")
     os.kill(worker.pid, signal.SIGKILL)
     os.kill(horse, signal.SIGKILL)
     worker.wait(10)

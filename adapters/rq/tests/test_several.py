@@ -126,10 +126,12 @@ WORKERS = """
 import json, os, sys, threading, time
 from redis import Redis
 from rq import Queue, SimpleWorker
+from rq.timeouts import TimerDeathPenalty
 import z4j_rq, z4j_agent
 z4j_rq.install()
 
 class Threaded(SimpleWorker):
+    death_penalty_class = TimerDeathPenalty  # a signal needs the main thread: in another one each job would fail before it ran
     def _install_signal_handlers(self): pass
 
 connection = Redis.from_url(os.environ["BROKER_URL"])
