@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from dramatiq.results import Results
 from dramatiq.results.backends import StubBackend as Kept
 from engine_app import actor, broker, wait
 
+import z4j_agent
 import z4j_dramatiq
 
 if os.environ.get("ENCODER") == "pickle":
@@ -136,6 +139,21 @@ def fails_oddly() -> None:
     raise Odd
 
 
+def in_agents_thread(call: Callable[[], Any]) -> Any:
+    """The result of a call by the agent's thread, as in a real process: its connection to RabbitMQ is for one thread only (pika)."""
+    agent, result = z4j_agent.current(), Future[Any]()
+    assert agent is not None
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except Exception as error:
+            result.set_exception(error)
+
+    agent.offer(run)  # type: ignore[arg-type]  # no record
+    return result.result(20)
+
+
 def answer(line: list[Any]) -> Any:
     match line:
         case ["send", name, args, options]:
@@ -156,7 +174,7 @@ def answer(line: list[Any]) -> Any:
             return [after.message_id, *(message.message_id for message in group.children)]
         case [method, *args] if method.startswith("adapter."):
             adapter = z4j_dramatiq._installation.part_for(broker)
-            returned = getattr(adapter, method.partition(".")[2])(*args)
+            returned = in_agents_thread(lambda: getattr(adapter, method.partition(".")[2])(*args))
             return (
                 [asdict(each) for each in returned]
                 if isinstance(returned, list)
