@@ -100,7 +100,7 @@ def file_that_tests(path: str) -> str:
 def test_nothing_of_ours_comes_from_an_index() -> None:
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     ours = [package for package in lock["package"] if package["name"].startswith("z4j")]
-    assert {package["name"] for package in ours} == {"z4j", *(f"z4j-{folder.name}" for folder in ROOT.glob("adapters/*/"))}
+    assert {package["name"] for package in ours} == {"z4j", *(f"z4j-{path.parent.name}" for path in ROOT.glob("adapters/*/pyproject.toml"))}
     assert all("registry" not in package["source"] for package in ours)
     assert all(package["version"].endswith("+z4j") for package in ours)
 
