@@ -46,7 +46,7 @@ def measure(starts: int = 5) -> dict[str, float]:
     if not EXECUTABLE.exists():
         return {}
     seconds = []
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
         made.command("migrate")
         for number in range(starts + 1):
             took = first_answer_s(made)

@@ -14,7 +14,7 @@ from tests.support.wire_client import now
 
 
 def measure(clicks: int = 40) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
         made.start_broker()
         made.command("migrate")
         made.add_app()

@@ -21,7 +21,7 @@ ROUNDS = 18
 def measure(engines: tuple[str, ...] = ENGINES, rounds: int = ROUNDS) -> dict[str, Spread]:
     """`<engine>_<arm>_<measure>` of tasks that do nothing, `<engine>_sleep_…` of those that sleep for 5 ms."""
     results: dict[str, Spread] = {}
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
         made.command("migrate")
         made.add_app()
         made.start_server()

@@ -93,7 +93,7 @@ def measure(tasks: int = 24_000, rounds: int = 3) -> dict[str, float]:
     figures: dict[str, list[float]] = {"one": [], "eight": [], "raw": []}
     peaks: list[float] = []
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
+        with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
             made.command("migrate")
             made.add_app()
             made.start_server()

@@ -63,7 +63,7 @@ def ask(made: Stack, person: Person, paths: tuple[str, ...]) -> list[float]:
 
 
 def measure(tasks: int = 1_000_000) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
         made.command("migrate")
         made.add_app()
         made.start_server()

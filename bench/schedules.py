@@ -75,7 +75,7 @@ def listen(made: Stack, count: int, *, seconds: float) -> list[tuple[int, int]]:
 
 
 def run(dues: list[int]) -> list[tuple[int, int]]:
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
         made.command("migrate")
         made.add_app()
         fill(made.data / "z4j.db", dues)

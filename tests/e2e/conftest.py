@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import Stack, stack
+from tests.support.stack import Stack, running_shop
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +20,5 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 @pytest.fixture
 def shop(tmp_path: Path, prepared: Stack) -> Iterator[Stack]:
-    """A server with one app, a broker, and no worker yet."""
-    with stack(tmp_path) as made:
-        made.start_broker()
-        made.copy(prepared)
-        made.start_server()
+    with running_shop(tmp_path, prepared) as made:
         yield made

@@ -42,7 +42,7 @@ def play(scene: Scene) -> None:
     shop.command("migrate")
     scene.write_known()
     shop.add_app()
-    server = shop.start_server()
+    server = shop.start_server(is_fresh=True)  # command lines and environments are searched, too
     assert server.process.poll() is None
     keeper = Keeper(shop.folder / "spool", shop.folder / "kept")
     keeper.start()

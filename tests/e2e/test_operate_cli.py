@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.support.operator import Orders
-from tests.support.stack import ROOT, SERVER_PYTHON, Stack, wait_for
+from tests.support.stack import SERVER_PYTHON, Stack, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 QUEUED, FAILED, SUCCEEDED = 2, 11, 12
@@ -26,10 +24,8 @@ class Terminal:
 
     def z4j(self, *words: str) -> tuple[int, str]:
         """(exit code, all that was printed)."""
-        done = subprocess.run(
-            [SERVER_PYTHON, "-m", "z4j", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, **self.orders.environment(), "Z4J_SERVER": self.orders.shop.address, "Z4J_API_TOKEN": self.token},
-        )  # fmt: skip
+        env = self.orders.environment(Z4J_SERVER=self.orders.shop.address, Z4J_API_TOKEN=self.token)
+        done = self.orders.shop.run(SERVER_PYTHON, "z4j", *words, env=env)
         return done.returncode, done.stdout + done.stderr
 
     def ok(self, *words: str) -> str:

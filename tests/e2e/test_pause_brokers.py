@@ -5,7 +5,6 @@ is of one of them."""
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.operator import SIDE, Orders
-from tests.support.stack import ROOT, SERVER_PYTHON, Child, Stack, is_seen_within, wait_for
+from tests.support.stack import SERVER_PYTHON, Child, Stack, is_seen_within, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 COMMANDS = {
@@ -61,8 +60,7 @@ class Two:
         return {str(row[0]) for row in rows}
 
     def produce(self, which: int) -> None:
-        command = [str(self.orders.python(self.engine)), "-m", f"{SIDE}.{self.engine}_side", "orders", "1"]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment(which), capture_output=True, text=True, timeout=60, check=False)
+        done = self.shop.run(self.orders.python(self.engine), f"{SIDE}.{self.engine}_side", "orders", "1", env=self.environment(which))
         assert done.returncode == 0, done.stderr
 
     def ran(self, which: int) -> int:
@@ -81,8 +79,9 @@ class Two:
     def shell(self, *words: str) -> str:
         """What a command of `z4j` prints."""
         own = {"Z4J_SERVER": self.shop.address, "Z4J_API_TOKEN": self.orders.client.headers["Authorization"].removeprefix("Bearer ")}
-        command, env = [str(SERVER_PYTHON), "-m", "z4j", *words], self.environment(0) | own
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+        done = self.shop.run(SERVER_PYTHON, "z4j", *words, env=self.environment(0) | own)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def act(self, action: str, which: int) -> None:
         row = self.rows()[0]

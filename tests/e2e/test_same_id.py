@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import Any
 
 import pytest
 
 from tests.support.many.same_id import ID
 from tests.support.operator import SIDE, Orders
-from tests.support.stack import ROOT, Stack, wait_for
+from tests.support.stack import Stack, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 ENGINES = ("celery", "rq", "huey", "arq", "dramatiq", "taskiq")
@@ -18,8 +17,7 @@ ENGINES = ("celery", "rq", "huey", "arq", "dramatiq", "taskiq")
 
 def enqueue(orders: Orders, engine: str, number: int, *, is_watched: bool) -> None:
     environment = orders.environment() | ({} if is_watched else {"Z4J_URL": ""})
-    command = [str(orders.python(engine)), "-m", f"{SIDE}.same_id", engine, str(number)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = orders.shop.run(orders.python(engine), f"{SIDE}.same_id", engine, str(number), env=environment)
     assert done.returncode == 0, done.stderr
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -57,10 +56,7 @@ class Orders:
 
     def produce(self, engine: str, queue: str, amount: int) -> None:
         module = f"{SIDE}.huey_produce" if engine == "huey" else f"{SIDE}.{engine}_side"
-        done = subprocess.run(
-            [self.python(engine), "-m", module, queue, str(amount)], cwd=ROOT, env=self.environment(HUEY_QUEUE=queue), capture_output=True,
-            text=True, timeout=300, check=False,
-        )  # fmt: skip
+        done = self.shop.run(self.python(engine), module, queue, str(amount), env=self.environment(HUEY_QUEUE=queue))
         assert done.returncode == 0, done.stderr
 
     def get(self, path: str, **query: Any) -> Any:

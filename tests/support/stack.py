@@ -10,11 +10,14 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
+
+from tests.support import forked
+from z4j_agent.conformance.harness import valkey_command
 
 T = TypeVar("T")
 
@@ -30,17 +33,20 @@ def free_port() -> int:
 
 
 PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "0"))
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.03, 0.25
 
 
 def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str) -> T:
-    """Asks until the answer is true; raises AssertionError naming `what` after `seconds`, and PATIENCE_S more where suites run together."""
+    """Asks until the answer is true; raises AssertionError naming `what` after `seconds`, and PATIENCE_S more where suites run together.
+    Asks less and less often: most questions cost a query or a request."""
     seconds += PATIENCE_S
-    ends = time.monotonic() + seconds
+    ends, pause = time.monotonic() + seconds, SHORTEST_PAUSE_S
     while True:
         if answer := probe():
             return answer
         assert time.monotonic() < ends, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.2, LONGEST_PAUSE_S)
 
 
 STALL_S = 60.0
@@ -72,7 +78,7 @@ class Child:
     """A started process with its output in a file; ended with its whole group."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forked.Forked
     log: Path
 
     def kill(self) -> None:
@@ -85,11 +91,10 @@ class Child:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(seconds)
+                return self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(5)
-        return self.process.returncode
+        return self.process.wait(5)
 
 
 @dataclass
@@ -103,24 +108,35 @@ class Stack:
     port: int = field(default_factory=free_port)
     broker_port: int = field(default_factory=free_port)
     url: str = ""
+    is_fresh: bool = False
+    """Whether each program is a new interpreter. Otherwise it is forked from one that has imported its libraries."""
 
     # -- processes -----------------------------------------------------------------------------------------------------
-    def start(self, name: str, command: list[str | Path], env: dict[str, str] | None = None) -> Child:
-        log = self.folder / f"{name}.log"
-        out: IO[bytes] = log.open("ab")
-        with out:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                cwd=ROOT,
-                env={**os.environ, **self.environment(), **(env or {})},
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+    def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, *, is_fresh: bool = False) -> Child:
+        log, environment = self.folder / f"{name}.log", {**os.environ, **self.environment(), **(env or {})}
+        process: subprocess.Popen[bytes] | forked.Forked
+        if not (is_fresh or self.is_fresh) and command[1] == "-m":
+            log.touch()
+            module, *words = map(str, command[2:])
+            process = forked.start(Path(command[0]), forked.Program(module, words, environment, log, log))
+        else:
+            with log.open("ab") as out:
+                process = subprocess.Popen(
+                    [str(part) for part in command],
+                    cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
         child = Child(name, process, log)
         self.children.append(child)
         return child
+
+    def run(self, python: Path, module: str, *words: str, env: Mapping[str, str] | None = None, stdin: str = "") -> forked.Ended:
+        """`python -m MODULE WORDS` to its end."""
+        environment = {**os.environ, **self.environment(), **(env or {})}
+        if not self.is_fresh:
+            return forked.run(python, module, *words, environment=environment, stdin=stdin)
+        command = [str(python), "-m", module, *words]
+        done = subprocess.run(command, cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+        return forked.Ended(done.returncode, done.stdout, done.stderr)
 
     def environment(self) -> dict[str, str]:
         return {
@@ -141,17 +157,14 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def command(self, *words: str, stdin: str = "") -> str:
-        """Runs `z4j WORDS` and returns what it printed; raises CalledProcessError with its output."""
-        done = subprocess.run(
-            [SERVER_PYTHON, "-m", "z4j", *words],
-            cwd=ROOT, env={**os.environ, **self.environment()}, input=stdin, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        """Runs `z4j WORDS` and returns what it printed; raises AssertionError with its output."""
+        done = self.run(SERVER_PYTHON, "z4j", *words, stdin=stdin)
         assert done.returncode == 0, f"z4j {words} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def start_server(self, executable: list[str | Path] | None = None) -> Child:
+    def start_server(self, executable: list[str | Path] | None = None, *, is_fresh: bool = False) -> Child:
         program: list[str | Path] = executable or [SERVER_PYTHON, "-m", "z4j"]
-        server = self.start("server", [*program, "serve", "--port", str(self.port)])
+        server = self.start("server", [*program, "serve", "--port", str(self.port)], is_fresh=is_fresh)
         wait_for(lambda: self.answers(server), what=f"the server answers, see {server.log}")
         return server
 
@@ -173,12 +186,7 @@ class Stack:
         self.url = f"{prepared.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
 
     def start_broker(self) -> Child:
-        broker = self.start(
-            "broker",
-            [
-                CELERY_PYTHON, "-m", "tests.support.broker", str(self.broker_port),
-            ],
-        )  # fmt: skip
+        broker = self.start("broker", valkey_command(self.broker_port, self.folder))
 
         def is_up() -> bool:
             with socket.socket() as probe:
@@ -201,10 +209,7 @@ class Stack:
         return worker
 
     def produce(self, kind: str, amount: int, *words: str) -> list[str]:
-        done = subprocess.run(
-            [CELERY_PYTHON, "-m", "tests.support.produce", kind, str(amount), *words],
-            cwd=ROOT, env={**os.environ, **self.environment()}, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        done = self.run(CELERY_PYTHON, "tests.support.produce", kind, str(amount), *words)
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
@@ -231,9 +236,19 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[Stack]:
-    made = Stack(folder)
+def stack(folder: Path, *, is_fresh: bool = False) -> Iterator[Stack]:
+    made = Stack(folder, is_fresh=is_fresh)
     try:
         yield made
     finally:
         made.end()
+
+
+@contextmanager
+def running_shop(folder: Path, prepared: Stack) -> Iterator[Stack]:
+    """A server with the app of a stack that never ran, a broker, and no worker yet."""
+    with stack(folder) as made:
+        made.start_broker()
+        made.copy(prepared)
+        made.start_server()
+        yield made

@@ -7,7 +7,6 @@ import html
 import json
 import os
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -123,15 +122,13 @@ class Scene:
 
     def produce(self) -> None:
         """Each engine's producer, all at once."""
-        running = []
-        for engine in NAMES:
-            module = f"{SIDE}.huey_produce" if engine == "huey" else f"{SIDE}.{engine}_side"
-            log = (self.shop.folder / f"{engine}-producer.log").open("wb")
-            with log:
-                env = {**os.environ, **self.environment(engine)}
-                running.append((engine, subprocess.Popen([self.python(engine), "-m", module], cwd=ROOT, env=env, stdout=log, stderr=log)))
-        for engine, process in running:
-            assert process.wait(120) == 0, (self.shop.folder / f"{engine}-producer.log").read_text()
+        modules = {engine: f"{SIDE}.huey_produce" if engine == "huey" else f"{SIDE}.{engine}_side" for engine in NAMES}
+        running = [
+            self.shop.start(f"{engine}-producer", [self.python(engine), "-m", module], self.environment(engine))
+            for engine, module in modules.items()
+        ]
+        for producer in running:
+            assert producer.process.wait(120) == 0, producer.log.read_text()
 
     # -- what comes out ----------------------------------------------------------------------------------------------------
     def see(self, exit: str, data: bytes | str) -> None:
