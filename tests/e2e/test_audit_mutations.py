@@ -43,7 +43,7 @@ from z4j_agent import wire
 AGENT = "import time, z4j_agent; z4j_agent.start().connect(); time.sleep(3600)"
 BROKEN = 10
 """The exit code of a log that is not what was written."""
-FEW = 60
+FEW = 30
 ALL = 1_000
 SEED = 20261129
 

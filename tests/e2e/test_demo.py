@@ -18,13 +18,13 @@ from tests.support.chromium import ARGUMENTS, CHROMIUM
 from tests.support.stack import ROOT, free_port, wait_for
 
 
-@pytest.fixture
-def link(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=[pytest.param(("--engines", "celery"), id="celery"), pytest.param((), id="all engines", marks=pytest.mark.long)])
+def link(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The demo on a port and in a folder of its own; ends with Ctrl-C, as a person would."""
     log = tmp_path / "demo.log"
     with log.open("wb") as out:
         demo = subprocess.Popen(
-            [sys.executable, "examples/demo/demo.py", "--data", str(tmp_path / "demo"), "--port", str(free_port())],
+            [sys.executable, "examples/demo/demo.py", "--data", str(tmp_path / "demo"), "--port", str(free_port()), *request.param],
             cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:

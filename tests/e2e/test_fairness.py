@@ -76,19 +76,20 @@ def check(figures: dict[str, float]) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Stack]:
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
     with stack(tmp_path) as made:
         made.command("migrate")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("Z4J_GIGABYTES_KEPT", "0.02")  # reached within seconds: what grew has to go, and nothing else
+            limit = "0.02" if request.node.get_closest_marker("long") else "0.01"
+            patch.setenv("Z4J_GIGABYTES_KEPT", limit)  # reached within seconds: what grew has to go, and nothing else
             made.start_server()
         yield made
 
 
 def test_a_flood_does_not_stop_another_apps_acks(server: Stack) -> None:
-    figures = measure(server, 4, 4)
+    figures = measure(server, 4, 2)
     print(figures)
-    assert figures["flood_acks"] > 20
+    assert figures["flood_acks"] > 10
     assert figures["flood_p99_ms"] < 1_000  # seconds, before each app had its turn
     check(figures)
 

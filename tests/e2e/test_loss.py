@@ -37,7 +37,7 @@ def run_server_kills(shop: Stack, rounds: int) -> None:
 
 
 def test_server_killed_at_random_loses_nothing(shop: Stack) -> None:
-    run_server_kills(shop, 10)
+    run_server_kills(shop, 3)
 
 
 @pytest.mark.long
@@ -46,21 +46,30 @@ def test_server_killed_a_hundred_times_loses_nothing(shop: Stack) -> None:
     run_server_kills(shop, 100)
 
 
-def test_server_away_under_load_is_caught_up(shop: Stack) -> None:
-    """The host neither blocks nor forgets while nobody listens."""
+def run_server_away(shop: Stack, seconds: float, tasks: int) -> None:
+    """`tasks` in ten parts while nobody listens: the host neither blocks nor forgets."""
     worker = shop.start_worker()
     first = shop.produce("shop.ship", 50, "[1]")
     wait_for(lambda: set(first) <= set(expected_states(shop)), what="the first tasks ran")
     shop.children[1].kill()
-    seconds = float(os.environ.get("Z4J_TEST_AWAY_S", "60"))
-    ends = time.monotonic() + seconds
+    began = time.monotonic()
     sent: list[str] = []
-    while time.monotonic() < ends:
-        sent += shop.produce("mix", 200)
+    for part in range(1, 11):
+        sent += shop.produce("mix", tasks // 10)
+        time.sleep(max(0.0, began + seconds * part / 10 - time.monotonic()))
     wait_for(lambda: set(sent) <= set(expected_states(shop)), seconds=60, what="tasks went on without the server")
     shop.start_server()
     wait_for(lambda: not disagreements(shop), seconds=45, what=f"{len(sent)} tasks arrived after the outage")
     assert worker.end() == 0
+
+
+def test_server_away_under_load_is_caught_up(shop: Stack) -> None:
+    run_server_away(shop, 15, 400)
+
+
+@pytest.mark.long
+def test_server_away_for_a_minute_is_caught_up(shop: Stack) -> None:
+    run_server_away(shop, float(os.environ.get("Z4J_TEST_AWAY_S", "60")), 4_000)
 
 
 def test_killed_children_and_main_are_reported(shop: Stack) -> None:

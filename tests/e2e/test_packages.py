@@ -15,6 +15,7 @@ import pytest
 from tests.support.stack import ROOT
 
 UV = ROOT / ".venvs/uv/bin/uv"
+PIP = (ROOT / ".venvs/uv/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet")
 VERSION = "0.1.0+z4j"
 LICENCES = """
 import importlib.metadata as m, json
@@ -40,17 +41,16 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     for name in (".", "adapters/agent", "adapters/celery", "adapters/django"):
         run(UV, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT / name)
-    pip = (ROOT / ".venvs/uv/bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet")
     # The version's local label is in no public index: what is called z4j can only come from the folder.
-    run(*pip, "download", "--only-binary", ":all:", "--dest", folder, "--find-links", folder, f"z4j[django,celery]=={VERSION}")
+    run(*PIP, "download", "--only-binary", ":all:", "--dest", folder, "--find-links", folder, f"z4j[django,celery]=={VERSION}")
     return folder
 
 
 def environment(folder: Path, dist: Path, wanted: Sequence[str]) -> Path:
     """The interpreter of a new environment that holds `wanted`, installed from the folder alone."""
-    run(sys.executable, "-m", "venv", folder)
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin/python"
-    run(python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index", "--find-links", dist, *wanted)
+    run(*PIP, "--python", python, "install", "--no-compile", "--no-index", "--find-links", dist, *wanted)
     return python
 
 

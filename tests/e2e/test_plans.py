@@ -77,7 +77,7 @@ def run_plans(orders: Orders, failing: int, waiting: int) -> None:
 
 
 def test_a_plan_over_tasks_of_three_engines(orders: Orders) -> None:
-    run_plans(orders, 500, 100)
+    run_plans(orders, 150, 40)
 
 
 @pytest.mark.long

@@ -127,9 +127,9 @@ def measure(made: Stack, arm_s: float, arms: int) -> tuple[dict[str, float], dic
 
 
 def test_agents_and_people_notice_little_of_200_strangers(server: Stack) -> None:
-    figures, seen = measure(server, 4, 4)
+    figures, seen = measure(server, 4, 2)
     print(figures, seen)
-    assert passwords_checked(server) <= 20  # two arms, which may fall into two minutes
+    assert passwords_checked(server) <= 20  # of ten a minute: the arm may fall into two minutes
     assert seen["websocket 401"] + seen.get("websocket 429", 0) > 20
     assert figures["page_ratio"] < 6
     assert figures["ack_ratio"] < 10
