@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.operator import Orders
-from tests.support.stack import Stack, is_seen_within, wait_for
+from tests.support.stack import Stack, is_seen_within, running_shop, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 ENGINES = ("celery", "rq", "huey", "arq")
@@ -16,12 +17,14 @@ RUNS = 12
 """State code of a task that succeeded."""
 
 
-@pytest.fixture
-def orders(shop: Stack) -> Orders:
-    orders = Orders(shop, ENGINES, is_single=True)
-    orders.unlock.touch()
-    orders.start_workers()
-    return orders
+@pytest.fixture(scope="module")
+def orders(prepared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orders]:
+    """One server, broker and worker of each engine for all tests: each begins with queues that are paused and empty."""
+    with running_shop(tmp_path_factory.mktemp("operate"), prepared) as shop:
+        orders = Orders(shop, ENGINES, is_single=True)
+        orders.unlock.touch()
+        orders.start_workers()
+        yield orders
 
 
 def pause(orders: Orders) -> None:
@@ -75,9 +78,9 @@ def test_one_plan_changes_the_order_of_four_engines(orders: Orders) -> None:
         assert ran(orders, engine) == [3, 5, 0, 1, 2, 4], engine
 
 
-def test_a_purge_of_a_thousand_is_put_back_in_order(orders: Orders) -> None:
+def run_purge(orders: Orders, amounts: dict[str, int]) -> None:
+    """The waiting tasks of each engine are purged, put back by undo, and run in the order they were enqueued."""
     pause(orders)
-    amounts = {"celery": 400, "rq": 300, "huey": 200, "arq": 100}
     for engine, amount in amounts.items():
         orders.produce(engine, "orders", amount)
     for engine, amount in amounts.items():
@@ -92,10 +95,19 @@ def test_a_purge_of_a_thousand_is_put_back_in_order(orders: Orders) -> None:
     assert orders.shop.testimony() == []
     for engine in ENGINES:
         orders.ask_queue("resume_queue", engine)
-    wait_for(lambda: len(orders.shop.testimony()) >= 1_000, seconds=120, what="every order has run")
+    wait_for(lambda: len(orders.shop.testimony()) >= sum(amounts.values()), seconds=120, what="every order has run")
     for engine, amount in amounts.items():
         assert ran(orders, engine) == list(range(amount)), engine
     assert "the log is intact" in orders.shop.command("audit", "verify")
+
+
+def test_what_was_purged_is_put_back_in_order(orders: Orders) -> None:
+    run_purge(orders, {"celery": 40, "rq": 30, "huey": 20, "arq": 10})
+
+
+@pytest.mark.long
+def test_a_purge_of_a_thousand_is_put_back_in_order(orders: Orders) -> None:
+    run_purge(orders, {"celery": 400, "rq": 300, "huey": 200, "arq": 100})
 
 
 def _known(orders: Orders, engine: str) -> int:

@@ -5,6 +5,7 @@ real server, with a real worker of Dramatiq, which has no other scheduler."""
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ import pytest
 from croniter import croniter
 
 from tests.support.operator import Orders
-from tests.support.stack import Stack, wait_for
+from tests.support.stack import Stack, running_shop, wait_for
 
 SECOND = 1_000_000
 TASK = "dramatiq_order"
@@ -61,9 +62,11 @@ class Own:
         assert self.ran(number) == before, "it fires although it is off"
 
 
-@pytest.fixture
-def own(shop: Stack) -> Own:
-    return Own(shop)
+@pytest.fixture(scope="module")
+def own(prepared: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+    """One server, broker and worker for all tests: the schedules of each have numbers of their own."""
+    with running_shop(tmp_path_factory.mktemp("scheduler"), prepared) as shop:
+        yield Own(shop)
 
 
 def test_its_entries_are_made_listed_switched_changed_and_deleted(own: Own) -> None:
@@ -106,8 +109,8 @@ def test_its_entries_are_made_listed_switched_changed_and_deleted(own: Own) -> N
 
 
 def test_a_restart_of_the_server_keeps_every_change(own: Own) -> None:
-    fires, silent, later = own.make(1), own.make(2), own.make(3, kind="cron", expression="30 2 * * *", timezone="America/New_York")
-    own.await_run(2)
+    fires, silent, later = own.make(11), own.make(12), own.make(13, kind="cron", expression="30 2 * * *", timezone="America/New_York")
+    own.await_run(12)
     own.ask(silent, "disable", reason="enough")
     own.orders.post(f"/schedules/{later}", expression="45 3 * * sun")
     server = next(child for child in reversed(own.shop.children) if child.name == "server")
@@ -115,10 +118,11 @@ def test_a_restart_of_the_server_keeps_every_change(own: Own) -> None:
     time.sleep(1)
     own.shop.start_server()
     wait_for(lambda: own.orders.get("/workers")["workers"], seconds=60, what="the worker is back")
-    own.await_run(1, own.ran(1))
+    own.await_run(11, own.ran(11))
     assert own.told(fires)["is_enabled"]
-    own.await_silence(2)
+    own.await_silence(12)
     assert (own.told(later)["expression"], own.told(later)["timezone"]) == ("45 3 * * sun", "America/New_York")
+    own.ask(fires, "disable", reason="enough")
 
 
 def test_what_it_cannot_hold_is_refused(own: Own) -> None:
@@ -136,7 +140,8 @@ def test_zones_days_and_weekdays_mean_what_they_say(own: Own) -> None:
     """Beside croniter, which is asked in local time; of day and weekday one is enough, as in cron."""
     for number, (expression, zone) in enumerate(
         (("30 2 * * *", "Asia/Kolkata"), ("0 12 * * 0", "UTC"), ("0 12 * * mon-wed,sat", "Europe/Berlin"), ("5 0 1 1,7 *", "UTC"),
-         ("0 */6 13 * fri", "Asia/Tokyo"), ("0 0 29 2 *", "America/Sao_Paulo"))
+         ("0 */6 13 * fri", "Asia/Tokyo"), ("0 0 29 2 *", "America/Sao_Paulo")),
+        start=21,
     ):  # fmt: skip
         due = [
             datetime.fromtimestamp(at / 1e6, ZoneInfo(zone))
