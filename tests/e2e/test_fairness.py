@@ -54,6 +54,7 @@ def measure(made: Stack, arm_s: float, arms: int) -> dict[str, float]:
     figures |= {"queues_before_ms": percentile(queues[False], 50), "queues_after_ms": percentile(queues[True], 50)}
     figures |= {
         "sent": agent.sent,
+        "flood_left": made.rows("SELECT count(*) FROM task JOIN app ON app.id = task.app_id WHERE name = 'flood'")[0][0],
         "kept": made.rows("SELECT count(*) FROM task JOIN app ON app.id = task.app_id WHERE name = 'shop'")[0][0],
     }
     return figures | {
@@ -67,6 +68,7 @@ def measure(made: Stack, arm_s: float, arms: int) -> dict[str, float]:
 def check(figures: dict[str, float]) -> None:
     """What has to hold on a machine of any speed."""
     assert figures["invented"] > 2_000, "there was a flood"
+    assert figures["flood_left"] < figures["invented"], "the database has reached its limit"
     assert figures["kept"] == figures["sent"], "no task of another app is deleted"
     limit = sum(LIMITS[kind] + 1 for kind in ("name", "queue"))
     assert figures["names"] <= limit, "more names in use by the app that floods"

@@ -31,7 +31,7 @@ def run_server_kills(shop: Stack, rounds: int) -> None:
     wait_for(lambda: set(sent) <= set(expected_states(shop)), seconds=60, what="every task testified its end")
     wait_for(lambda: not disagreements(shop), seconds=30, what=f"the store agrees with {len(sent)} witnesses")
     assert shop.rows("PRAGMA integrity_check") == [("ok",)]
-    assert not [task_id for task_id in sent if task_id not in shop.states()]
+    assert not set(sent) - set(shop.states())
     assert shop.rows("SELECT coalesce(sum(events), 0) FROM gap") == [(0,)]
     assert worker.end() == 0
 
