@@ -33,7 +33,7 @@ SERVER = str(ROOT / ".venvs/server/bin/python")
 COVERED = "z4j/rules/*,z4j/wire/*,z4j/agents/session.py,adapters/agent/src/z4j_agent/*"
 COVERED_BUT = "*/conformance/*,*/__main__.py,*/runtime/gevent_bridge.py"  # gevent: in the suites of Celery and Huey
 FLOOR = 95
-AT_ONCE = 4
+AT_ONCE = 5
 """Most suites wait for workers and browsers most of the time."""
 FEW = 6
 """So many failures of one shard may be bad luck; more are not."""
