@@ -21,9 +21,9 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from z4j import files
-from z4j.store.sqlite import copies
+from z4j.store.sqlite import backup
 files.publish = lambda *_: time.sleep(60)
-copies.copy_database(Path(sys.argv[1]), Path(sys.argv[2]))
+backup.copy_database(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 """A copy that is whole but for its name when it is killed."""
 
