@@ -365,3 +365,26 @@ def test_another_key_never_sees_the_token(tls_gateway: Any, start: Any, until: U
 def test_there_is_no_unverified_mode() -> None:
     assert make_context(None).verify_mode is ssl.CERT_REQUIRED
     assert issubclass(PinMismatch, ssl.SSLError)
+
+
+def test_a_discovery_that_could_not_be_read_whole_is_sent_again_soon(
+    gateway: Any, start: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away(Fake):
+        is_away = True
+
+        def list_queues(self) -> Any:
+            if self.is_away:
+                raise ConnectionError("the broker is away")
+            return super().list_queues()
+
+    monkeypatch.setattr(module, "INCOMPLETE_EVERY_S", 0.2)
+    fake = Away()
+    start(fake).connect()
+    until(lambda: len(gateway.frames_of("discovery")) > 1)
+    assert [frame["queues"] for frame in gateway.frames_of("discovery")[:2]] == [[], []]
+    fake.is_away = False
+    until(lambda: gateway.frames_of("discovery")[-1]["queues"])
+    count = len(gateway.frames_of("discovery"))
+    time.sleep(0.6)
+    assert len(gateway.frames_of("discovery")) == count, "one that is whole is sent once a minute"

@@ -51,6 +51,8 @@ STABLE_AFTER_S = 5.0
 RENEW_S = 0.1
 """Pause before the new connection of a process that has become a worker."""
 DISCOVERY_EVERY_S = 60.0
+INCOMPLETE_EVERY_S = 5.0
+"""The same after a discovery of which a part could not be read, such as the queues of a broker that is away."""
 QUEUES_EVERY_S = 5.0
 SCHEDULES_EVERY_S = 0.5
 """How often each scheduler is checked for a due list of its entries; `Scheduler.list_every_s` is the time between two lists."""
@@ -367,10 +369,9 @@ class _Exchange:
 
     def _report(self, now: float) -> None:
         if now >= self._next["discovery"]:
-            self._next["discovery"] = now + DISCOVERY_EVERY_S
             self._next["queues"] = now + QUEUES_EVERY_S
-            for adapter in self._agent.adapters:
-                self._send_discovery(adapter)
+            whole = [self._send_discovery(adapter) for adapter in self._agent.adapters]
+            self._next["discovery"] = now + (DISCOVERY_EVERY_S if all(whole) else INCOMPLETE_EVERY_S)
         if now >= self._next["schedules"]:
             for facts in self._connection.scheduling.frames(now):
                 self._send_schedules(facts)
@@ -383,14 +384,15 @@ class _Exchange:
             if self._agent.shipper.is_holder:
                 self._agent.shipper.tidy()
 
-    def _send_discovery(self, adapter: Adapter) -> None:
-        """A list that fills half a frame is sent without the signatures and documentation of its tasks."""
-        report = self._reports.discovery(adapter)
+    def _send_discovery(self, adapter: Adapter) -> bool:
+        """Whether all of it could be read. A list that fills half a frame is sent without the signatures and documentation of its tasks."""
+        report, is_whole = self._reports.discovery(adapter)
         frame = self._session.send_discovery(report)
         if len(frame) > wire.MAX_FRAME // 2:
             report["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in report["tasks"]]
             frame = self._session.send_discovery(report)
         self._socket.send(frame)
+        return is_whole
 
     def _send_schedules(self, facts: dict[str, Any]) -> None:
         """Sends as many entries as fit into a frame; a shortened list has `is_cut`."""

@@ -32,8 +32,10 @@ class Reports:
         self._agent = agent
         self._lease = lease
 
-    def discovery(self, adapter: Adapter) -> dict[str, Any]:
-        """Fields of a `discovery` frame: the engine's tasks and queues with the proofs of their names, its worker, and its brokers."""
+    def discovery(self, adapter: Adapter) -> tuple[dict[str, Any], bool]:
+        """Fields of a `discovery` frame: the engine's tasks and queues with the proofs of their names, its worker, and its brokers; and
+        whether all of them could be read."""
+        is_whole = True
         report: dict[str, Any] = {"engine": adapter.engine, "tasks": [], "queues": [], "worker": None}
         lists: tuple[tuple[str, Any, int, str], ...] = (
             ("tasks", adapter.list_tasks, MAX_TASKS, adapter.engine),
@@ -46,15 +48,17 @@ class Reports:
                 report[key] = [_with_proof(item, proof) for item, proof in zip(items, proofs, strict=True)]
             except Exception as error:
                 let_through(error)
+                is_whole = False
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
         try:
             worker = adapter.worker()
             report["worker"] = redact_answer(asdict(worker)) if worker is not None else None
         except Exception as error:
             let_through(error)
+            is_whole = False
             faults.report(f"discovery of the worker in {adapter.engine}", error)
         report["brokers"] = brokers_of(adapter, self._agent.fingerprints)
-        return report
+        return report, is_whole
 
     def heartbeat(self, *, with_queues: bool) -> dict[str, Any]:
         """Fields of a `heartbeat` frame; `at` in microseconds UTC. `queues` holds the depths of those engines whose poll lease this
