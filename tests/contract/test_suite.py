@@ -15,6 +15,7 @@ from tests import run
 from tests.suite import processes
 from tests.suite.folders import FOLDERS, ROOT, Folder
 from tests.suite.shards import Shard, divide, read_seconds
+from tests.support.stack import is_seen_within
 
 FOLDER = Folder("tests/example", "server")
 
@@ -58,7 +59,7 @@ def test_second():
     assert not result.is_passed
     assert result.hung.endswith("::test_second")
     assert list(result.outcomes.values()) == ["passed"], "of what ended before it is known how"
-    assert not is_running(int(child.read_text()))
+    assert is_seen_within(5, lambda: not is_running(int(child.read_text()))), "a busy machine ends a process a moment after SIGKILL"
 
 
 def is_running(pid: int) -> bool:
