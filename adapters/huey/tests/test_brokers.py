@@ -35,6 +35,7 @@ class TwoHueys(TwoBrokers):
     def disconnect(self) -> None:
         for made, _ in self.made:
             z4j_huey.uninstall(made)
+            made.storage.pool.disconnect()  # else the end of the process finds open sockets, and pytest fails a run in which all passed
 
     def send(self, which: int, value: str, *, delay_s: float = 0, task_id: str = "") -> str:
         _, note = self.made[which]
