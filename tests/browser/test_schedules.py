@@ -44,8 +44,11 @@ def test_one_of_z4js_own_from_the_first_click_to_its_page(site: Site, shot: Call
         page.keyboard.press("o")
         page.locator(".sheet:visible input[name=reason]").fill("holidays")
         page.get_by_role("button", name="Disable 1 schedule").click()
+        # The notice, not the state alone: that is also refreshed in the page which is about to be left.
+        expect(page.locator(".notice.good")).to_contain_text("was disabled")
         expect(page.locator(".place-head .st")).to_contain_text("disabled")
         page.keyboard.press("o")
+        expect(page.locator(".notice.good")).to_contain_text("was enabled")
         expect(page.locator(".place-head .st")).to_contain_text("on time")
         page.keyboard.press("d")
         page.locator(".sheet:visible input[name=confirm]").fill("delete")
