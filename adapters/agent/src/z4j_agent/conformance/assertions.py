@@ -40,7 +40,7 @@ def payload_of(gateway: Gateway, task_id: str) -> Record:
 def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = PATIENCE_S) -> list[Record]:
     """Waits for the end of a task's expected last attempt. Returns its records in the order of their times.
 
-    Every attempt's `enqueued` is waited for as well: its producer may be another process than the one that ran it.
+    Every attempt's `enqueued` and `retried` are waited for as well: their process may be another one than that which ran the last attempt.
     """
     last = outcome.attempts - 1
 
@@ -49,8 +49,9 @@ def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 
         is_over = any(r.kind in ENDS and r.attempt >= last for r in records)
         is_enqueued = not outcome.is_received or any(r.kind == "payload" for r in records)
         is_sent = {r.attempt for r in records if r.kind == "enqueued"} >= set(range(outcome.attempts))
+        is_retried = {r.attempt for r in records if r.kind == "retried"} >= set(range(last))
         ordered = sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at))
-        return ordered if is_over and is_enqueued and is_sent else []
+        return ordered if is_over and is_enqueued and is_sent and is_retried else []
 
     try:
         return wait_for(find, "", seconds=seconds)
