@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -79,10 +80,10 @@ def engine_table(results: dict[str, dict[str, object]]) -> list[str]:
         commits = [str(results[name]["commit"]) for column in COLUMNS.values() if (name := f"{engine}_{column}") in results]
         if commits:
             lines.append(f"| {engine} | {' | '.join(shown)} | {commits[0]} |")
-    flower = [spread_cell("", "", results.get(f"celery_{column}")) for column in ("flower_worker_us", "flower_throughput_ratio")]
+    columns = ("flower_worker_us", "flower_throughput_ratio", "sleep_flower_throughput_ratio")
+    worker, rate, asleep = (spread_cell("celery", column, results.get(f"celery_{column}")) for column in columns)
     if "celery_flower_throughput_ratio" in results:
-        asleep = spread_cell("", "", results.get("celery_sleep_flower_throughput_ratio"))
-        lines.append(f"| celery with `-E` and Flower | – | {flower[0]} | – | {flower[1]} | – | {asleep} | |")
+        lines.append(f"| celery with `-E` and Flower | – | {worker} | – | {rate} | – | {asleep} | |")
     return lines
 
 
@@ -90,7 +91,7 @@ def spread_cell(engine: str, column: str, entry: dict[str, object] | None) -> st
     if entry is None:
         return "–"
     figure, low, high = (float(str(entry[part])) for part in ("figure", "low", "high"))
-    digits = 2 if column.endswith("ratio") or (not column and abs(figure) < 3) else 0
+    digits = 2 if column.endswith("ratio") else 0
     text = f"{figure:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
     least, most = ENGINE_BUDGETS.get(column), CELERY.get(column) if engine == "celery" else None
     is_missed = (least is not None and figure < least) or (most is not None and figure > most)
@@ -112,12 +113,10 @@ def main() -> None:
     for part in [name for name in sys.argv[1:] if name in PARTS] or ([] if "--report" in sys.argv else PARTS):
         print(f"{part} …", flush=True)
         for name, found in import_module(f"bench.{part}").measure().items():
-            each = found if isinstance(found, Spread) else None
-            figure = found.figure if isinstance(found, Spread) else found
-            quartiles = {"low": round(each.low, 3), "high": round(each.high, 3)} if each else {}
+            figures = asdict(found) if isinstance(found, Spread) else {"figure": found}
             made = {"commit": commit(), "at": time.strftime("%Y-%m-%d", time.gmtime())}
-            results[name] = {"figure": round(figure, 3), **quartiles, **made}
-            print(f"  {name} = {figure:,.3f}", flush=True)
+            results[name] = {part: round(figure, 3) for part, figure in figures.items()} | made
+            print(f"  {name} = {figures['figure']:,.3f}", flush=True)
     RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
     (ROOT / "docs/benchmarks.md").write_text(report(results, notes))
 

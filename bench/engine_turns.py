@@ -28,7 +28,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.measure import family_cpu_s, tree
+from bench.measure import tree
 from bench.turns import Spread, Turn, compare, processor_s, producer_us, stop, take_turns, throughput, worker_ratio, worker_us
 from z4j_agent.conformance import Harness
 from z4j_agent.conformance.harness import free_port, is_open, wait_for
@@ -63,7 +63,9 @@ class Valkey:
         return line[1:]
 
     def find_queue(self, atleast: int) -> None:
-        """The queue is what has grown by what was just enqueued; every engine has another name for it."""
+        """Once: the queue is what has grown by what was just enqueued; every engine has another name for it."""
+        if self._key:
+            return
         self._file.write(b"KEYS *\r\n")
         self._file.flush()
         count = int(self._file.readline()[1:])
@@ -76,7 +78,8 @@ class Valkey:
         raise AssertionError(f"no queue with {atleast} tasks among {keys}")
 
     def waiting(self) -> int:
-        return int(self.ask(self._size, self._key))
+        """0 where the queue has not been found yet."""
+        return int(self.ask(self._size, self._key)) if self._key else 0
 
 
 class EngineArm:
@@ -92,19 +95,17 @@ class EngineArm:
         for _ in range(WARM):
             harness.enqueue("succeed", 1)
         self._producer = next(process.pid for process in harness.processes if process.stdin is not None)
-        self._broker = Valkey(port_of(harness))
-        self._first, self._has_queue, self._last = first, False, 0
+        self._broker = Valkey(harness.valkey_port)
+        self._first, self._last = first, 0
 
     def enqueue(self) -> tuple[int, float]:
-        left = self._broker.waiting() if self._has_queue else 0
+        left = self._broker.waiting()
         amount = max(LEAST, int(max(self._first, MORE * (self._last - left))) - left)
         used = -processor_s([self._producer])
         for _ in range(amount):
             self.harness.enqueue(self._kind, *self._args)
         used += processor_s([self._producer])
-        if not self._has_queue:
-            self._broker.find_queue(amount // 2)
-            self._has_queue = True
+        self._broker.find_queue(amount // 2)
         self._last = self._broker.waiting()
         return amount, used
 
@@ -113,13 +114,6 @@ class EngineArm:
 
     def worker_pids(self) -> list[int]:
         return tree(self._worker.pid)
-
-
-def port_of(harness: Harness) -> int:
-    """Of the Valkey that the harness has started."""
-    command = Path(f"/proc/{harness.broker_pid()}/cmdline").read_bytes().split(b"\0")
-    text = b" ".join(command).decode()
-    return int(text.partition("--port ")[2].split()[0]) if "--port " in text else int(text.rpartition(":")[2].split()[0])
 
 
 def harness_of(engine: str) -> type[Harness]:
@@ -209,7 +203,7 @@ def main() -> None:
 def settle(arm: EngineArm) -> None:
     """Waits until the worker has run what warmed it up, then stops it."""
     used = -1.0
-    while (now_used := family_cpu_s(arm.worker_pids()[0])) - used > 0.02:
+    while (now_used := processor_s(arm.worker_pids())) - used > 0.02:
         used = now_used
         time.sleep(0.7)
     stop(arm.worker_pids())

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from pathlib import Path
-
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:
@@ -25,27 +22,6 @@ def tree(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):  # it has just ended
         pass
     return found
-
-
-def cpu_s(pids: list[int]) -> float:
-    """User and system seconds these processes have used."""
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICKS
-
-
-def family_cpu_s(pid: int) -> float:
-    """User and system seconds of a process, of its living descendants, and of those they have waited for."""
-    total = 0
-    for each in tree(pid):
-        try:
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(") ")[2].split()
-        except FileNotFoundError:  # it ended while we counted; its parent has its time
-            continue
-        total += sum(int(field) for field in fields[11:15])
-    return total / TICKS
 
 
 def percentile(values: list[float], share: float) -> float:

