@@ -16,6 +16,8 @@ from z4j.web.frame.formats import iso
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First characters that a spreadsheet may read as a formula, including the full-width forms of = + - @."""
+ROWS: Final = 1_000
+"""Rows of a whole list that are read at a time."""
 UNSEEN: Final = "".join(map(chr, range(0x21))) + "\xa0\ufeff\u200b\u200c\u200d\u2060\u3000"
 """Characters that some programs remove before they read the first one."""
 QUOTED: Final = re.compile("[,;|\\s\"'=+@\uff1d\uff0b\uff0d\uff20]")
@@ -92,9 +94,11 @@ async def each(rows: Iterable[Any]) -> AsyncIterator[Any]:
         yield row
 
 
-async def each_of_pages(read: Callable[[int], Awaitable[Sequence[Any]]], cursor: Callable[[Any], int], start: int) -> AsyncIterator[Any]:
-    """Iterates a whole list page by page, for `to_csv`: `read(start)`, then `read(cursor(last row))`, until a page is empty."""
-    while rows := await read(start):
+async def each_of_pages(
+    read: Callable[[int, int], Awaitable[Sequence[Any]]], cursor: Callable[[Any], int], start: int
+) -> AsyncIterator[Any]:
+    """Iterates a whole list, for `to_csv`: `read(start, ROWS)`, then `read(cursor(last row), ROWS)`, until no rows are left."""
+    while rows := await read(start, ROWS):
         for row in rows:
             yield row
         start = cursor(rows[-1])

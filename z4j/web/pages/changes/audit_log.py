@@ -21,8 +21,6 @@ from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
 
 PAGE: Final = 100
-EXPORT: Final = 1_000
-"""Rows that a .csv reads at a time."""
 AUDIT_COLUMNS: Final = ("seq", "at", "actor", "role", "action", "target", "outcome", "detail", "address", "key_id")
 
 
@@ -85,5 +83,5 @@ async def audit_json(request: Request) -> Response:
 async def audit_csv(request: Request) -> Response:
     """GET /changes/audit.csv: the whole log."""
     store = services(request).store
-    rows = export.each_of_pages(lambda before: audit.list_audit(store, before=before, limit=EXPORT), lambda row: int(row.seq), NEWEST)
+    rows = export.each_of_pages(lambda before, limit: audit.list_audit(store, before=before, limit=limit), lambda row: int(row.seq), NEWEST)
     return await export.to_csv(request, "audit", AUDIT_COLUMNS, rows)

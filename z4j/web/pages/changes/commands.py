@@ -19,8 +19,6 @@ from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
 
 PAGE: Final = 100
-EXPORT: Final = 1_000
-"""Rows that a .csv reads at a time."""
 COMMAND_COLUMNS: Final = (
     "created_at", "asked_by", "action", "engine", "task_id", "target", "status", "reason", "sent_at", "ended_at", "id",
 )  # fmt: skip
@@ -61,6 +59,6 @@ async def list_csv(request: Request) -> Response:
     """GET /changes.csv: all of them."""
     store = services(request).store
     rows = export.each_of_pages(
-        lambda before: commands.list_commands(store, before=before, limit=EXPORT), lambda row: int(row.created_at), NEWEST
+        lambda before, limit: commands.list_commands(store, before=before, limit=limit), lambda row: int(row.created_at), NEWEST
     )
     return await export.to_csv(request, "changes", COMMAND_COLUMNS, rows)

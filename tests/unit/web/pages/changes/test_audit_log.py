@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
-from z4j.web.pages.changes import audit_log
+from z4j.web.frame import export
 
 
 def test_the_csv_file_has_every_row(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are: they are read a page at a time."""
-    monkeypatch.setattr(audit_log, "EXPORT", 10)
+    monkeypatch.setattr(export, "ROWS", 10)
     for _ in range(12):
         shop.post("/tasks/1/retry", reason="again")
     newest = shop.get("/changes/audit.json").json()["audit"][0]["seq"]

@@ -13,7 +13,7 @@ from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
-from z4j.web.pages.changes import commands as module
+from z4j.web.frame import export
 
 
 def add(shop: Shop, count: int) -> None:
@@ -57,7 +57,7 @@ def test_every_command_stands_on_exactly_one_page(shop: Shop) -> None:
 
 def test_the_csv_file_has_every_row(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are: they are read a page at a time."""
-    monkeypatch.setattr(module, "EXPORT", 10)
+    monkeypatch.setattr(export, "ROWS", 10)
     add(shop, 45)
     lines = shop.get("/changes.csv").text.splitlines()[1:]
     assert [number for line in lines for number in re.findall(r"number (\d+)\.", line)] == [str(number) for number in range(44, -1, -1)]
