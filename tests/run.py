@@ -70,10 +70,8 @@ def run_again(shard: Shard, marks: list[str], first: Result) -> None:
         return
     second = run(Shard(shard.folder, tuple(failed), UNKNOWN_S) if failed else shard, marks)
     if second.is_passed and second.count("passed"):
-        first.is_passed, first.flaky = (
-            True,
-            failed or [f"{shard.name}: its process ended with status {first.status}\n{first.output[-4000:]}"],
-        )
+        first.is_passed = True
+        first.flaky = failed or [f"{shard.name}: its process ended with status {first.status}\n{first.output[-4000:]}"]
         first.outcomes |= second.outcomes
     else:
         print(failures_of(second.output), flush=True)

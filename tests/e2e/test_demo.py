@@ -15,7 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.chromium import ARGUMENTS, CHROMIUM
-from tests.support.stack import ROOT, free_port, wait_for
+from tests.support.stack import ROOT, wait_for
+from z4j_agent.conformance.harness import free_port
 
 
 @pytest.fixture(params=[pytest.param(("--engines", "celery"), id="celery"), pytest.param((), id="all engines", marks=pytest.mark.long)])

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
@@ -17,19 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.support import forked
-from z4j_agent.conformance.harness import valkey_command
+from z4j_agent.conformance.harness import END_S, free_port, is_open, valkey_command
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY_PYTHON = ROOT / ".venvs/celery/bin/python"
 SERVER_PYTHON = ROOT / ".venvs/server/bin/python"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "0"))
@@ -86,7 +79,7 @@ class Child:
         self.process.kill()
         self.process.wait(10)
 
-    def end(self, seconds: float = 60) -> int:
+    def end(self, seconds: float = END_S) -> int:
         """Its exit status. A Celery worker may need 30 s, with and without z4j (see `StartedProcess` of the adapters' tests)."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -170,8 +163,7 @@ class Stack:
 
     def answers(self, server: Child) -> bool:
         assert server.process.poll() is None, server.log.read_text()[-3000:]
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return is_open(self.port)
 
     def add_app(self, name: str = "shop") -> str:
         """Makes an app with its first token; from here on every worker of this stack reports to it."""
@@ -187,12 +179,7 @@ class Stack:
 
     def start_broker(self) -> Child:
         broker = self.start("broker", valkey_command(self.broker_port, self.folder))
-
-        def is_up() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.broker_port)) == 0
-
-        wait_for(is_up, what=f"the broker answers, see {broker.log}")
+        wait_for(lambda: is_open(self.broker_port), what=f"the broker answers, see {broker.log}")
         return broker
 
     def start_worker(self, *words: str, name: str = "worker", env: dict[str, str] | None = None, log_says: bytes = b" ready.") -> Child:

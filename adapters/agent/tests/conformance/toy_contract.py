@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The toy engine under the contract: honest, and with each of the defects in $TOY_DEFECTS, each in a class of its own with its own worker.
-Run by `test_contract.py`; not collected by itself."""
+`test_contract.py` runs it; pytest alone does not collect it."""
 
 from __future__ import annotations
 
