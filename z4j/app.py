@@ -8,11 +8,9 @@ import contextlib
 import dataclasses
 import gc
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,11 +23,13 @@ from z4j.agents.gateway import Gateway
 from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
 from z4j.background.duties import BackgroundDuties
-from z4j.background_duty import WHENEVER_S, Duties
+from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import Z4jError
 from z4j.listener import ports
-from z4j.listener.connection_limits import ClientAddress, Connections, descriptor_limit, protocols
+from z4j.listener.connection_limits import ClientAddress, Connections, descriptor_limit
+from z4j.listener.http_server import HttpServer
+from z4j.listener.tls import CHECK_S, ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
 from z4j.operations.plans import Plans
@@ -48,13 +48,7 @@ from z4j.web.frame import exceptions as answers
 from z4j.web.frame.middleware import Guard, RequestEnvelope, role_finder
 from z4j.web.routes import ROUTES
 from z4j.web.services import Services
-from z4j_agent import wire
 
-PARENT_CHECK_S = 1.0
-GRACE_S = 3
-BACKLOG = 256
-"""Connections the kernel keeps until they are accepted; asyncio tries as many at once when descriptors run out."""
-KEEP_ALIVE_S = 5
 SWITCH_S = 0.001
 """How long the writer's thread keeps the interpreter while the event loop wants it: an ack crosses from one to the other four times."""
 
@@ -62,8 +56,9 @@ SWITCH_S = 0.001
 class Server:
     """All parts of one server. `asgi` is what uvicorn serves."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tls: ServerTls | None = None) -> None:
         self.settings = settings
+        self.tls = tls
         self.store = Store(settings.database)
         self.hub = Hub()
         self.live = Live()
@@ -93,7 +88,7 @@ class Server:
             ],
             middleware=[
                 Middleware(ClientAddress, trusted=self.settings.trusted_networks),
-                Middleware(RequestEnvelope),
+                Middleware(RequestEnvelope, is_https_only=self._is_https_only),
                 Middleware(AuditTrail, trail=self.trail, witnesses=self.gateway.witnesses),
                 Middleware(Guard, find=role_finder((row.method, row.path, row.role) for row in ROUTES), answer_error=answers.on_expected),
             ],
@@ -102,7 +97,7 @@ class Server:
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
-            self.duties, self.background.retention,
+            self.duties, self.background.retention, self.tls,
         )  # fmt: skip
         return asgi
 
@@ -116,7 +111,10 @@ class Server:
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
         self.scheduler.start()
-        duties = asyncio.gather(self.background.run(), self.outbox.run())
+        running = [self.background.run(), self.outbox.run()]
+        if self.tls is not None:
+            running.append(repeat(self.duties.add("certificate", CHECK_S), self.tls.check))
+        duties = asyncio.gather(*running)
         watch = asyncio.create_task(self.gateway.guard.watch())
         try:
             yield
@@ -132,15 +130,23 @@ class Server:
 
     async def greet(self) -> None:
         """Runs after the port is bound. The first start prints the setup link for creating an administrator."""
-        address = f"http://{self.settings.host}:{self.settings.port}"
-        logs.started(address, self.settings.data, __version__)
+        settings, tls = self.settings, self.tls
+        name = "" if tls is None else next(iter((*settings.tls_name, *tls.certificate.names)), settings.host)
+        recorded = None if tls is None else server_address.Tls(str(tls.certificate_file.resolve()), tls.pins, name)
+        address = server_address.Serving(settings.host, settings.port, os.getpid(), settings.behind_proxy, tls=recorded).public_url
+        logs.started(address, settings.data, __version__)
         with contextlib.suppress(OSError):  # the command line guesses then
-            server_address.write_address(
-                self.settings.data, self.settings.host, self.settings.port, behind_proxy=self.settings.behind_proxy
-            )
+            server_address.write_address(settings.data, settings.host, settings.port, behind_proxy=settings.behind_proxy, tls=recorded)
+        if tls is not None and tls.certificate.is_self_signed:
+            fingerprint = tls.certificate.fingerprint
+            print(f"\nFingerprint of the certificate, for comparison in the browser (SHA-256):\n\n    {fingerprint}\n", flush=True)
         if not await users.has_admin(self.store):
             secret = await self.auth.make_link("setup")
             print(f"\nCreate the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
+
+    def _is_https_only(self) -> bool:
+        """Whether browsers are told to use nothing but https:// here: only where a CA has signed, or they could not get past a warning."""
+        return self.tls is not None and not self.tls.certificate.is_self_signed
 
     def end_streams(self) -> None:
         """Ends the streams of pages and agents before uvicorn waits for open connections."""
@@ -149,64 +155,19 @@ class Server:
         self.gateway.close_all()
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn waits for open streams at SIGTERM, so the streams of z4j are ended first."""
-
-    def __init__(self, config: uvicorn.Config, server: Server) -> None:
-        super().__init__(config)
-        self._server = server
-
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            await self._server.greet()
-
-    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        self._server.end_streams()
-        await super().shutdown(sockets)  # type: ignore[arg-type]
-
-    async def on_tick(self, counter: int) -> bool:
-        """A frozen executable is two processes; this one must not outlive its launcher and hold the data folder."""
-        if _launcher and counter % int(PARENT_CHECK_S * 10) == 0 and os.getppid() != _launcher:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return await super().on_tick(counter)
-
-
-_launcher = os.getppid() if getattr(sys, "frozen", False) else 0
-
-
 def serve(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code. Raises StoreError before anything is served."""
     prepare_data(settings.data)
     with data_lock(settings.data), contextlib.closing(ports.bind(settings.host, settings.port)) as listener:
+        tls = ServerTls(settings, clock.now()) if settings.has_tls else None
         migrate.migrate(settings.database)
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free
-        server = Server(settings)
+        server = Server(settings, tls)
         room = Connections(descriptor_limit(settings.connections), settings.connections_per_address, settings.trusted_networks)
-        http, websocket = protocols(room)
-        config = uvicorn.Config(
-            server.asgi,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            ws=websocket,
-            ws_max_size=wire.MAX_FRAME,
-            ws_per_message_deflate=False,
-            ws_ping_interval=20,
-            ws_ping_timeout=20,
-            http=http,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            loop="asyncio",
-            proxy_headers=False,  # see ClientAddress
-            timeout_graceful_shutdown=GRACE_S,
-            server_header=False,
-        )
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()  # objects of the start stay: a full collection over them takes 50 ms, during which no request is answered
-        runner = _Uvicorn(config, server)
+        runner = HttpServer(server.asgi, room, tls, on_start=server.greet, on_stop=server.end_streams)
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 runner.run(sockets=[listener])

@@ -46,7 +46,7 @@ def _folder_taken(folder: Path) -> StoreError:
     """Names the process that holds it, and the address it is reached at, as far as they are known."""
     pid, serving = (folder / "lock").read_text().strip(), server_address.read_address(folder)
     who = f"Process {pid} ({ports.command_of(int(pid)) or 'z4j'})" if pid.isdecimal() else "Another z4j"
-    where = f" at http://{serving.netloc}" if serving and str(serving.pid) == pid else ""
+    where = f" at {serving.local_url}" if serving and str(serving.pid) == pid else ""
     stop = f"Stop it with `kill {pid}`" if pid.isdecimal() else "Stop it"
     return StoreError(
         f"{who} is already running on the data folder {folder}{where}. No changes were made.",

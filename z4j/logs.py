@@ -157,6 +157,25 @@ def connection_refused(address: str, why: str) -> None:
     _gateway.info("connection closed", extra={"facts": {"address": address, "why": why, "who": "-"}})
 
 
+def handshake_failed(address: str, why: str) -> None:
+    """Logs that a connection ended before TLS was established, once a minute for each address and cause."""
+    if _not_recorded.take(f"handshake {address} {why}") is not None:
+        _gateway.info("TLS handshake failed", extra={"facts": {"address": address, "why": why}})
+
+
+def plain_request(address: str, *, is_exposed: bool) -> None:
+    """Logs a request without TLS that was refused. A credential in it was readable on the network."""
+    if is_exposed:
+        _gateway.warning("a request without TLS carried a credential; it was refused; revoke it", extra={"facts": {"address": address}})
+    elif _not_recorded.take(f"plain {address}") is not None:
+        _gateway.warning("a request without TLS was refused", extra={"facts": {"address": address}})
+
+
+def certificate_changed(fingerprint: str, days: int) -> None:
+    """Logs that another certificate is served from now on."""
+    _server.info("serving another certificate", extra={"facts": {"fingerprint": fingerprint, "days_left": days}})
+
+
 def token_ended(app: str, boot: str) -> None:
     """Logs that a connection was closed because its token is no longer valid."""
     _gateway.info("agent closed: its token is revoked or expired, or its app is disabled", extra={"facts": {"app": app, "boot": boot}})

@@ -9,13 +9,14 @@ import contextlib
 import fcntl
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from z4j import files
+from z4j import clock, files
 from z4j.settings import Settings, variable
 
 ADDRESS_FILE = "server.json"
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,49 @@ class Serving:
     pid: int
     behind_proxy: bool
     is_running: bool = True
+    tls: Tls | None = None
 
     @property
     def netloc(self) -> str:
-        """`127.0.0.1:7700`"""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """`127.0.0.1:7700`, as it listens."""
+        return netloc(self.host, self.port)
+
+    @property
+    def local_url(self) -> str:
+        """The address for programs on this machine. A server that listens on all addresses is asked on loopback."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- compared, not bound to
+        return f"{'https' if self.tls else 'http'}://{netloc(host, self.port)}"
+
+    @property
+    def public_url(self) -> str:
+        """The address of the pages for people."""
+        return f"{'https' if self.tls else 'http'}://{self.public_netloc}"
+
+    @property
+    def public_netloc(self) -> str:
+        """The address for other machines, as far as it is known."""
+        return netloc(self.tls.name, self.port) if self.tls and self.host in WILDCARDS else self.netloc
 
 
-def write_address(folder: Path, host: str, port: int, *, behind_proxy: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How the server of a data folder is verified: `certificate` is its PEM file, `pins` are those of connection strings, `name` is the
+    first name of its certificate."""
+
+    certificate: str
+    pins: tuple[str, ...]
+    name: str
+
+
+def netloc(host: str, port: int) -> str:
+    """Returns `host:port`, with the brackets of an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def write_address(folder: Path, host: str, port: int, *, behind_proxy: bool, tls: Tls | None = None) -> None:
     """Notes where this process serves the folder. Raises OSError."""
-    files.write_whole(
-        folder / ADDRESS_FILE, json.dumps({"host": host, "port": port, "pid": os.getpid(), "behind_proxy": behind_proxy}) + "\n"
-    )
+    facts = {"host": host, "port": port, "pid": os.getpid(), "behind_proxy": behind_proxy, "tls": asdict(tls) if tls else None}
+    files.write_whole(folder / ADDRESS_FILE, json.dumps(facts) + "\n")
 
 
 def remove_address(folder: Path) -> None:
@@ -51,7 +83,11 @@ def read_address(folder: Path) -> Serving | None:
     """Returns where the data folder is or was served; None if that is unknown."""
     try:
         fields = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))
-        return Serving(str(fields["host"]), int(fields["port"]), int(fields["pid"]), bool(fields["behind_proxy"]), is_locked(folder))
+        tls = fields.get("tls")
+        return Serving(
+            str(fields["host"]), int(fields["port"]), int(fields["pid"]), bool(fields["behind_proxy"]), is_locked(folder),
+            Tls(str(tls["certificate"]), tuple(map(str, tls["pins"])), str(tls["name"])) if tls else None,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -71,20 +107,60 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list[str]]:
-    """Returns (host:port, sentences about it): the recorded address of the server of the data folder, unless an address is given."""
-    is_given = any(getattr(words, name, None) is not None or variable(name) in os.environ for name in ("host", "port"))
-    given = f"{settings.host}:{settings.port}"
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a command reaches the server (`url`), where people and agents do (`netloc`), and what to say about it."""
+
+    url: str
+    netloc: str
+    tls: Tls | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def public_url(self) -> str:
+        """The address of the pages for people."""
+        return f"{'https' if self.tls else 'http'}://{self.netloc}"
+
+
+def configured_tls(settings: Settings) -> Tls | None:
+    """Returns how a server with these settings will be verified; with `--tls auto` its key is created. Raises StoreError."""
+    from z4j.listener import certificates  # 30 ms, for those who use TLS
+
+    if not settings.has_tls:
+        return None
+    if settings.tls:
+        file, names = certificates.server_file(settings.data), certificates.own_names(settings.tls_name)
+        found, following = certificates.prepare(settings.data, names, clock.now()), certificates.next_pin(settings.data)
+    else:
+        file, following = Path(settings.tls_cert), ""
+        found = certificates.read(file)
+    pins = (found.pin, following) if found.is_self_signed else ()
+    return Tls(str(file.resolve()), tuple(pin for pin in pins if pin), next(iter((*settings.tls_name, *found.names)), settings.host))
+
+
+def address_of(words: argparse.Namespace, settings: Settings) -> Address:
+    """Returns the recorded address of the server of the data folder, unless an address is given. Raises StoreError."""
+    given = {name for name in ("host", "port") if getattr(words, name, None) is not None or variable(name) in os.environ}
     serving = read_address(settings.data)
-    if is_given:
-        is_other = serving is not None and serving.is_running and serving.netloc != given
-        return given, [f"The server of {settings.data} listens on {serving.netloc}, not on {given}."] if is_other and serving else []
-    if serving is None:
-        return given, [
-            f"No server has used {settings.data} yet. {given} is the default address. Replace it if the server listens elsewhere."
-        ]
+    if serving is None or any(getattr(serving, name) != getattr(settings, name) for name in given):
+        asked = Serving(settings.host, settings.port, 0, settings.behind_proxy, False, configured_tls(settings))
+        note = ""
+        if serving is None and not given:
+            note = (
+                f"No server has used {settings.data} yet. {asked.public_netloc} is the default address. "
+                "Replace it if the server listens elsewhere."
+            )
+        elif serving is not None and serving.is_running:
+            note = f"The server of {settings.data} listens on {serving.netloc}, not on {asked.netloc}."
+        return _address(asked, note)
     if not serving.is_running:
-        return serving.netloc, [f"No server is running on {settings.data}. The last one listened on {serving.netloc}."]
+        return _address(serving, f"No server is running on {settings.data}. The last one listened on {serving.netloc}.")
     if serving.behind_proxy:
-        return serving.netloc, [f"The server is behind a proxy. On other hosts, replace {serving.netloc} with the address of the proxy."]
-    return serving.netloc, []
+        return _address(
+            serving, f"The server is behind a proxy. On other hosts, use z4j:// and its address instead of z4j+ws:// and {serving.netloc}."
+        )
+    return _address(serving, "")
+
+
+def _address(serving: Serving, note: str) -> Address:
+    return Address(serving.local_url, serving.public_netloc, serving.tls, (note,) if note else ())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from z4j.exceptions import BadInput
+from z4j.host_names import normalized
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -28,8 +29,19 @@ class Settings:
     """Flag `--days-kept` and variable `Z4J_DAYS_KEPT` are both the field `days_kept`."""
 
     data: Path = setting(Path(".z4j"), "Folder of the database, the keys and the lock file. Created with mode 0700 if missing.")
-    host: str = setting("127.0.0.1", "Address to listen on. Addresses other than loopback require `--behind-proxy`.")
+    host: str = setting("127.0.0.1", "Address to listen on. Addresses other than loopback require TLS or `--behind-proxy`.")
     port: int = setting(7700, "Port of the web pages and the agent gateway.")
+    tls: str = setting(
+        "",
+        "`auto`: serve TLS with a key and a self-signed certificate of the data folder. Connection strings then contain the key's pin.",
+    )
+    tls_cert: str = setting("", "Serve TLS with the certificate (and its chain) of this PEM file. It is read again when it changes.")
+    tls_key: str = setting("", "PEM file of the private key of `--tls-cert`, without a password.")
+    tls_name: tuple[str, ...] = setting(
+        (),
+        "With `--tls auto`: further names and addresses of this host for its certificate. Agents are told the first. Repeat the flag, or "
+        "separate names by commas.",
+    )
     behind_proxy: bool = setting(
         False,
         "The server runs behind a proxy that terminates TLS and sets `X-Forwarded-For` and `X-Forwarded-Proto`. Cookies are marked Secure.",
@@ -64,6 +76,16 @@ class Settings:
         return self.host in LOOPBACK
 
     @property
+    def is_wildcard(self) -> bool:
+        """Whether the server listens on all addresses of the host."""
+        return self.host in ("0.0.0.0", "::", "")  # noqa: S104 -- compared, not bound to
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the server itself speaks TLS."""
+        return bool(self.tls or self.tls_cert)
+
+    @property
     def trusted_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """The proxies whose headers are believed: none without `--behind-proxy`."""
         return tuple(ipaddress.ip_network(text, strict=False) for text in self.trusted_proxy) if self.behind_proxy else ()
@@ -79,17 +101,31 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         elif (text := environ.get(variable(known.name))) is not None:
             values[known.name] = _parse(known, text)
     loaded = Settings(**values)
-    if not loaded.is_loopback and not loaded.behind_proxy:
-        raise BadInput(
-            f"{loaded.host} is not a loopback address, and z4j does not support TLS without a proxy. The server was not started.",
-            "Run z4j behind a TLS proxy with --behind-proxy, or listen on 127.0.0.1.",
-        )
+    _check_tls(loaded)
     for name in ("connections", "connections_per_address", "connections_per_token"):
         if getattr(loaded, name) < 1:
             raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; the minimum is 1.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise BadInput(f"Unknown log level {loaded.log_level!r}.", "Use DEBUG, INFO, WARNING or ERROR.")
     return loaded
+
+
+def _check_tls(loaded: Settings) -> None:
+    if loaded.tls not in ("", "auto"):
+        raise BadInput(f"Unknown value {loaded.tls!r} of --tls.", "Use --tls auto, or --tls-cert and --tls-key.")
+    if bool(loaded.tls_cert) != bool(loaded.tls_key):
+        raise BadInput("--tls-cert and --tls-key belong together; one of them is missing. The server was not started.")
+    if loaded.tls and loaded.tls_cert:
+        raise BadInput("--tls auto and --tls-cert exclude each other. The server was not started.")
+    for name in loaded.tls_name:
+        if not normalized(name):
+            raise BadInput(f"{name!r} of --tls-name is neither a host name nor an address. The server was not started.")
+    if not loaded.is_loopback and not loaded.behind_proxy and not loaded.has_tls:
+        raise BadInput(
+            f"{loaded.host} is not a loopback address, and without TLS anyone on the network could read the traffic. "
+            "The server was not started.",
+            "Add --tls auto, or --tls-cert and --tls-key, or run z4j behind a TLS proxy with --behind-proxy.",
+        )
 
 
 def variable(name: str) -> str:
@@ -113,6 +149,8 @@ def _parse(known: Field[Any], text: str) -> Any:
                 return int(text)
             case float():
                 return float(text)
+            case tuple() if known.name == "tls_name":
+                return tuple(part.strip() for part in text.split(",") if part.strip())
             case tuple():
                 return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip())
             case Path():

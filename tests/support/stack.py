@@ -101,6 +101,8 @@ class Stack:
     port: int = field(default_factory=free_port)
     broker_port: int = field(default_factory=free_port)
     url: str = ""
+    tls: tuple[str, ...] = ()
+    """Variables of the server for TLS, as NAME=value."""
     is_fresh: bool = False
     """Whether each program is a new interpreter. Otherwise it is forked from one that has imported its libraries."""
 
@@ -139,6 +141,7 @@ class Stack:
             "BROKER_URL": f"redis://127.0.0.1:{self.broker_port}/0",
             "WITNESS": str(self.folder / "witness"),
             "PYTHONPATH": str(ROOT),
+            **dict(variable.split("=", 1) for variable in self.tls),
         }
 
     @property
@@ -147,7 +150,7 @@ class Stack:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def command(self, *words: str, stdin: str = "") -> str:
         """Runs `z4j WORDS` and returns what it printed; raises AssertionError with its output."""
@@ -169,7 +172,8 @@ class Stack:
         """Makes an app with its first token; from here on every worker of this stack reports to it."""
         printed = self.command("token", "create", "--app", name)
         self.url = next(word.strip("'") for word in printed.split("Z4J_URL=")[1].split())
-        self.url = f"{self.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
+        before, _, after = self.url.rpartition("@")
+        self.url = f"{before}@127.0.0.1:{self.port}{after[after.find('?') :] if '?' in after else ''}"
         return self.url
 
     def copy(self, prepared: Stack) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import __version__, logs
-from z4j.cli import audit, backup, doctor, plan, queue, schedule, serve, task, token, user, worker
-from z4j.cli.output import say
+from z4j.cli import audit, backup, doctor, plan, queue, schedule, serve, task, tls, token, user, worker
+from z4j.cli.common.output import say
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
 
@@ -58,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
             made.set_defaults(command=command)
         return made
 
-    add("serve", "Run the server: web pages and agent gateway.", serve.serve)
+    started = add("serve", "Run the server: web pages and agent gateway.", serve.serve)
+    started.add_argument("--name", dest="tls_name", action="append", metavar="NAME", help="The same as --tls-name.")
     dev = add("dev", "Run a development server on loopback: creates an app, a connection string and a login link.", serve.dev)
     dev.add_argument("--app", default="dev", help="Name of the app. Default: dev")
     add("migrate", "Upgrade the database schema to this version; a copy of the database is kept first.", backup.migrate)
@@ -67,6 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
     add("version", "Print the version.", version)
 
-    for group in (token, user, task, queue, worker, plan, schedule, audit):
+    for group in (token, user, task, queue, worker, plan, schedule, audit, tls):
         group.add_commands(add)
     return parser

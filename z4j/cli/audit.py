@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TextIO
 
 from z4j import clock, files
-from z4j.cli.client import Add
-from z4j.cli.offline import Offline, offline
-from z4j.cli.output import say
+from z4j.cli.common.client import Add
+from z4j.cli.common.offline import Offline, offline
+from z4j.cli.common.output import say
 from z4j.exceptions import BadInput
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import Head

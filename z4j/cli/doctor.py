@@ -13,12 +13,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-from z4j import __version__, resources, server_address
-from z4j.cli.offline import offline
-from z4j.cli.output import say
-from z4j.exceptions import Z4jError
+from z4j import __version__, clock, resources, server_address
+from z4j.cli.common import https
+from z4j.cli.common.offline import offline
+from z4j.cli.common.output import say
+from z4j.exceptions import StoreError, Z4jError
 from z4j.listener import ports
 from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
@@ -43,7 +45,14 @@ class Finding(NamedTuple):
 
 def doctor(words: argparse.Namespace, settings: Settings) -> int:
     """Checks the installation and prints its findings. Returns 0 if nothing is bad."""
-    findings = [*_machine(settings), *_data(settings), *_database(settings), *_duties(settings), *asyncio.run(_contents(settings))]
+    findings = [
+        *_machine(settings),
+        *_data(settings),
+        *_database(settings),
+        *_certificate(settings),
+        *_duties(settings),
+        *asyncio.run(_contents(settings)),
+    ]
     say(f"z4j {__version__}, SQLite {SQLITE_NAME}, data in {settings.data}")
     for finding in findings:
         say(f"{finding.state:<8}{finding.what}" + (f"\n        {finding.remedy}" if finding.remedy else ""))
@@ -104,6 +113,32 @@ def _database(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    """How long the certificate is valid: of the settings, else of the server that runs or ran last."""
+    serving = server_address.read_address(settings.data)
+    file = settings.tls_cert or (serving.tls.certificate if serving and serving.tls else "")
+    if not file:
+        return
+    from z4j.listener import certificates  # 30 ms, for those who use TLS
+    from z4j.listener.tls import days_left, is_ending
+
+    now = clock.now()
+    try:
+        found = certificates.read(Path(file))
+    except StoreError as error:
+        yield Finding("bad", error.message, error.hint)
+        return
+    days = days_left(found, now)
+    is_own = Path(file) == certificates.server_file(settings.data).resolve()
+    remedy = "Restart the server: it renews its own certificate." if is_own else "Replace the file. A running server reads it again."
+    if days < 0:
+        yield Finding("bad", f"The certificate {file} has ended. Clients that verify it cannot connect.", remedy)
+    elif is_ending(found, now):
+        yield Finding("warn", f"The certificate {file} ends in {days} days.", remedy)
+    else:
+        yield Finding("ok", f"The certificate is valid for {days} more days.")
+
+
 def _duties(settings: Settings) -> Iterator[Finding]:
     """The background duties as the running server reports them."""
     serving = server_address.read_address(settings.data)
@@ -111,14 +146,15 @@ def _duties(settings: Settings) -> Iterator[Finding]:
         who = ports.describe_holder(settings.port) if ports.holder_of(settings.port) else ""
         yield Finding("ok", "No server is running on this data folder." + (f" Port {settings.port} is in use by {who}." if who else ""))
         return
-    url = f"http://{serving.netloc}/healthz"
+    url = f"{serving.local_url}/healthz"
     try:
-        request = urllib.request.Request(url, headers={"Accept": "application/json"})
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        context = https.context_of(serving.tls.certificate) if serving.tls else None
+        request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 -- an address of our own
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:  # noqa: S310
             health = json.load(answer)
     except urllib.error.HTTPError as error:
         health = _json_of(error)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, StoreError) as error:
         yield Finding("bad", f"The server (process {serving.pid}) does not respond at {url}: {clean(str(error))}.", "Check its log.")
         return
     if health.get("database", "ok") != "ok":
@@ -132,7 +168,7 @@ def _duties(settings: Settings) -> Iterator[Finding]:
         )
     if not bad:
         yield Finding(
-            "ok", f"The server responds at http://{serving.netloc}. All {len(health.get('duties', ()))} background duties are running."
+            "ok", f"The server responds at {serving.local_url}. All {len(health.get('duties', ()))} background duties are running."
         )
     if health.get("retention", "ok") != "ok":
         yield Finding("warn", "Retention limits are exceeded.", "See Settings, Appliance for the cause.")

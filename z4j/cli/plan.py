@@ -8,8 +8,8 @@ import sys
 import time
 from typing import TypedDict
 
-from z4j.cli.client import FILTERS, Add, Client, client_of, filter_options, remote_options
-from z4j.cli.output import print_json, print_table, redraw, say, when
+from z4j.cli.common.client import FILTERS, Add, Client, client_of, filter_options, remote_options
+from z4j.cli.common.output import print_json, print_table, redraw, say, when
 from z4j.cli.task import LEVELS
 from z4j.settings import Settings
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from z4j import files
-from z4j.cli.client import Add, Client, client_of, only, remote_options
-from z4j.cli.output import json_text, print_json, print_table, say, when
-from z4j.cli.secret import ARGUMENTS, arguments_of
+from z4j.cli.common.client import Add, Client, client_of, only, remote_options
+from z4j.cli.common.output import json_text, print_json, print_table, say, when
+from z4j.cli.common.secret import ARGUMENTS, arguments_of
 from z4j.exceptions import BadInput, Z4jError
 from z4j.rules.schedules.crontab import read_crontab
 from z4j.rules.schedules.dialects import DIALECTS

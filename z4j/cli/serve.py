@@ -12,8 +12,8 @@ import shlex
 
 from z4j import clock, files
 from z4j.cli import backup
-from z4j.cli.offline import offline
-from z4j.cli.output import say
+from z4j.cli.common.offline import offline
+from z4j.cli.common.output import say
 from z4j.exceptions import BadInput
 from z4j.settings import Settings
 from z4j.store.access import users
@@ -36,6 +36,8 @@ def dev(words: argparse.Namespace, settings: Settings) -> int:
         raise BadInput(
             "`z4j dev` runs on loopback only. The server was not started.", "For other addresses, use `z4j serve` behind a proxy."
         )
+    if settings.has_tls:
+        raise BadInput("`z4j dev` serves loopback without TLS. The server was not started.", "Use `z4j serve` with TLS.")
     if os.environ.get("Z4J_BEHIND_PROXY"):
         settings = dataclasses.replace(settings, behind_proxy=False)
     if 0 < migrations.version(settings.database) < migrations.newest():  # as `serve` does, but before the database is written to

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 
-from z4j.cli.client import FILTERS, Add, Client, client_of, filter_options, print_command, remote_options
-from z4j.cli.output import print_json, print_table, when
-from z4j.cli.secret import ARGUMENTS, arguments_of, pairs, read_arguments, warn_of_values
+from z4j.cli.common.client import FILTERS, Add, Client, client_of, filter_options, print_command, remote_options
+from z4j.cli.common.output import print_json, print_table, when
+from z4j.cli.common.secret import ARGUMENTS, arguments_of, pairs, read_arguments, warn_of_values
 from z4j.exceptions import BadInput, NotFound
 from z4j.settings import Settings
 from z4j.text import JsonObject

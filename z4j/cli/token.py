@@ -7,10 +7,10 @@ import argparse
 import asyncio
 
 from z4j import clock
-from z4j.cli.client import Add
-from z4j.cli.offline import offline
-from z4j.cli.output import print_table, say, when
-from z4j.cli.secret import read_secret
+from z4j.cli.common.client import Add
+from z4j.cli.common.offline import offline
+from z4j.cli.common.output import print_table, say, when
+from z4j.cli.common.secret import read_secret
 from z4j.exceptions import NotFound
 from z4j.server_address import address_of
 from z4j.settings import Settings
@@ -51,12 +51,15 @@ async def _create(words: argparse.Namespace, settings: Settings) -> int:
             await parts.record("create_token", f"api:{words.api}", token=token_id, role=words.role)
             say(token)
             return 0
-        host, notes = address_of(words, settings)
+        server = address_of(words, settings)
         seal_from = read_secret(words.seal_from, "--seal-from", "Z4J_SEAL_FROM")
-        made = await connect_app(parts.store, words.app, host, "command line", seal_from=seal_from)
+        made = await connect_app(
+            parts.store, words.app, server.netloc, "command line", seal_from=seal_from, is_tls=server.tls is not None,
+            pins=server.tls.pins if server.tls else (),
+        )  # fmt: skip
         await parts.record("create_token", f"app:{made.app}", token=made.token_id)
         say(f"Z4J_URL='{made.url}'")
-        for note in notes:
+        for note in server.notes:
             say(f"# {note}")
         if not made.has_seal_key:
             say(

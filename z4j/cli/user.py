@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 
 from z4j import clock
-from z4j.cli.client import Add
-from z4j.cli.offline import Offline, ask_password, offline
-from z4j.cli.output import print_table, say, when
+from z4j.cli.common.client import Add
+from z4j.cli.common.offline import Offline, ask_password, offline
+from z4j.cli.common.output import print_table, say, when
 from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.rules.permissions import ROLES
 from z4j.server_address import address_of
@@ -188,10 +188,10 @@ def link(words: argparse.Namespace, settings: Settings) -> int:
 async def _link(parts: Offline, words: argparse.Namespace, settings: Settings) -> int:
     name = words.name
     user = await parts.store.write(lambda db: _find(db, name))
-    address, notes = address_of(words, settings)
+    server = address_of(words, settings)
     secret = await parts.auth.make_link("login", user.id, 24 * 3_600_000_000)
     await parts.record("make_login_link", f"user:{name}")
-    say(f"http://{address}/login?code={secret}")
-    for note in notes:
+    say(f"{server.public_url}/login?code={secret}")
+    for note in server.notes:
         say(note, is_error=True)
     return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from z4j.cli.client import Add, client_of, list_all, only, print_command, remote_options
-from z4j.cli.output import count_or_dash, print_json, print_table, when
+from z4j.cli.common.client import Add, client_of, list_all, only, print_command, remote_options
+from z4j.cli.common.output import count_or_dash, print_json, print_table, when
 from z4j.settings import Settings
 
 

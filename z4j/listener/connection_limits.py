@@ -75,6 +75,8 @@ class Peer:
     @property
     def is_busy(self) -> bool:
         """Whether a request is being answered, or a WebSocket is open."""
+        if self.protocol is None:
+            return False
         if not isinstance(self.protocol, H11Protocol):
             return True
         cycle: Any = self.protocol.cycle
@@ -94,15 +96,26 @@ class Connections:
         self.total = total
         self.per_address = per_address
         self.trusted = trusted
-        self._peers: dict[asyncio.BaseTransport, Peer] = {}
+        self._peers: dict[Any, Peer] = {}
         self._strangers: dict[str, dict[Peer, None]] = {}
+        self._arrivals: dict[Any, Any] = {}
+        """Connections without a protocol yet, by the address and port of their peer."""
         self._sweeper: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._peers)
 
-    def opened(self, protocol: Any, transport: asyncio.Transport) -> Peer | None:
+    def arrived(self, arrival: Any) -> bool:
+        """Notes a connection that has no protocol yet (`tls_listener.Arrival`). Whether there is room for it; `closed` removes it."""
+        if self.opened(None, arrival) is None:
+            return False
+        self._arrivals[arrival.get_extra_info("peername")] = arrival
+        return True
+
+    def opened(self, protocol: Any, transport: Any) -> Peer | None:
         """Notes a new connection. None when there is no room, and every other one is admitted: close it."""
+        if (arrival := self._arrivals.pop(transport.get_extra_info("peername"), None)) is not None:
+            self.closed(arrival)  # it is this connection
         loop = asyncio.get_running_loop()
         address = str((transport.get_extra_info("peername") or ("",))[0])
         peer = Peer(self, protocol, transport, limit_key(address), loop.time())
@@ -129,10 +142,12 @@ class Connections:
             peer.protocol = protocol
         return peer
 
-    def closed(self, transport: asyncio.BaseTransport) -> None:
-        """Removes a connection that ended."""
+    def closed(self, transport: Any) -> None:
+        """Removes a connection that ended, or an arrival that has a protocol now."""
         peer = self._peers.pop(transport, None)
         if peer is not None:
+            if peer.protocol is None:
+                self._arrivals.pop(transport.get_extra_info("peername"), None)
             self.admitted(peer)
 
     def admitted(self, peer: Peer) -> None:
@@ -165,6 +180,8 @@ class Connections:
 
 def _overdue(peer: Peer, now: float) -> str:
     """Why a connection has to end, or nothing."""
+    if peer.protocol is None:
+        return ""  # an arrival has its own time limits
     if peer.transport.is_closing():
         peer.closing_since = peer.closing_since or now
         return "the other end did not close" if now - peer.closing_since > CLOSE_WITHIN_S else ""

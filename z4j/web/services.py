@@ -10,6 +10,7 @@ from starlette.requests import Request
 from z4j.agents.connections import Hub
 from z4j.background.retention import RetentionDuty
 from z4j.background_duty import Duties
+from z4j.listener.tls import ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
 from z4j.operations.plans import Plans
@@ -35,6 +36,8 @@ class Services:
     auth: Auth
     duties: Duties
     retention: RetentionDuty
+    tls: ServerTls | None = None
+    """None where the server does not speak TLS itself."""
 
 
 def services(request: Request) -> Services:

@@ -63,6 +63,8 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     """As in an origin record."""
     authenticates_originals: bool = False
     """False of an older agent, which also runs what nobody has proved."""
+    pins: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=20)] | None = None
+    """The pins of its connection string; None of an older agent, which does not report them."""
     brokers: Annotated[dict[Name, Brokers], Meta(max_length=100)] | None = None
     """engine → the brokers its process uses; an older agent reports them in its discovery alone, a moment later: None."""
 

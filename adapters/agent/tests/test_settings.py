@@ -34,7 +34,7 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
     }  # fmt: skip
     made = Settings.from_environment(environ, denied=("cancel_task",))
     assert made is not None
-    assert (made.host, made.port, made.token, made.is_tls, made.pin) == ("host", 7701, "tok", True, bytes(32))
+    assert (made.host, made.port, made.token, made.is_tls, made.pins) == ("host", 7701, "tok", True, (bytes(32),))
     assert made.uri == "wss://host:7701/agent"
     assert (made.app, made.environment, made.release, made.allow) == ("shop", "staging", "r1", "all")
     assert made.denied == ("cancel_task", "retry_task", "terminate_task")
@@ -132,3 +132,19 @@ def test_version_of_this_package(monkeypatch: Any) -> None:
 
 def test_seal_key_is_named_by_its_hash() -> None:
     assert SealKey.parse(SEAL).key_id == "630dcd29"
+
+
+def test_several_pins_while_the_server_changes_its_key() -> None:
+    other = "B" * 42 + "A"
+    for query in (f"pin={PIN},{other}", f"pin={PIN}&pin={other}"):
+        made = read(f"z4j://t@h?{query}")
+        assert made.shown_pins == [PIN, other]
+    assert read("z4j://t@h").pins == ()
+    with pytest.raises(BadSettings, match="pin"):
+        read(f"z4j://t@h?pin={PIN},short")
+
+
+def test_the_file_of_a_private_ca() -> None:
+    made = Settings.from_environment({"Z4J_URL": "z4j://t@h", "Z4J_CA": " /etc/ssl/ours.pem "})
+    assert made is not None
+    assert made.ca == "/etc/ssl/ours.pem"

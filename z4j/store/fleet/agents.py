@@ -28,6 +28,8 @@ NEXT_WORD_US: Final = 10_000_000
 """A heartbeat comes every ten seconds."""
 MOST: Final = 5_000
 """Processes kept of one app; beyond it those that left first are deleted, before their age."""
+MAY_RETURN_US: Final = 7 * 24 * 3_600_000_000
+"""A process that was not seen for so long is not expected to come back as it was configured."""
 SILENT: Final = "silent"
 RESTARTED: Final = "server restarted"
 
@@ -79,6 +81,22 @@ class AgentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UnpinnedProcess:
+    """A process whose connection string lacks a pin. `reports` is False for an older agent, of which that is not known. Times are
+    microseconds UTC; `left_at` is None while it is connected."""
+
+    app: str
+    environment: str
+    host: str
+    pid: int
+    worker: str
+    agent_version: str
+    reports: bool
+    seen_at: int
+    left_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskNameRow:
     """A registered task, as the agents of one environment describe it."""
 
@@ -114,6 +132,7 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
         "denied": _text(hello.denied), "seal_key": hello.seal_key or "", "agent_version": hello.agent_version,
         "notes": _text(([] if hello.authenticates_originals else [OLD_AGENT]) + redact_answer(hello.notes or [], "notes")),
         "is_shipper": int(hello.shipper), "skew": skew, "seat": hello.seat or "", "at": at,
+        "pins": None if hello.pins is None else _text(hello.pins),
     }  # fmt: skip
     id = int(db.execute(SQL["put_agent"], params).fetchone()[0])
     flush(db, app_id)
@@ -201,6 +220,18 @@ async def list_agents(store: Store, *, since: int = 0, ids: list[int] | None = N
     worker."""
     chosen = None if ids is None else json.dumps(ids)
     return [_row(row) for row in await store.fetch_all(SQL["list_agents"], {"since": since, "ids": chosen})]
+
+
+async def list_without_pin(store: Store, pin: str, *, since: int, limit: int = 200) -> list[UnpinnedProcess]:
+    """Lists processes seen since `since` (microseconds UTC) whose connection string lacks the pin, connected ones first.
+
+    A process that left may come back with the string it had, so it counts unless another came in its place: of the same app, environment
+    and role, with the same host and worker name, or the same seat."""
+    rows = await store.fetch_all(SQL["list_pins"], {"since": since, "pin": pin, "limit": limit})
+    return [
+        UnpinnedProcess(app, environment or "", host, pid, worker or role, version, bool(reports), seen_at, left_at)
+        for app, environment, host, pid, worker, role, version, reports, seen_at, left_at in rows
+    ]
 
 
 async def count_connected(store: Store, *, since: int) -> tuple[int, int]:

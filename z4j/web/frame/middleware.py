@@ -46,8 +46,9 @@ class RequestEnvelope:
     """Adds ID, time and security headers, and writes a line in the access log. `scope["came_at"]` is when the request arrived, before
     anything was read for it (microseconds UTC): changes while a page is rendered are newer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_https_only: Callable[[], bool] = lambda: False) -> None:
         self.app = app
+        self.is_https_only = is_https_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,6 +68,8 @@ class RequestEnvelope:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers["x-request-id"] = request_id
+                if scope["scheme"] == "https" and self.is_https_only():
+                    headers["strict-transport-security"] = "max-age=31536000"
                 if not scope["path"].startswith("/static/"):
                     headers.setdefault("cache-control", "no-store")
             await send(message)

@@ -54,7 +54,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
             if is_allowed(identity.role, role)
         ),
         chips=chips(known, mine, path) if is_scoped else (),
-        strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarm_of(request)),
+        strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarms_of(request)),
         strip_href=scope.href("/strip"),
         agents=await _agents(store, now),
         version=__version__.partition("+")[0],

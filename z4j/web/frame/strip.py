@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.listener.tls import WARN_DAYS, days_left, is_ending
 from z4j.rules.permissions import is_allowed
 from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
 from z4j.web.frame.formats import duration, number
@@ -34,8 +35,26 @@ def scope_of(request: Request) -> Filters:
     )
 
 
-def alarm_of(request: Request) -> tuple[Number, ...]:
-    """Returns a cell for an altered audit log, with a link for those who may read it."""
+def alarms_of(request: Request) -> tuple[Number, ...]:
+    """Returns the cells of what nobody may overlook: an altered audit log, and a certificate that ends soon."""
+    return (*_audit_alarm(request), *_certificate_alarm(request))
+
+
+def _certificate_alarm(request: Request) -> tuple[Number, ...]:
+    tls, at = services(request).tls, clock.now()
+    if tls is None or not (tls.problem or is_ending(tls.certificate, at)):
+        return ()
+    days, may_read = days_left(tls.certificate, at), is_allowed(request.scope["identity"].role, "auditor")
+    value = "has ended" if days < 0 else f"{days} days"
+    return (
+        Number(
+            "certificate", value, "/settings/appliance#tls" if may_read else "", "its new files are not usable" if tls.problem else "",
+            "failed" if tls.problem or days < WARN_DAYS[1] else "",
+        ),
+    )  # fmt: skip
+
+
+def _audit_alarm(request: Request) -> tuple[Number, ...]:
     alarm, may_read = services(request).audit.alarm, is_allowed(request.scope["identity"].role, "auditor")
     if alarm is None:
         return ()
@@ -78,4 +97,4 @@ async def region(request: Request) -> Response:
     """GET /strip: only the numbers, for a page that is already open."""
     now, scope = clock.now(), scope_of(request)
     numbers = await strip_numbers(services(request).store, scope.for_store(now))
-    return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarm_of(request)))))
+    return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarms_of(request)))))

@@ -56,7 +56,9 @@ class Settings:
     port: int
     token: str
     is_tls: bool
-    pin: bytes | None
+    pins: tuple[bytes, ...]
+    """Public keys of the server that are trusted, each as its SHA-256; more than one while the server changes its key. Without any, CAs
+    decide."""
     seal_key: SealKey | None
     old_keys: tuple[SealKey, ...]
     app: str
@@ -67,12 +69,19 @@ class Settings:
     allow: str
     denied: tuple[str, ...]
     redact: tuple[str, ...]
+    ca: str = ""
+    """File of a private CA (`Z4J_CA`), which is trusted besides the CAs of the system; "" for none. Not used where a key is pinned."""
     broker: str = ""
     """The owner's name of this process's broker (`Z4J_BROKER`), "" if its address is its identity. In an adapter with several brokers it
     applies to the default one."""
 
     def __repr__(self) -> str:
         return f"Settings({'z4j' if self.is_tls else 'z4j+ws'}://•••@{self.host}:{self.port})"
+
+    @property
+    def shown_pins(self) -> list[str]:
+        """The pins as they are in a connection string."""
+        return [base64.urlsafe_b64encode(pin).decode("ascii").rstrip("=") for pin in self.pins]
 
     @property
     def uri(self) -> str:
@@ -129,7 +138,8 @@ class Settings:
             port=port,
             token=token,
             is_tls=is_tls,
-            pin=_pin(parse_qs(parts.query).get("pin", [""])[0]),
+            pins=tuple(_pin(word) for text in parse_qs(parts.query).get("pin", ()) for word in _words(text)),
+            ca=environ.get("Z4J_CA", "").strip(),
             seal_key=SealKey.parse(seal) if seal else None,
             old_keys=tuple(SealKey.parse(word) for word in _words(environ.get("Z4J_SEAL_KEYS", ""))),
             app=app or environ.get("Z4J_APP", ""),
@@ -148,9 +158,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
 
 
-def _pin(text: str) -> bytes | None:
-    if not text:
-        return None
+def _pin(text: str) -> bytes:
     try:
         pin = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError) as error:

@@ -196,3 +196,21 @@ async def test_processes_are_deleted_only_beyond_the_limit_and_those_that_left_l
         for boot in ("c2", "c3", "c4"):
             await say_hello(store, boot, T)
         assert await boots_of(store) == [*(f"b{number}" for number in range(3, 10)), "c1", "c2", "c3", "c4"], "connected ones are kept"
+
+
+async def test_who_is_not_configured_with_a_pin(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await say_hello(store, "old", T, pins=None, host="a", worker="w1")
+        await say_hello(store, "lacks", T, pins=["p1"], host="b", worker="w2")
+        await say_hello(store, "has", T, pins=["p1", "p2"], host="c", worker="w3")
+        await say_hello(store, "gone", T, pins=["p1"], host="d", worker="w4", seat="d/4")
+        await leave(store, "gone", T + 1, is_orderly=True)
+        found = await agents.list_without_pin(store, "p2", since=0)
+        assert [(each.host, each.reports, each.left_at) for each in found] == [("a", False, None), ("b", True, None), ("d", True, T + 1)]
+        assert [each.host for each in await agents.list_without_pin(store, "p2", since=0, limit=1)] == ["a"]
+        assert await agents.list_without_pin(store, "p2", since=T + 2 * SECOND) == []
+
+        await say_hello(store, "again", T + 2, pins=["p1", "p2"], host="elsewhere", worker="w9", seat="d/4")
+        await leave(store, "lacks", T + 3)
+        await say_hello(store, "lacks-2", T + 4, pins=["p2"], host="b", worker="w2")
+        assert [each.host for each in await agents.list_without_pin(store, "p2", since=0)] == ["a"], "the others were started again"

@@ -7,12 +7,13 @@ import dataclasses
 from typing import Any
 
 from z4j.store.access.tokens import TokenRow
+from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.fleet.apps import AppRow
 from z4j.web.auth.account import AccountPage, qr_code
 from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame.render import Shell
 from z4j.web.pages.settings.access import Person, SettingsPage
-from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine
+from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine, TlsPanel
 from z4j.web.pages.settings.connection_strings import Connect
 
 
@@ -24,6 +25,13 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
             DutyLine("due tasks", "ok", 1.0, now, now, None, 0, ""),
         ),
         9_000_000_000, 1_000_000, now, 12_000, 9.3, evil, (PartLine(evil, "tasks", 8_000_000_000, 80),),
+        TlsPanel(
+            True, evil, (evil, "queue.internal"), now, 2, "AB:CD", "pin", evil, "next",
+            (
+                UnpinnedProcess(evil, evil, evil, 1, evil, evil, False, now, None),
+                UnpinnedProcess("a", "e", "h", 2, "w", "1", True, now, now),
+            ),
+        ),
     )  # fmt: skip
     token = TokenRow(1, "api", evil, "z4k_abcd", "", "viewer", now, "ada", None, None, None)
     made = Connect(evil, "z4j+ws://z4a_x@127.0.0.1:7700", 1, False)

@@ -2,14 +2,14 @@
 -- put_agent --
 -- A process that said hello, for the first time or again.
 INSERT INTO agent (app_id, boot, spool, host, pid, role, worker_id, environment_id, release_id, engines, capabilities,
-  allow, denied, seal_key, agent_version, notes, is_shipper, clock_skew_us, seat, began_at, connected_at, seen_at)
+  allow, denied, seal_key, agent_version, notes, is_shipper, clock_skew_us, seat, pins, began_at, connected_at, seen_at)
 VALUES (:app_id, :boot, :spool, :host, :pid, :role, :worker_id, :environment_id, :release_id, :engines, :capabilities,
-  :allow, :denied, :seal_key, :agent_version, :notes, :is_shipper, :skew, :seat, :at, :at, :at)
+  :allow, :denied, :seal_key, :agent_version, :notes, :is_shipper, :skew, :seat, :pins, :at, :at, :at)
 ON CONFLICT (app_id, boot) DO UPDATE SET spool = excluded.spool, role = excluded.role, worker_id = excluded.worker_id, seat = excluded.seat,
   environment_id = excluded.environment_id, release_id = excluded.release_id, engines = excluded.engines,
   capabilities = excluded.capabilities, allow = excluded.allow, denied = excluded.denied, seal_key = excluded.seal_key,
   agent_version = excluded.agent_version, notes = excluded.notes, is_shipper = excluded.is_shipper,
-  clock_skew_us = excluded.clock_skew_us, connected_at = excluded.connected_at, seen_at = excluded.seen_at,
+  clock_skew_us = excluded.clock_skew_us, pins = excluded.pins, connected_at = excluded.connected_at, seen_at = excluded.seen_at,
   left_at = NULL, left_reason = '', is_orderly = 0
 RETURNING id;
 
@@ -63,6 +63,18 @@ FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a
   LEFT JOIN name AS e ON e.id = a.environment_id LEFT JOIN name AS r ON r.id = a.release_id
 WHERE a.seen_at >= :since AND (:ids IS NULL OR a.id IN (SELECT value FROM json_each(:ids)))
 ORDER BY a.left_at IS NOT NULL, p.name, w.text, a.connected_at DESC;
+
+-- list_pins --
+-- Processes seen since then whose pins lack one. One that left does not count if another of the same host or seat came after it.
+-- Index: agent_seen.
+SELECT p.name, e.text, a.host, a.pid, w.text, a.role, a.agent_version, a.pins IS NOT NULL, a.seen_at, a.left_at
+FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a.worker_id LEFT JOIN name AS e ON e.id = a.environment_id
+WHERE a.seen_at >= :since
+  AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(a.pins, '[]')) AS j WHERE j.value = :pin)
+  AND (a.left_at IS NULL OR NOT EXISTS (
+    SELECT 1 FROM agent AS b WHERE b.seen_at >= a.seen_at AND b.id > a.id AND b.app_id = a.app_id AND b.environment_id IS a.environment_id
+      AND b.role = a.role AND ((b.host = a.host AND b.worker_id IS a.worker_id) OR (a.seat != '' AND b.seat = a.seat))))
+ORDER BY a.left_at IS NOT NULL, p.name, e.text, a.host, a.pid LIMIT :limit;
 
 -- list_processes --
 -- What decides which processes are a row: all of those seen since then, or those of one worker name, with how many tasks each has started.

@@ -93,9 +93,10 @@ async def add_app(request: Request) -> Response:
     """POST /settings/apps: creates a connection string for an app, and the app if it is new. Answers with the page, not with a
     redirect, because the secret must not be stored anywhere on the way."""
     form, store = await read_form(request), services(request).store
-    host = request.headers.get("host", "")
+    host, tls, who = request.headers.get("host", ""), services(request).tls, request.scope["identity"].name
+    is_tls, pins = request.url.scheme == "https", tls.pins if tls else ()
     try:
-        made = await connect_app(store, form.get("name", ""), host, request.scope["identity"].name)
+        made = await connect_app(store, form.get("name", ""), host, who, is_tls=is_tls, pins=pins)
     except BadInput as error:
         return _refused("/settings/apps", error)
     await _record(request, "create_token", f"app:{made.app}", token=made.token_id)

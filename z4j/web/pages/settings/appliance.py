@@ -11,6 +11,9 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.background_duty import WHENEVER_S
+from z4j.listener.tls import ServerTls, days_left
+from z4j.store.fleet import agents
+from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import disk_usage
 from z4j.store.tasks.bulk_deletion import oldest_task, read_size
@@ -49,6 +52,23 @@ class PartLine:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsPanel:
+    """The certificate of the server. `next_pin` is "" unless a rotation of its own key has begun; `lacking` are the processes that are not
+    configured with it."""
+
+    is_own: bool
+    file: str
+    names: tuple[str, ...]
+    expires_at: int
+    days_left: int
+    fingerprint: str
+    pin: str
+    problem: str
+    next_pin: str
+    lacking: tuple[UnpinnedProcess, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AppliancePage:
     """The context of settings/appliance.html."""
 
@@ -63,6 +83,7 @@ class AppliancePage:
     deleted_per_s: float
     why_not_held: str
     parts: tuple[PartLine, ...]
+    tls: TlsPanel | None
     tab: str = "appliance"
 
 
@@ -74,6 +95,17 @@ async def _weigh(store: Store, used: int) -> list[Part]:
         store.memo["parts"] = (clock.ticks() + REMEMBERED_US, known)
     parts: list[Part] = known
     return parts
+
+
+async def _tls(store: Store, tls: ServerTls | None, at: int) -> TlsPanel | None:
+    if tls is None:
+        return None
+    found, following = tls.certificate, tls.next_pin
+    lacking = await agents.list_without_pin(store, following, since=at - agents.MAY_RETURN_US) if following else []
+    return TlsPanel(
+        is_own=tls.is_own, file=str(tls.certificate_file), names=found.names, expires_at=found.expires_at, days_left=days_left(found, at),
+        fingerprint=found.fingerprint, pin=found.pin, problem=tls.problem, next_pin=following, lacking=tuple(lacking),
+    )  # fmt: skip
 
 
 async def page(request: Request) -> Response:
@@ -100,6 +132,7 @@ async def page(request: Request) -> Response:
         deleted=report.deleted,
         deleted_per_s=report.deleted_per_s,
         why_not_held=report.why_not_held,
+        tls=await _tls(store, server.tls, clock.now()),
         parts=tuple(
             PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
             for part in parts

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,8 +48,11 @@ def key_id(seal_key: str) -> str:
     return hashlib.sha256(secret).hexdigest()[:8]
 
 
-async def connect_app(store: Store, app: str, host: str, by: str, *, seal_from: str = "", label: str = "") -> Connect:
-    """Creates a connection string for `app`, and the app if it does not exist. `host` is `address:port` for agents.
+async def connect_app(
+    store: Store, app: str, host: str, by: str, *, seal_from: str = "", label: str = "", is_tls: bool = False, pins: Sequence[str] = ()
+) -> Connect:
+    """Creates a connection string for `app`, and the app if it does not exist. `host` is `address:port` for agents; `pins` are
+    those of the keys that they may trust (with TLS; none for a certificate of a CA).
 
     Raises BadInput when `seal_from` includes the key of another app.
     """
@@ -74,7 +78,8 @@ async def connect_app(store: Store, app: str, host: str, by: str, *, seal_from: 
         return token_id, seal
 
     token_id, seal = await store.write(create, durable=True)
-    return Connect(app, f"z4j+ws://{token}{'.' + seal if seal else ''}@{host}", token_id, bool(seal))
+    url = f"{'z4j' if is_tls else 'z4j+ws'}://{token}{'.' + seal if seal else ''}@{host}{'?pin=' + ','.join(pins) if pins else ''}"
+    return Connect(app, url, token_id, bool(seal))
 
 
 async def make_api_token(store: Store, label: str, role: str, days: int | None, by: str, owner: str = "") -> tuple[int, str]:

@@ -216,6 +216,7 @@ class Connection:
             "denied": list(settings.denied),
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
             "authenticates_originals": True,
+            "pins": settings.shown_pins,
             "brokers": {adapter.engine: brokers_of(adapter, agent.fingerprints) for adapter in agent.adapters},
             "redaction": RULES,
             "shipper": agent.shipper.try_take(),

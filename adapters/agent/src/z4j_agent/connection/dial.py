@@ -23,7 +23,7 @@ def dial(settings: Settings) -> ClientConnection:
     if settings.is_tls:
         from z4j_agent.connection.tls import make_context
 
-        options["ssl"] = make_context(settings.pin)
+        options["ssl"] = make_context(settings.pins, settings.ca)
     socket: ClientConnection = connect(
         settings.uri,
         additional_headers={"Authorization": f"Bearer {settings.token}"},

@@ -2,7 +2,8 @@
 """The TLS context of the connection: a pinned public key makes a self-signed certificate safe without a CA.
 
 The pin is the SHA-256 of the server's SPKI, so it stays valid when the certificate is renewed. It is compared after the handshake and
-before any byte of HTTP: a wrong server never receives the token. Without a pin the system's CAs decide; there is no unverified mode.
+before any byte of HTTP: a wrong server never receives the token. Without a pin the system's CAs decide, and the owner's own;
+there is no unverified mode.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
+from collections.abc import Sequence
 
 
 class PinMismatch(ssl.SSLError):
@@ -39,20 +41,29 @@ def public_key_info(der: bytes) -> bytes:
     return der[at:end]
 
 
-def make_context(pin: bytes | None) -> ssl.SSLContext:
-    """A client context that trusts exactly the pinned key, or the system's CAs when there is no pin."""
-    if pin is None:
-        return ssl.create_default_context()
+class CannotReadCa(ssl.SSLError):
+    """The file of the private CA cannot be read, so no server can be verified with it."""
 
-    expected = pin
+
+def make_context(pins: Sequence[bytes], ca: str = "") -> ssl.SSLContext:
+    """A client context that trusts exactly the pinned keys; without pins, the system's CAs and those of the file `ca`. Raises
+    CannotReadCa."""
+    if not pins:
+        context = ssl.create_default_context()
+        if ca:
+            try:
+                context.load_verify_locations(ca)
+            except (OSError, ssl.SSLError) as error:
+                raise CannotReadCa(f"the file {ca} of Z4J_CA cannot be read as PEM") from error
+        return context
 
     class Pinned(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             der = self.getpeercert(True)
             digest = hashlib.sha256(public_key_info(der or b"")).digest() if der else b""
-            if not hmac.compare_digest(digest, expected):
-                raise PinMismatch("the server's key differs from the one in the connection string")
+            if not any(hmac.compare_digest(digest, pin) for pin in pins):
+                raise PinMismatch("the server's key differs from those in the connection string")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

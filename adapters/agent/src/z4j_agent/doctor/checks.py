@@ -30,7 +30,8 @@ def of_settings(settings: Settings) -> list[Finding]:
     findings = []
     address = f"{settings.host}:{settings.port}"
     if settings.is_tls:
-        trust = "the server's key is pinned" if settings.pin else "its certificate is verified with the CAs of this system"
+        cas = f"the CAs of this system and of {settings.ca}" if settings.ca else "the CAs of this system"
+        trust = "the server's key is pinned" if settings.pins else f"its certificate is verified with {cas}"
         findings.append(Finding("ok", f"The connection string uses TLS to {address}; {trust}."))
     elif settings.host in LOOPBACK:
         findings.append(Finding("ok", f"The connection string uses plaintext to {address}, which does not leave this machine."))

@@ -25,7 +25,7 @@ from websockets.sync.client import ClientConnection
 from z4j_agent import lifecycle, wire
 from z4j_agent.capture.guard import faults
 from z4j_agent.connection.dial import dial
-from z4j_agent.connection.tls import PinMismatch
+from z4j_agent.connection.tls import CannotReadCa, PinMismatch
 from z4j_agent.contract.adapter import Finding
 from z4j_agent.doctor import checks
 from z4j_agent.settings import BadSettings, Settings, agent_version
@@ -194,9 +194,11 @@ def _of_failure(settings: Settings, error: Exception) -> Finding:
         return Finding(
             "error", what, "If the server has a new key, set its new connection string. Otherwise find out which server is running there."
         )
+    if isinstance(error, CannotReadCa):
+        return Finding("error", f"No server can be verified: {error.args[0]}.", "Correct Z4J_CA, and check the owner and mode of the file.")
     if isinstance(error, ssl.SSLCertVerificationError):
         what = f"This system does not trust the certificate of {address} ({error.verify_message})."
-        return Finding("error", what, "Use a connection string with ?pin=, as the server prints it, or install its CA.")
+        return Finding("error", what, "Use a connection string with ?pin=, as the server prints it, or set Z4J_CA to the file of its CA.")
     if isinstance(error, ssl.SSLError):
         what = f"{address} does not support TLS ({error.reason or 'the handshake failed'})."
         return Finding("error", what, "Check the TLS configuration of the proxy, and which program listens on this port.")

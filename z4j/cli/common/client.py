@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -13,8 +14,9 @@ from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from z4j.cli.output import print_json, say
-from z4j.cli.secret import read_secret
+from z4j.cli.common import https
+from z4j.cli.common.output import print_json, say
+from z4j.cli.common.secret import read_secret
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
 from z4j.server_address import address_of
 from z4j.settings import Settings
@@ -64,7 +66,7 @@ class CommandResult(TypedDict):
 class Client:
     """`server` is the address of the pages, `token` an API token."""
 
-    def __init__(self, server: str, token: str) -> None:
+    def __init__(self, server: str, token: str, context: ssl.SSLContext | None = None) -> None:
         if urlsplit(server).scheme not in ("http", "https"):
             raise BadInput(f"{server} is not a server address.", "Use http://127.0.0.1:7700 or https://….")
         if not token:
@@ -74,6 +76,7 @@ class Client:
             )
         self._base = f"{server.rstrip('/')}/api/v1"
         self._token = token
+        self._context = context
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Raises Z4jError."""
@@ -89,12 +92,17 @@ class Client:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310 -- the scheme was checked
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=self._context) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise _error_of(error) from error
         except (urllib.error.URLError, TimeoutError, json.JSONDecodeError) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise StoreError(
+                    f"The certificate of {self._base} could not be verified: {reason.verify_message}. The token was not sent.",
+                    "Set Z4J_CA to a file with the certificate of the server or of its CA.",
+                ) from error
             raise StoreError(
                 f"No response from the server at {self._base}: {reason}.", "Set its address with --server or Z4J_SERVER."
             ) from error
@@ -119,8 +127,11 @@ def _error_of(error: urllib.error.HTTPError) -> Z4jError:
 
 def client_of(words: argparse.Namespace, settings: Settings) -> Client:
     """Returns a client for the server and token of the command line and the environment. Raises BadInput or NotAllowed."""
-    server = words.server or os.environ.get("Z4J_SERVER") or f"http://{address_of(words, settings)[0]}"
-    return Client(server, read_secret(words.token, "--token", "Z4J_API_TOKEN"))
+    given, token = words.server or os.environ.get("Z4J_SERVER"), read_secret(words.token, "--token", "Z4J_API_TOKEN")
+    if given:
+        return Client(given, token, https.context_with_ca())
+    server = address_of(words, settings)
+    return Client(server.url, token, https.context_of(server.tls.certificate) if server.tls else None)
 
 
 def print_command(client: Client, command: CommandResult, words: argparse.Namespace) -> int:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from z4j import cli
-from z4j.cli import client, secret
-from z4j.cli.secret import read_arguments, read_secret
+from z4j.cli.common import client, secret
+from z4j.cli.common.secret import read_arguments, read_secret
 from z4j.exceptions import BadInput
 
 TOKEN = "z4k_Zq7CanaryOfTheShell5tX"

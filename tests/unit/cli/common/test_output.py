@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from z4j import cli, logs, server_address
-from z4j.cli.output import json_text, print_table, say
+from z4j.cli.common.output import json_text, print_table, say
 from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.listener import ports
@@ -93,16 +93,18 @@ def words(**given: object) -> argparse.Namespace:
 def test_the_address_is_that_of_the_server_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("Z4J_PORT", raising=False)
     settings = Settings(data=tmp_path)
-    address, notes = address_of(words(), settings)
-    assert address == "127.0.0.1:7700"
-    assert "is the default" in notes[0]
+    default = address_of(words(), settings)
+    assert default.netloc == "127.0.0.1:7700"
+    assert "is the default" in default.notes[0]
     prepare_data(tmp_path)
     with data_lock(tmp_path):
         server_address.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
-        assert address_of(words(), settings) == ("127.0.0.1:7811", [])
-        assert address_of(words(port=7700), settings)[1] == [f"The server of {tmp_path} listens on 127.0.0.1:7811, not on 127.0.0.1:7700."]
+        assert address_of(words(), settings) == server_address.Address("http://127.0.0.1:7811", "127.0.0.1:7811")
+        assert address_of(words(port=7700), settings).notes == (
+            f"The server of {tmp_path} listens on 127.0.0.1:7811, not on 127.0.0.1:7700.",
+        )
         server_address.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=True)
-        assert "behind a proxy" in address_of(words(), settings)[1][0]
+        assert "behind a proxy" in address_of(words(), settings).notes[0]
         with (
             pytest.raises(
                 StoreError, match=f"Process {os.getpid()} .* is already running on the data folder .* at http://127.0.0.1:7811"
@@ -112,7 +114,7 @@ def test_the_address_is_that_of_the_server_of_the_folder(tmp_path: Path, monkeyp
             pass
         assert f"kill {os.getpid()}" in refused.value.hint
     # Killed: the file is still there, but nobody holds the folder.
-    assert "No server is running on" in address_of(words(), settings)[1][0]
+    assert "No server is running on" in address_of(words(), settings).notes[0]
     server_address.remove_address(tmp_path)
     assert server_address.read_address(tmp_path) is None
 

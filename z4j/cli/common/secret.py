@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from z4j.cli.output import say
+from z4j.cli.common.output import say
 from z4j.exceptions import BadInput
 from z4j.text import Json, JsonObject
 from z4j_agent.wire.redaction import redact, redact_text

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""How the command line verifies the server."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+from z4j.exceptions import BadInput, StoreError
+
+
+def context_of(certificate: str) -> ssl.SSLContext:
+    """Returns a context that trusts exactly the certificate of this PEM file, under any name: the server of this installation, reached on
+    loopback. Raises StoreError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # one certificate is trusted, and the key that belongs to it
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise StoreError(f"The certificate {certificate} cannot be read: {error}. No changes were made.") from error
+    return context
+
+
+def context_with_ca() -> ssl.SSLContext | None:
+    """Returns a context that also trusts the certificates of the file $Z4J_CA; None for the CAs of this system alone. Raises BadInput."""
+    file = os.environ.get("Z4J_CA", "")
+    if not file:
+        return None
+    context = ssl.create_default_context()
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(Path(file).expanduser())
+    except (OSError, ssl.SSLError) as error:
+        raise BadInput(f"Z4J_CA names {file}, which cannot be read as PEM: {error}. No changes were made.") from error
+    return context
