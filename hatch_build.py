@@ -98,8 +98,10 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
         return [NODE] if is_stale() and shutil.which("npm") is None else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Fetch before the files are gathered."""
+        """Fetch before the files are gathered; the wheels of the adapters are included if bundle_wheels.py has collected them."""
         bring()
+        if (ROOT / "dist/wheels").is_dir() and self.target_name == "wheel" and version == "standard":
+            build_data["force_include"]["dist/wheels"] = "z4j/_bundle/wheels"
 
 
 if __name__ == "__main__":

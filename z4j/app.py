@@ -16,15 +16,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
-from z4j import __version__, clock, logs, server_address
+from z4j import __version__, clock, logs
 from z4j.agents.audit_witnesses import Witnesses
 from z4j.agents.connections import Hub
 from z4j.agents.gateway import Gateway
 from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
+from z4j.appliance import server_address
+from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.background.duties import BackgroundDuties
 from z4j.background_duty import WHENEVER_S, Duties, repeat
-from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import Z4jError
 from z4j.listener import ports
 from z4j.listener.connection_limits import ClientAddress, Connections, descriptor_limit

@@ -7,6 +7,7 @@ at once therefore never share one look at the count.
 
 from __future__ import annotations
 
+import base64
 import random
 from collections import OrderedDict
 
@@ -71,3 +72,14 @@ def bearer(header: str | None) -> str:
     """Returns the token of an Authorization header, or "". The part behind a dot is the seal key, which no agent sends."""
     kind, _, token = (header or "").partition(" ")
     return token.strip().partition(".")[0] if kind.lower() == "bearer" else ""
+
+
+def basic_password(header: str | None) -> str:
+    """Returns the password of HTTP Basic, as package installers send a token, or ""."""
+    scheme, _, text = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(text.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Finds templates/ and static/ in a checkout, in the wheel, and inside the executable."""
+"""Finds templates/, static/ and bundled wheels in a checkout, in the wheel, and inside the executable."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def templates() -> Path:
 def static() -> Path:
     """Returns the folder of the static files."""
     return root() / "static"
+
+
+def wheels() -> Path | None:
+    """Returns the folder of the bundled wheels: `wheels` beside the templates, in a checkout `dist/wheels`. None if there is none."""
+    found = (folder for folder in (root() / "wheels", root() / "dist/wheels") if folder.is_dir())
+    return next(found, None)

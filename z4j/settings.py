@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from z4j.exceptions import BadInput
-from z4j.host_names import normalized
+from z4j.listener.host_names import normalized
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 

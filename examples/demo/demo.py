@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from z4j import server_address
+from z4j.appliance import server_address
 from z4j.listener import ports
 
 HERE = Path(__file__).resolve().parent

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import bundled_wheels
 from tests.support.browserless import Person
 from tests.support.stack import ROOT, SERVER_PYTHON, stack, wait_for
 
 
 @pytest.fixture(scope="module")
 def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    bundled_wheels.bundle()
     folder = tmp_path_factory.mktemp("executable")
     words = [
         "-m",

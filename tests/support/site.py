@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from z4j import clock
 from z4j.app import Server
-from z4j.data_folder import prepare_data
+from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.access.audit import list_audit

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import __version__, logs
-from z4j.cli import audit, backup, doctor, plan, queue, schedule, serve, task, tls, token, user, worker
+from z4j.cli import audit, backup, doctor, plan, queue, schedule, serve, task, tls, token, user, wheels, worker
 from z4j.cli.common.output import say
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", "Upgrade the database schema to this version; a copy of the database is kept first.", backup.migrate)
     copy = add("backup", "Write a consistent copy of the database, also while the server is running.", backup.backup)
     copy.add_argument("target", help="File to write; it must not exist.")
+    packages = add("wheels", "List the packages of this appliance, write them to a folder, or add wheels of other platforms.", wheels.show)
+    packages.add_argument("folder", nargs="?", metavar="DIR", help="Folder to write all wheels to.")
+    packages.add_argument("--add", action="append", metavar="FILE", help="Wheel to serve as well, of a package that is served already.")
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
     add("version", "Print the version.", version)
 

@@ -7,9 +7,9 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.cli.common.offline import Offline, offline
 from z4j.cli.common.output import say
-from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from z4j import __version__, clock, resources, server_address
+from z4j import __version__, clock, resources
+from z4j.appliance import server_address
 from z4j.cli.common import https
 from z4j.cli.common.offline import offline
 from z4j.cli.common.output import say

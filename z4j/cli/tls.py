@@ -8,11 +8,11 @@ import asyncio
 from pathlib import Path
 
 from z4j import clock
+from z4j.appliance.server_address import configured_tls, read_address
 from z4j.cli.common.client import Add
 from z4j.cli.common.offline import offline
 from z4j.cli.common.output import print_table, say, when
 from z4j.exceptions import WrongState
-from z4j.server_address import configured_tls, read_address
 from z4j.settings import Settings
 from z4j.store.fleet import agents
 from z4j.store.fleet.agents import UnpinnedProcess

@@ -7,15 +7,15 @@ import argparse
 import asyncio
 
 from z4j import clock
+from z4j.appliance.server_address import address_of
 from z4j.cli.common.client import Add
 from z4j.cli.common.offline import offline
 from z4j.cli.common.output import print_table, say, when
 from z4j.cli.common.secret import read_secret
 from z4j.exceptions import NotFound
-from z4j.server_address import address_of
 from z4j.settings import Settings
 from z4j.store.access import tokens
-from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import connect_app, make_api_token, make_index_token
 
 
 def add_commands(add: Add) -> None:
@@ -24,12 +24,16 @@ def add_commands(add: Add) -> None:
     made = add("create", "Create a connection string for an app, or an API token.", create, tokens)
     kind = made.add_mutually_exclusive_group(required=True)
     kind.add_argument("--app", help="App to create a connection string for. Created if it does not exist.")
+    kind.add_argument(
+        "--packages", action="store_true", help="Create a token that reads the packages of this appliance (/simple/) and nothing else."
+    )
     kind.add_argument("--api", metavar="LABEL", help="Create an API token with this label instead.")
     made.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
     made.add_argument(
         "--owner", metavar="NAME", help="User who owns the API token; it is revoked when the user is disabled. Default: no owner."
     )
     made.add_argument("--days", type=int, help="Days until it expires. Default: never")
+    made.add_argument("--hours", type=int, default=24, help="Hours until a token for packages expires. Default: 24")
     made.add_argument(
         "--seal-from", metavar="FILE",
         help="File with an existing connection string of the app, to reuse its seal key, or - for standard input. Default: Z4J_SEAL_FROM",
@@ -49,6 +53,11 @@ async def _create(words: argparse.Namespace, settings: Settings) -> int:
         if words.api:
             token_id, token = await make_api_token(parts.store, words.api, words.role, words.days, "command line", words.owner or "")
             await parts.record("create_token", f"api:{words.api}", token=token_id, role=words.role)
+            say(token)
+            return 0
+        if words.packages:
+            token_id, token = await make_index_token(parts.store, "packages", words.hours, "command line")
+            await parts.record("create_token", "packages", token=token_id, hours=words.hours)
             say(token)
             return 0
         server = address_of(words, settings)

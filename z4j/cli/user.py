@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable
 
 from z4j import clock
+from z4j.appliance.server_address import address_of
 from z4j.cli.common.client import Add
 from z4j.cli.common.offline import Offline, ask_password, offline
 from z4j.cli.common.output import print_table, say, when
 from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.rules.permissions import ROLES
-from z4j.server_address import address_of
 from z4j.settings import Settings
 from z4j.store.access import sessions, totp, users
 from z4j.store.access.users import UserRow

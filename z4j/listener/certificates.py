@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from z4j import files, host_names
+from z4j import files
 from z4j.exceptions import StoreError, WrongState
+from z4j.listener import host_names
 
 DAY_US: Final = 24 * 3_600_000_000
 VALID_DAYS: Final = 397

@@ -9,10 +9,13 @@ from z4j.rules.commands import RULES
 
 Role = Literal["viewer", "auditor", "operator", "admin"]
 ROLES: Final = ("viewer", "auditor", "operator", "admin")
-Needed = Literal["public", "viewer", "auditor", "operator", "admin"]
+PACKAGES: Final = "packages"
+"""The role of an index token: it reads the appliance's packages and nothing else."""
+Needed = Literal["public", "packages", "viewer", "auditor", "operator", "admin"]
 
 #: What a route or action needs → the roles that have it. The auditor reads everything and does nothing.
 ALLOWED: Final[dict[str, frozenset[str]]] = {
+    "packages": frozenset({"packages", "viewer", "auditor", "operator", "admin"}),
     "viewer": frozenset({"viewer", "auditor", "operator", "admin"}),
     "auditor": frozenset({"auditor", "admin"}),
     "operator": frozenset({"operator", "admin"}),
@@ -35,7 +38,7 @@ def may_act(role: str, action: str) -> bool:
 
 def weaker(role: str, other: str) -> str:
     """Returns the role that permits only what both roles permit: a token's and its owner's."""
-    if other in (role, "admin"):
+    if other in (role, "admin") or (role == PACKAGES and other in ROLES):
         return role
     if role == "admin":
         return other

@@ -13,7 +13,7 @@ from z4j.rules.permissions import Needed
 from z4j.web.api.document import OPERATIONS
 from z4j.web.auth import account, login, setup
 from z4j.web.frame import live, static, strip
-from z4j.web.pages import component_gallery, health, plans, theme
+from z4j.web.pages import component_gallery, health, package_index, plans, theme
 from z4j.web.pages.changes import audit_log
 from z4j.web.pages.changes import commands as changes_commands
 from z4j.web.pages.queues import detail as queue_detail
@@ -134,6 +134,10 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/settings/account/totp/confirm", account.confirm, "viewer"),
     R("POST", "/settings/account/totp/codes", account.renew_codes, "viewer"),
     R("POST", "/settings/account/totp/off", account.turn_off, "viewer"),
+    # packages
+    R("GET", "/simple/", package_index.list_projects, "packages"),
+    R("GET", "/simple/{project}/", package_index.list_files, "packages"),
+    R("GET", "/simple/{project}/{name}", package_index.get_file, "packages"),
     # pieces of pages
     R("GET", "/strip", strip.region, "viewer"),
     R("GET", "/events", live.events, "viewer"),

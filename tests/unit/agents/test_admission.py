@@ -20,7 +20,7 @@ from z4j import clock
 from z4j.agents import admission
 from z4j.agents.frames import command_frame
 from z4j.app import Server
-from z4j.data_folder import prepare_data
+from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.access import tokens, users
 from z4j.store.fleet import apps

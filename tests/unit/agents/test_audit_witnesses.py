@@ -18,7 +18,7 @@ from starlette.testclient import TestClient, WebSocketTestSession
 from tests.support.stack import wait_for
 from z4j import clock
 from z4j.app import Server
-from z4j.data_folder import prepare_data
+from z4j.appliance.data_folder import prepare_data
 from z4j.rules.audit.checkpoints import Checkpoint, signed_text
 from z4j.rules.audit.entries import AuditRow
 from z4j.settings import Settings

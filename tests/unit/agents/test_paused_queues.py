@@ -20,7 +20,7 @@ from z4j.agents.connections import Hub, Need
 from z4j.agents.outbox import Outbox
 from z4j.agents.paused_queues import PausedQueues
 from z4j.app import Server
-from z4j.data_folder import prepare_data
+from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.fleet import paused_queues
 from z4j.store.sqlite.migrate import migrate

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from z4j.appliance.server_address import address_of
 from z4j.cli.common import https
 from z4j.cli.common.output import print_json, say
 from z4j.cli.common.secret import read_secret
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
-from z4j.server_address import address_of
 from z4j.settings import Settings
 from z4j.text import JsonObject
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from z4j import clock
-from z4j.data_folder import prepare_data
+from z4j.appliance.data_folder import prepare_data
 from z4j.exceptions import BadInput, StoreError
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog

@@ -31,7 +31,7 @@ def read_secret(given: str | None, option: str, variable: str) -> str:
     """
     if given is None:
         return os.environ.get(variable, "").strip()
-    if given != STDIN and (given.startswith(("z4a_", "z4k_", "z4j+")) or "://" in given):
+    if given != STDIN and (given.startswith(("z4a_", "z4k_", "z4p_", "z4j+")) or "://" in given):
         raise BadInput(
             f"{option} takes a file name: every user of this machine can read a secret on a command line. No changes were made.",
             f"Write the secret to a file and pass the file name, pass - and use standard input, or set {variable}. Revoke this secret "

@@ -14,15 +14,15 @@ from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z4j import clock, logs
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
 from z4j.listener.connection_limits import admit
-from z4j.rate_limit import bearer
-from z4j.rules.permissions import is_allowed
+from z4j.rate_limit import basic_password, bearer
+from z4j.rules.permissions import PACKAGES, is_allowed
 from z4j.web.auth.authentication import COOKIE, NOBODY
 
 CSP: Final = (
@@ -40,6 +40,9 @@ BODY_LIMIT: Final = 4 * 1024 * 1024
 STRANGER_LIMIT: Final = 64 * 1024
 """Bytes of a request without a known person: a name and a password."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+HOW_TO_READ_PACKAGES: Final = (
+    "The packages are read with an index token as the password. Create one with `z4j token create --packages`, or under Settings, Apps.\n"
+)
 
 
 class RequestEnvelope:
@@ -131,14 +134,14 @@ class Guard:
         method, path = scope["method"], scope["path"]
         services = connection.app.state.services
         address = scope["client"][0] if scope.get("client") else ""
-        token = bearer(connection.headers.get("authorization"))
+        header, needed = connection.headers.get("authorization"), self.find(method, path)
+        token = bearer(header) or (basic_password(header) if needed == PACKAGES else "")
         if method not in SAFE:
             try:
                 refuse_cross_site(connection.headers)
             except NotAllowed:  # the refusal is recorded with its author
                 scope["identity"] = await services.auth.identify(connection.cookies.get(COOKIE), token, address)
                 raise
-        needed = self.find(method, path)
         scope["identity"] = identity = NOBODY
         if needed == "public" and path.startswith(("/static/", "/healthz")):
             return None
@@ -150,6 +153,8 @@ class Guard:
         if is_allowed(identity.role, needed):
             return None
         if not identity.is_known:
+            if needed == PACKAGES and (header or not _is_browser(connection)):
+                return PlainTextResponse(HOW_TO_READ_PACKAGES, 401, headers={"www-authenticate": 'Basic realm="z4j packages"'})
             if token or path.startswith("/api/") or path.endswith((".json", ".csv")) or method not in SAFE:
                 raise SignInNeeded("You are not signed in, or your session has ended. No changes were made.", "Sign in and try again.")
             asked = path + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
@@ -157,6 +162,12 @@ class Guard:
         raise NotAllowed(
             f"Your role, {identity.role}, does not allow this; it requires {needed}. No changes were made.", "Ask an administrator."
         )
+
+
+def _is_browser(connection: HTTPConnection) -> bool:
+    """Whether a person asks, who can sign in; an installer accepts HTML, too, and needs the answer 401 to send its token."""
+    accept = connection.headers.get("accept", "")
+    return "text/html" in accept and "vnd.pypi" not in accept
 
 
 def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], str | None]:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from z4j import cli, logs, server_address
+from z4j import cli, logs
+from z4j.appliance import server_address
+from z4j.appliance.data_folder import data_lock, prepare_data
+from z4j.appliance.server_address import address_of
 from z4j.cli.common.output import json_text, print_table, say
-from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.listener import ports
-from z4j.server_address import address_of
 from z4j.settings import Settings
 from z4j.text import UNSAFE, clean
 

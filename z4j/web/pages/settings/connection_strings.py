@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 
 from z4j import clock
 from z4j.exceptions import BadInput, NotFound
-from z4j.rules.permissions import ROLES, weaker
+from z4j.rules.permissions import PACKAGES, ROLES, weaker
 from z4j.store.access import tokens, users
 from z4j.store.fleet import apps
 from z4j.store.sqlite.db import Connection, Store
 from z4j.web.auth.authentication import check_name, hash_secret
 
-DAY_US = 24 * 3_600_000_000
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 HINT_LETTERS = 8
 
 
@@ -82,6 +83,13 @@ async def connect_app(
     return Connect(app, url, token_id, bool(seal))
 
 
+async def make_index_token(store: Store, label: str, hours: int, by: str, owner: str = "") -> tuple[int, str]:
+    """Creates a token that reads the appliance's packages and nothing else; returns (id, token). Raises BadInput."""
+    if not 0 < hours <= 24 * 366:
+        raise BadInput("An index token can be valid for 1 hour to 366 days. No token was created.")
+    return await _add_api_token(store, label, PACKAGES, hours * HOUR_US, "z4p_", by, owner)
+
+
 async def make_api_token(store: Store, label: str, role: str, days: int | None, by: str, owner: str = "") -> tuple[int, str]:
     """Creates an API token and returns (id, token). `owner` is the person it belongs to: it is revoked with them and never has more rights.
 
@@ -90,8 +98,12 @@ async def make_api_token(store: Store, label: str, role: str, days: int | None, 
         raise BadInput(f"Unknown role {role!r}. No token was created.", f"Use one of {', '.join(ROLES)}.")
     if days is not None and not 0 < days <= 3_650:
         raise BadInput("A token can be valid for 1 to 3,650 days, or without expiry. No token was created.")
-    label, at, token = check_name(label), clock.now(), "z4k_" + secrets.token_urlsafe(32)
-    expires_at = at + days * DAY_US if days else None
+    return await _add_api_token(store, label, role, days * DAY_US if days else None, "z4k_", by, owner)
+
+
+async def _add_api_token(store: Store, label: str, role: str, valid_us: int | None, prefix: str, by: str, owner: str) -> tuple[int, str]:
+    label, at, token = check_name(label), clock.now(), prefix + secrets.token_urlsafe(32)
+    expires_at = at + valid_us if valid_us else None
 
     def create(db: Connection) -> int:
         person = users.find_user(db, owner) if owner else None

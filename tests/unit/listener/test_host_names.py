@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.host_names import MOST, certificate_names, ipv4_addresses, ipv6_addresses, is_address, normalized
+from z4j.listener.host_names import MOST, certificate_names, ipv4_addresses, ipv6_addresses, is_address, normalized
 
 FIB_TRIE = """Main:
   +-- 0.0.0.0/0 3 0 5

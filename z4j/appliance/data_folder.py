@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from z4j import server_address
+from z4j.appliance import server_address
 from z4j.exceptions import StoreError
 from z4j.listener import ports
 

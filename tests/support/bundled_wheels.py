@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""dist/wheels as `make build` makes it, collected once for all test processes."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+
+from tests.support.stack import ROOT, SERVER_PYTHON
+
+
+def bundle() -> None:
+    """Collects the wheels of this checkout, if they are not there. Raises CalledProcessError."""
+    (ROOT / "dist").mkdir(exist_ok=True)
+    with (ROOT / "dist/.wheels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_current():
+            subprocess.run([SERVER_PYTHON, "bundle_wheels.py"], cwd=ROOT, check=True)
+
+
+def is_current() -> bool:
+    """Whether nothing of the adapters is newer than the wheels."""
+    folder = ROOT / "dist/wheels"
+    if not folder.is_dir():
+        return False
+    sources = [path for source in ROOT.glob("adapters/*/src") for path in source.rglob("*.py")]
+    return max(path.stat().st_mtime for path in (*sources, ROOT / "uv.lock", ROOT / "bundle_wheels.py")) < folder.stat().st_mtime
