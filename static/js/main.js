@@ -81,11 +81,12 @@ document.addEventListener("click", async (event) => {
 document.addEventListener("input", (event) => {
   const field = event.target.closest("[data-seal-from]");
   if (!field) return;
-  const shown = document.getElementById(field.dataset.sealFrom);
-  shown.dataset.plain ??= shown.textContent;
   const key = /\/\/[^@/]*?\.([\w-]{43})@/.exec(field.value)?.[1];
-  shown.textContent = key ? shown.dataset.plain.replace("@", `.${key}@`) : shown.dataset.plain;
-  shown.nextElementSibling.dataset.copy = shown.textContent;
+  for (const shown of document.querySelectorAll("[data-with-url]")) {
+    shown.dataset.plain ??= shown.textContent;
+    shown.textContent = key ? shown.dataset.plain.replace(/(:\/\/z4a_[\w-]+)@/, `$1.${key}@`) : shown.dataset.plain;
+    shown.parentElement.querySelector("[data-copy]").dataset.copy = shown.textContent;
+  }
 });
 
 // -- keys: an element that shows a key has it in data-key -----------------------------------------------------------------

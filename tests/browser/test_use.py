@@ -102,25 +102,32 @@ def test_a_stop_needs_its_word(site: Site, shot: Callable[[Page, str], None]) ->
 
 
 def test_a_connection_string_is_shown_once(site: Site, shot: Callable[[Page, str], None]) -> None:
+    def connect(page: Page) -> str:
+        page.goto("/settings/apps")
+        page.get_by_role("link", name="Connect an app").click()
+        page.get_by_label("App").fill("newsletter")
+        page.get_by_role("button", name="Show the lines to paste").click()
+        found = re.search(r"Z4J_URL='?(z4j\S+?)'?$", page.locator("[data-with-url]").first.inner_text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
+
     with site.page("/settings/apps") as page:
-        page.locator("summary", has_text="Connect an app").click()
-        page.locator(".sheet input[name=name]").fill("newsletter")
-        page.get_by_role("button", name="Create connection string").click()
-        shown = page.locator("#made").inner_text()
-        assert re.fullmatch(rf"Z4J_URL=z4j\+ws://z4a_[\w-]{{43}}\.[\w-]{{43}}@127\.0\.0\.1:{site.stack.port}", shown)
-        shot(page, "settings-made")
+        shown = connect(page)
+        assert re.fullmatch(rf"z4j\+ws://z4a_[\w-]{{43}}\.[\w-]{{43}}@127\.0\.0\.1:{site.stack.port}", shown)
+        expect(page.locator("#steps .step")).to_have_count(5)
+        shot(page, "connect")
         page.goto("/settings/apps")
         assert shown not in page.content()
-        page.locator("summary", has_text="Connect an app").click()
-        page.locator(".sheet input[name=name]").fill("newsletter")
-        page.get_by_role("button", name="Create connection string").click()
-        again = page.locator("#made").inner_text()
-        assert re.fullmatch(r"Z4J_URL=z4j\+ws://z4a_[\w-]{43}@\S+", again)
+        again = connect(page)
+        assert re.fullmatch(r"z4j\+ws://z4a_[\w-]{43}@\S+", again)
         requests: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
-        page.get_by_label("Existing connection string").fill(shown)
+        page.get_by_label("An existing connection string").fill(shown)
         key = shown.partition(".")[2].partition("@")[0]
-        assert page.locator("#made").inner_text() == again.replace("@", f".{key}@")
+        joined = again.replace("@", f".{key}@")
+        for lines in page.locator("[data-with-url]").all():
+            assert joined in (lines.text_content() or "")
+        assert joined in (page.locator(".lines [data-copy]").nth(1).get_attribute("data-copy") or "")
         assert not any(key in url for url in requests)
 
 

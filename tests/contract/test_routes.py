@@ -103,7 +103,7 @@ def test_what_is_not_in_the_table_does_not_exist(site: Site, path: str) -> None:
 )
 def test_cross_site_changes_are_refused(site: Site, headers: dict[str, str]) -> None:
     cookie = {"Cookie": f"{COOKIE}={site.cookies['admin']}"}
-    answer = site.client.post("/settings/apps", data={"name": "x"}, headers=headers | cookie)
+    answer = site.client.post("/connect", data={"app": "x"}, headers=headers | cookie)
     assert answer.status_code == 403
     assert "another site" in answer.text or "has no Origin header" in answer.text
 

@@ -75,7 +75,7 @@ def test_pages_and_agents_through_the_proxy(tmp_path: Path, make: Callable[[Path
             )  # fmt: skip
             assert answer.status_code == 303
             assert "Secure" in answer.headers["set-cookie"]
-            shown = client.post("/settings/apps", data={"name": "shop"}, headers={"Origin": f"https://localhost:{port}"}).text
+            shown = client.post("/connect", data={"app": "shop"}, headers={"Origin": f"https://localhost:{port}"}).text
         found = re.search(r"z4j://[\w.-]+@localhost:\d+", shown)
         assert found is not None, "the page was reached with https, so agents use TLS"
         assert "accepted the token" in doctor(made, found[0], Z4J_CA=str(tmp_path / "ca.crt"))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 import httpx2 as httpx
@@ -20,7 +21,8 @@ class Person:
     @classmethod
     def sign_in(cls, stack: Stack, name: str = "ada", role: str = "admin") -> Person:
         stack.command("user", "add", name, "--role", role, "--password-stdin", stdin=PASSWORD + "\n")
-        client = httpx.Client(base_url=stack.address, headers={"Origin": stack.address}, follow_redirects=True)
+        trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=stack.data / "tls/server.pem") if stack.tls else True
+        client = httpx.Client(base_url=stack.address, headers={"Origin": stack.address}, follow_redirects=True, verify=trust)
         stack.at_end.append(client.close)
         answer = client.post("/login", data={"name": name, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
@@ -29,6 +31,11 @@ class Person:
 
     def get(self, path: str) -> httpx.Response:
         answer = self.client.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
+        return answer
+
+    def post(self, path: str, form: dict[str, str]) -> httpx.Response:
+        answer = self.client.post(path, data=form)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer
 

@@ -2,7 +2,7 @@
 """The server's own key and certificate (`--tls auto`), and what is read of any certificate.
 
 `tls/server.pem` in the data folder contains the private key and its self-signed certificate, in one file so that both change at once.
-The certificate is made anew with the same key before it ends and when the host has other names. `tls/next.pem` is the key of a rotation
+The certificate is renewed with the same key before it ends and when the host has other names. `tls/next.pem` is the key of a rotation
 that has begun: connection strings contain both pins from then on, and `finish_rotation` makes it the key of the server.
 """
 

@@ -22,7 +22,7 @@ from z4j.web.pages.schedules import calendar
 from z4j.web.pages.schedules import detail as schedule_detail
 from z4j.web.pages.schedules import form as schedule_form
 from z4j.web.pages.schedules import list as schedule_list
-from z4j.web.pages.settings import access, appliance
+from z4j.web.pages.settings import access, appliance, connect
 from z4j.web.pages.tasks import actions as task_actions
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import list as task_list
@@ -117,9 +117,12 @@ ROUTES: Final[tuple[R, ...]] = (
     # settings
     R("GET", "/settings", access.home, "auditor"),
     R("GET", "/settings/apps", access.apps_page, "auditor"),
-    R("POST", "/settings/apps", access.add_app, "admin"),
     R("POST", "/settings/apps/{id:int}/disable", access.disable_app, "admin"),
     R("POST", "/settings/apps/{id:int}/enable", access.enable_app, "admin"),
+    R("GET", "/connect", connect.new_page, "viewer"),
+    R("POST", "/connect", connect.create, "admin"),
+    R("GET", "/connect/{id:int}", connect.steps_page, "viewer"),
+    R("POST", "/connect/{id:int}/try", connect.try_it, "operator"),
     R("GET", "/settings/tokens", access.tokens_page, "auditor"),
     R("POST", "/settings/tokens", access.add_token, "admin"),
     R("POST", "/settings/tokens/{id:int}/revoke", access.revoke_token, "admin"),

@@ -6,15 +6,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from z4j.rules.connection_steps import Step
 from z4j.store.access.tokens import TokenRow
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.fleet.apps import AppRow
+from z4j.store.fleet.connection_progress import ConnectionString
 from z4j.web.auth.account import AccountPage, qr_code
 from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame.render import Shell
 from z4j.web.pages.settings.access import Person, SettingsPage
 from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine, TlsPanel
+from z4j.web.pages.settings.connect import Chosen, ConnectPage
 from z4j.web.pages.settings.connection_strings import Connect
+from z4j.web.pages.settings.setup_lines import Block
 
 
 def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
@@ -42,9 +46,23 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
     def account(**more: Any) -> AccountPage:
         return dataclasses.replace(AccountPage(shell, "account", 30, 10.0, has_tabs=True), **more)
 
+    chosen = Chosen(evil, "celery", "none", evil)
+    block = Block(evil, evil, evil, has_url=True)
+    found = ConnectionString(1, now, None, 1, evil, "")
+    wrong = Step("first command answered", "wrong", evil, ((evil, evil), (evil, "")))
+    progress = (Step("agent connected", "done", evil), Step("first command answered", "waiting", evil), wrong)
+    connect = ConnectPage(
+        shell, True, chosen, (evil,), made=made, lines=(block,), variants=(block,), has_packages=False, string=found, steps=progress,
+        here="/connect/1", can_try=True,
+    )  # fmt: skip
+
     return [
-        ("apps", "settings/apps.html", settings("apps", apps=(AppRow(1, evil, now, "", 2),), made=made)),
-        ("apps none", "settings/apps.html", settings("apps", made=dataclasses.replace(made, has_seal_key=True))),
+        ("connect", "settings/connect.html", connect),
+        ("connect steps", "settings/connect.html", dataclasses.replace(connect, made=None, is_done=True)),
+        ("connect form", "settings/connect.html", dataclasses.replace(connect, made=None, string=None)),
+        ("connect viewer", "settings/connect.html", dataclasses.replace(connect, made=None, string=None, may_change=False)),
+        ("apps", "settings/apps.html", settings("apps", apps=(AppRow(1, evil, now, "", 2),))),
+        ("apps none", "settings/apps.html", settings("apps")),
         (
             "tokens",
             "settings/tokens.html",

@@ -22,7 +22,7 @@ from z4j.web.auth.authentication import check_name, check_password
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.settings.connection_strings import Connect, connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import make_api_token
 from z4j.web.services import services
 
 
@@ -40,7 +40,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class SettingsPage:
-    """The context of settings/*.html; each page sets the fields that it shows. `made` and `secret` are shown only once."""
+    """The context of settings/*.html; each page sets the fields that it shows. `secret` is shown only once."""
 
     shell: Shell
     tab: str
@@ -48,7 +48,6 @@ class SettingsPage:
     apps: tuple[AppRow, ...] = ()
     tokens: tuple[TokenRow, ...] = ()
     people: tuple[Person, ...] = ()
-    made: Connect | None = None
     secret: str = ""
     days_kept: int = 0
     gigabytes_kept: float = 0
@@ -67,7 +66,8 @@ async def _page(request: Request, tab: str, **more: Any) -> SettingsPage:
     )  # fmt: skip
 
 
-async def _record(request: Request, action: str, target: str, **detail: Any) -> None:
+async def record_action(request: Request, action: str, target: str, **detail: Any) -> None:
+    """Writes an audit row of what the person has done."""
     server, identity = services(request), request.scope["identity"]
     await server.audit.note(
         server.store, at=clock.now(), actor=identity.name, role=identity.role, action=action, target=target, detail=detail,
@@ -89,21 +89,6 @@ async def apps_page(request: Request) -> Response:
     return render(request, "settings/apps.html", await _page(request, "apps", apps=rows))
 
 
-async def add_app(request: Request) -> Response:
-    """POST /settings/apps: creates a connection string for an app, and the app if it is new. Answers with the page, not with a
-    redirect, because the secret must not be stored anywhere on the way."""
-    form, store = await read_form(request), services(request).store
-    host, tls, who = request.headers.get("host", ""), services(request).tls, request.scope["identity"].name
-    is_tls, pins = request.url.scheme == "https", tls.pins if tls else ()
-    try:
-        made = await connect_app(store, form.get("name", ""), host, who, is_tls=is_tls, pins=pins)
-    except BadInput as error:
-        return _refused("/settings/apps", error)
-    await _record(request, "create_token", f"app:{made.app}", token=made.token_id)
-    rows = tuple(await apps.list_apps(store))
-    return render(request, "settings/apps.html", await _page(request, "apps", apps=rows, made=made))
-
-
 async def disable_app(request: Request) -> Response:
     """POST /settings/apps/{id}/disable: disconnects its agents, which cannot connect again."""
     return await _set_app_disabled(request, "disable_app", clock.now())
@@ -121,7 +106,7 @@ async def _set_app_disabled(request: Request, action: str, at: int | None) -> Re
         return _refused("/settings/apps", WrongState("The app does not exist, or it is already in this state. No changes were made."))
     if at is not None:
         server.hub.end(lambda link: link.app_id == id)
-    await _record(request, action, f"app:{name}")
+    await record_action(request, action, f"app:{name}")
     result = (
         "was disabled. Its agents were disconnected and cannot connect." if at is not None else "was enabled. Its agents can connect again."
     )
@@ -150,7 +135,7 @@ async def add_token(request: Request) -> Response:
         id, secret = await make_api_token(store, label, role, int(days) if days else None, me.name, me.name)
     except (BadInput, NotAllowed, NotFound) as error:
         return _refused("/settings/tokens", error)
-    await _record(request, "create_token", f"api:{label}", token=id, role=role)
+    await record_action(request, "create_token", f"api:{label}", token=id, role=role)
     rows = tuple(await tokens.list_tokens(store))
     return render(request, "settings/tokens.html", await _page(request, "tokens", tokens=rows, secret=secret))
 
@@ -162,7 +147,7 @@ async def revoke_token(request: Request) -> Response:
     if done is None:
         return _refused("/settings/tokens", NotFound("This token does not exist or was already revoked. No changes were made."))
     kind, label, _ = done
-    await _record(request, "revoke_token", f"{kind}:{label}", token=id)
+    await record_action(request, "revoke_token", f"{kind}:{label}", token=id)
     services(request).hub.end(lambda link: link.token_id == id)
     note = " Its agents were disconnected." if kind == "agent" else ""
     return see_other("/settings/tokens", Notice("good", f"The token of {label} was revoked.{note}"))
@@ -196,7 +181,7 @@ async def add_user(request: Request) -> Response:
         await server.store.write(add, durable=True)
     except (BadInput, WrongState) as error:
         return _refused("/settings/users", error)
-    await _record(request, "add_user", f"user:{name}", role=role)
+    await record_action(request, "add_user", f"user:{name}", role=role)
     return see_other("/settings/users", Notice("good", f"{name} was added as {role}."))
 
 
@@ -246,7 +231,7 @@ async def _change(request: Request, action: str, change: Any, **detail: Any) -> 
         name, notice = await services(request).store.write(write, durable=True)
     except (BadInput, NotFound, WrongState) as error:
         return _refused("/settings/users", error)
-    await _record(request, action, f"user:{name}", **detail)
+    await record_action(request, action, f"user:{name}", **detail)
     return see_other("/settings/users", Notice("good", notice))
 
 

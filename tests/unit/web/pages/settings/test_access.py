@@ -107,7 +107,7 @@ def test_an_api_token_is_shown_once_and_stops_when_revoked(shop: Site) -> None:
     assert last_audit(shop)[:4] == ("ada", "create_token", "api:script", "done")
     shop.forget()
     assert shop.get("/changes/audit.json", Authorization=f"Bearer {token}").status_code == 200
-    assert shop.client.post("/settings/apps", data={"name": "x"}, headers={"Authorization": f"Bearer {token}"}).status_code == 403
+    assert shop.client.post("/connect", data={"app": "x"}, headers={"Authorization": f"Bearer {token}"}).status_code == 403
     shop.sign_in("ada")
     assert "was revoked" in change(shop, "/settings/tokens/1/revoke")
     assert "already" in change(shop, "/settings/tokens/1/revoke")
@@ -132,7 +132,7 @@ def test_a_token_that_cannot_be_made(shop: Site, form: dict[str, str]) -> None:
 
 def test_only_hashes_of_tokens_are_kept(shop: Site, tmp_path: Path) -> None:
     token = made_token(shop, label="script", role="viewer", days="9")
-    page = shop.post("/settings/apps", name="shop").text
+    page = shop.post("/connect", app="shop").text
     agent = re.search(r"z4a_[A-Za-z0-9_-]+", page)
     assert agent is not None
     shop.call(shop.server.store.checkpoint)
@@ -145,11 +145,11 @@ def test_only_hashes_of_tokens_are_kept(shop: Site, tmp_path: Path) -> None:
 
 
 def test_an_app_gets_its_seal_key_with_its_first_token_only(shop: Site) -> None:
-    first = shop.post("/settings/apps", name="shop")
+    first = shop.post("/connect", app="shop")
     url = re.search(r"z4j(?:\+ws)?://(z4a_[A-Za-z0-9_-]+)(\.[A-Za-z0-9_-]+)?@", first.text)
     assert url is not None
     assert url[2]
-    second = shop.post("/settings/apps", name="shop")
+    second = shop.post("/connect", app="shop")
     again = re.search(r"z4j(?:\+ws)?://(z4a_[A-Za-z0-9_-]+)(\.[A-Za-z0-9_-]+)?@", second.text)
     assert again is not None
     assert not again[2]
@@ -165,7 +165,7 @@ def test_an_app_gets_its_seal_key_with_its_first_token_only(shop: Site) -> None:
 
 
 def test_an_app_needs_a_name(shop: Site) -> None:
-    assert "1 to 60" in change(shop, "/settings/apps", name="")
+    assert "1 to 60" in change(shop, "/connect", app="")
 
 
 def test_others_read_what_they_may_and_change_nothing(shop: Site) -> None:
