@@ -3,7 +3,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.database import SECOND, T, database, life, origin, task
+from tests.unit.store.fleet.test_agents import say_hello
 from z4j.agents.ingest import ingest_batch
 from z4j.store.access import tokens
 from z4j.store.fleet import agents, connection_progress
