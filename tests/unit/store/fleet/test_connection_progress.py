@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.database import SECOND, T, database, life, origin, task
+from tests.support.database import SECOND, T, database, life, origin
 from tests.unit.store.fleet.test_agents import say_hello
 from z4j.agents.ingest import ingest_batch
 from z4j.store.access import tokens
@@ -30,7 +30,7 @@ async def test_what_came_of_a_connection_string(tmp_path: Path) -> None:
         await say_hello(store, "b1", T)
         found = Discovery("celery", [TaskItem("shop.ship"), TaskItem("shop.mail")], [])
         await store.write(lambda db: agents.record_discovery(db, 1, "b1", found, T + 1))
-        records = b"".join(map(wire.encode_record, [origin(), *life(task(1), T + SECOND)]))
+        records = b"".join(map(wire.encode_record, [origin(), *life("a", T + SECOND)]))
         await ingest_batch(store, 1, records, at=T + 60 * SECOND)
         reported = await connection_progress.read_reported(store, 1, "celery", T)
         assert (reported.registered, reported.first_task_at is not None) == (2, True)
