@@ -114,7 +114,7 @@ def test_a_connection_string_is_shown_once(site: Site, shot: Callable[[Page, str
     with site.page("/settings/apps") as page:
         shown = connect(page)
         assert re.fullmatch(rf"z4j\+ws://z4a_[\w-]{{43}}\.[\w-]{{43}}@127\.0\.0\.1:{site.stack.port}", shown)
-        expect(page.locator("#steps .step")).to_have_count(5)
+        expect(page.locator("#steps .reached")).to_have_count(5)
         shot(page, "connect")
         page.goto("/settings/apps")
         assert shown not in page.content()

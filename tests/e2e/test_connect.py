@@ -50,7 +50,7 @@ def blocks(page: str) -> dict[str, str]:
 
 
 def step_states(page: str) -> dict[str, str]:
-    found = re.findall(r'<li class="step (\w+)">.*?<span class="word">(.*?)</span>', page, re.DOTALL)
+    found = re.findall(r'<li class="reached is-(\w+)">.*?<span class="word">(.*?)</span>', page, re.DOTALL)
     return {name: state for state, name in found}
 
 

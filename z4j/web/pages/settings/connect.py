@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.appliance import wheels
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
+from z4j.rules.addresses import is_loopback
 from z4j.rules.connection_steps import Progress, Step, steps
 from z4j.rules.permissions import is_allowed, may_act
 from z4j.store.fleet import apps, connection_progress, queues
@@ -56,6 +57,8 @@ class ConnectPage:
     lines: tuple[Block, ...] = ()
     variants: tuple[Block, ...] = ()
     has_packages: bool = True
+    is_local: bool = False
+    """Whether the lines contain a loopback address, which reaches this server from its own machine only."""
     string: ConnectionString | None = None
     steps: tuple[Step, ...] = ()
     here: str = ""
@@ -109,7 +112,8 @@ async def create(request: Request) -> Response:
     page = await _with_steps(request, made.token_id, chosen)
     filled = ConnectPage(
         shell=page.shell, may_change=True, chosen=page.chosen, made=made, lines=setup_lines.three_lines(target),
-        variants=setup_lines.variants(target), has_packages=await _has_packages(server.settings.data), string=page.string,
+        variants=setup_lines.variants(target), has_packages=await _has_packages(server.settings.data),
+        is_local=is_loopback(urlsplit(target.base).hostname or ""), string=page.string,
         steps=page.steps, here=page.here, can_try=page.can_try,
     )  # fmt: skip
     return render(request, "settings/connect.html", filled)
