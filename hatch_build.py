@@ -98,10 +98,11 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
         return [NODE] if is_stale() and shutil.which("npm") is None else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Fetch before the files are gathered; the wheels of the adapters are included if bundle_wheels.py has collected them."""
+        """Fetch before the files are gathered; what bundle.py has collected is included, if there is any."""
         bring()
-        if (ROOT / "dist/wheels").is_dir() and self.target_name == "wheel" and version == "standard":
-            build_data["force_include"]["dist/wheels"] = "z4j/_bundle/wheels"
+        if (ROOT / "dist/bundle").is_dir() and self.target_name == "wheel" and version == "standard":
+            for part in (ROOT / "dist/bundle").iterdir():
+                build_data["force_include"][str(part)] = f"z4j/_bundle/{part.name}"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from z4j.agents.connections import Hub
 from z4j.agents.gateway import Gateway
 from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
-from z4j.appliance import server_address
+from z4j.appliance import server_address, service_manager
 from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.background.duties import BackgroundDuties
 from z4j.background_duty import WHENEVER_S, Duties, repeat
@@ -113,6 +113,8 @@ class Server:
         await self.plans.start()
         self.scheduler.start()
         running = [self.background.run(), self.outbox.run()]
+        if watchdog := service_manager.watchdog_s():
+            running.append(repeat(self.duties.add("watchdog", watchdog / 3), self._report_alive))
         if self.tls is not None:
             running.append(repeat(self.duties.add("certificate", CHECK_S), self.tls.check))
         duties = asyncio.gather(*running)
@@ -141,9 +143,15 @@ class Server:
         if tls is not None and tls.certificate.is_self_signed:
             fingerprint = tls.certificate.fingerprint
             print(f"\nFingerprint of the certificate, for comparison in the browser (SHA-256):\n\n    {fingerprint}\n", flush=True)
+        service_manager.notify(f"READY=1\nSTATUS=serving {address}")
         if not await users.has_admin(self.store):
             secret = await self.auth.make_link("setup")
             print(f"\nCreate the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
+
+    async def _report_alive(self, at: int) -> None:
+        """Tells the service manager that this process answers: it reads its database, in the loop that serves requests."""
+        await users.has_admin(self.store)
+        service_manager.notify("WATCHDOG=1")
 
     def _is_https_only(self) -> bool:
         """Whether browsers are told to use nothing but https:// here: only where a CA has signed, or they could not get past a warning."""
@@ -152,6 +160,7 @@ class Server:
     def end_streams(self) -> None:
         """Ends the streams of pages and agents before uvicorn waits for open connections."""
         logs.stopping()
+        service_manager.notify("STOPPING=1")
         self.live.end()
         self.gateway.close_all()
 
@@ -159,7 +168,10 @@ class Server:
 def serve(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code. Raises StoreError before anything is served."""
     prepare_data(settings.data)
-    with data_lock(settings.data), contextlib.closing(ports.bind(settings.host, settings.port)) as listener:
+    with (
+        data_lock(settings.data),
+        contextlib.closing(service_manager.take_listener() or ports.bind(settings.host, settings.port)) as listener,
+    ):
         tls = ServerTls(settings, clock.now()) if settings.has_tls else None
         migrate.migrate(settings.database)
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free

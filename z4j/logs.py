@@ -176,6 +176,12 @@ def certificate_changed(fingerprint: str, days: int) -> None:
     _server.info("serving another certificate", extra={"facts": {"fingerprint": fingerprint, "days_left": days}})
 
 
+def not_notified(what: str, why: str) -> None:
+    """Logs that the service manager could not be told a state, once a minute."""
+    if _not_recorded.take(f"notify {what} {why}") is not None:
+        _server.warning("the service manager could not be notified", extra={"facts": {"state": what, "why": why}})
+
+
 def token_ended(app: str, boot: str) -> None:
     """Logs that a connection was closed because its token is no longer valid."""
     _gateway.info("agent closed: its token is revoked or expired, or its app is disabled", extra={"facts": {"app": app, "boot": boot}})

@@ -27,7 +27,13 @@ def static() -> Path:
     return root() / "static"
 
 
-def wheels() -> Path | None:
-    """Returns the folder of the bundled wheels: `wheels` beside the templates, in a checkout `dist/wheels`. None if there is none."""
-    found = (folder for folder in (root() / "wheels", root() / "dist/wheels") if folder.is_dir())
+def bundled(name: str) -> Path | None:
+    """Returns a part of what bundle.py has collected: `wheels`, `licences`, `docs` or `sbom.json`. It is beside the templates, or in
+    dist/bundle of a checkout. None if it is missing."""
+    found = (path for path in (root() / name, root() / "dist/bundle" / name) if path.exists())
     return next(found, None)
+
+
+def wheels() -> Path | None:
+    """Returns the folder of the bundled wheels, or None."""
+    return bundled("wheels")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""dist/wheels as `make build` makes it, collected once for all test processes."""
+"""dist/bundle as `make build` makes it, collected once for all test processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def bundle() -> None:
     with (ROOT / "dist/.wheels.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_current():
-            subprocess.run([SERVER_PYTHON, "bundle_wheels.py"], cwd=ROOT, check=True)
+            subprocess.run([SERVER_PYTHON, "bundle.py"], cwd=ROOT, check=True)
 
 
 def is_current() -> bool:
     """Whether nothing of the adapters is newer than the wheels."""
-    folder = ROOT / "dist/wheels"
+    folder = ROOT / "dist/bundle"
     if not folder.is_dir():
         return False
     sources = [path for source in ROOT.glob("adapters/*/src") for path in source.rglob("*.py")]
-    return max(path.stat().st_mtime for path in (*sources, ROOT / "uv.lock", ROOT / "bundle_wheels.py")) < folder.stat().st_mtime
+    return max(path.stat().st_mtime for path in (*sources, ROOT / "uv.lock", ROOT / "bundle.py")) < folder.stat().st_mtime

@@ -10,9 +10,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
-from z4j import __version__, logs
-from z4j.cli import audit, backup, doctor, plan, queue, schedule, serve, task, tls, token, user, wheels, worker
+from z4j import logs
+from z4j.cli import audit, plan, queue, schedule, task, token, user, worker
 from z4j.cli.common.output import say
+from z4j.cli.installation import backup, contents, doctor, health, install_service, serve, tls, wheels
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
 
@@ -32,12 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-
-
-def version(words: argparse.Namespace, settings: Settings) -> int:
-    """Prints the version."""
-    say(f"z4j {__version__}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     packages.add_argument("folder", nargs="?", metavar="DIR", help="Folder to write all wheels to.")
     packages.add_argument("--add", action="append", metavar="FILE", help="Wheel to serve as well, of a package that is served already.")
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
-    add("version", "Print the version.", version)
+    add("health", "Check whether the server of this data folder answers. Exit code 0: it does.", health.health)
+    service = add(
+        "install-service", "Print a unit for systemd that runs this server with the given settings.", install_service.install_service
+    )
+    service.add_argument("--write", action="store_true", help="Write it to /etc/systemd/system and start the service. Requires root.")
+    service.add_argument("--user", help="User of the service. Default: a user of its own that systemd creates.")
+    about = add("version", "Print the version.", contents.version)
+    about.add_argument("--all", action="store_true", help="Also print the version and the licence of everything inside.")
+    add("sbom", "Print the bill of materials (CycloneDX, JSON).", contents.sbom)
+    for name, text, command in (
+        ("licences", "List the licences of everything inside, or print one.", contents.licences),
+        ("docs", "List the documents, or print one.", contents.docs),
+    ):
+        add(name, text, command).add_argument("name", nargs="?", metavar="NAME")
 
     for group in (token, user, task, queue, worker, plan, schedule, audit, tls):
         group.add_commands(add)

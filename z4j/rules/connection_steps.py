@@ -130,7 +130,7 @@ def _why_not_registered(engine: str) -> tuple[tuple[str, str], ...]:
 def _why_not_reported(engine: str) -> tuple[tuple[str, str], ...]:
     return (
         ("No task has been enqueued since.", "Enqueue one, or run one with the button on the Tasks page."),
-        ("The process that enqueues has no connection string, and the worker consumes another queue.", "The Queues page shows what waits."),
+        ("The process that enqueues has no connection string, and the worker consumes another queue.", "The Queues page lists all queues."),
     )
 
 

@@ -65,7 +65,7 @@ def packages(target: Target) -> tuple[str, ...]:
 
 
 def code(target: Target) -> str:
-    """Returns the lines of code. Django finds the project's Celery apps by itself."""
+    """Returns the lines of code. Django finds the project's Celery apps automatically."""
     parts = [FRAMEWORKS[target.framework]]
     if (target.framework, target.engine) != ("django", "celery"):
         parts.append(ENGINES[target.engine])

@@ -11,9 +11,9 @@ import secrets
 import shlex
 
 from z4j import clock, files
-from z4j.cli import backup
 from z4j.cli.common.offline import offline
 from z4j.cli.common.output import say
+from z4j.cli.installation import backup
 from z4j.exceptions import BadInput
 from z4j.settings import Settings
 from z4j.store.access import users

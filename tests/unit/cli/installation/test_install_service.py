@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from z4j.cli.installation import install_service
+from z4j.cli.installation.install_service import unit_of
+from z4j.exceptions import BadInput
+from z4j.settings import Settings
+
+
+def test_settings_become_flags_and_defaults_do_not() -> None:
+    unit = unit_of(Settings(host="0.0.0.0", tls="auto", tls_name=("q.internal", "50% $HOME"), log_json=True), None)
+    [command] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert "--host 0.0.0.0 --tls auto --tls-name q.internal --tls-name '50%% $$HOME'" in command
+    assert "--log-json" in command
+    assert "--port" not in command
+    assert "--data /var/lib/z4j" in command
+    assert "DynamicUser=yes" in unit
+
+
+def test_a_folder_in_a_home_is_reachable_and_belongs_to_its_user() -> None:
+    unit = unit_of(Settings(data=Path("/home/ada/z4j")), "ada")
+    assert "User=ada" in unit
+    assert "ProtectHome=no" in unit
+    assert "ReadWritePaths=/home/ada/z4j" in unit
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    file = tmp_path / "z4j-checked.service"
+    file.write_text(unit_of(Settings(), None))
+    done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_only_root_installs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install_service.os, "geteuid", lambda: 1000)
+    with pytest.raises(BadInput, match="Only root"):
+        install_service.install_service(argparse.Namespace(write=True, user=None), Settings())
