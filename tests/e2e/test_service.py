@@ -26,7 +26,7 @@ def serving(folder: Path, *words: str, env: dict[str, str], bound: socket.socket
     script = f'exec 3<&{bound.fileno()}; export LISTEN_PID=$$; exec "$@"' if bound else 'exec "$@"'
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", str(SERVER_PYTHON), "-m", "z4j", "serve", *words],
+            ["/bin/bash", "-c", script, "sh", str(SERVER_PYTHON), "-m", "z4j", "serve", *words],
             env=environment, stdout=log, stderr=log, pass_fds=(bound.fileno(),) if bound else (),
         )  # fmt: skip
         try:

@@ -68,7 +68,7 @@ def test_the_socket_of_the_manager_is_used_and_its_variables_are_removed() -> No
             "print(found.getsockname()[1], sorted(name for name in os.environ if name.startswith('LISTEN_')))\n"
         )
         done = subprocess.run(
-            ["/bin/sh", "-c", f'exec 3<&{bound.fileno()}; exec "$@"', "sh", sys.executable, "-c", child],
+            ["/bin/bash", "-c", f'exec 3<&{bound.fileno()}; exec "$@"', "sh", sys.executable, "-c", child],
             env={**os.environ, "LISTEN_FDS": "1"}, capture_output=True, text=True, check=True, pass_fds=(bound.fileno(),),
         )  # fmt: skip
         assert done.stdout.split(maxsplit=1) == [str(bound.getsockname()[1]), "[]\n"]
