@@ -13,7 +13,7 @@ from dataclasses import fields
 from z4j import logs
 from z4j.cli import audit, plan, queue, schedule, task, token, user, worker
 from z4j.cli.common.output import say
-from z4j.cli.installation import backup, contents, doctor, health, install_service, serve, tls, wheels
+from z4j.cli.installation import backup, contents, doctor, health, install_service, serve, settings_file, tls, wheels
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
 
@@ -63,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     packages = add("wheels", "List the packages of this appliance, write them to a folder, or add wheels of other platforms.", wheels.show)
     packages.add_argument("folder", nargs="?", metavar="DIR", help="Folder to write all wheels to.")
     packages.add_argument("--add", action="append", metavar="FILE", help="Wheel to serve as well, of a package that is served already.")
+    for name, text, command in (
+        ("export-settings", "Write apps, users and z4j's own schedules to a file, without any secret.", settings_file.export),
+        ("import-settings", "Add the settings of a file that do not exist yet.", settings_file.import_),
+    ):
+        add(name, text, command).add_argument("file", metavar="FILE", help="File, or - for standard output or input.")
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
     add("health", "Check whether the server of this data folder answers. Exit code 0: it does.", health.health)
     service = add(

@@ -40,6 +40,11 @@ def set_disabled(db: Connection, id: int, at: int | None) -> str | None:
     return row[0] if row else None
 
 
+def set_seal_key(db: Connection, id: int, seal_key_id: str) -> None:
+    """Records the id of the key of an app that has none yet."""
+    db.execute(SQL["set_seal_key"], {"id": id, "seal_key_id": seal_key_id})
+
+
 async def list_apps(store: Store) -> list[AppRow]:
     """Lists the apps by name."""
     return [AppRow(*row) for row in await store.fetch_all(SQL["list_apps"])]

@@ -16,3 +16,7 @@ FROM app AS a ORDER BY a.name;
 -- set_app_disabled --
 -- Disables an app, so that its agents may not connect, or enables it again.
 UPDATE app SET disabled_at = :at WHERE id = :id AND (disabled_at IS NULL) != (:at IS NULL) RETURNING name;
+
+-- set_seal_key --
+-- The first key of an app.
+UPDATE app SET seal_key_id = :seal_key_id WHERE id = :id AND coalesce(seal_key_id, '') = '';

@@ -69,8 +69,11 @@ async def connect_app(
         if existing is None:
             seal = given or fresh
             app_id = apps.add_app(db, app, key_id(seal), at)
-        elif given and key_id(given) != existing.seal_key_id:
+        elif given and existing.seal_key_id and key_id(given) != existing.seal_key_id:
             raise BadInput(f"This connection string has the seal key of another app, not of {existing.name}. No changes were made.")
+        elif not existing.seal_key_id:  # imported, or created before apps had keys
+            seal, app_id = given or fresh, existing.id
+            apps.set_seal_key(db, app_id, key_id(seal))
         else:
             seal, app_id = given, existing.id
         token_id = tokens.add_token(
