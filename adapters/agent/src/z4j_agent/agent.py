@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
 OFFERED_AT_MOST = 10_000
+TOGETHER = 64 * 1024
+"""Bytes of two records that are written at once: more would not fit into a datagram, nor into a batch beside others."""
 EXIT_WAIT_S = 1.0
 """Seconds that a process waits at its end for the remaining events to be sent, and again for the goodbye."""
 
@@ -81,6 +83,16 @@ class Agent:
             self.spool.dropped_total += 1
             return False
         if not self.spool.append(record):
+            return False
+        if self.spool.dropped:
+            self._report_refused()
+        return True
+
+    def append_together(self, first: bytes, second: bytes) -> bool:
+        """Appends two records with one write. Returns False if one of them could not be written."""
+        if not second or len(first) + len(second) > TOGETHER:
+            return self.append(first) and (not second or self.append(second))
+        if not self.spool.append(first + second, 2):
             return False
         if self.spool.dropped:
             self._report_refused()
@@ -267,12 +279,11 @@ class Agent:
 
     # -- for the connection --------------------------------------------------------------------------------------------
     def drain_offered(self) -> bool:
-        """Runs the offered jobs. Returns True if there were any."""
-        did = False
-        while self._offered:
-            did = True
+        """Runs the offered jobs. Returns True if there were any. What a job offers waits for the next time."""
+        offered = len(self._offered)
+        for _ in range(offered):
             self._do(self._offered.popleft())
-        return did
+        return offered > 0
 
     def _do(self, job: Callable[[], bytes | None]) -> None:
         try:

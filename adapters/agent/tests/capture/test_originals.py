@@ -5,7 +5,8 @@ change or exchange one."""
 from __future__ import annotations
 
 import base64
-import dataclasses
+import hashlib
+import hmac
 import os
 import zlib
 from typing import Any
@@ -62,7 +63,7 @@ def test_it_comes_back_with_all_that_decides_what_runs_where(is_masked: bool) ->
 def test_it_belongs_to_one_task_environment_and_key(is_masked: bool) -> None:
     blob = closed({"body": "x"}, is_masked=is_masked)
     for part in ("engine", "task_id", "environment"):
-        assert refused(blob, dataclasses.replace(OF, **{part: "another"})) == "original.altered"
+        assert refused(blob, OF._replace(**{part: "another"})) == "original.altered"
     assert refused(blob, Binding("et", "", "production", "", "")) == "original.altered", "where a part ends is bound, too"
     assert refused(blob, keys=(OTHER,)) == "original.key"
     assert opened(closed({"body": "x"}, is_masked=is_masked, key=OTHER), keys=(KEY, OTHER)).data == {"body": "x"}
@@ -97,7 +98,7 @@ def test_what_older_agents_kept() -> None:
     with pytest.raises(CannotOpen, match="Z4J_SEAL_KEYS"):
         opened(sealed, key_id=OTHER.key_id)
     with pytest.raises(CannotOpen) as error:
-        opened(sealed, dataclasses.replace(OF, task_id="other"), key_id=KEY.key_id)
+        opened(sealed, OF._replace(task_id="other"), key_id=KEY.key_id)
     assert error.value.check == "original.altered"
 
 
@@ -128,3 +129,14 @@ def test_a_proof_is_for_one_name_of_one_engine(name: str, other: str) -> None:
 @pytest.mark.parametrize("proof", [None, 7, {}, "", ".", "é.ü", f"{KEY.key_id}.", f"{KEY.key_id}.\ud800"])
 def test_no_nonsense_is_a_proof(proof: Any) -> None:
     assert not is_name_proved(proof, "rq", "f", (KEY,))
+
+
+def test_an_unsealed_original_is_authenticated_by_hmac() -> None:
+    """Agents of every version check it, so it must stay HMAC-SHA-256 whatever computes it."""
+    closed, state = close_original({"body": "[1]"}, OF, is_masked=False, key=KEY)
+    assert closed is not None
+    header, mac, packed = closed[1][:6], closed[1][6:22], closed[1][22:]
+    context = header + OF.associated_data()
+    derived = hmac.digest(KEY.secret, b"z4j original mac", hashlib.sha256)
+    assert (state, mac) == ("plain", hmac.digest(derived, b"%d:%b%b" % (len(context), context, packed), hashlib.sha256)[:16])
+    assert OF.associated_data() == b"1:e1:t10:production"

@@ -27,11 +27,14 @@ from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_celery import apps, originals
 from z4j_celery.attempts import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
+from z4j_celery.execution.direct_calls import DirectCalls
 from z4j_celery.execution import outcomes, stored_outcomes
 from z4j_celery.messages import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.state import AppState
 
 MAX_SENT = 1_000
+OFTEN = 5
+"""How many of the receivers, the first ones, are called for every task."""
 
 
 class Capture:
@@ -44,6 +47,7 @@ class Capture:
         self._on_ready = on_ready
         self._sending = threading.local()
         self._stored_ends = stored_outcomes.StoredEnds(state, self.failed_elsewhere, self.on_revoked, self.on_stored)
+        self._direct_calls = DirectCalls()
         self._receivers: list[tuple[Any, Callable[..., Any]]] = [
             (signals.before_task_publish, self.on_before_publish),
             (signals.after_task_publish, self.on_after_publish),
@@ -70,10 +74,13 @@ class Capture:
         never_swallow(SoftTimeLimitExceeded, TimeLimitExceeded, Terminated)
         for signal, receiver in self._receivers:
             signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
+        for signal, receiver in self._receivers[:OFTEN]:
+            self._direct_calls.install(signal, receiver)
         self._stored_ends.install()
         agent.close_at_exit()
 
     def disconnect(self) -> None:
+        self._direct_calls.uninstall()
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
         self._stored_ends.uninstall()
@@ -120,13 +127,17 @@ class Capture:
             self.state.sent.add(queue)  # with another exchange than the default one it is a routing key, not a queue
         meta = sent_meta(sent, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
         at = getattr(sending, "at", 0) or now()
-        agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(sent.get("eta")), meta=meta))
+        eta = to_us(sent.get("eta"))
+        record, payload = records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=eta, meta=meta), b""
+        message, sending.message = getattr(sending, "message", None), None
+        try:
+            if message is not None:
+                payload = originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key)
+        finally:  # whatever was raised, the task has been sent
+            agent.append_together(record, payload)
         task = get_current_task() if self.state.runs else None
         if task is not None and task.request.id == task_id and (run := self.state.run_of(task.request)) is not None:
-            run.sent_again = to_us(sent.get("eta")) or at
-        message, sending.message = getattr(sending, "message", None), None
-        if message is not None:
-            agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
+            run.sent_again = eta or at
         if not agent.is_connected_process:
             self.state.hub = self.state.hub or gevent_bridge.current_hub()
             agent.connect()

@@ -11,14 +11,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from kombu.exceptions import EncodeError
-from kombu.serialization import dumps, loads, prepare_accept_content
+from kombu.serialization import dumps, loads, prepare_accept_content, registry
+from kombu.utils import json as kombu_json
 
 from z4j_agent.agent import Agent
 from z4j_agent.capture import display, hooks
+from z4j_agent.capture.guard import let_through
 from z4j_agent.capture.originals import MAX_ORIGINAL
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.wire.redaction import redact_text
@@ -49,8 +51,7 @@ CELERYS_OWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message of protocol 2. `body` is None if it is too large to store."""
 
     args: Any
@@ -63,7 +64,7 @@ class Message:
     encoding: str = UTF8
     exchange: str = ""
     key: str = ""
-    properties: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = MappingProxyType({})
     """Those of KEPT_PROPERTIES that the message has."""
 
 
@@ -115,10 +116,11 @@ def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
 def stored_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
     """The properties that are sent again: all except a persistent delivery mode and a correlation ID equal to the task's ID, which are the
     defaults."""
-    stored: dict[str, Any] = {
-        name: value for name in KEPT_PROPERTIES
-        if isinstance(value := (properties or {}).get(name), str | int | float) and not isinstance(value, bool) and value not in ("", None)
-    }  # fmt: skip
+    stored: dict[str, Any] = {}
+    for name in KEPT_PROPERTIES:
+        value = properties.get(name) if properties else None
+        if value is not None and value != "" and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            stored[name] = value
     if isinstance(lasts := stored.pop("expiration", None), int | float):
         stored["expiration"] = lasts
     elif isinstance(lasts, str) and lasts.isdigit():  # a broker has milliseconds as text, kombu is given seconds
@@ -142,10 +144,24 @@ def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any, properti
     if _is_large(headers, body, has_more=has_more):
         return Message(args, kwargs, headers, None, has_more)
     try:
-        text = dumps(body, serializer="json")[2]
-        return Message(args, kwargs, headers, text, has_more, properties=stored_properties(properties, headers))
+        return Message(args, kwargs, headers, _as_json(body), has_more, properties=stored_properties(properties, headers))
     except EncodeError:  # another serializer was chosen for this message, or Celery will raise the error itself
         return None
+
+
+_encode_as_kombu = kombu_json.JSONEncoder().encode  # once: making an encoder costs 2 µs
+
+
+def _as_json(body: Any) -> str:
+    """The body as kombu encodes it. Raises EncodeError."""
+    codec = getattr(registry, "_encoders", {}).get("json")
+    if getattr(codec, "encoder", None) is not kombu_json.dumps:  # the application has registered another
+        return str(dumps(body, serializer="json")[2])
+    try:
+        return _encode_as_kombu(body)
+    except Exception as error:  # an application's object is asked for its form
+        let_through(error)
+        raise EncodeError(str(type(error))) from error
 
 
 def payload_of_publish(
@@ -153,7 +169,7 @@ def payload_of_publish(
 ) -> bytes:
     """The record at the producer, after the broker has accepted the message."""
     if exchange:
-        message = replace(message, exchange=str(getattr(exchange, "name", exchange)), key=str(key or ""))
+        message = message._replace(exchange=str(getattr(exchange, "name", exchange)), key=str(key or ""))
     return _payload(agent, app, message, task_id, attempt, name, queue, BY_PRODUCER)
 
 

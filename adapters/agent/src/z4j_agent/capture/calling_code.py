@@ -18,7 +18,8 @@ WRAPPERS = frozenset(
 WRAPPERS_DEEP = 4
 """Frames of unlisted libraries that may be between the engine and the application's own code."""
 _PYTHONS_OWN = sysconfig.get_path("stdlib")
-_ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
+_NEVER = WRAPPERS | {"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"}
+"""Packages whose code is never the application's."""
 
 
 def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
@@ -33,8 +34,7 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
     left = WRAPPERS_DEEP
     while frame is not None and left:
         module = str(frame.f_globals.get("__name__", ""))
-        package = module.partition(".")[0]
-        if package not in skipped and package not in _ALWAYS_SKIPPED and package not in WRAPPERS:
+        if (package := _package(module)) not in skipped and package not in _NEVER:
             if not _is_installed(frame.f_code.co_filename):
                 if first is None or not _is_command(frame, module, commands):
                     first = frame
@@ -47,6 +47,11 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
         return ""
     module = str(first.f_globals.get("__name__", ""))
     return "" if _is_command(first, module, commands) else f"{module}:{first.f_lineno}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _is_command(frame: Any, module: str, commands: tuple[str, ...]) -> bool:

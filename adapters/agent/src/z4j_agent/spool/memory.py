@@ -43,14 +43,14 @@ class MemorySpool:
         self._sent: list[bytes] = []
         self._number = 0
 
-    def append(self, record: bytes) -> bool:
+    def append(self, records: bytes, count: int = 1) -> bool:
         try:
-            if len(record) > MAX_DATAGRAM:
+            if len(records) > MAX_DATAGRAM:
                 raise OSError("too long for a datagram")
-            self._writer.send(record)
+            self._writer.send(records)
         except OSError:
-            self.dropped += 1
-            self.dropped_total += 1
+            self.dropped += count
+            self.dropped_total += count
             return False
         return True
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The writing half of the spool: one append-only segment per process tree, one `write` per record.
+"""The writing half of the spool: one append-only segment per process tree, one `write` per record, or for records that are
+captured together.
 
 It may be called in any thread of any process that imported the agent, also in a forked child and in a signal handler.
 The append path takes no lock and opens nothing. Segments are RFC 7464 (see `wire`), so a torn record affects only itself.
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from z4j_agent.runtime.native_threads import ticks
+from z4j_agent.wire.kinds import RECORD_END
 
 SEGMENT_SUFFIX = ".seg"
 ROTATE_BYTES = 1024 * 1024
@@ -108,26 +110,28 @@ class Spool:
         self._changing = threading.Lock()
         """Acquired without waiting, by code that opens or replaces the segment. Append does not need it."""
 
-    def append(self, record: bytes) -> bool:
-        """Writes one record with one `write`. Returns False if it could not be written completely; never raises OSError."""
+    def append(self, records: bytes, count: int = 1) -> bool:
+        """Writes one record, or `count` records in a row, with one `write`. Returns False if they could not be written completely; never
+        raises OSError."""
         try:
-            self._unchecked += len(record)
+            self._unchecked += len(records)
             if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or ticks() - self._checked_at >= CHECK_EVERY_S:
                 self._ensure()
             try:
-                written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
+                written = os.write(self._fd, records) if self._fd >= 0 else self._write_aside(records)
             except OSError as error:
                 if (
                     error.errno != errno.EBADF
                 ):  # EBADF: the application closed a descriptor that it did not open. Open another, write once more.
                     raise
                 self._ensure()
-                written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
+                written = os.write(self._fd, records) if self._fd >= 0 else self._write_aside(records)
         except OSError:
             written = -1
-        if written != len(record):  # nothing, or a torn record, which readers skip
-            self.dropped += 1
-            self.dropped_total += 1
+        if written != len(records):  # nothing, or a torn record, which readers skip
+            lost = count - records[: max(written, 0)].count(RECORD_END)
+            self.dropped += lost
+            self.dropped_total += lost
             return False
         self._written += written
         if self._written >= ROTATE_BYTES:
@@ -194,11 +198,11 @@ class Spool:
         os.close(self._fd)  # the agent's, but unlinked: the folder was deleted
         return False
 
-    def _write_aside(self, record: bytes) -> int:
-        """Writes a segment for this record only, in a thread (or signal handler) that appends while the first segment is being opened."""
+    def _write_aside(self, records: bytes) -> int:
+        """Writes a segment for these records only, in a thread (or signal handler) that appends while the first segment is being opened."""
         fd, _ = self._open()
         try:
-            return os.write(fd, record)
+            return os.write(fd, records)
         finally:
             os.close(fd)
 

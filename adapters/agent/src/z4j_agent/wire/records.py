@@ -9,19 +9,20 @@ microseconds of the worker's monotonic clock.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from z4j_agent.wire import quote
+from z4j_agent.wire.codec import make_encoder
 
 NO_META = "null"
+_encode = make_encoder((",", ":"))
 
 
 def meta(facts: Mapping[str, Any]) -> str:
     """The non-empty values as JSON text, or "null" if there are none."""
     fields = {key: value for key, value in facts.items() if value is not None and value != "" and value is not False}
-    return json.dumps(fields, separators=(",", ":")) if fields else NO_META
+    return _encode(fields) if fields else NO_META
 
 
 def _number(value: int | None) -> str:

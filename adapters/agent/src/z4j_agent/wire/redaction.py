@@ -36,6 +36,7 @@ MAX_TEXT_SCAN: Final = 262_144
 #: Cheap first check: a string without any of these cannot contain a credential that is recognised by the text around it.
 _JOINED: Final = re.compile(r"[=:＝：%<>\[\](,'\"-]|→|\d{4}|(?i:pass|secret|token|pwd|code|pin\b|key|kennwort|contrase)")
 _SHORT: Final = 8
+_PLAIN: Final = 2**63
 
 
 def is_secret_key(key: object, extra: Iterable[str] = ()) -> bool:
@@ -128,8 +129,11 @@ class _Walk:
 
     def value(self, value: Any, depth: int) -> Any:
         self.left -= 1
+        kind = type(value)
+        if value is None or kind is bool or kind is float or (kind is int and -_PLAIN < value < _PLAIN):
+            return value  # the most frequent ones, without the checks below
         try:
-            return self._value(value, depth)
+            return self._text(value) if kind is str else self._value(value, depth)
         except Exception as error:
             let_through(error)  # a container of the application may raise in any method; then its content is unknown
             self.is_masked = True
