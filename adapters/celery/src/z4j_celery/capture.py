@@ -28,6 +28,7 @@ from z4j_agent.wire import records
 from z4j_celery import apps, originals
 from z4j_celery.attempts import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
 from z4j_celery.execution.direct_calls import DirectCalls
+from z4j_celery.execution.unstarted import Unstarted
 from z4j_celery.execution import outcomes, stored_outcomes
 from z4j_celery.messages import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.state import AppState
@@ -48,6 +49,7 @@ class Capture:
         self._sending = threading.local()
         self._stored_ends = stored_outcomes.StoredEnds(state, self.failed_elsewhere, self.on_revoked, self.on_stored)
         self._direct_calls = DirectCalls()
+        self._unstarted = Unstarted(self.app)
         self._receivers: list[tuple[Any, Callable[..., Any]]] = [
             (signals.before_task_publish, self.on_before_publish),
             (signals.after_task_publish, self.on_after_publish),
@@ -157,7 +159,7 @@ class Capture:
         else:
             old = marks.get(RETRY_OF)
             meta = sent_meta(headers, task_id, info.get("priority"), old, redelivered=bool(info.get("redelivered")))
-            agent.offer(lambda: originals.payload_of_request(agent, self.app, request, attempt, queue))
+            self._unstarted.add(agent, request, attempt, queue)
         eta = to_us(request.eta) if request.eta else None
         agent.append(records.received(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=eta, meta=meta))
 
@@ -232,9 +234,19 @@ class Capture:
         run = self.state.runs[id(request)] = Run(request, task.name, self.state.queue_in(request.delivery_info))
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
-        agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
-        if request.is_eager:  # it was neither published nor received: its arguments are only available here
-            agent.append(originals.payload_of_call(agent, self.app, request.id, run.attempt, run.name, args, kwargs))
+        record = records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta)
+        if not request.is_eager and originals.is_reported_run(request):
+            agent.append(record)
+            return
+        payload = b""
+        try:
+            if request.is_eager:  # it was neither published nor received: its arguments are only available here
+                payload = originals.payload_of_call(agent, self.app, request.id, run.attempt, run.name, args, kwargs)
+            else:
+                payload = originals.payload_of_run(agent, self.app, request, run.attempt, run.name, run.queue)
+        finally:  # whatever was raised, the task is about to run
+            agent.append_together(record, payload)
+        if request.is_eager:
             agent.connect()
 
     @guard("task_postrun")
@@ -337,6 +349,7 @@ class Capture:
             headers, info = request.request_dict, request.delivery_info
             attempt, queue = int(headers.get("retries") or 0), self.state.queue_in(info)
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
+            self._unstarted.report(agent, request, attempt, queue)
         run, started_at, runtime = self._ran_elsewhere(task_id)
         head = (ENGINE, task_id, attempt, now(), run, name, queue)
         error_type, error = outcomes.error_of(exception)
@@ -393,4 +406,5 @@ class Capture:
 
     @guard("worker_shutdown")
     def on_worker_shutdown(self, **_: Any) -> None:
+        self._unstarted.report_all(self.agent)
         self.agent.close()

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from celery.app import trace
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, prepare_accept_content, registry
 from kombu.utils import json as kombu_json
@@ -34,6 +36,16 @@ BY_PRODUCER, BY_WORKER = 2, 1
 NO_CALLBACKS: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _NOTHING_FURTHER = '"callbacks": null, "errbacks": null, "chain": null, "chord": null'
 _REPORTED = '"chord": null, "chain": null, "errbacks": null, "callbacks": null}]'
+_ENDS_OF_EMBED = frozenset({"callbacks", "chord"})
+"""The first and the last key of the third part of a message."""
+_DECODES = frozenset({"fast_trace_task", "trace_task_ret"})
+NEAR_TRACER = 10
+"""Frames between a receiver of `task_prerun` and the function of Celery that has decoded the message."""
+OF_REQUEST = frozenset(
+    {"properties", "reply_to", "correlation_id", "hostname", "delivery_info", "args", "kwargs", "is_eager", "called_directly", "headers",
+     "time_limit", "soft_time_limit", "loglevel", "logfile", *NO_CALLBACKS}
+)  # fmt: skip
+"""What a worker adds to the headers of a message in `Task.request`."""
 LARGEST = 8 * MAX_ORIGINAL
 """Maximum size of a stored body in characters or bytes, before compression."""
 _SHORT = 900
@@ -102,6 +114,14 @@ def is_reported(body: Any) -> bool:
     if isinstance(body, str):
         return body.endswith(_REPORTED)
     return isinstance(body, bytes | bytearray | memoryview) and bytes(body[-len(_REPORTED) :]) == _REPORTED.encode()
+
+
+def is_reported_run(request: Any) -> bool:
+    """The same where the task runs: `Task.request` has the keys of the third part, too, in the order of the message."""
+    for name in reversed(vars(request)):
+        if name in _ENDS_OF_EMBED:
+            return name == "callbacks"
+    return False
 
 
 def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
@@ -174,24 +194,53 @@ def payload_of_publish(
 
 
 def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue: str) -> bytes:
-    """The record at the worker, in the agent's thread. Celery has decoded the arguments; the body is unchanged."""
-    content_type = request.content_type
+    """The record in the worker's main process. Celery has decoded the arguments; the body is unchanged."""
+    message = _message_of_delivery(
+        request.args, request.kwargs, request.message.headers or {}, request.body, request.content_type, request.content_encoding,
+        request.delivery_info, request.message.properties,
+    )  # fmt: skip
+    return _payload(agent, app, message, request.id, attempt, request.type, queue, BY_WORKER)
+
+
+def payload_of_run(agent: Agent, app: Any, request: Any, attempt: int, name: str, queue: str) -> bytes:
+    """The record where the task runs, before its function is called. `request` is `Task.request`; the body is in Celery's own frame."""
+    found = _delivered_to_tracer()
+    if found is None:  # a tracer of another package: only the fields of the body can be sent again
+        body, content_type, encoding = (request.args, request.kwargs, {each: getattr(request, each) for each in NO_CALLBACKS}), None, None
+    else:
+        body, content_type, encoding = found["body"], found["content_type"], found["content_encoding"]
+    headers = {header: value for header, value in vars(request).items() if header not in OF_REQUEST}
+    message = _message_of_delivery(
+        request.args, request.kwargs, headers, body, content_type, encoding, request.delivery_info or {}, request.properties
+    )
+    return _payload(agent, app, message, request.id, attempt, name, queue, BY_WORKER)
+
+
+def _delivered_to_tracer() -> Any:
+    """The local variables of the function in which Celery decodes a message and runs its task; None if another one runs it."""
+    frame: Any = sys._getframe(2)
+    for _ in range(NEAR_TRACER):
+        if frame is None:
+            return None
+        if frame.f_code.co_name in _DECODES and frame.f_globals.get("__name__") == trace.__name__:
+            return frame.f_locals
+        frame = frame.f_back
+    return None
+
+
+def _message_of_delivery(
+    args: Any, kwargs: Any, headers: Mapping[str, Any], body: Any, content_type: str | None, encoding: str | None, info: Any, properties: Any
+) -> Message:
     if content_type is None:  # protocol 1: the ID is in the body, so only the fields of the body can be sent again
-        text = dumps((request.args, request.kwargs, NO_CALLBACKS), serializer="json")[2]
-        return _payload(
-            agent, app, Message(request.args, request.kwargs, {}, text, False), request.id, attempt, request.type, queue, BY_WORKER
-        )
-    body = bytes(request.body) if isinstance(request.body, memoryview) else request.body
+        return Message(args, kwargs, {}, dumps((args, kwargs, NO_CALLBACKS), serializer="json")[2], False)
+    body = bytes(body) if isinstance(body, memoryview) else body
     if isinstance(body, bytes) and content_type == JSON:
         body = body.decode("utf-8")
     has_more = content_type != JSON or not (_NOTHING_FURTHER in body or is_reported(body))
-    info = request.delivery_info
-    message = Message(
-        request.args, request.kwargs, request.message.headers or {}, body if len(body) <= LARGEST else None, has_more,
-        content_type, request.content_encoding or "binary", str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
-        stored_properties(request.message.properties, request.message.headers or {}),
+    return Message(
+        args, kwargs, headers, body if len(body) <= LARGEST else None, has_more, content_type, encoding or "binary",
+        str(info.get("exchange") or ""), str(info.get("routing_key") or ""), stored_properties(properties, headers),
     )  # fmt: skip
-    return _payload(agent, app, message, request.id, attempt, request.type, queue, BY_WORKER)
 
 
 def payload_of_waiting(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str) -> bytes:
