@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,3 +109,12 @@ def test_an_app_is_watched_again_after_the_agent_was_stopped(gateway: Gateway, t
     wait_for(lambda: gateway.records(sent.id), "it is reported")
     assert [record.kind for record in gateway.records(sent.id)].count("enqueued") == 1
     assert gateway.records(silent.id) == []
+
+
+def test_what_only_some_applications_have_is_not_imported() -> None:
+    """The client of another broker may not be installed, and each of these costs a producer milliseconds and megabytes."""
+    code = (
+        "import sys; sys.modules['redis'] = None; from celery import Celery; import z4j_celery.adapter;"
+        "print([m for m in ('celery.beat', 'celery.worker.control', 'asyncio', 'websockets') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

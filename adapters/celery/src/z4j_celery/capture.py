@@ -94,7 +94,8 @@ class Capture:
 
     def _is_ours(self, sender: Any) -> bool:
         """Signals are global; a process may hold several apps. `sender` is a task, a consumer or a worker."""
-        return getattr(sender, "app", self.app) is self.app
+        app = self.app
+        return getattr(sender, "_app", None) is app or getattr(sender, "app", app) is app  # a task's `app` is a property in Python
 
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("before_task_publish")

@@ -34,14 +34,13 @@ OLD_MARKS = (MARK, RECEIVED_AT, RETRY_OF)
 def take_old_marks(headers: dict[str, Any]) -> dict[str, Any]:
     """Removes and returns the marks of older versions. `headers` is the dictionary of a request, as celery/worker/request.py makes it: over
     AMQP it also holds the message's own headers, in `properties`."""
-    sent = (headers.get("properties") or {}).get("application_headers") or {}
-    marks = {}
-    for mark in OLD_MARKS:
-        if mark in headers:
-            marks[mark] = headers.pop(mark)
-        if isinstance(sent, dict):
+    sent = (headers.get("properties") or {}).get("application_headers")
+    if sent and isinstance(sent, dict):
+        for mark in OLD_MARKS:
             sent.pop(mark, None)
-    return marks
+    if headers.keys().isdisjoint(OLD_MARKS):
+        return {}
+    return {mark: headers.pop(mark) for mark in OLD_MARKS if mark in headers}
 
 
 DELAYED_BITS = 28

@@ -11,7 +11,6 @@ from celery.backends.base import BaseKeyValueStoreBackend
 from celery.concurrency.base import BasePool
 from celery.utils.collections import AttributeDict
 from celery.worker import state as worker_state
-from celery.worker.control import Panel
 from kombu.serialization import dumps
 
 import z4j_agent
@@ -123,6 +122,13 @@ def can_terminate(pool: Any) -> bool:
     return getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
 
 
+def panel() -> Any:
+    """The functions of Celery's remote control. Imported here: every worker has them, and a producer pays nothing for them."""
+    from celery.worker.control import Panel
+
+    return Panel.data
+
+
 def state_of(app: Any, consumer: Any) -> Any:
     """The state object that Celery's remote control commands take."""
     return AttributeDict(app=app, hostname=consumer.hostname, consumer=consumer, tset=set)
@@ -192,7 +198,7 @@ class TaskCommands(CeleryPart):
         request = worker_state.requests.get(task_id)
         if request is not None and request.time_start:
             raise Refused("the task is already running; stop it instead. No changes were made.")
-        Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
+        panel()["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
         try:  # any worker of that queue may receive it first
             app.control.revoke(task_id)
         except Exception as error:
@@ -212,7 +218,7 @@ class TaskCommands(CeleryPart):
         request = worker_state.requests.get(task_id)
         if request is None or not request.time_start:
             raise Refused("the task does not run in this worker now. No changes were made.")
-        Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
+        panel()["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
         return {"signal": "SIGTERM"}
 
     def _worker_with(self, task_id: str) -> Any:

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from celery.worker import state as worker_state
-from celery.worker.control import Panel
 
 from z4j_agent.contract.adapter import Refused, Unsupported
 from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_celery.messages import now, read_steadily
 from z4j_celery.state import AppState, CeleryPart, report_released
-from z4j_celery.task_commands import state_of
+from z4j_celery.task_commands import panel, state_of
 
 LOOP_S = 5.0
 
@@ -131,7 +130,7 @@ def consumed(consumer: Any) -> list[str]:
 def ask(state: AppState, command: str, **params: Any) -> None:
     """Raises Refused with Celery's own message."""
     try:
-        answer = Panel.data[command](state_of(state.app, worker_of(state)), **params)
+        answer = panel()[command](state_of(state.app, worker_of(state)), **params)
     except (ValueError, AttributeError, NotImplementedError) as error:
         raise Refused(str(error) or f"Celery refused {command}") from error
     if isinstance(answer, dict) and "error" in answer:

@@ -14,6 +14,7 @@ _encode = make_encoder((", ", ": "), is_ascii=False, default=str)
 
 _PLAIN = frozenset({tuple, list, dict})
 """Only of these may it be asked whether they are empty: the answer of another type is code of the application."""
+_LONG = 2**63
 TRACEBACK_LIMIT = 16_000
 """Characters of a traceback that are kept; its end, which contains the exception."""
 
@@ -30,6 +31,9 @@ def _encodable(text: str) -> str:
 
 def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
     """One value as JSON-like text, and whether anything in it was masked or left out."""
+    kind = type(value)
+    if value is None or kind is bool or (kind is int and -_LONG < value < _LONG):
+        return _line(value), False  # nothing in it can be secret
     shown, is_masked = redact(value, extra)
     return shorten(_line(shown)), is_masked
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
 from uuid import uuid4
 
-from celery import beat, signals
+from celery import signals
 from celery.schedules import crontab
 
 import z4j_agent
@@ -119,6 +119,8 @@ class CeleryBeat(Scheduler):
             from z4j_celery.schedulers.beat_sqlalchemy import SqlalchemyStore
 
             return SqlalchemyStore(self._service.app, scheduler)
+        from celery import beat  # 5 ms: only where beat runs, which has imported it
+
         kind = type(scheduler)
         if kind.tick is beat.Scheduler.tick and kind.schedule in (beat.Scheduler.schedule, beat.PersistentScheduler.schedule):
             from z4j_celery.schedulers.beat_code import CodeStore, own_memory

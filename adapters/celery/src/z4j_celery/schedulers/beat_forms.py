@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
 from celery.utils.time import remaining
 
@@ -177,6 +176,8 @@ def send(app: Any, name: str, args: Any, kwargs: Any, options: dict[str, Any], *
     """Sends a task as beat does, but at once. Returns its ID. Raises Refused, and the exceptions of sending."""
     if app.conf.task_always_eager:
         raise Refused("this application runs tasks instead of sending them (task_always_eager). Nothing was sent.")
+    from celery.beat import BeatLazyFunc  # 5 ms and shelve: few processes need it
+
     given = [value() if isinstance(value, BeatLazyFunc) else value for value in args or ()]
     named = {key: value() if isinstance(value, BeatLazyFunc) else value for key, value in (kwargs or {}).items()}
     own = {key: value for key, value in options.items() if key not in ("eta", "countdown", "task_id", "producer", "connection")}
