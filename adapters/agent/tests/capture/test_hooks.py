@@ -38,14 +38,14 @@ def test_now_is_microseconds() -> None:
 
 
 def test_the_calling_code_is_the_first_that_is_not_skipped() -> None:
-    def here(skipped: set[str], **options: Any) -> str:
+    def here(skipped: frozenset[str], **options: Any) -> str:
         return hooks.calling_code(skipped, **options)
 
     package = __name__.partition(".")[0]
-    assert here(set()).startswith(f"{__name__}:")
-    assert not here({package}).startswith(f"{package}.")
+    assert here(frozenset()).startswith(f"{__name__}:")
+    assert not here(frozenset({package})).startswith(f"{package}.")
     assert (
-        here({package, "_pytest", "pluggy", "pytest", "runpy", "coverage"}, commands=("/pytest/__main__.py", "/coverage/__main__.py")) == ""
+        here(frozenset({package, "_pytest", "pluggy", "pytest", "runpy", "coverage"}), commands=("/pytest/__main__.py", "/coverage/__main__.py")) == ""
     )
 
 
@@ -147,7 +147,7 @@ def defined(path: str, names: dict[str, object], code: str) -> dict[str, object]
 @pytest.mark.parametrize("package", ["sentry_sdk", "unknown_apm"])
 def test_a_library_that_wraps_the_engines_calls_is_not_the_caller(package: str) -> None:
     wrapper = defined(f"/env/site-packages/{package}/patch.py", {"__name__": f"{package}.patch"}, "def wrap(call):\n    return call()\n")
-    code = "\n\nfound = wrap(lambda: hooks.calling_code((), depth=2))"
+    code = "\n\nfound = wrap(lambda: hooks.calling_code(frozenset(), depth=2))"
     caller = defined("/srv/shop/orders.py", {"__name__": "shop.orders", "wrap": wrapper["wrap"], "hooks": hooks}, code)
     assert caller["found"] == "shop.orders:3"
 
@@ -156,7 +156,7 @@ def test_an_installed_application_is_the_caller() -> None:
     """Its own entry point, which is not installed, stands far above it."""
     handle = "def handle(call, depth):\n    return handle(call, depth - 1) if depth else call()\n"
     framework = defined("/env/site-packages/framework.py", {"__name__": "framework"}, handle)
-    view = "def view():\n    return hooks.calling_code((), depth=1)\nfound = handle(view, 9)"
+    view = "def view():\n    return hooks.calling_code(frozenset(), depth=1)\nfound = handle(view, 9)"
     names = {"__name__": "pretalx.mail", "hooks": hooks, "handle": framework["handle"]}
     assert defined("/env/site-packages/pretalx/mail.py", names, view)["found"] == "pretalx.mail:2"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
-from collections.abc import Collection
 from typing import Any
 
 WRAPPERS = frozenset(
@@ -22,7 +21,7 @@ _NEVER = WRAPPERS | {"z4j_agent", "contextlib", "functools", "threading", "async
 """Packages whose code is never the application's."""
 
 
-def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
+def calling_code(skipped: frozenset[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
     """`module:line` that enqueued: the first frame that is neither the engine's (`skipped`) nor of a library that wraps its calls.
 
     A wrapper that is not listed is recognised by its path: it is in an installed package, and application code, which is not, is at most a
@@ -34,7 +33,7 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
     left = WRAPPERS_DEEP
     while frame is not None and left:
         module = str(frame.f_globals.get("__name__", ""))
-        if (package := _package(module)) not in skipped and package not in _NEVER:
+        if not _is_skipped(module, skipped):
             if not _is_installed(frame.f_code.co_filename):
                 if first is None or not _is_command(frame, module, commands):
                     first = frame
@@ -50,8 +49,9 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
 
 
 @functools.lru_cache(maxsize=4096)
-def _package(module: str) -> str:
-    return module.partition(".")[0]
+def _is_skipped(module: str, skipped: frozenset[str]) -> bool:
+    package = module.partition(".")[0]
+    return package in skipped or package in _NEVER
 
 
 def _is_command(frame: Any, module: str, commands: tuple[str, ...]) -> bool:

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from z4j_agent.contract.interrupts import let_through
 from z4j_agent.wire.codec import make_encoder
+from z4j_agent.wire.credentials import key_names
 from z4j_agent.wire.redaction import MAX_ITEMS, MAX_TEXT, redact, redact_arguments, redact_text
 
 _encode = make_encoder((", ", ": "), is_ascii=False, default=str)
 
 _PLAIN = frozenset({tuple, list, dict})
 """Only of these may it be asked whether they are empty: the answer of another type is code of the application."""
+_NUMBERS = frozenset({int, float, bool, type(None)})
 _LONG = 2**63
+_SHORT = 200
+"""Characters up to which numbers are written without looking at each."""
 TRACEBACK_LIMIT = 16_000
 """Characters of a traceback that are kept; its end, which contains the exception."""
 
@@ -40,6 +45,8 @@ def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
 
 def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, bool]:
     """`[1, "a"]`, `{"k": 2}` or both; empty ones are left out. An argument whose parameter in `names` sounds secret is masked."""
+    if type(kwargs) in _PLAIN and not kwargs and type(args) in (list, tuple) and (numbers := _numbers(args, names, extra)) is not None:
+        return numbers, False
     parts: list[str] = []
     is_masked = False
     if type(args) not in _PLAIN or args:
@@ -50,6 +57,22 @@ def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Seq
         shown, is_kwargs_masked = redact(kwargs, extra)
         parts, is_masked = [*parts, _line(shown)] if shown else parts, is_masked or is_kwargs_masked
     return shorten(" ".join(parts) or "[]"), is_masked
+
+
+def _numbers(args: list[Any] | tuple[Any, ...], names: Sequence[str], extra: Iterable[str]) -> str | None:
+    """The text of a few numbers, the most frequent arguments, of which none has a name that matters; None for any others."""
+    if len(args) > MAX_ITEMS or not _NUMBERS.issuperset(map(type, args)) or _is_any_secret(tuple(names), tuple(extra)):
+        return None
+    try:
+        text = _line(args)
+    except ValueError:  # an integer with more digits than Python writes
+        return None
+    return text if len(text) <= _SHORT else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_any_secret(names: tuple[str, ...], extra: tuple[str, ...]) -> bool:
+    return any(key_names.level(name, extra) != key_names.NONE for name in names)
 
 
 def show_error(text: str, limit: int = MAX_TEXT) -> str:

@@ -114,7 +114,11 @@ def close_original(data: dict[str, Any], binding: Binding, *, is_masked: bool, k
     """(key id, blob) and the original's state: plain (readable, authenticated), sealed, too_large, no_key or none."""
     if key is None:
         return None, "no_key"
-    if sum(len(value) for value in data.values() if isinstance(value, str | bytes)) > MAX_TEXT:
+    size = 0
+    for value in data.values():
+        if isinstance(value, (str, bytes)):
+            size += len(value)
+    if size > MAX_TEXT:
         return None, "too_large"
     bound = {"name": binding.name, "queue": binding.queue, "message": data}
     if binding.broker:

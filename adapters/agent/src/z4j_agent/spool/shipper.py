@@ -26,8 +26,9 @@ from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, RECORD_START, enco
 
 LOCK = "ship.lock"
 GAP = RECORD_START + b'["gap",'
-CURSOR_EVERY_S = 0.1
-"""Other processes of the folder read the cursor to determine what is acknowledged (`is_empty`)."""
+CURSOR_EVERY_S = 1.0
+"""What was acknowledged since then is sent again after this process was killed, and counts once. Other processes of the folder read the
+cursor to determine what is acknowledged (`is_empty`)."""
 
 
 @dataclass(frozen=True, slots=True)

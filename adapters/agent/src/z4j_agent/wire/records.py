@@ -8,7 +8,7 @@ microseconds of the worker's monotonic clock.
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -238,7 +238,7 @@ def payload(
     encoded = "null"
     if original is not None:
         key_id, blob = original
-        encoded = f'[{"null" if key_id is None else quote(key_id)},"{base64.b64encode(blob).decode("ascii")}"]'
+        encoded = f'[{"null" if key_id is None else quote(key_id)},"{b2a_base64(blob, newline=False).decode("ascii")}"]'
     return (
         f"{_head('payload', engine, task_id, attempt, at, run, name, queue)}"
         f'{rank},{quote(args)},{"true" if is_masked else "false"},{encoded},"{original_state}",{quote(broker)}]\n'
