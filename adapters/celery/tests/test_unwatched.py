@@ -26,6 +26,7 @@ PLAIN = '[[1], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord":
 
 class Unwatched(CeleryHarness):
     pool = ("--pool", "prefork", "--concurrency", "1")
+    gateway: Gateway
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def harness(tmp_path: Path) -> Iterator[Unwatched]:
     gateway = Gateway()
     gateway.start()
     made = Unwatched(tmp_path, gateway.url)
-    made.gateway = gateway  # type: ignore[attr-defined]
+    made.gateway = gateway
     try:
         made.set_up()
         yield made
@@ -45,13 +46,13 @@ def harness(tmp_path: Path) -> Iterator[Unwatched]:
 def start(harness: Unwatched) -> int:
     """Starts a watched worker; what is enqueued from here on is not watched. Returns its main process."""
     worker = harness.start_worker()
-    wait_for(lambda: harness.gateway.open_links(), "the worker is connected")  # type: ignore[attr-defined]
+    wait_for(harness.gateway.open_links, "the worker is connected")
     harness.url = ""
     return worker.pid
 
 
 def one(harness: Unwatched, task_id: str, kind: str) -> Record:
-    records = harness.gateway.records  # type: ignore[attr-defined]
+    records = harness.gateway.records
     return wait_for(lambda: [each for each in records(task_id) if each.kind == kind], f"{kind} of {task_id}")[0]
 
 
@@ -79,7 +80,7 @@ def test_those_of_a_task_that_waits_are_reported_by_the_main_process(harness: Un
     for task_id, args in ((waits, "[18]"), (delayed, "[19]")):
         payload = one(harness, task_id, "payload")
         assert (payload.run, payload.rest["args"]) == (f"{payload.boot}.{main}", args)
-        assert not [each for each in harness.gateway.records(task_id) if each.kind == "started"]  # type: ignore[attr-defined]
+        assert not [each for each in harness.gateway.records(task_id) if each.kind == "started"]
 
 
 def test_they_survive_the_worker(harness: Unwatched) -> None:

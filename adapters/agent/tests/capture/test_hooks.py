@@ -45,7 +45,11 @@ def test_the_calling_code_is_the_first_that_is_not_skipped() -> None:
     assert here(frozenset()).startswith(f"{__name__}:")
     assert not here(frozenset({package})).startswith(f"{package}.")
     assert (
-        here(frozenset({package, "_pytest", "pluggy", "pytest", "runpy", "coverage"}), commands=("/pytest/__main__.py", "/coverage/__main__.py")) == ""
+        here(
+            frozenset({package, "_pytest", "pluggy", "pytest", "runpy", "coverage"}),
+            commands=("/pytest/__main__.py", "/coverage/__main__.py"),
+        )
+        == ""
     )
 
 

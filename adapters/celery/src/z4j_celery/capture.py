@@ -27,9 +27,9 @@ from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_celery import apps, originals
 from z4j_celery.attempts import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
+from z4j_celery.execution import outcomes, stored_outcomes
 from z4j_celery.execution.direct_calls import DirectCalls
 from z4j_celery.execution.unstarted import Unstarted
-from z4j_celery.execution import outcomes, stored_outcomes
 from z4j_celery.messages import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.state import AppState
 

@@ -41,11 +41,6 @@ _ENDS_OF_EMBED = frozenset({"callbacks", "chord"})
 _DECODES = frozenset({"fast_trace_task", "trace_task_ret"})
 NEAR_TRACER = 10
 """Frames between a receiver of `task_prerun` and the function of Celery that has decoded the message."""
-OF_REQUEST = frozenset(
-    {"properties", "reply_to", "correlation_id", "hostname", "delivery_info", "args", "kwargs", "is_eager", "called_directly", "headers",
-     "time_limit", "soft_time_limit", "loglevel", "logfile", *NO_CALLBACKS}
-)  # fmt: skip
-"""What a worker adds to the headers of a message in `Task.request`."""
 LARGEST = 8 * MAX_ORIGINAL
 """Maximum size of a stored body in characters or bytes, before compression."""
 _SHORT = 900
@@ -56,6 +51,11 @@ LEFT_OUT = frozenset(
     {"argsrepr", "kwargsrepr", "id", "task", "lang", "retries", "origin", "eta", "expires", "root_id", "parent_id", "compression",
      *OLD_MARKS}
 )  # fmt: skip
+LEFT_OUT_OF_RUN = LEFT_OUT | {
+    "properties", "reply_to", "correlation_id", "hostname", "delivery_info", "args", "kwargs", "is_eager", "called_directly", "headers",
+    "time_limit", "soft_time_limit", "loglevel", "logfile", *NO_CALLBACKS,
+}  # fmt: skip
+"""The same, and what a worker adds to the headers of a message in `Task.request`."""
 KEPT_PROPERTIES = ("priority", "delivery_mode", "expiration", "reply_to", "correlation_id")
 """Properties that determine how a message is delivered and answered."""
 CELERYS_OWN = frozenset(
@@ -78,6 +78,8 @@ class Message(NamedTuple):
     key: str = ""
     properties: Mapping[str, Any] = MappingProxyType({})
     """Those of KEPT_PROPERTIES that the message has."""
+    left_out: frozenset[str] = LEFT_OUT
+    """Headers that are not stored."""
 
 
 def is_plain_json(app: Any, name: str) -> bool:
@@ -120,7 +122,7 @@ def is_reported_run(request: Any) -> bool:
     """The same where the task runs: `Task.request` has the keys of the third part, too, in the order of the message."""
     for name in reversed(vars(request)):
         if name in _ENDS_OF_EMBED:
-            return name == "callbacks"
+            return bool(name == "callbacks")
     return False
 
 
@@ -178,7 +180,7 @@ def _as_json(body: Any) -> str:
     if getattr(codec, "encoder", None) is not kombu_json.dumps:  # the application has registered another
         return str(dumps(body, serializer="json")[2])
     try:
-        return _encode_as_kombu(body)
+        return str(_encode_as_kombu(body))
     except Exception as error:  # an application's object is asked for its form
         let_through(error)
         raise EncodeError(str(type(error))) from error
@@ -209,10 +211,10 @@ def payload_of_run(agent: Agent, app: Any, request: Any, attempt: int, name: str
         body, content_type, encoding = (request.args, request.kwargs, {each: getattr(request, each) for each in NO_CALLBACKS}), None, None
     else:
         body, content_type, encoding = found["body"], found["content_type"], found["content_encoding"]
-    headers = {header: value for header, value in vars(request).items() if header not in OF_REQUEST}
     message = _message_of_delivery(
-        request.args, request.kwargs, headers, body, content_type, encoding, request.delivery_info or {}, request.properties
-    )
+        request.args, request.kwargs, vars(request), body, content_type, encoding, request.delivery_info or {}, request.properties,
+        LEFT_OUT_OF_RUN,
+    )  # fmt: skip
     return _payload(agent, app, message, request.id, attempt, name, queue, BY_WORKER)
 
 
@@ -229,8 +231,9 @@ def _delivered_to_tracer() -> Any:
 
 
 def _message_of_delivery(
-    args: Any, kwargs: Any, headers: Mapping[str, Any], body: Any, content_type: str | None, encoding: str | None, info: Any, properties: Any
-) -> Message:
+    args: Any, kwargs: Any, headers: Mapping[str, Any], body: Any, content_type: str | None, encoding: str | None, info: Any,
+    properties: Any, left_out: frozenset[str] = LEFT_OUT,
+) -> Message:  # fmt: skip
     if content_type is None:  # protocol 1: the ID is in the body, so only the fields of the body can be sent again
         return Message(args, kwargs, {}, dumps((args, kwargs, NO_CALLBACKS), serializer="json")[2], False)
     body = bytes(body) if isinstance(body, memoryview) else body
@@ -239,7 +242,7 @@ def _message_of_delivery(
     has_more = content_type != JSON or not (_NOTHING_FURTHER in body or is_reported(body))
     return Message(
         args, kwargs, headers, body if len(body) <= LARGEST else None, has_more, content_type, encoding or "binary",
-        str(info.get("exchange") or ""), str(info.get("routing_key") or ""), stored_properties(properties, headers),
+        str(info.get("exchange") or ""), str(info.get("routing_key") or ""), stored_properties(properties, headers), left_out,
     )  # fmt: skip
 
 
@@ -296,8 +299,9 @@ def _texts(headers: Mapping[str, Any]) -> str:
 
 def _extra_headers(message: Message) -> dict[str, Any]:
     extra = {}
+    left_out = message.left_out
     for name, value in message.headers.items():
-        if not value or name in LEFT_OUT or (name == "timelimit" and not any(value)):
+        if not value or name in left_out or (name == "timelimit" and not any(value)):
             continue
         try:
             json.dumps(value)
