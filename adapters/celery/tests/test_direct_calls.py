@@ -122,4 +122,12 @@ def test_what_kept_the_direct_call_goes_on_after_the_end(machinery: list[Any]) -
     calls.uninstall()
     PRERUN.disconnect(bound)
     kept(sender="s", task="t")
-    assert receiver.got == []
+    others: list[str] = []
+
+    def other(task: str = "", **more: Any) -> None:
+        others.append(task)
+
+    PRERUN.connect(other)
+    kept(sender="s", task="u")
+    PRERUN.disconnect(other)
+    assert (receiver.got, others) == ([], ["u"])
