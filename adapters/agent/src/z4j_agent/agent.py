@@ -279,20 +279,23 @@ class Agent:
 
     # -- for the connection --------------------------------------------------------------------------------------------
     def drain_offered(self) -> bool:
-        """Runs the offered jobs. Returns True if there were any. What a job offers waits for the next time."""
-        offered = len(self._offered)
-        for _ in range(offered):
-            self._do(self._offered.popleft())
-        return offered > 0
+        """Runs the offered jobs. Returns True if one made a record: then more are likely. What a job offers waits for the next time."""
+        did = False
+        for _ in range(len(self._offered)):
+            did = self._do(self._offered.popleft()) or did
+        return did
 
-    def _do(self, job: Callable[[], bytes | None]) -> None:
+    def _do(self, job: Callable[[], bytes | None]) -> bool:
+        """Returns whether it made a record."""
         try:
             record = job()
             if record is not None:
                 self.append(record)
+                return True
         except Exception as error:
             let_through(error)
             faults.report("arguments", error)
+        return False
 
     def origin(self) -> bytes:
         """The first record of every segment, which identifies the writing process."""
