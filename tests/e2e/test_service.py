@@ -89,7 +89,7 @@ def test_it_ends_at_each_signal_and_starts_again(tmp_path: Path, number: signal.
     for _ in range(2):
         with serving(tmp_path, "--port", "0", env={}) as process:
             wait_for((tmp_path / "data/server.json").exists, what="it serves")
-            command = [SERVER_PYTHON, "-m", "z4j", "health", "--data", tmp_path / "data"]
+            command = [str(SERVER_PYTHON), "-m", "z4j", "health", "--data", str(tmp_path / "data")]
             assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "ok\n"
             process.send_signal(number)
             assert process.wait(20) in (0, -number, 128 + number)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -42,6 +43,6 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 
 def test_only_root_installs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install_service.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BadInput, match="Only root"):
         install_service.install_service(argparse.Namespace(write=True, user=None), Settings())
