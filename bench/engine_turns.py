@@ -7,8 +7,11 @@ Each arm is a real worker on a real broker of its own, from the harness of the e
     watched    both have
     worker     only the worker has: its producer is in another language, or an old service
     flower     (Celery) neither has; the worker sends events and Flower reads them
+    before     (with --before) both have, and run the adapter of another checkout in its own environment
 
-With `--sleep` the tasks sleep for 5 ms instead of doing nothing. $Z4J_URL is the server to report to. Prints one JSON object.
+With `--sleep` the tasks sleep for 5 ms instead of doing nothing. `--before PATH` is a checkout of an earlier state in which
+`make environments` was run: its adapter takes turns with this one, so that the speed of the machine affects both alike. $Z4J_URL is the
+server to report to. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -116,9 +119,9 @@ class EngineArm:
         return tree(self._worker.pid)
 
 
-def harness_of(engine: str) -> type[Harness]:
+def harness_of(engine: str, checkout: Path = ROOT) -> type[Harness]:
     """The first harness of the engine's conformance tests: its ordinary worker on its ordinary broker."""
-    tests = ROOT / f"adapters/{engine}/tests"
+    tests = checkout / f"adapters/{engine}/tests"
     sys.path.insert(0, str(tests))
     spec = importlib.util.spec_from_file_location("conformance_of_engine", tests / "test_conformance.py")
     assert spec is not None
@@ -146,6 +149,19 @@ def quiet(kind: type[Harness], *words: str) -> type[Harness]:
     return Quiet
 
 
+def in_environment(kind: type[Harness], python: Path) -> type[Harness]:
+    """The harness with every process of this interpreter started by another one, which has other versions of the adapter and the agent."""
+
+    class Elsewhere(kind):  # type: ignore[misc, valid-type]
+        def start(self, name: str, command: list[str | Path], **options: Any) -> subprocess.Popen[bytes]:
+            started: subprocess.Popen[bytes] = super().start(
+                name, [python if part == sys.executable else part for part in command], **options
+            )
+            return started
+
+    return Elsewhere
+
+
 def start_flower(harness: Harness) -> None:
     """Flower, reading the events of the arm's worker, in an environment of its own."""
     port = free_port()
@@ -154,18 +170,23 @@ def start_flower(harness: Harness) -> None:
     wait_for(lambda: is_open(port), "Flower answers", seconds=40)
 
 
-def arms_of(engine: str, url: str, folder: Path, stack: ExitStack, *, sleep: bool) -> list[EngineArm]:
+def arms_of(engine: str, url: str, folder: Path, stack: ExitStack, *, sleep: bool, before: Path | None) -> list[EngineArm]:
     task: tuple[str, tuple[Any, ...]] = ("wait", (0.005,)) if sleep else ("succeed", (1,))
     first = 600 if sleep else FIRST_ELSE
     first = min(first, FIRST.get(engine, first))
     ways = {"bare": ("", ""), "watched": (url, url), "worker": (url, "")}
     if engine == "celery" and FLOWER.exists():
         ways["flower"] = ("", "")
+    if before is not None:
+        ways["before"] = (url, url)
     arms = []
     for name, (of_worker, of_producer) in ways.items():
-        kind = harness_of(engine)
+        checkout = before if name == "before" and before is not None else ROOT
+        kind = harness_of(engine, checkout)
         if engine == "celery":
             kind = quiet(kind, *(("-E",) if name == "flower" else ()))
+        if checkout is not ROOT:
+            kind = in_environment(kind, checkout / f".venvs/{engine}/bin/python")
         (folder / name).mkdir()
         harness = kind(folder / name, of_worker)
         stack.callback(harness.tear_down)
@@ -183,6 +204,8 @@ def figures(turns: dict[str, list[Turn]]) -> dict[str, dict[str, float]]:
         found[f"{name}_worker_us"] = compare(turns, name, "bare", worker_us)
         found[f"{name}_worker_ratio"] = compare(turns, name, "bare", worker_ratio)
     found["watched_producer_us"] = compare(turns, "watched", "bare", producer_us)
+    if "before" in turns:
+        found["before_producer_us"] = compare(turns, "before", "bare", producer_us)
     return {name: asdict(each) for name, each in sorted(found.items())}
 
 
@@ -192,9 +215,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=18)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--sleep", action="store_true")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        arms = arms_of(options.engine, os.environ["Z4J_URL"], Path(folder), stack, sleep=options.sleep)
+        arms = arms_of(options.engine, os.environ["Z4J_URL"], Path(folder), stack, sleep=options.sleep, before=options.before)
         for arm in arms:
             settle(arm)
         print(json.dumps(figures(take_turns(arms, rounds=options.rounds, seconds=options.seconds))))
