@@ -233,3 +233,23 @@ def test_while_nothing_is_paused_no_broker_is_asked_who_it_is(paused_queues: Pau
     paused_queues.pause("mail")
     with pytest.raises(AssertionError, match="asked"):
         module.is_paused("fake", "mail", identify)
+
+
+def test_a_check_before_every_task_reads_the_file_ten_times_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    ours = PausedQueues(tmp_path, "huey")
+    monkeypatch.setattr(module, "paused_queues_of", lambda engine: reads.append(engine) or ours)
+    monkeypatch.setattr(module, "ticks", lambda: at)
+    at, check = 5.0, module.PauseCheck("huey", "mail", lambda: A)
+    assert not any(check() for _ in range(100))
+    assert reads == ["huey"]
+    PausedQueues(tmp_path, "huey").pause("mail", A)  # another process
+    at += module.CHECK_EVERY_S * 0.9
+    assert not check()
+    at += module.CHECK_EVERY_S * 0.2
+    assert check()
+    assert check(), "a pause is not assumed, but read every time, so that it ends at once"
+    ours.resume("mail", A)
+    assert not check()
+    module.pause("huey", "mail", A)  # by this process: at once
+    assert check()

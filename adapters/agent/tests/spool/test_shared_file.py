@@ -219,3 +219,38 @@ def test_lines_are_read_once_and_a_large_file_is_shortened(tmp_path: Path, monke
     path.unlink()
     reader.read(lambda lines, is_other: taken.append((lines, is_other)))
     assert taken[-1] == ([], True)
+
+
+def test_a_check_follows_the_file_and_not_its_descriptor(tmp_path: Path) -> None:
+    ids, path = SharedIds(tmp_path / "ids"), tmp_path / "ids"
+    assert not ids.has_any()
+    fd = ids._lines._fd
+    assert fd >= 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    SharedIds(path).add("a")
+    assert ids.has("a")
+    assert ids._lines._fd == fd, "it is not opened again for a line that was added"
+    replace_file(path, b'"a"\n"b"\n')
+    assert ids.has("b")
+    path.unlink()
+    assert ids.has("b"), "what was read stays"
+    SharedIds(path).add("c")
+    assert ids.has("c")
+
+
+def test_a_descriptor_that_the_application_closes_or_takes_is_not_used(tmp_path: Path) -> None:
+    ids, path = SharedIds(tmp_path / "ids"), tmp_path / "ids"
+    for number, is_taken in enumerate((False, True)):
+        assert not ids.has(str(number))
+        theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+        if is_taken:
+            fd = ids._lines._fd
+            os.dup2(theirs, fd)
+        else:
+            os.close(ids._lines._fd)
+        SharedIds(path).add(str(number))
+        assert ids.has(str(number))
+        if is_taken:
+            assert os.fstat(fd).st_ino == os.fstat(theirs).st_ino, "it is the application's now, and stays open"
+            os.close(fd)
+        os.close(theirs)

@@ -17,6 +17,7 @@ from typing import Any
 
 from z4j_agent import lifecycle
 from z4j_agent.commands.permissions import is_permitted
+from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_agent.settings import DEFAULT_ENVIRONMENT
 from z4j_agent.spool.shared_file import SharedJson
 from z4j_agent.wire import digest_of
@@ -31,6 +32,8 @@ States = dict[tuple[str, str], bool]
 _by_folder: dict[tuple[str, Path | None, str], PausedQueues] = {}
 """Engine, spool folder and environment → what is paused there. An agent that is stopped and started may have another folder."""
 _NONE: States = {}
+CHECK_EVERY_S = 0.1
+"""Seconds for which a `PauseCheck` uses what it has read last."""
 
 
 class PausedQueues:
@@ -150,9 +153,41 @@ def is_paused(engine: str, queue: str, identify: Callable[[], str]) -> bool:
     return not paused_queues.is_empty() and paused_queues.is_paused(queue, identify())
 
 
+_pauses = 0
+"""Pauses that this process has stored."""
+
+
+class PauseCheck:
+    """`is_paused` for a worker that asks before every task: that nothing is paused is read at most every CHECK_EVERY_S, because two or
+    three `stat` are a tenth of a short task. A pause that this process stores applies at once, any other one after that time at most."""
+
+    __slots__ = ("_engine", "_identify", "_pauses", "_queue", "_until")
+
+    def __init__(self, engine: str, queue: str, identify: Callable[[], str]) -> None:
+        self._engine, self._queue, self._identify = engine, queue, identify
+        self._until = 0.0
+        self._pauses = -1
+
+    def __call__(self) -> bool:
+        now, pauses = ticks(), _pauses
+        if self._pauses == pauses and now < self._until:
+            return False
+        if is_paused(self._engine, self._queue, self._identify):
+            return True
+        self._until, self._pauses = now + CHECK_EVERY_S, pauses
+        return False
+
+
+def wait_for_checks() -> None:
+    """Returns when the `PauseCheck` of every process of this host has read what was stored before."""
+    SLEEP(CHECK_EVERY_S)
+
+
 def pause(engine: str, queue: str, broker: str, set_live: Switch = bool) -> None:
     """Pauses a queue in one broker, or in every broker if none is named. Raises OSError if it cannot be stored."""
+    global _pauses
     paused_queues_of(engine).pause(queue, broker)
+    _pauses += 1
     set_live(False)
 
 

@@ -81,6 +81,7 @@ class Outcome:
     reason: str = ""
     attempts: int = 1
     is_received: bool = True
+    """Whether a worker reports that it has taken the task: as `received`, or as `started` where that follows at once."""
     is_started: bool = True
     is_timed: bool = True
     """Whether the end must have `started_at` and `runtime`: not if the process that ran the task could not report it."""

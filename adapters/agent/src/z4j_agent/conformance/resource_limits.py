@@ -66,7 +66,7 @@ class ResourceLimits:
             assert facts["first_at"] <= facts["last_at"], gaps
         # which segment was the oldest that no process could write to depends on the engine: a scheduler's process may have the first
         outcome = alone.outcomes["succeed"]
-        kinds = {"enqueued", "payload", outcome.end} | {kind for kind in ("received", "started") if getattr(outcome, f"is_{kind}")}
+        kinds = {"enqueued", "payload", outcome.end} | ({"started"} if outcome.is_started else set())
         written = {(kind, task_id) for kind in kinds for task_id in tasks}
 
         def is_accounted_for() -> bool:
