@@ -130,7 +130,7 @@ def test_a_delay_is_told_once(threads: Scene) -> None:
     assert threads.end(task_id).kind == "succeeded"
     enqueued = threads.one(task_id, "enqueued")
     assert abs(enqueued.rest["eta"] - enqueued.at - 1_500_000) < 300_000
-    assert threads.records_of(task_id, "received")[0].at >= enqueued.rest["eta"] - 50_000
+    assert threads.records_of(task_id, "started")[0].at >= enqueued.rest["eta"] - 50_000
 
 
 # -- ends --------------------------------------------------------------------------------------------------------------

@@ -211,6 +211,59 @@ def test_an_attempt_stands_behind_the_message(site: Site) -> None:
     assert attempts == [0]
 
 
+def test_a_worker_does_not_repeat_the_arguments_that_a_marked_message_s_producer_reports(site: Site) -> None:
+    huey, bare = site.huey(), engine.SqliteHuey("bare", filename=str(site.folder / "bare.db"))
+    seen: list[dict[str, Any]] = []
+
+    @huey.task(context=True, name="work")
+    def work(value: int, task: Any = None) -> None:
+        seen.append({**vars(task)})
+
+    bare._registry = huey._registry
+    task = work.s(1)
+    huey.enqueue(task)
+    (sent,) = huey.storage.enqueued_items()
+    assert sent == bare.serialize_task(task) + messages.REPORTED_TRAILER
+    (pending,) = huey.pending()
+    assert vars(pending) == vars(task), "who only looks at the queue sees nothing of the mark"
+    huey.execute(taken := huey.dequeue())
+    bare.execute(bare.deserialize_task(sent))
+    assert seen[0] == seen[1], "nor does the task"
+    assert "z4j" not in str(vars(taken))
+    huey.storage.enqueue(bare.serialize_task(again := work.s(1)))  # by a producer that is not monitored
+    run_all(huey)
+    site.record_of(again.id, "succeeded")
+    payloads = [(r.task_id, r.rest["rank"]) for r in site.gateway.records() if r.kind == "payload"]
+    assert payloads == [(task.id, originals.BY_PRODUCER), (again.id, originals.BY_WORKER)]
+
+
+def test_the_mark_is_kept_while_a_task_waits_for_its_time(site: Site) -> None:
+    huey = site.huey()
+    huey.task(name="work")(lambda: 1).schedule(delay=0.2)
+    run_all(huey)  # to the schedule
+    (due,) = wait_for(lambda: huey.read_schedule(huey._get_timestamp()), "it is due")
+    huey.enqueue(due)
+    run_all(huey)
+    site.record_of(due.id, "succeeded")
+    assert [r.rest["rank"] for r in site.gateway.records(due.id) if r.kind == "payload"] == [originals.BY_PRODUCER]
+    assert "z4j" not in str(vars(due))
+
+
+def test_a_hook_before_the_task_makes_the_receipt_known_at_once(site: Site) -> None:
+    huey = site.huey()
+    seen: list[str] = []
+    work = huey.task(name="work")(lambda: seen.append("ran"))
+    first = work()
+    run_all(huey)
+    huey.pre_execute("its own")(lambda task: wait_for(lambda: site.record_of(task.id, "received"), "its receipt is reported"))
+    second = work()
+    run_all(huey)
+    received = site.record_of(second.id, "received")
+    assert site.record_of(second.id, "succeeded").rest["received_at"] == received.at
+    assert not [r for r in site.gateway.records(first.id) if r.kind == "received"]
+    assert site.record_of(first.id, "succeeded").rest["received_at"] <= site.record_of(first.id, "started").at
+
+
 @pytest.mark.parametrize("eta", [None, datetime(2026, 11, 23, 9, 0, 0, 123_000, UTC).replace(tzinfo=None)])
 def test_an_attempt_in_the_eta_is_read_and_hidden(eta: datetime | None) -> None:
     """As agents before this one wrote it."""

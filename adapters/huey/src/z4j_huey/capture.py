@@ -35,12 +35,13 @@ from z4j_huey.messages import (
     carry,
     has_room,
     hide_old_mark,
+    mark_reported,
     name_of,
-    read_attempt,
+    read_trailer,
     sent_meta,
     to_us,
     uncarry,
-    with_attempt,
+    with_trailer,
 )
 from z4j_huey.pausing import Pausing
 from z4j_huey.schedulers.periodic import Periodic
@@ -137,6 +138,8 @@ class Capture:
         records_to_append = [self._enqueued(task, eta, meta)]
         if not is_eager:
             records_to_append.append(originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER))
+            if has_room(self.huey):
+                mark_reported(task)
         return records_to_append
 
     def _enqueued(self, task: Any, eta: int | None, meta: str = records.NO_META) -> bytes:
@@ -180,7 +183,7 @@ class Capture:
         try:
             task = deserialize(data)
             if has_room(self.huey):
-                read_attempt(data, task)
+                read_trailer(data, task, is_taken=getattr(self._local, "is_taking", False))
             return task
         except Exception as error:
             if getattr(self._local, "is_taking", False):
@@ -241,7 +244,9 @@ class Capture:
             return
         if signal == signals.SIGNAL_EXECUTING:
             self._payload(run)
-            self._agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue))
+            if self.huey._pre_execute:  # else the start follows at once, and its record is sufficient
+                head = (ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue)
+                self._agent.append(records.received(*head))
         elif signal == signals.SIGNAL_REVOKED:
             self._payload(run)
             self._report_cancelled(run, reason="revoked")
@@ -255,7 +260,9 @@ class Capture:
             run.outcome = signal
 
     def _payload(self, run: Run) -> None:
-        """A message does not contain its producer, so a worker reports the arguments too; the producer's record has precedence."""
+        """Reports the arguments, unless the message is marked: then its producer does so. The producer's record has precedence."""
+        if run.has_arguments:
+            return
         self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER, run.attempt))
 
     @guard("the start of a task")
@@ -322,8 +329,11 @@ class Capture:
 
     def around_add_schedule(self, add: Callable[[Any], Any], task: Any) -> Any:
         run = current.get()
-        if run is not None and run.task is task and run.error is not None:
-            self._count_attempt(task, run.attempt + 1)
+        if run is not None and run.task is task:
+            if run.error is not None:
+                self._count_attempt(task, run.attempt + 1)
+            elif run.has_arguments:
+                mark_reported(task)
         try:
             return add(task)
         finally:
@@ -335,9 +345,9 @@ class Capture:
             carry(task, attempt)
 
     def around_serialize(self, serialize: Callable[[Any], bytes], task: Any) -> bytes:
-        """The message, followed by the attempt if its retries do not contain it."""
+        """The message, followed by what z4j adds behind it."""
         data = serialize(task)
-        return with_attempt(data, task) if isinstance(task, Task) and has_room(self.huey) else data
+        return with_trailer(data, task) if isinstance(task, Task) and has_room(self.huey) else data
 
     @guard("a retry")
     def _report_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None, at: int | None = None) -> None:

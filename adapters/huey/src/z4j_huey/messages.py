@@ -4,6 +4,8 @@
 A message contains the remaining retries and nothing else about its past, so the attempt is the number that the task declares minus the
 remaining ones. That fails if retries are given for a single call, or if a task requests another try that does not count. Then the
 attempt is written behind the pickle, which neither `pickle.loads` nor a task reads; a message in another form does not contain it.
+
+In the same way a message without such an attempt is marked if its producer reports the arguments, so that the worker need not repeat them.
 """
 
 from __future__ import annotations
@@ -22,8 +24,12 @@ MOST = 1 << 16
 ATTEMPT = "z4j_attempt"
 """Attribute of a task between its message and its execution."""
 TRAILER = b"\nz4j"
+REPORTED = "z4j_reported"
+"""Attribute of a task whose message is marked: its producer reports the arguments. Removed before the task runs."""
+REPORTED_TRAILER = b"\nz4jr"
 OLD_MOST = 1000
 OLD_PAST = timedelta(minutes=59)
+_REPORTED_END, _ATTEMPT_END = b"." + REPORTED_TRAILER, b"." + TRAILER
 _SKIPPED = frozenset({"huey", "z4j_huey", "peewee", "gevent", "multiprocessing"})
 _COMMANDS = ("/huey_consumer", "/huey_consumer.py", "/bin/huey_consumer.py")
 
@@ -58,6 +64,16 @@ def carry(task: Any, attempt: int) -> None:
 def uncarry(task: Any) -> None:
     """Restores the task as the application created it."""
     vars(task).pop(ATTEMPT, None)
+    vars(task).pop(REPORTED, None)
+
+
+def mark_reported(task: Any) -> None:
+    """Makes the next message of the task say that its producer reports the arguments. `uncarry` is called after that."""
+    vars(task)[REPORTED] = True
+
+
+def is_reported(task: Any) -> bool:
+    return REPORTED in vars(task)
 
 
 def has_room(huey: Any) -> bool:
@@ -65,15 +81,21 @@ def has_room(huey: Any) -> bool:
     return type(huey.serializer) is Serializer and not getattr(huey.serializer, "comp", False)
 
 
-def with_attempt(data: bytes, task: Any) -> bytes:
-    """A message, with its attempt if that is added."""
-    attempt = vars(task).get(ATTEMPT)
-    return data if attempt is None else data + TRAILER + attempt.to_bytes(2, "big")
+def with_trailer(data: bytes, task: Any) -> bytes:
+    """A message, followed by its attempt if that is added, or else by the mark that its producer reports the arguments."""
+    attempt: int | None = vars(task).get(ATTEMPT)
+    if attempt is not None:
+        return data + TRAILER + attempt.to_bytes(2, "big")
+    return data + REPORTED_TRAILER if REPORTED in vars(task) else data
 
 
-def read_attempt(data: bytes, task: Any) -> None:
-    """Copies the attempt from a message to its task."""
-    if bytes(data[-len(TRAILER) - 3 : -2]) == b"." + TRAILER:  # a pickle ends with a full stop
+def read_trailer(data: bytes, task: Any, *, is_taken: bool) -> None:
+    """Copies the attempt from a message to its task; the mark only if the message was taken: no other reader needs it."""
+    end = bytes(data[-len(TRAILER) - 3 :])  # a pickle ends with a full stop
+    if end[1:] == _REPORTED_END:
+        if is_taken:
+            vars(task)[REPORTED] = True
+    elif end[:-2] == _ATTEMPT_END:
         vars(task)[ATTEMPT] = int.from_bytes(data[-2:], "big")
 
 

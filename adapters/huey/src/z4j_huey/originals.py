@@ -24,8 +24,8 @@ from z4j_huey.broker_identity import identity_of
 from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Ranks of the producer's and the worker's record of arguments; the higher one is shown. The worker always reports them, because a
-message does not contain its producer."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown. The worker reports those of messages without the
+producer's mark, see `messages`."""
 _LARGE = 8 * MAX_ORIGINAL
 #: Further options of a task that its sender chose.
 OPTIONS = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")

@@ -18,15 +18,14 @@ PAUSED_POLL_S = 0.2
 
 
 class Pausing:
-    """Checked before every task is taken; while nothing is paused it costs one check of `PausedQueues`. Children of a consumer read the
-    same file."""
+    """Checked before every task is taken. Children of a consumer read the same file."""
 
     def __init__(self, huey: Any) -> None:
-        self._huey = huey
+        self._check = paused_queues.PauseCheck(ENGINE, huey.name, partial(identity_of, huey))
 
     def is_paused(self) -> bool:
         """Waits for a moment while the queue is paused, so that a worker does not use the processor."""
-        if not paused_queues.is_paused(ENGINE, self._huey.name, partial(identity_of, self._huey)):
+        if not self._check():
             return False
         time.sleep(PAUSED_POLL_S)
         return True
@@ -41,6 +40,7 @@ class PauseCommands(HueyPart):
         state = self._consumed(queue)
         need_consumer(state)
         paused_queues.pause(ENGINE, state.huey.name, self.only)
+        paused_queues.wait_for_checks()  # of children, and of other consumers of this host
         return {"note": "a worker that was waiting for a task at this moment may still take one"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:

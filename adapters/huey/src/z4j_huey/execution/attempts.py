@@ -14,7 +14,7 @@ from typing import Any
 from huey.exceptions import CancelExecution
 
 from z4j_agent.capture.hooks import now
-from z4j_huey.messages import attempt_of, name_of
+from z4j_huey.messages import attempt_of, is_reported, name_of
 
 
 class Stopped(CancelExecution):
@@ -33,6 +33,7 @@ class Run:
         "ended_at",
         "error",
         "greenlet",
+        "has_arguments",
         "is_reported",
         "is_sent_again",
         "name",
@@ -52,6 +53,8 @@ class Run:
         self.task_id: str = task.id
         self.attempt = attempt_of(task)
         self.name = name_of(task)
+        self.has_arguments = is_reported(task)
+        """Whether its producer reports the arguments."""
         self.thread = 0
         self.greenlet: Any = None
         self.began_ns = 0
