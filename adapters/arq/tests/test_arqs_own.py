@@ -111,8 +111,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def test_used_up_tries_end_a_task_before_it_runs_once_more(scene: Scene) -> None:
     task_id = scene.shop.send("again")
     assert scene.story(task_id) == [
-        ("enqueued", 0), ("received", 0), ("started", 0), ("retried", 0),
-        ("enqueued", 1), ("received", 1), ("started", 1), ("retried", 1),
+        ("enqueued", 0), ("started", 0), ("retried", 0),
+        ("enqueued", 1), ("started", 1), ("retried", 1),
         ("enqueued", 2), ("received", 2), ("failed", 2),
     ]  # fmt: skip
     end = scene.end(task_id)
@@ -189,7 +189,7 @@ def test_an_id_that_comes_again_is_another_task(scene: Scene) -> None:
     first, second = scene.executions("nightly")
     assert first.startswith("nightly@")
     assert [scene.end(task_id).rest["result"] for task_id in (first, second)] == ["1", "2"]
-    whole = [("enqueued", 0), ("received", 0), ("started", 0), ("succeeded", 0)]
+    whole = [("enqueued", 0), ("started", 0), ("succeeded", 0)]
     wait_for(lambda: scene.story(second) == whole, "the producer's record comes too")
 
 
@@ -304,7 +304,7 @@ def test_cron_jobs_are_tasks_with_ids_of_their_own(scene: Scene) -> None:
     worker.wait(10)
     for run in (*runs("cron:tick"), *runs("fixed")):
         kinds = {record.kind for record in scene.records_of(run.task_id)}
-        assert {"enqueued", "received", "started", "succeeded", "payload"} <= kinds
+        assert {"enqueued", "started", "succeeded", "payload"} <= kinds
         assert "code" not in scene.one(run.task_id, "enqueued").meta, "nobody's code enqueued it"
         assert run.rest["result"] == '"tick"', "though arq keeps no result of it"
     assert runs("fixed")[0].task_id.startswith("fixed@"), "an id of the application's, which comes again"

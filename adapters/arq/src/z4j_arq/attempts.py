@@ -52,6 +52,7 @@ class Run:
         "is_finishing",
         "is_kept",
         "is_marked",
+        "is_receipt_reported",
         "is_stopping",
         "job_id",
         "kwargs",
@@ -72,6 +73,7 @@ class Run:
         self.queue = str(worker.queue_name)
         self.received_at = now()
         self.attempt = UNTOLD
+        self.is_receipt_reported = False
         self.name = ""
         self.args: Any = ()
         self.kwargs: Any = {}

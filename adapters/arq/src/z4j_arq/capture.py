@@ -141,16 +141,24 @@ class Capture:
         self._wrappers.adopt(run.worker, run.name, function)
 
     @guard("on_job_start")
-    def on_job_start(self, run: Run | None, job_try: Any) -> None:
+    def on_job_start(self, run: Run | None, job_try: Any, *, is_waiting: bool) -> None:
+        """`is_waiting`: the start does not follow at once, because the application has a hook of its own."""
         if run is not None:
-            self._report_received(run, attempt_of(job_try))
+            self._begin_attempt(run, attempt_of(job_try))
+            if is_waiting:
+                self._report_received(run)
 
-    def _report_received(self, run: Run, attempt: int) -> None:
+    def _report_received(self, run: Run) -> None:
+        """Reports the receipt of a job that has not started. Otherwise the record of the start is sufficient."""
+        if run.started_at is None and not run.is_receipt_reported:
+            run.is_receipt_reported = True
+            self._agent.append(records.received(*run.head(run.received_at, self._agent.run)))
+
+    def _begin_attempt(self, run: Run, attempt: int) -> None:
         if run.attempt != UNTOLD:
             return
         run.attempt = attempt
         agent = self._agent
-        agent.append(records.received(*run.head(run.received_at, agent.run)))
         if run.has_message and not run.is_marked:
             function = run.worker.functions.get(run.name)
             names = () if function is None else parameter_names(function.coroutine)
@@ -162,7 +170,7 @@ class Capture:
     def on_start(self, run: Run | None, ctx: Any) -> None:
         if run is None:
             return
-        self._report_received(run, attempt_of(ctx["job_try"]))
+        self._begin_attempt(run, attempt_of(ctx["job_try"]))
         agent = self._agent
         agent.append(records.started(*run.head(run.begin(), agent.run)))
 
@@ -196,7 +204,8 @@ class Capture:
         run.has_verdict = True
         if not data["s"]:
             run.failure = data["r"]
-        self._report_received(run, attempt_of(data["t"]))
+        self._begin_attempt(run, attempt_of(data["t"]))
+        self._report_received(run)
 
     # -- outcomes ------------------------------------------------------------------------------------------------------
     @guard("finish_job")
@@ -205,6 +214,7 @@ class Capture:
         if run is None or run.has_ended:
             return
         run.has_ended = True
+        self._report_received(run)
         if run.is_asked_to_stop:
             run.worker.aborting_tasks.discard(run.job_id)  # a task that caught it and ended in another way would leave it behind
         if not finish:
@@ -246,6 +256,7 @@ class Capture:
         if run.is_finishing and isinstance(error, asyncio.CancelledError):
             return  # the outcome is still being stored (asyncio.shield)
         run.has_ended = True
+        self._report_received(run)
         reason = "shutdown" if isinstance(error, asyncio.CancelledError) else "interrupted"
         at = now()
         self._report_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))

@@ -259,7 +259,7 @@ class Wrappers:
 
     def _before_job(self, hook: Wrapped | None) -> Wrapped:
         async def on_job_start(ctx: Any) -> None:
-            self._capture.on_job_start(current.get() if self._is_put else None, ctx["job_try"])
+            self._capture.on_job_start(current.get() if self._is_put else None, ctx["job_try"], is_waiting=hook is not None)
             if hook is not None:
                 await hook(ctx)
 
