@@ -106,6 +106,31 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     assert faults.total == before
 
 
+def test_a_receipt_has_a_record_where_the_task_may_wait(watched: Watched) -> None:
+    @watched.broker.task("ready")
+    async def ready() -> None:
+        pass
+
+    @watched.broker.task("threaded")
+    def threaded() -> None:
+        pass
+
+    @watched.broker.task("dependent")
+    async def dependent(_: Annotated[str, TaskiqDepends(lambda: "it")]) -> None:
+        pass
+
+    async def twice(_: Any) -> None:
+        for task in (ready, threaded, dependent) * 2:
+            await task.kiq()
+
+    watched.run(twice)
+    received = [record.name for record in watched.records("received")]
+    assert [received.count(name) for name in ("ready", "threaded", "dependent")] == [1, 2, 2], "its receiver has read `ready` by then"
+    assert len(watched.records("started")) == 6
+    for end in watched.records("succeeded"):
+        assert end.rest["received_at"] <= end.rest["started_at"]
+
+
 def test_a_task_in_its_own_process_is_eager(watched: Watched) -> None:
     @watched.broker.task("inner")
     async def inner(number: int) -> int:
@@ -117,7 +142,8 @@ def test_a_task_in_its_own_process_is_eager(watched: Watched) -> None:
 
     assert watched.run(lambda _: outer.kiq()) is not None
     reported = {(record.kind, record.name): record for record in watched.records()}
-    assert {kind for kind, _ in reported} == {"enqueued", "payload", "received", "started", "succeeded"}
+    kinds = {kind for kind, _ in reported}  # `received`: the receiver has not read yet which dependencies a new task has
+    assert kinds == {"enqueued", "payload", "received", "started", "succeeded"}
     assert {name for kind, name in reported if kind == "payload"} == {"inner", "outer"}
     assert reported["succeeded", "outer"].meta["eager"] is True
     assert reported["succeeded", "inner"].rest["result"] == "42"

@@ -30,6 +30,7 @@ class Run:
         "is_ackable",
         "is_cancelled",
         "is_marked",
+        "is_receipt_reported",
         "is_reported",
         "is_stopped",
         "message",
@@ -39,6 +40,7 @@ class Run:
         "next_eta",
         "queue",
         "raw",
+        "receipt_meta",
         "received_at",
         "requeues",
         "started_at",
@@ -69,7 +71,8 @@ class Run:
         self.next_eta: int | None = None
         self.is_marked = raw.endswith(MARK)
         """Whether its producer has reported its arguments."""
-        self.is_cancelled = self.is_stopped = self.is_reported = False
+        self.is_cancelled = self.is_stopped = self.is_reported = self.is_receipt_reported = False
+        self.receipt_meta = records.NO_META
         self.token: Any = None
 
     def begin(self) -> None:
@@ -121,6 +124,15 @@ def watched(run: Run, target: Callable[..., Any], executor: Any, begin: Callable
         return target(*args, **kwargs)
 
     return call if is_known else functools.wraps(target)(call)
+
+
+def starts_at_once(receiver: Any, target: Callable[..., Any], name: str) -> bool:
+    """Whether nothing of the application's is awaited between `run_task` and the function: it is a coroutine function, which needs no
+    thread of the pool, and has no dependencies (taskiq/receiver/receiver.py: `run_task`)."""
+    if not is_coroutine_function(target):
+        return False
+    graph = getattr(receiver, "dependency_graphs", {}).get(name)
+    return graph is not None and bool(graph.is_empty())
 
 
 def _marked(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,7 +33,7 @@ from z4j_agent.runtime.patching import Patches
 from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records
 from z4j_taskiq import originals
-from z4j_taskiq.attempts import CURRENT, Run, watched
+from z4j_taskiq.attempts import CURRENT, Run, starts_at_once, watched
 from z4j_taskiq.brokers import broker_identity
 from z4j_taskiq.messages import (
     ENGINE,
@@ -211,19 +211,23 @@ class Capture:
             shown, raw = (list(message.args), dict(message.kwargs), dict(labels)), run.raw
             head = (run.task_id, run.name, run.attempt, run.queue)
             agent.offer(lambda: originals.payload_of_delivery(agent, self.broker, raw, *head, shown))
-        meta = run.meta if run.is_marked else sent_meta(labels, is_redelivered=run.requeues > 0, retry_of=retry_of)
-        eta = None
-        agent.append(
-            records.received(
-                ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, eta=eta, meta=meta,
-            )
-        )  # fmt: skip
-        run.is_cancelled = self.state.skips.has(run.task_id, broker_identity.identity_of(self.broker))
+        meta = run.receipt_meta = run.meta if run.is_marked else sent_meta(labels, is_redelivered=run.requeues > 0, retry_of=retry_of)
+        if meta not in (run.meta, records.NO_META) or not starts_at_once(receiver, target, message.task_name):
+            self._report_received(run)
+        skips = self.state.skips
+        run.is_cancelled = skips.has_any() and skips.has(run.task_id, broker_identity.identity_of(self.broker))
         is_known = message.task_name in getattr(receiver, "known_tasks", ())
         run.target = watched(run, target, getattr(receiver, "executor", None), self._begin, is_known=is_known)
         run.task = asyncio.current_task()
         self.state.running[run.task_id] = run
         return run
+
+    def _report_received(self, run: Run) -> None:
+        """Reports the receipt of a task that has not started. Otherwise the record of the start is sufficient."""
+        if run.started_at is None and not run.is_receipt_reported:
+            run.is_receipt_reported = True
+            head = (ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue)
+            self._agent.append(records.received(*head, meta=run.receipt_meta))
 
     def _queue_of(self, labels: dict[str, Any]) -> str:
         """Like `messages.queue_of`, which reads the broker: an application may add queues until the first task is sent or taken."""
@@ -253,6 +257,7 @@ class Capture:
             is_err=True, log=None, return_value=None, execution_time=0.0, error=TaskRejectedError(), labels=run.message.labels
         )
         self._forget(run)
+        self._report_received(run)
         agent = self._agent
         agent.append(records.cancelled(ENGINE, run.task_id, run.attempt, now(), agent.run, run.name, run.queue, reason="revoked"))
         return answer
@@ -268,6 +273,7 @@ class Capture:
         """Called when `run_task` has returned: the function and all `on_error` hooks have ended."""
         runtime, at = run.runtime(), now()
         self._forget(run)
+        self._report_received(run)
         agent, error = self._agent, run.error or result.error
         head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
         ran: dict[str, Any] = {"started_at": run.started_at, "runtime": runtime}
@@ -317,6 +323,7 @@ class Capture:
             return  # the process is ending; `_at_exit` reports the outcome
         runtime = run.runtime()
         self._forget(run)
+        self._report_received(run)
         head = (ENGINE, run.task_id, run.attempt, now(), self._agent.run, run.name, run.queue)
         self._failed(run, head, {"started_at": run.started_at, "runtime": runtime}, error, reason="hook_raised")
 
@@ -379,6 +386,7 @@ class Capture:
         agent, at = self._agent, now()
         for run in list(self.state.running.values()):
             if not run.will_be_delivered_again():
+                self._report_received(run)
                 head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
                 agent.append(records.lost(*head, reason="shutdown", error="the worker was shut down while it ran"))
         agent.close()

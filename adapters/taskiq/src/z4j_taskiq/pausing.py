@@ -19,10 +19,12 @@ LOOK_S = 0.2
 
 
 class QueueGate:
-    """Wraps `broker.listen`. While nothing is paused it costs one check of `PausedQueues`."""
+    """Wraps `broker.listen`."""
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
+        self._check: paused_queues.PauseCheck | None = None
+        """Created when the first message is awaited: until then an application may add queues to its broker."""
 
     def _gated(self, messages: Any) -> Any:
         """The result of `listen` behind the gate, if taskiq iterates over it. A shared broker's `listen` is a coroutine, which raises
@@ -36,7 +38,9 @@ class QueueGate:
 
     def is_paused(self) -> bool:
         try:
-            return paused_queues.is_paused(ENGINE, queue_of(self._broker, {}), partial(identity_of, self._broker))
+            if self._check is None:
+                self._check = paused_queues.PauseCheck(ENGINE, queue_of(self._broker, {}), partial(identity_of, self._broker))
+            return self._check()
         except Exception as error:
             let_through(error)
             faults.report("checking whether a queue is paused", error)
@@ -96,6 +100,7 @@ class PauseCommands(TaskiqPart):
         """Pauses a queue in one broker, or in every one if none is named. Raises Unsupported in a process that is not a worker, Refused."""
         self._need_queue(queue)
         paused_queues.pause(ENGINE, queue, self.only)
+        paused_queues.wait_for_checks()  # of the other workers of this host
         return {"note": "tasks that a worker has already taken continue; prefetched tasks still run"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
