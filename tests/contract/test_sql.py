@@ -39,7 +39,8 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]
 
 def plan(db: sqlite3.Connection, stem: str, name: str) -> list[str]:
     text = sql.load(stem)[name]
-    params = dict.fromkeys(re.findall(r":(\w+)", text), 1) or [1] * text.count("?")
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", text)]
+    params = dict.fromkeys(re.findall(r":(\w+)", text), 1) or [1] * max(numbered, default=text.count("?"))
     return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", params)]
 
 

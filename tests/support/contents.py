@@ -52,6 +52,7 @@ def contents(db: Connection) -> dict[str, Any]:
         for minute, app, *key, state, tasks, runtime in db.execute("SELECT * FROM minute").fetchall()
         if tasks or runtime
     }
+    assert totals(db, "minute_total", "tasks", "failed") == totals(db, "minute", "tasks", "tasks * (state = 11)")
     return {
         "tasks": tasks,
         "runs": runs,
@@ -60,6 +61,13 @@ def contents(db: Connection) -> dict[str, Any]:
         "originals": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT task, key, data, key_id FROM original")},
         "links": {(kind, target, ids[task]) for _, kind, target, task in db.execute("SELECT * FROM task_link")},
     }
+
+
+def totals(db: Connection, table: str, tasks: str, failed: str) -> dict[Any, tuple[int, int]]:
+    """Ends and failures per minute of each app, environment and engine, as one of the two tables says."""
+    scope = "minute, app_id, environment_id, engine_id"
+    rows = db.execute(f"SELECT {scope}, sum({tasks}), sum({failed}) FROM {table} GROUP BY {scope}").fetchall()
+    return {row[:4]: row[4:] for row in rows if any(row[4:])}
 
 
 def recount(db: Connection) -> tuple[dict[Any, int], dict[Any, int]]:

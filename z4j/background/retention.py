@@ -256,7 +256,7 @@ class RetentionDuty:
         """What no task refers to: old statistics, gaps, faults, processes that left, plans, fires, originals of succeeded tasks."""
         before = at - self.keep.days * DAY_US
         for block in bulk_deletion.DETAILS:
-            params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
+            params = {"before": before // MINUTE_US if block in bulk_deletion.BY_MINUTE else before, "app_id": -1}
             await self._slices(partial(bulk_deletion.delete_some, block=block, params=params))
         while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, bulk_deletion.SOME):
             await self.store.write(partial(reused_ids.settle, ids=ids))

@@ -69,6 +69,11 @@ def limited(db: Connection, app_id: int, kind: str, text: str) -> str:
     return text if is_known(db, app_id, kind, text) else OTHERS
 
 
+def is_counting(db: Connection) -> bool:
+    """Whether a name was replaced since the last `flush`."""
+    return bool(db.recall("names beyond"))
+
+
 def flush(db: Connection, app_id: int) -> None:
     """Stores what was counted for an app since the last call."""
     counted: dict[tuple[int, str], int] = db.recall("names beyond")

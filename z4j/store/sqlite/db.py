@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -38,6 +39,14 @@ Row = tuple[Any, ...]
 WAL_LONG: Final = 64 * 1024 * 1024
 
 
+class Reader(aiosqlite.Connection):
+    """A connection that reads, in a thread of its own."""
+
+    async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `fn` in that thread. One hop for many steps: a cursor of aiosqlite needs one for each."""
+        return cast(T, await self._execute(fn, self._conn))
+
+
 class Store:
     """The one door to the database. Create, `await start()`, use, `await close()`."""
 
@@ -47,8 +56,8 @@ class Store:
         self.memo: dict[Any, tuple[int, Any]] = {}
         """Results of expensive reads with the tick until which they are valid. Code that adds one must limit their number."""
         self._reader_count = readers
-        self._readers: list[aiosqlite.Connection] = []
-        self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._readers: list[Reader] = []
+        self._idle: asyncio.Queue[Reader] = asyncio.Queue()
         self._turns = WriterLanes()
         self._writing = Writer(path, self.seal)
         self._writer: threading.Thread | None = None
@@ -68,7 +77,7 @@ class Store:
         await asyncio.wrap_future(opened)
         self._is_open = True
         for _ in range(self._reader_count):
-            reader = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=STATEMENTS)
+            reader = await Reader(partial(sqlite3.connect, self.path, isolation_level=None, cached_statements=STATEMENTS), 64)
             await reader.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             await reader.execute("PRAGMA query_only = 1")
             await reader.execute("PRAGMA cache_size = -8192")
@@ -138,6 +147,17 @@ class Store:
         reader = await self._idle.get()
         try:
             return cast(list[Row], await reader.execute_fetchall(sql, params or {}))
+        except sqlite3.Error as error:
+            raise not_read(error) from error
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `fn` in the thread of a connection that cannot write, for reads that end before their last row. `fn` has to close its
+        cursors. Raises StoreError."""
+        reader = await self._idle.get()
+        try:
+            return await reader.run(fn)
         except sqlite3.Error as error:
             raise not_read(error) from error
         finally:

@@ -25,7 +25,8 @@ SOME: Final = 100
 """Rows of other tables deleted between two looks at the clock."""
 MINUTES_OF: Final = "delete_minutes_of"
 LISTED_BY_APPS: Final = ("delete_queues", "delete_task_names")
-DETAILS: Final = ("delete_minutes", "delete_gaps", "delete_faults", "delete_agents", "delete_queues", "delete_task_names")
+BY_MINUTE: Final = ("delete_minutes", "delete_minute_totals")
+DETAILS: Final = (*BY_MINUTE, "delete_gaps", "delete_faults", "delete_agents", "delete_queues", "delete_task_names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
         for row in rows:
             place, (id, came_again, life, task_id) = row[:6], row[6:]
             gone[place] = gone.get(place, 0) + 1
+            task_writer.forget_task(db, (place[0], place[2], task_id))
             if came_again:
                 reused_ids.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
         _delete_parts(db, [row[6] for row in rows])

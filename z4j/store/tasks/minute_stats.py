@@ -42,11 +42,11 @@ class StripNumbers:
 
 
 async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
-    """Returns the numbers of the strip under the filters that have counters (app, environment, engine, queue, task name)."""
+    """Returns the numbers of the strip under the filters of every page (app, environment, engine)."""
     now = clock.now()
     silent = await agents.count_silent(store, since=now - SILENT_US)
-    # The strip shows every state whatever the list is narrowed to.
-    params = await task_search.resolve(store, TaskFilter(name=f.name, queue=f.queue, engine=f.engine, app=f.app, environment=f.environment))
+    # The strip shows every queue, name and state, whatever the list is narrowed to.
+    params = await task_search.resolve(store, TaskFilter(engine=f.engine, app=f.app, environment=f.environment))
     if params is None:
         return StripNumbers(silent_agents=silent)
     minute = now // MINUTE_US
@@ -80,7 +80,7 @@ async def _oldest_waiting(store: Store, params: task_search.Params) -> tuple[int
 
 
 async def _failed_usual(store: Store, params: task_search.Params, minute: int) -> float | None:
-    """Failures per hour over the day before this hour; a sum over many rows, so it is remembered for a minute."""
+    """Failures per hour over the day before this hour: 1,440 rows of each scope, so it is remembered for a minute."""
     key = ("failed usual", *sorted(params.items(), key=str))
     until, known = store.memo.get(key, (0, None))
     if clock.ticks() < until:

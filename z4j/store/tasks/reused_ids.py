@@ -27,6 +27,7 @@ from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, originals, task_writer
 from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode
+from z4j.store.tasks.task_writer import Id
 from z4j.wire.records import whole_sent
 
 SQL = sql.load("tasks/reused_ids")
@@ -41,8 +42,6 @@ RUNS: Final = 100
 
 Original = tuple[bytes, str, str]
 """Bytes, key id, and the identity of the broker it belongs to."""
-Id = tuple[int, int, bytes]
-"""app, engine, encoded task id"""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -306,12 +305,15 @@ async def list_old(store: Store, before: int, limit: int) -> list[Id]:
 def settle(db: Connection, ids: Iterable[Id]) -> None:
     """Deletes the events of these ids. Their division into executions no longer changes."""
     keys = list(ids)
+    for key in keys:
+        task_writer.forget_task(db, key)
     db.executemany(SQL["drop_id"], keys)
     db.executemany(SQL["clear_flag"], [{"app_id": app_id, "engine_id": engine_id, "task_id": raw} for app_id, engine_id, raw in keys])
 
 
 def forget_row(db: Connection, row: int, id: Id, *, is_newest: bool) -> None:
     """Deletes what a deleted row with a reused id leaves behind: its events, and its place if it was the newest."""
+    task_writer.forget_task(db, id)
     if is_newest:
         db.execute(SQL["drop_id"], id)
         db.execute(SQL["promote"], id)
@@ -321,6 +323,7 @@ def forget_row(db: Connection, row: int, id: Id, *, is_newest: bool) -> None:
 
 def find_newest(db: Connection, id: Id) -> None:
     """Finds which row of an id is the newest after one was restored; its events are no longer known."""
+    task_writer.forget_task(db, id)
     for block in ("drop_id", "spread", "promote"):
         db.execute(SQL[block], id)
 

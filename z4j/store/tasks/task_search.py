@@ -7,8 +7,11 @@ milliseconds and says how far it came: a page never pretends to be complete.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import heapq
+import sqlite3
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from z4j import clock
@@ -22,7 +25,8 @@ from z4j.store.tasks import task_ids
 SQL = sql.load("tasks/tasks")
 
 WALK_US: Final = 10_000
-CHUNK_LIMIT: Final = 2_000
+LOOK_EVERY: Final = 16
+"""Rows between two looks at the clock."""
 ANY: Final = -1
 ALL_STATES: Final = sum(1 << code for code in STATES.values())
 END_OF_TIME: Final = 1 << 62
@@ -161,35 +165,34 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
 async def _walk(
     store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, limit: int
 ) -> tuple[list[Position], Position | None]:
-    """Up to `wanted` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""
-    block = SQL[f"walk_{drive}_{direction}"]
-    is_older = direction == "older"
+    """Up to `limit` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""
     mask = int(params["states"])
-    streams: list[Mapping[str, int]] = [{}]
-    if drive == "state":
-        streams = [{"state": code} for code in STATES.values() if mask >> code & 1]
+    # Each state is its own stretch of the index.
+    streams: list[Params] = [{"state": code} for code in STATES.values() if mask >> code & 1] if drive == "state" else [{}]
+    block, at = SQL[f"walk_{drive}_{direction}"], {"at": start[0], "id": start[1]}
+    return await store.read(
+        partial(_step, block=block, streams=[{**params, **stream, **at} for stream in streams], is_older=direction == "older", limit=limit)
+    )
+
+
+def _step(
+    db: sqlite3.Connection, block: str, streams: list[Params], limit: int, *, is_older: bool
+) -> tuple[list[Position], Position | None]:
+    """Steps through the rows one by one and looks at the clock on the way: rows that are not in memory take a hundred times as long."""
     deadline = clock.ticks() + WALK_US
     hits: list[Position] = []
-    chunk = limit
-    while True:
-        hits_of_chunk: list[Position] = []
-        # Each state is its own stretch of the index. What lies beyond the nearest end of a stretch is not yet known to
-        # be complete, so it is left for the next round.
-        horizon: Position | None = None
-        for stream in streams:
-            rows = await store.fetch_all(block, {**params, **stream, "at": start[0], "id": start[1], "chunk": chunk})
-            hits_of_chunk += [(at, id) for id, at, matches in rows if matches]
-            if len(rows) == chunk:
-                last = (rows[-1][1], rows[-1][0])
-                nearer = horizon is None or (last > horizon if is_older else last < horizon)
-                horizon = last if nearer else horizon
-        hits_of_chunk.sort(reverse=is_older)
-        if horizon is not None:
-            hits_of_chunk = [hit for hit in hits_of_chunk if (hit >= horizon if is_older else hit <= horizon)]
-        hits += hits_of_chunk
-        if horizon is None or len(hits) >= limit:
-            return hits[:limit], None
-        if clock.ticks() > deadline:
-            return hits, horizon
-        start = horizon
-        chunk = min(chunk * 4, CHUNK_LIMIT)
+    with contextlib.ExitStack() as cursors:
+        walks = [cursors.enter_context(contextlib.closing(db.execute(block, stream))) for stream in streams]
+        rows = walks[0] if len(walks) == 1 else heapq.merge(*walks, key=_place_of, reverse=is_older)
+        for number, (id, at, matches) in enumerate(rows, 1):
+            if matches:
+                hits.append((at, id))
+                if len(hits) == limit:
+                    return hits, None
+            if not number % LOOK_EVERY and clock.ticks() > deadline:
+                return hits, (at, id)
+    return hits, None
+
+
+def _place_of(row: tuple[int, int, int]) -> Position:
+    return row[1], row[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from z4j.rules.tasks.fold import Event, Summary, fold
+from z4j.rules.tasks.fold import FAILED, Event, Summary, fold
 from z4j.rules.tasks.reused_ids.detection import is_one_life, is_ordinary
 from z4j.rules.tasks.states import FINAL_CODES, FLAGS
 from z4j.store.fleet import processes
@@ -26,8 +26,14 @@ MINUTE_US = 60_000_000
 LOOKUP = 64
 """Marks of the block `find_tasks`."""
 
+OPEN_LIMIT = 10_000
+"""Tasks without an end that are remembered with what their rows say, about 2 KB each."""
+_OPEN = "open tasks"
+
 Key = tuple[str, str]
 """Engine and task id, as texts."""
+Id = tuple[int, int, bytes]
+"""App, engine and encoded task id."""
 
 
 class Saved(NamedTuple):
@@ -45,48 +51,78 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     """Folds new events of the tasks of one app into their rows. Returns the row id of each."""
     ids: dict[Key, int] = {}
     added: list[Row] = []
-    changed: list[Row] = []
+    changed: dict[str, list[Row]] = {}
     again: list[tuple[Key, int, bytes, StoredTask | None]] = []
     tally = Tally()
     new_id = next_id(db)
+    remembered: dict[Id, _OpenTask] = db.recall(_OPEN)
     by_engine: dict[str, list[tuple[Key, bytes]]] = {}
 
     for key in news:
         by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1])))
     for engine, requested in by_engine.items():
         engine_id = name_limits.intern(db, app_id, "engine", engine)
-        known = find(db, app_id, engine_id, [raw for _, raw in requested])
+        known = find(db, app_id, engine_id, [raw for _, raw in requested if (app_id, engine_id, raw) not in remembered])
         for key, raw in requested:
-            row = known.get(raw)
+            place, events = (app_id, engine_id, raw), news[key]
+            open_task = remembered.pop(place, None)
+            row = open_task.row if open_task is not None else known.get(raw)
             if row is None:
-                if not _is_one_life(db, app_id, 0, None, news[key]):
+                if not _is_one_life(db, app_id, 0, None, events):
                     again.append((key, engine_id, raw, None))
                     continue
-                ids[key] = new_id
-                values = encode(db, app_id, _folded(None, news[key]))
-                added.append((*values, new_id, app_id, engine_id, raw))
+                summary = _folded(None, events)
+                values = encode(db, app_id, summary)
+                ids[key] = id = new_id
+                added.append((*values, id, *place))
                 tally.add(app_id, engine_id, values, 1)
                 new_id += 1
-                continue
-            id, old = row
-            summary = decode(db, old)
-            if old.flags & FLAGS["again"] or not _is_one_life(db, app_id, id, summary, news[key]):
-                again.append((key, engine_id, raw, row))
-                continue
-            ids[key] = id
-            values = encode(db, app_id, _folded(summary, news[key]))
-            if values != old:
-                changed.append((*values, id))
-                tally.add(app_id, engine_id, old, -1)
-                tally.add(app_id, engine_id, values, 1)
+            else:
+                id, old = row
+                before = open_task.summary if open_task is not None and open_task.summary is not None else decode(db, old)
+                if old.flags & FLAGS["again"] or not _is_one_life(db, app_id, id, before, events):
+                    again.append((key, engine_id, raw, row))
+                    continue
+                ids[key] = id
+                summary = _folded(before, events)
+                values = encode(db, app_id, summary)
+                if values != old:
+                    changed.setdefault(_change_of(old, values), []).append((*values, id))
+                    tally.add(app_id, engine_id, old, -1)
+                    tally.add(app_id, engine_id, values, 1)
+            if values.state not in FINAL_CODES:
+                remembered[place] = _OpenTask(StoredTask(id, values), None if name_limits.is_counting(db) else summary)
     if added:
         db.executemany(SQL["add_task"], added)
         set_next_id(db, new_id)
-    if changed:
-        db.executemany(SQL["change_task"], changed)
+    for block, rows in changed.items():
+        db.executemany(SQL[block], rows)
+    while len(remembered) > OPEN_LIMIT:
+        del remembered[next(iter(remembered))]
     tally.write(db)
     name_limits.flush(db, app_id)
     return Saved(ids, bool(added or changed), again)
+
+
+class _OpenTask(NamedTuple):
+    """A row as it was last written, for the news that follow within seconds. `summary` is None where `decode` would not return it: a name
+    beyond the limit of its app is stored as another."""
+
+    row: StoredTask
+    summary: Summary | None
+
+
+def forget_task(db: Connection, id: Id) -> None:
+    """Has to be called for every task whose row is changed or deleted by others than `save`."""
+    db.recall(_OPEN).pop(id, None)
+
+
+def _change_of(old: TaskColumns, new: TaskColumns) -> str:
+    """The block that writes this change. SQLite writes the entries of an index again when a statement names its columns, whether or not
+    they change; most news change none but that of the state."""
+    if old.first_at != new.first_at or old.name_id != new.name_id or old.queue_id != new.queue_id or old.label != new.label:
+        return "change_task"
+    return "change_progress" if old.worker_id == new.worker_id else "change_progress_and_worker"
 
 
 def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, events: list[Event]) -> bool:
@@ -166,3 +202,9 @@ class Tally:
         minutes = [(*key, *sums) for key, sums in self.minutes.items() if any(sums)]
         if minutes:
             db.executemany(SQL["add_to_minute"], minutes)
+            totals: dict[tuple[int, ...], list[int]] = {}
+            for *place, _, _, state, tasks, _ in minutes:
+                total = totals.setdefault(tuple(place), [0, 0])
+                total[0] += tasks
+                total[1] += tasks if state == FAILED else 0
+            db.executemany(SQL["add_to_minute_total"], [(*place, *total) for place, total in totals.items()])

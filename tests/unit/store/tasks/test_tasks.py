@@ -113,6 +113,7 @@ async def test_tasks_of_one_moment_are_not_skipped(tmp_path: Path) -> None:
 
 async def test_a_sparse_search_stops_and_can_be_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_search, "WALK_US", -1)
+    monkeypatch.setattr(task_search, "LOOK_EVERY", 1)
     async with database(tmp_path) as store:
         await fill(store)
         f = TaskFilter(name="shop.n0", environment="staging", states=("succeeded", "failed", "running"))

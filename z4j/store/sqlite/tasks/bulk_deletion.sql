@@ -46,6 +46,11 @@ INSERT INTO setting (key, value) VALUES ('originals_swept_to', :at) ON CONFLICT 
 DELETE FROM minute WHERE (minute, app_id, environment_id, engine_id, queue_id, name_id, state) IN (
   SELECT minute, app_id, environment_id, engine_id, queue_id, name_id, state FROM minute WHERE minute < :before ORDER BY minute LIMIT :limit);
 
+-- delete_minute_totals --
+-- Some of the sums over them. Index: the primary key.
+DELETE FROM minute_total WHERE (minute, app_id, environment_id, engine_id) IN (
+  SELECT minute, app_id, environment_id, engine_id FROM minute_total WHERE minute < :before ORDER BY minute LIMIT :limit);
+
 -- next_minute --
 -- The first minute from then on. Index: the primary key.
 SELECT min(minute) FROM minute WHERE minute >= :minute;

@@ -25,13 +25,32 @@ INSERT INTO task (state, state_key, state_at, boot_id, pid, worker_id, runtime_u
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- change_task --
--- News of a known task.
-UPDATE task SET (state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
-  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
-  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,
-  is_masked, original_key, cancel_asked_at, flags)
-= (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-WHERE id = ?;
+-- News of a known task. The parameters of the three blocks are the same: all columns, then the id.
+UPDATE task SET (state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result, first_at,
+  last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at, name_rank, name_id,
+  queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args, is_masked, original_key,
+  cancel_asked_at, flags)
+= (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,
+  ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35)
+WHERE id = ?36;
+
+-- change_progress --
+-- News that leave alone what the lists are ordered by. SQLite writes every index whose columns a statement names.
+UPDATE task SET (state, state_key, state_at, boot_id, pid, runtime_us, reason, error_type, error, result, last_at,
+  enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at, name_rank, queue_rank,
+  environment_rank, environment_id, sent_rank, sent, args_rank, args, is_masked, original_key, cancel_asked_at, flags)
+= (?1, ?2, ?3, ?4, ?5, ?7, ?8, ?9, ?10, ?11, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?23, ?25, ?26, ?27, ?28, ?30, ?31,
+  ?32, ?33, ?34, ?35)
+WHERE id = ?36;
+
+-- change_progress_and_worker --
+-- The same, with the worker that has begun.
+UPDATE task SET (state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result, last_at,
+  enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at, name_rank, queue_rank,
+  environment_rank, environment_id, sent_rank, sent, args_rank, args, is_masked, original_key, cancel_asked_at, flags)
+= (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?23, ?25, ?26, ?27, ?28, ?30,
+  ?31, ?32, ?33, ?34, ?35)
+WHERE id = ?36;
 
 -- first_starts --
 -- When the stored runs of the first attempt started; asked only where a later attempt hides it in the task's row. Index: the primary key.
@@ -51,3 +70,8 @@ ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks;
 INSERT INTO minute (minute, app_id, environment_id, engine_id, queue_id, name_id, state, tasks, runtime_us)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks, runtime_us = runtime_us + excluded.runtime_us;
+
+-- add_to_minute_total --
+-- The same for all queues, names and states together.
+INSERT INTO minute_total (minute, app_id, environment_id, engine_id, tasks, failed) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks, failed = failed + excluded.failed;

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- A walk looks at :chunk tasks along one index, beginning beside (:at, :id), and says of each whether it matches all
--- filters (-1: any). The caller continues until the page is full or its time is up, see task_search.py.
+-- A walk looks at the tasks along one index, beginning beside (:at, :id), and says of each whether it matches all filters
+-- (-1: any). The caller takes rows until the page is full or its time is up, see task_search.py.
 
 -- walk_first_older --
 -- Older tasks. Index: task_first.
@@ -9,7 +9,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_first
 WHERE (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
-ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_first_newer --
 -- Newer tasks. Index: task_first.
@@ -18,7 +18,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_first
 WHERE (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
-ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_state_older --
 -- Older tasks of one state. Index: task_state.
@@ -27,7 +27,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_state
 WHERE t.state = :state AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
-ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_state_newer --
 -- Newer tasks of one state. Index: task_state.
@@ -36,7 +36,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_state
 WHERE t.state = :state AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
-ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_name_older --
 -- Older tasks of one name. Index: task_named.
@@ -45,7 +45,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_named
 WHERE t.name_id = :name_id AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
-ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_name_newer --
 -- Newer tasks of one name. Index: task_named.
@@ -54,7 +54,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_named
 WHERE t.name_id = :name_id AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
-ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_queue_older --
 -- Older tasks of one queue. Index: task_queue.
@@ -63,7 +63,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_queue
 WHERE t.queue_id = :queue_id AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
-ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_queue_newer --
 -- Newer tasks of one queue. Index: task_queue.
@@ -72,7 +72,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_queue
 WHERE t.queue_id = :queue_id AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
-ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_worker_older --
 -- Older tasks of one worker. Index: task_worker.
@@ -81,7 +81,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_worker
 WHERE t.worker_id = :worker_id AND t.worker_id != 0 AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
-ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_worker_newer --
 -- Newer tasks of one worker. Index: task_worker.
@@ -90,7 +90,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_worker
 WHERE t.worker_id = :worker_id AND t.worker_id != 0 AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
-ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_label_older --
 -- Older tasks of one label. Index: task_label.
@@ -99,7 +99,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_label
 WHERE t.label = :label AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
-ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_label_newer --
 -- Newer tasks of one label. Index: task_label.
@@ -108,7 +108,7 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id)
 FROM task AS t INDEXED BY task_label
 WHERE t.label = :label AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
-ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+ORDER BY t.first_at ASC, t.id ASC;
 
 -- weigh --
 -- How many tasks each filter alone leaves, and all of them together: which index is the narrowest. Scans counters only.

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A database of millions of finished tasks that filled a day, made once and used again by the benchmarks.
+
+One task of each kind is written by the server's own functions; its row is then multiplied with SQL. The index of the random IDs is filled in
+that order, so that its pages are as full as they become in life; the other indexes, whose order is that of time, are made at the end. Ten million tasks take about three minutes and 4 GB of disk. There are no originals, which nobody reads here. The folder is
+`Z4J_BENCH_FOLDER`, else /var/tmp/z4j-bench.
+
+    python -m bench.large_database [tasks]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from bench.traffic import NAMES, QUEUES, origin
+from z4j import clock
+from z4j.agents.ingest import apply_batch
+from z4j.store.names import names
+from z4j.store.sqlite.migrate import migrate, newest
+from z4j.store.sqlite.writer import open_writer
+from z4j_agent import wire
+
+SPAN_US: Final = 24 * 3_600_000_000
+WORKERS: Final = 4
+FAILS: Final = 40
+"""One task of so many fails, but of `RARE` one of `RARELY`."""
+RARE: Final = 31
+RARELY: Final = 200_000
+
+
+def folder() -> Path:
+    return Path(os.environ.get("Z4J_BENCH_FOLDER", "/var/tmp/z4j-bench"))  # noqa: S108: on disk, and there after a restart
+
+
+def database(tasks: int) -> Path:
+    """The data folder of a server with an app and so many tasks. Rows that a benchmark adds have greater ids: see `forget_news`."""
+    data = folder() / f"{tasks}-schema-{newest()}"
+    if not (data / "whole").exists():
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(parents=True, mode=0o700)
+        _make(data / "z4j.db", tasks)
+        (data / "whole").touch()
+    return data
+
+
+def forget_news(path: Path, tasks: int) -> None:
+    """Deletes what was added since, with the server stopped. Counters are made anew, the statistics of the added minutes stay."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = -262144")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("DELETE FROM original WHERE task > ?", (tasks,))
+        db.execute("DELETE FROM task WHERE id > ?", (tasks,))
+        db.execute("DELETE FROM counter")
+        db.execute("INSERT INTO counter SELECT * FROM counter_of_base")
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _template(path: Path, at: int) -> None:
+    """One task that succeeded and one that failed, as the server stores them."""
+    with closing(open_writer(path)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)")
+        batch = b"".join(origin(f"worker{number}", "worker", at) for number in range(WORKERS)) + origin("producer", "producer", at)
+        for number, end in enumerate(("succeeded", "failed")):
+            head, tail = ["celery", f"template-{number}", 0], [NAMES[0], QUEUES[0]]
+            times = [at + 900, at + 2_000, 7_000]
+            args = ["payload", *head, at, "producer.7", *tail, 2, '[12345, "order"] {"retry": false}', False, None, "none"]
+            last: list[object] = ["succeeded", *head, at + 9_000, "worker0.8", *tail, *times, '{"ok": true}', None]
+            if end == "failed":
+                last = ["failed", *head, at + 9_000, "worker0.8", *tail, *times, "exception", "ValueError", "no such order", "", None]
+            batch += b"".join(
+                wire.encode_record(record)
+                for record in (["enqueued", *head, at, "producer.7", *tail, None, {"code": "shop/views.py:31"}], args, last)
+            )
+        done = apply_batch(db, 1, batch, at + 60_000_000)
+        assert done.tasks == 2, done
+        for kind, texts in (("name", NAMES), ("queue", QUEUES)):
+            for text in texts:
+                names.intern(db, kind, text)
+        db.execute("COMMIT")
+
+
+def _make(path: Path, tasks: int) -> None:
+    migrate(path)
+    start = clock.now() - SPAN_US
+    _template(path, start)
+    step = SPAN_US // tasks
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for pragma in ("synchronous = OFF", "cache_size = -1048576", "temp_store = FILE", "wal_autocheckpoint = 0", "threads = 2"):
+            db.execute(f"PRAGMA {pragma}")
+        db.execute("PRAGMA journal_mode = MEMORY")
+        columns = [row[1] for row in db.execute("PRAGMA table_info(task)")]
+        indexes = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'task' AND sql IS NOT NULL").fetchall()
+        indexes = [index for index in indexes if index[0] != "task_identity"]
+        for name, _ in indexes:
+            db.execute(f"DROP INDEX {name}")
+        for kind, texts in (("name", NAMES), ("queue", QUEUES)):
+            db.execute(f"CREATE TEMP TABLE {kind}_of (n INTEGER PRIMARY KEY, id)")
+            ids = dict(db.execute("SELECT text, id FROM name WHERE kind = ?", (kind,)).fetchall())
+            db.executemany(f"INSERT INTO {kind}_of VALUES (?, ?)", [(n, ids[text]) for n, text in enumerate(texts)])
+        db.execute("CREATE TEMP TABLE template AS SELECT * FROM task ORDER BY id")
+        for name in ("task", "run", "counter", "minute"):
+            db.execute(f"DELETE FROM {name}")
+        shifted = {"state_at", "first_at", "last_at", "enqueued_at", "received_at", "started_at"}
+        told = {
+            "id": "s.n", "task_id": "randomblob(16)", "name_id": "name_of.id", "queue_id": "queue_of.id",
+            "worker_id": f"w.worker_id", "boot_id": "w.id",
+        } | {column: f"t.{column} + s.n * {step}" for column in shifted}  # fmt: skip
+        failed = f"CASE WHEN s.n % {len(NAMES)} = {RARE} THEN s.n % {RARELY} = {RARE} ELSE s.n / {len(NAMES)} % {FAILS} = 0 END"
+        db.execute("BEGIN")
+        db.execute(f"""
+            WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {tasks})
+            INSERT INTO task ({", ".join(columns)})
+            SELECT {", ".join(told.get(column, f"t.{column}") for column in columns)}
+            FROM s CROSS JOIN name_of ON name_of.n = s.n % {len(NAMES)} CROSS JOIN queue_of ON queue_of.n = s.n % {len(QUEUES)}
+              CROSS JOIN (SELECT row_number() OVER (ORDER BY id) - 1 AS n, * FROM boot WHERE role = 'worker') AS w ON w.n = s.n % {WORKERS}
+              CROSS JOIN template AS t ON t.id = 1 + ({failed})
+        """)
+        _statistics(db)
+        db.execute("COMMIT")
+        for _, statement in indexes:
+            db.execute(statement)
+        db.execute("PRAGMA journal_mode = WAL")
+
+
+def _statistics(db: sqlite3.Connection) -> None:
+    place = "app_id, environment_id, engine_id, queue_id, name_id, state"
+    db.execute(f"INSERT INTO counter SELECT {place}, count(*) FROM task GROUP BY {place}")
+    db.execute("CREATE TABLE counter_of_base AS SELECT * FROM counter")
+    db.execute(f"INSERT INTO minute SELECT state_at / 60000000, {place}, count(*), sum(runtime_us) FROM task GROUP BY 1, {place}")
+    db.execute("DELETE FROM minute_total")
+    scope = "minute, app_id, environment_id, engine_id"
+    db.execute(f"INSERT INTO minute_total SELECT {scope}, sum(tasks), sum(tasks * (state = 11)) FROM minute GROUP BY {scope}")
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    data = database(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000)
+    print(f"{data}: {(data / 'z4j.db').stat().st_size / 1e9:.1f} GB after {time.monotonic() - began:.0f} s")
