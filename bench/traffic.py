@@ -8,9 +8,9 @@ batches between. `in_life` gives batches in that order, `whole_lives` the easies
 from __future__ import annotations
 
 import base64
-import os
 import uuid
 from collections.abc import Iterator
+from random import Random
 from typing import Final
 
 from tests.support.wire_client import life
@@ -36,11 +36,11 @@ def origin(boot: str, role: str, at: int) -> bytes:
     return wire.encode_record(["origin", boot, at, facts])
 
 
-def told(number: int, at: int, producer: str, worker: str) -> tuple[bytes, bytes, bytes]:
+def told(chance: Random, number: int, at: int, producer: str, worker: str) -> tuple[bytes, bytes, bytes]:
     """What is told of one task when it is sent, when it begins and when it ends. Process tokens as arguments."""
-    head = ["celery", str(uuid.UUID(bytes=os.urandom(16), version=4)), 0]
+    head = ["celery", str(uuid.UUID(int=chance.getrandbits(128), version=4)), 0]
     tail = [NAMES[number % len(NAMES)], QUEUES[number % len(QUEUES)]]
-    original = base64.b64encode(b"\0" + os.urandom(150)).decode()
+    original = base64.b64encode(b"\0" + chance.randbytes(150)).decode()
     args = f'[{number}, "order"] {{"retry": false}}'
     parts = (
         (
@@ -57,12 +57,14 @@ def told(number: int, at: int, producer: str, worker: str) -> tuple[bytes, bytes
     return sent, begun, ended
 
 
-def in_life(tasks: int, at: int, producer: str, worker: str) -> Iterator[tuple[str, bytes]]:
-    """Batches with the role of their sender, in the order of time. Boots as arguments; the worker has two child processes."""
+def in_life(tasks: int, at: int, producer: str, worker: str, seed: int | None = None) -> Iterator[tuple[str, bytes]]:
+    """Batches with the role of their sender, in the order of time. Boots as arguments; the worker has two child processes. The same `seed`
+    gives the same tasks, to a producer and a worker that are two processes."""
+    chance = Random(seed)
     groups: list[list[tuple[bytes, bytes, bytes]]] = []
     for first in range(0, tasks, TASKS_PER_BATCH):
         numbers = range(first, min(first + TASKS_PER_BATCH, tasks))
-        groups.append([told(number, at + number * 100, f"{producer}.7", f"{worker}.{8 + number % 2}") for number in numbers])
+        groups.append([told(chance, number, at + number * 100, f"{producer}.7", f"{worker}.{8 + number % 2}") for number in numbers])
     for step in range(len(groups) + ENDS_AFTER):
         for part, (role, after) in enumerate(((PRODUCER, 0), (WORKER, BEGINS_AFTER), (WORKER, ENDS_AFTER))):
             if 0 <= step - after < len(groups):

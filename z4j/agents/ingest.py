@@ -15,7 +15,7 @@ from typing import NamedTuple
 from z4j import logs
 from z4j.agents.command_results import Answer, Sender, settle
 from z4j.exceptions import StoreError
-from z4j.rules.tasks.fold import MAX_ATTEMPT, AttemptSummary, Event, attempt_delta, original_key, run_join
+from z4j.rules.tasks.fold import MAX_ATTEMPT, NO_RUN, AttemptSummary, Event, attempt_delta, original_key, run_join
 from z4j.store.fleet import gaps, processes
 from z4j.store.names import name_limits, names
 from z4j.store.schedules import fires
@@ -26,7 +26,7 @@ from z4j.wire import records
 from z4j.wire.batches import decode_records
 from z4j_agent import wire
 
-SLICE = 100
+SLICE = 300
 """Records in one step of the writer: a few milliseconds."""
 FINE_SLICE = 10
 """The same for an app that uses the writer much while another app does too: the other waits for the end of a step. Costs a tenth more."""
@@ -133,6 +133,7 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str
     refused: dict[str, int] = {}
     batch = _Batch(db, app_id, spool)
     runs_seen: dict[str, tuple[processes.Run, bool]] = {}
+    engines: set[str] = set()
     for record in decode_records(payload, at, refused):
         if isinstance(record, records.TaskRecord):
             seen = runs_seen.get(record.run)
@@ -140,7 +141,12 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str
                 seen = runs_seen[record.run] = processes.process_of(db, app_id, record.run), processes.redacts(db, app_id, record.run)
             run, is_redacted = seen
             event = (record if is_redacted else records.redacted(record)).event(run.worker, run.environment)
-            key = (name_limits.limited(db, app_id, "engine", record.engine), record.task_id)
+            engine = record.engine
+            if engine not in engines:
+                engine = name_limits.limited(db, app_id, "engine", engine)
+                if engine == record.engine:  # each record beyond the limit is counted
+                    engines.add(engine)
+            key = (engine, record.task_id)
             batch.add(key, event)
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
@@ -175,7 +181,7 @@ class _Batch:
             self.tasks[key] = [event]
         else:
             events.append(event)
-        run_news = attempt_delta(event)
+        run_news = None if event[0] in NO_RUN else attempt_delta(event)
         if run_news is not None:
             run = (key, min(event.attempt, MAX_ATTEMPT), event.run)
             known = self.runs.get(run)

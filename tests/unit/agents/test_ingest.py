@@ -224,10 +224,10 @@ async def test_a_record_that_breaks_the_server_keeps_none_of_its_neighbours_back
     """A defect of ours: that record is counted as refused, the rest of the batch is taken, and the batch is acked."""
     whole = task_columns.encode
 
-    def broken(db: Any, app_id: int, of: Any) -> Any:
+    def broken(db: Any, app_id: int, of: Any, *before: Any) -> Any:
         if of.name and of.name[1] == "shop.breaks":
             raise KeyError("a defect")
-        return whole(db, app_id, of)
+        return whole(db, app_id, of, *before)
 
     monkeypatch.setattr(task_writer, "encode", broken)
     async with database(tmp_path) as store:

@@ -197,7 +197,8 @@ class Reused:
             values = encode(db, self.app_id, summary._replace(flags=flags))
             old = known.get(task)
             if old is None:
-                db.execute(task_writer.SQL["add_task"], (*values, task, self.app_id, self.engine_id, self.raw))
+                added = db.execute(task_writer.SQL["add_task"], (*values, task, self.app_id, self.engine_id, self.raw))
+                assert added.rowcount == 1  # no other row of the id is its newest now
                 db.execute(SQL["set_life"], (task, task))
             elif old != values:
                 db.execute(task_writer.SQL["change_task"], (*values, task))

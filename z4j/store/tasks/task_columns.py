@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from z4j.rules.tasks.fold import NEVER, Summary
+from z4j.rules.tasks.fold import NEVER, NOTHING, Summary
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite.db import Connection, Row
 from z4j.wire.records import NOTHING_SENT, whole_sent
+
+_new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
 class TaskColumns(NamedTuple):
@@ -62,23 +64,38 @@ class StoredTask(NamedTuple):
     columns: TaskColumns
 
 
-def encode(db: Connection, app_id: int, summary: Summary) -> TaskColumns:
-    """Returns the columns of a summary. Names are interned."""
-    key, at, run, worker, runtime_us, reason, error_type, error, result = summary.state
-    origin = processes.process_of(db, app_id, run)
+NO_COLUMNS: Final = TaskColumns(
+    *(0, 0, 0, 0, 0, 0, None, None, None, None, None, 0, 0, None, None, None, None, None, None, None),
+    *(None, 0, None, 0, None, 0, None, None, None, None, None, 0, 0, None, 0),
+)
+"""Those of `NOTHING`, as far as `encode` uses them again."""
+
+
+def encode(db: Connection, app_id: int, summary: Summary, before: Summary = NOTHING, old: TaskColumns = NO_COLUMNS) -> TaskColumns:
+    """Returns the columns of a summary. Names are interned. What is the same object as in `before` is taken from `old`, its columns."""
     intern = name_limits.intern
-    return TaskColumns._make((
-        key & 15, key, -at, origin.boot_id, origin.pid, intern(db, app_id, "worker", worker),
-        None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
+    state, eta, received, start, name, queue = summary.state, summary.eta, summary.received, summary.start, summary.name, summary.queue
+    environment, sent, args = summary.environment, summary.sent, summary.args
+    if state is before.state and state is not NOTHING.state:
+        of_state = old[:11]
+    else:
+        key, at, run, worker, runtime_us, reason, error_type, error, result = state
+        origin = processes.process_of(db, app_id, run)
+        of_state = (
+            key & 15, key, -at, origin.boot_id, origin.pid, intern(db, app_id, "worker", worker),
+            None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
+        )  # fmt: skip
+    return _new(TaskColumns, (
+        *of_state,
         summary.first_at, summary.last_at, None if summary.enqueued_at == NEVER else summary.enqueued_at,
-        *(summary.eta or (None, None)),
-        *((summary.received[0], -summary.received[1]) if summary.received else (None, None)),
-        *((summary.start[0], -summary.start[1]) if summary.start else (None, None)),
-        *((summary.name[0], intern(db, app_id, "name", summary.name[1])) if summary.name else (None, 0)),
-        *((summary.queue[0], intern(db, app_id, "queue", summary.queue[1])) if summary.queue else (None, 0)),
-        *((summary.environment[0], intern(db, app_id, "environment", summary.environment[1])) if summary.environment else (None, 0)),
-        *((summary.sent[0], _pack_sent(summary.sent[1]), summary.sent[1][8] or None) if summary.sent else (None, None, None)),
-        *((summary.args[0], summary.args[1], int(summary.args[2])) if summary.args else (None, None, 0)),
+        *(old[14:16] if eta is before.eta else eta),
+        *(old[16:18] if received is before.received else (received[0], -received[1])),
+        *(old[18:20] if start is before.start else (start[0], -start[1])),
+        *(old[20:22] if name is before.name else (name[0], intern(db, app_id, "name", name[1]))),
+        *(old[22:24] if queue is before.queue else (queue[0], intern(db, app_id, "queue", queue[1]))),
+        *(old[24:26] if environment is before.environment else (environment[0], intern(db, app_id, "environment", environment[1]))),
+        *(old[26:29] if sent is before.sent else (sent[0], _pack_sent(sent[1]), sent[1][8] or None)),
+        *(old[29:32] if args is before.args else (args[0], args[1], int(args[2]))),
         summary.original, None if summary.cancel_asked_at == NEVER else summary.cancel_asked_at, summary.flags,
     ))  # fmt: skip
 

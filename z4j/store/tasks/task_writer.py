@@ -26,6 +26,7 @@ MINUTE_US = 60_000_000
 LOOKUP = 64
 """Marks of the block `find_tasks`."""
 
+AGAIN = FLAGS["again"]
 OPEN_LIMIT = 10_000
 """Tasks without an end that are remembered with what their rows say, about 2 KB each."""
 _OPEN = "open tasks"
@@ -49,59 +50,111 @@ class Saved(NamedTuple):
 
 def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     """Folds new events of the tasks of one app into their rows. Returns the row id of each."""
-    ids: dict[Key, int] = {}
-    added: list[Row] = []
-    changed: dict[str, list[Row]] = {}
-    again: list[tuple[Key, int, bytes, StoredTask | None]] = []
-    tally = Tally()
-    new_id = next_id(db)
-    remembered: dict[Id, _OpenTask] = db.recall(_OPEN)
-    by_engine: dict[str, list[tuple[Key, bytes]]] = {}
-
-    for key in news:
-        by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1])))
+    saving = _Saving(db, app_id)
+    by_engine: dict[str, list[tuple[Key, bytes, list[Event]]]] = {}
+    for key, events in news.items():
+        by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1]), events))
     for engine, requested in by_engine.items():
-        engine_id = name_limits.intern(db, app_id, "engine", engine)
-        known = find(db, app_id, engine_id, [raw for _, raw in requested if (app_id, engine_id, raw) not in remembered])
-        for key, raw in requested:
-            place, events = (app_id, engine_id, raw), news[key]
-            open_task = remembered.pop(place, None)
-            row = open_task.row if open_task is not None else known.get(raw)
-            if row is None:
-                if not _is_one_life(db, app_id, 0, None, events):
-                    again.append((key, engine_id, raw, None))
-                    continue
-                summary = _folded(None, events)
-                values = encode(db, app_id, summary)
-                ids[key] = id = new_id
-                added.append((*values, id, *place))
-                tally.add(app_id, engine_id, values, 1)
-                new_id += 1
+        saving.save(name_limits.intern(db, app_id, "engine", engine), requested)
+    saving.write()
+    return Saved(saving.ids, saving.is_changed, saving.again)
+
+
+class _Saving:
+    """The tasks of one app while their news are joined."""
+
+    def __init__(self, db: Connection, app_id: int) -> None:
+        self.db, self.app_id = db, app_id
+        self.ids: dict[Key, int] = {}
+        self.again: list[tuple[Key, int, bytes, StoredTask | None]] = []
+        self.is_changed = False
+        self._changed: dict[str, list[Row]] = {}
+        self._tally = Tally()
+        self._open: dict[Id, _OpenTask] = db.recall(_OPEN)
+
+    def save(self, engine_id: int, requested: Iterable[tuple[Key, bytes, list[Event]]]) -> None:
+        """Joins the news of tasks of one engine, (key, encoded task id, events). Call `write` at the end."""
+        new: list[tuple[Key, bytes, list[Event]]] = []
+        unsure: list[tuple[Key, bytes, list[Event]]] = []
+        for entry in requested:
+            key, raw, events = entry
+            open_task = self._open.pop((self.app_id, engine_id, raw), None)
+            if open_task is not None:
+                self._change(engine_id, key, raw, events, *open_task)
+            elif events[0][0] == "enqueued" and is_ordinary(None, events):
+                new.append(entry)
             else:
-                id, old = row
-                before = open_task.summary if open_task is not None and open_task.summary is not None else decode(db, old)
-                if old.flags & FLAGS["again"] or not _is_one_life(db, app_id, id, before, events):
-                    again.append((key, engine_id, raw, row))
-                    continue
-                ids[key] = id
-                summary = _folded(before, events)
-                values = encode(db, app_id, summary)
-                if values != old:
-                    changed.setdefault(_change_of(old, values), []).append((*values, id))
-                    tally.add(app_id, engine_id, old, -1)
-                    tally.add(app_id, engine_id, values, 1)
-            if values.state not in FINAL_CODES:
-                remembered[place] = _OpenTask(StoredTask(id, values), None if name_limits.is_counting(db) else summary)
-    if added:
-        db.executemany(SQL["add_task"], added)
-        set_next_id(db, new_id)
-    for block, rows in changed.items():
-        db.executemany(SQL[block], rows)
-    while len(remembered) > OPEN_LIMIT:
-        del remembered[next(iter(remembered))]
-    tally.write(db)
-    name_limits.flush(db, app_id)
-    return Saved(ids, bool(added or changed), again)
+                unsure.append(entry)
+        # Almost everything that has just been enqueued is new: it is added without a look whether it is there, which costs as much again.
+        unsure += self._add(engine_id, new)
+        known = find(self.db, self.app_id, engine_id, [raw for _, raw, _ in unsure]) if unsure else {}
+        new.clear()
+        for entry in unsure:
+            key, raw, events = entry
+            row = known.get(raw)
+            if row is not None:
+                self._change(engine_id, key, raw, events, row, None)
+            elif _is_one_life(self.db, self.app_id, 0, None, events):
+                new.append(entry)
+            else:
+                self.again.append((key, engine_id, raw, None))
+        self._add(engine_id, new)
+
+    def _add(self, engine_id: int, new: list[tuple[Key, bytes, list[Event]]]) -> list[tuple[Key, bytes, list[Event]]]:
+        """Adds tasks, and returns those that are there already."""
+        if not new:
+            return []
+        db, app_id, id, added = self.db, self.app_id, next_id(self.db), []
+        for _, raw, events in new:
+            summary = _folded(None, events)
+            values = encode(db, app_id, summary)
+            added.append((values, summary, (*values, id, app_id, engine_id, raw)))
+            id += 1
+        set_next_id(db, id)
+        is_all_new = db.executemany(SQL["add_task"], [row for _, _, row in added]).rowcount == len(added)
+        known = {} if is_all_new else find(db, app_id, engine_id, [raw for _, raw, _ in new])
+        left = []
+        for entry, (values, summary, row) in zip(new, added, strict=True):
+            id = row[-4]
+            if known and known[entry[1]].id != id:
+                left.append(entry)
+                continue
+            self.is_changed = True
+            self.ids[entry[0]] = id
+            self._tally.add(app_id, engine_id, values, 1)
+            self._remember(engine_id, entry[1], id, values, summary)
+        return left
+
+    def _change(self, engine_id: int, key: Key, raw: bytes, events: list[Event], row: StoredTask, before: Summary | None) -> None:
+        """Joins news with a stored row, and with what it says where that is known."""
+        id, old = row
+        before = decode(self.db, old) if before is None else before
+        if old.flags & AGAIN or not _is_one_life(self.db, self.app_id, id, before, events):
+            self.again.append((key, engine_id, raw, row))
+            return
+        self.ids[key] = id
+        summary = _folded(before, events)
+        values = encode(self.db, self.app_id, summary, before, old)
+        if values != old:
+            self._changed.setdefault(_change_of(old, values), []).append((*values, id))
+            self._tally.add(self.app_id, engine_id, old, -1)
+            self._tally.add(self.app_id, engine_id, values, 1)
+        self._remember(engine_id, raw, id, values, summary)
+
+    def _remember(self, engine_id: int, raw: bytes, id: int, values: TaskColumns, summary: Summary) -> None:
+        if values.state not in FINAL_CODES:
+            row = StoredTask(id, values)
+            self._open[self.app_id, engine_id, raw] = _OpenTask(row, None if name_limits.is_counting(self.db) else summary)
+
+    def write(self) -> None:
+        """Writes what changed, and the differences of the counters."""
+        for block, rows in self._changed.items():
+            self.is_changed = True
+            self.db.executemany(SQL[block], rows)
+        while len(self._open) > OPEN_LIMIT:
+            del self._open[next(iter(self._open))]
+        self._tally.write(self.db)
+        name_limits.flush(self.db, self.app_id)
 
 
 class _OpenTask(NamedTuple):

@@ -17,12 +17,13 @@ FROM task WHERE app_id = ? AND engine_id = ? AND task_id IN (
 SELECT max((SELECT coalesce(max(id), 0) FROM task), coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'newest_task'), 0));
 
 -- add_task --
--- A task seen for the first time.
+-- A task seen for the first time. Nothing happens if it is there already.
 INSERT INTO task (state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,
   is_masked, original_key, cancel_asked_at, flags, id, app_id, engine_id, task_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (task_id, app_id, engine_id, life) DO NOTHING;
 
 -- change_task --
 -- News of a known task. The parameters of the three blocks are the same: all columns, then the id.
