@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from operator import add
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
 from z4j.store.sqlite.errors import not_written
-from z4j.store.sqlite.writer_lanes import Job, WriterLanes
+from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
 
 GROUP_LIMIT: Final = 64
 """Jobs in one commit: enough to share an fsync, few enough that the first does not wait long for the last."""
@@ -37,6 +38,10 @@ _NO_SEAL: Final = Seal(Path("/nonexistent"))
 """Of a connection that nobody gave a key: it stores nothing that has to be encrypted."""
 
 
+Sums = dict[str, dict[tuple[int, ...], tuple[int, ...]]]
+"""By statement: key columns → what is added to the others."""
+
+
 class Connection(sqlite3.Connection):
     """The writer's connection, with what may be remembered while only it writes. A rollback forgets all of it."""
 
@@ -44,6 +49,40 @@ class Connection(sqlite3.Connection):
         super().__init__(*args, **options)
         self.memory: dict[str, dict[Any, Any]] = {}
         self.seal = _NO_SEAL
+        self.is_grouped = False
+        """Whether `write_sums` is called before the commit."""
+        self._of_step: Sums = {}
+        self._of_group: Sums = {}
+
+    def add_sums(self, statement: str, sums: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
+        """Adds to rows by `statement`, whose parameters are a key and what is added. In a group it is run before the commit: most tasks pass
+        through several states in one, and those cancel each other out."""
+        if self.is_grouped:
+            _merge(self._of_step, statement, sums)
+        else:
+            self._write_sums({statement: sums})
+
+    def keep_sums(self) -> None:
+        """Keeps the sums of a step that was done."""
+        for statement, sums in self._of_step.items():
+            _merge(self._of_group, statement, sums)
+        self._of_step.clear()
+
+    def drop_sums(self, *, of_group: bool = False) -> None:
+        """Drops the sums of a step that was undone, or all of them."""
+        self._of_step.clear()
+        if of_group:
+            self._of_group.clear()
+
+    def write_sums(self) -> None:
+        """Writes the sums of all steps that were done."""
+        self._write_sums(self._of_group)
+        self._of_group.clear()
+
+    def _write_sums(self, sums: Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]]) -> None:
+        for statement, of_statement in sums.items():
+            if rows := [(*key, *values) for key, values in of_statement.items() if any(values)]:
+                self.executemany(statement, rows)
 
     def recall(self, what: str) -> dict[Any, Any]:
         """Returns the cache called `what`; it is empty after a rollback."""
@@ -60,15 +99,27 @@ class Connection(sqlite3.Connection):
     def part(self) -> Iterator[None]:
         """Runs a part of a job that may fail alone: an exception inside undoes the part, and is raised again."""
         self.execute("SAVEPOINT part")
+        before, self._of_step = self._of_step, {}
         try:
             yield
         except BaseException:
             self.forget()
+            self._of_step = before
             if self.in_transaction:
                 self.execute("ROLLBACK TO part")
                 self.execute("RELEASE part")
             raise
         self.execute("RELEASE part")
+        mine, self._of_step = self._of_step, before
+        for statement, sums in mine.items():
+            _merge(self._of_step, statement, sums)
+
+
+def _merge(into: Sums, statement: str, sums: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
+    known = into.setdefault(statement, {})
+    for key, values in sums.items():
+        old = known.get(key)
+        known[key] = values if old is None else tuple(map(add, old, values))
 
 
 class Writer:
@@ -225,6 +276,7 @@ def _commit_group(db: Connection, turns: WriterLanes | Alone, job: Job | None, g
         if job is not None:
             group.touch(job)
         db.execute("BEGIN IMMEDIATE")
+        db.is_grouped = True
         began, count = time.monotonic(), 0
         while job is not None:
             if job.durable and not is_durable:
@@ -239,15 +291,19 @@ def _commit_group(db: Connection, turns: WriterLanes | Alone, job: Job | None, g
             if job is not None and turns.is_heavy(job.lane) and any(not turns.is_heavy(other.lane) for other in group.done):
                 turns.put_back(job)  # what is done of a light lane is committed first
                 break
+        db.write_sums()
         began = time.monotonic()
         db.execute("COMMIT")
         group.commit_s = time.monotonic() - began
     except BaseException as error:
         db.forget()
+        db.drop_sums(of_group=True)
         lost = not_written(error)
         if db.in_transaction:
             db.execute("ROLLBACK")
         return lost
+    finally:
+        db.is_grouped = False
     return None
 
 
@@ -255,11 +311,14 @@ def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group
     """The next step of a job in its own savepoint. Raises when SQLite gave up the whole transaction."""
     group.touch(job)
     began = time.monotonic()
+    if job.lane == SERVER:
+        db.write_sums()  # pages and duties read counters
     db.execute("SAVEPOINT job")
     try:
         job.results.append(job.steps[job.next](db))
     except BaseException as error:  # handed to the caller who brought the job
         db.forget()
+        db.drop_sums()
         if not db.in_transaction:
             raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
         db.execute("ROLLBACK TO job")
@@ -267,6 +326,7 @@ def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group
         is_ours = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
         group.failed.append((job, not_written(error) if is_ours else error))
     else:
+        db.keep_sums()
         job.next += 1
         if job.next < len(job.steps):
             turns.put_back(job)

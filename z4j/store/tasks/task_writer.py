@@ -248,16 +248,13 @@ class Tally:
             sums[1] += sign * (row.runtime_us or 0)
 
     def write(self, db: Connection) -> None:
-        """Writes the changes of the counters."""
-        counters = [(*key, tasks) for key, tasks in self.counters.items() if tasks]
-        if counters:
-            db.executemany(SQL["add_to_counter"], counters)
-        minutes = [(*key, *sums) for key, sums in self.minutes.items() if any(sums)]
-        if minutes:
-            db.executemany(SQL["add_to_minute"], minutes)
-            totals: dict[tuple[int, ...], list[int]] = {}
-            for *place, _, _, state, tasks, _ in minutes:
-                total = totals.setdefault(tuple(place), [0, 0])
-                total[0] += tasks
-                total[1] += tasks if state == FAILED else 0
-            db.executemany(SQL["add_to_minute_total"], [(*place, *total) for place, total in totals.items()])
+        """Writes the changes of the counters, at the latest before the commit."""
+        db.add_sums(SQL["add_to_counter"], {key: (tasks,) for key, tasks in self.counters.items()})
+        if not self.minutes:
+            return
+        totals: dict[tuple[int, ...], tuple[int, int]] = {}
+        for key, (tasks, _) in self.minutes.items():
+            total, failed = totals.get(key[:4], (0, 0))
+            totals[key[:4]] = (total + tasks, failed + (tasks if key[6] == FAILED else 0))
+        db.add_sums(SQL["add_to_minute"], {key: (tasks, runtime_us) for key, (tasks, runtime_us) in self.minutes.items()})
+        db.add_sums(SQL["add_to_minute_total"], totals)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import stat
@@ -315,3 +316,36 @@ async def test_a_connection_that_is_of_no_use_is_opened_again(tmp_path: Path, ca
                 await store.write(close)
         assert await store.write(put("after")) == 1
     assert caplog.text.count("writes to the database failed") == 1, "logged once a minute and cause"
+
+
+ADD_TO_COUNTER = "INSERT INTO counter VALUES (1, ?, 0, 0, 0, 0, ?) ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks"
+
+
+async def test_sums_of_a_group_are_written_once_and_without_what_failed(tmp_path: Path) -> None:
+    written: list[int] = []
+
+    def added(tasks: int, *, fails: bool = False) -> Callable[[Connection], None]:
+        def step(db: Connection) -> None:
+            db.add_sums(ADD_TO_COUNTER, {(7,): (tasks,)})
+            with contextlib.suppress(ValueError), db.part():
+                db.add_sums(ADD_TO_COUNTER, {(7,): (1_000,)})
+                raise ValueError("this part")
+            with db.part():
+                db.add_sums(ADD_TO_COUNTER, {(8,): (tasks,)})
+            if fails:
+                raise ValueError("this step")
+
+        return step
+
+    def look(db: Connection) -> None:
+        written.append(db.execute("SELECT coalesce(sum(tasks), 0) FROM counter WHERE environment_id = 7").fetchone()[0])
+
+    async with database(tmp_path) as store:
+        steps = [added(5), added(100, fails=True), added(-2), look]
+        await asyncio.gather(*(store.write(step, lane=1) for step in steps), return_exceptions=True)
+        await store.write(look)
+        assert await store.fetch_all("SELECT environment_id, tasks FROM counter") == [(7, 3), (8, 3)]
+        assert written[-1] == 3
+        # The server's own steps see those of the same group.
+        await store.write_steps([added(4), look])
+        assert written[-1] == 7
