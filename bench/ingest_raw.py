@@ -101,7 +101,10 @@ def main() -> None:
             else:
                 ours, used = asyncio.run(ingest(path, prepared, tasks))
             raw = upsert_events_per_s(path, first)
-            print(f"{shape}: ingest {ours:,.0f} events/s, {used:.1f} µs of CPU per task; bare upsert {raw:,.0f}, ratio {ours / raw:.2f}", flush=True)
+            print(
+                f"{shape}: ingest {ours:,.0f} events/s, {used:.1f} µs of CPU per task; bare upsert {raw:,.0f}, ratio {ours / raw:.2f}",
+                flush=True,
+            )
             if before:
                 forget_news(path, before)
             elif shape == "whole":

@@ -177,10 +177,8 @@ def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
             kind, attempt, at, run, worker, where, of_name, of_queue, eta_at, received_at, started_at, runtime_us, reason,
             error_type, error, result, _, of_sent, rank, of_args, is_masked, of_original, of_flags,
         ) = event  # fmt: skip
-        if at < first_at:
-            first_at = at
-        if at > last_at:
-            last_at = at
+        first_at = min(first_at, at)
+        last_at = max(last_at, at)
         if kind == "cancel_asked":
             cancel_asked_at = min(cancel_asked_at, at)
             continue

@@ -44,7 +44,7 @@ class Reader(aiosqlite.Connection):
 
     async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `fn` in that thread. One hop for many steps: a cursor of aiosqlite needs one for each."""
-        return cast(T, await self._execute(fn, self._conn))
+        return cast(T, await self._execute(fn, self._conn))  # type: ignore[no-untyped-call]
 
 
 class Store:
@@ -77,7 +77,8 @@ class Store:
         await asyncio.wrap_future(opened)
         self._is_open = True
         for _ in range(self._reader_count):
-            reader = await Reader(partial(sqlite3.connect, self.path, isolation_level=None, cached_statements=STATEMENTS), 64)
+            reader = Reader(partial(sqlite3.connect, self.path, isolation_level=None, cached_statements=STATEMENTS), 64)
+            await reader
             await reader.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             await reader.execute("PRAGMA query_only = 1")
             await reader.execute("PRAGMA cache_size = -8192")

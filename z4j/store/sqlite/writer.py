@@ -55,8 +55,8 @@ class Connection(sqlite3.Connection):
         self._of_group: Sums = {}
 
     def add_sums(self, statement: str, sums: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
-        """Adds to rows by `statement`, whose parameters are a key and what is added. In a group it is run before the commit: most tasks pass
-        through several states in one, and those cancel each other out."""
+        """Adds to rows by `statement`, whose parameters are a key and what is added. In a group it is run once, before the commit: many
+        tasks pass through several states in one, and those cancel each other out."""
         if self.is_grouped:
             _merge(self._of_step, statement, sums)
         else:

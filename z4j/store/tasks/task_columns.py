@@ -75,7 +75,7 @@ def encode(db: Connection, app_id: int, summary: Summary, before: Summary = NOTH
     """Returns the columns of a summary. Names are interned. What is the same object as in `before` is taken from `old`, its columns."""
     intern = name_limits.intern
     state, eta, received, start, name, queue = summary.state, summary.eta, summary.received, summary.start, summary.name, summary.queue
-    environment, sent, args = summary.environment, summary.sent, summary.args
+    place, sent, args = summary.environment, summary.sent, summary.args
     if state is before.state and state is not NOTHING.state:
         of_state = old[:11]
     else:
@@ -88,14 +88,14 @@ def encode(db: Connection, app_id: int, summary: Summary, before: Summary = NOTH
     return _new(TaskColumns, (
         *of_state,
         summary.first_at, summary.last_at, None if summary.enqueued_at == NEVER else summary.enqueued_at,
-        *(old[14:16] if eta is before.eta else eta),
-        *(old[16:18] if received is before.received else (received[0], -received[1])),
-        *(old[18:20] if start is before.start else (start[0], -start[1])),
-        *(old[20:22] if name is before.name else (name[0], intern(db, app_id, "name", name[1]))),
-        *(old[22:24] if queue is before.queue else (queue[0], intern(db, app_id, "queue", queue[1]))),
-        *(old[24:26] if environment is before.environment else (environment[0], intern(db, app_id, "environment", environment[1]))),
-        *(old[26:29] if sent is before.sent else (sent[0], _pack_sent(sent[1]), sent[1][8] or None)),
-        *(old[29:32] if args is before.args else (args[0], args[1], int(args[2]))),
+        *(eta if eta and eta is not before.eta else old[14:16]),
+        *((received[0], -received[1]) if received and received is not before.received else old[16:18]),
+        *((start[0], -start[1]) if start and start is not before.start else old[18:20]),
+        *((name[0], intern(db, app_id, "name", name[1])) if name and name is not before.name else old[20:22]),
+        *((queue[0], intern(db, app_id, "queue", queue[1])) if queue and queue is not before.queue else old[22:24]),
+        *((place[0], intern(db, app_id, "environment", place[1])) if place and place is not before.environment else old[24:26]),
+        *((sent[0], _pack_sent(sent[1]), sent[1][8] or None) if sent and sent is not before.sent else old[26:29]),
+        *((args[0], args[1], int(args[2])) if args and args is not before.args else old[29:32]),
         summary.original, None if summary.cancel_asked_at == NEVER else summary.cancel_asked_at, summary.flags,
     ))  # fmt: skip
 

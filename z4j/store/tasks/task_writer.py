@@ -60,6 +60,10 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     return Saved(saving.ids, saving.is_changed, saving.again)
 
 
+_News = tuple[Key, bytes, list[Event], int]
+"""Key, encoded task id, events, and the row id if it is new."""
+
+
 class _Saving:
     """The tasks of one app while their news are joined."""
 
@@ -74,23 +78,25 @@ class _Saving:
 
     def save(self, engine_id: int, requested: Iterable[tuple[Key, bytes, list[Event]]]) -> None:
         """Joins the news of tasks of one engine, (key, encoded task id, events). Call `write` at the end."""
-        new: list[tuple[Key, bytes, list[Event]]] = []
-        unsure: list[tuple[Key, bytes, list[Event]]] = []
-        for entry in requested:
-            key, raw, events = entry
+        new: list[_News] = []
+        unsure: list[_News] = []
+        new_id = next_id(self.db)
+        for key, raw, events in requested:
             open_task = self._open.pop((self.app_id, engine_id, raw), None)
             if open_task is not None:
                 self._change(engine_id, key, raw, events, *open_task)
-            elif events[0][0] == "enqueued" and is_ordinary(None, events):
-                new.append(entry)
-            else:
-                unsure.append(entry)
+                continue
+            # Those that turn out to be new have ids in the order they came in; those that do not leave gaps.
+            is_surely_one = events[0][0] == "enqueued" and is_ordinary(None, events)
+            (new if is_surely_one else unsure).append((key, raw, events, new_id))
+            new_id += 1
+        set_next_id(self.db, new_id)
         # Almost everything that has just been enqueued is new: it is added without a look whether it is there, which costs as much again.
         unsure += self._add(engine_id, new)
-        known = find(self.db, self.app_id, engine_id, [raw for _, raw, _ in unsure]) if unsure else {}
+        known = find(self.db, self.app_id, engine_id, [raw for _, raw, _, _ in unsure]) if unsure else {}
         new.clear()
         for entry in unsure:
-            key, raw, events = entry
+            key, raw, events, _ = entry
             row = known.get(raw)
             if row is not None:
                 self._change(engine_id, key, raw, events, row, None)
@@ -100,29 +106,27 @@ class _Saving:
                 self.again.append((key, engine_id, raw, None))
         self._add(engine_id, new)
 
-    def _add(self, engine_id: int, new: list[tuple[Key, bytes, list[Event]]]) -> list[tuple[Key, bytes, list[Event]]]:
+    def _add(self, engine_id: int, new: list[_News]) -> list[_News]:
         """Adds tasks, and returns those that are there already."""
         if not new:
             return []
-        db, app_id, id, added = self.db, self.app_id, next_id(self.db), []
-        for _, raw, events in new:
+        db, app_id, added = self.db, self.app_id, []
+        for _, raw, events, id in new:
             summary = _folded(None, events)
             values = encode(db, app_id, summary)
             added.append((values, summary, (*values, id, app_id, engine_id, raw)))
-            id += 1
-        set_next_id(db, id)
         is_all_new = db.executemany(SQL["add_task"], [row for _, _, row in added]).rowcount == len(added)
-        known = {} if is_all_new else find(db, app_id, engine_id, [raw for _, raw, _ in new])
+        known = {} if is_all_new else find(db, app_id, engine_id, [raw for _, raw, _, _ in new])
         left = []
-        for entry, (values, summary, row) in zip(new, added, strict=True):
-            id = row[-4]
-            if known and known[entry[1]].id != id:
+        for entry, (values, summary, _) in zip(new, added, strict=True):
+            key, raw, _, id = entry
+            if known and known[raw].id != id:
                 left.append(entry)
                 continue
             self.is_changed = True
-            self.ids[entry[0]] = id
+            self.ids[key] = id
             self._tally.add(app_id, engine_id, values, 1)
-            self._remember(engine_id, entry[1], id, values, summary)
+            self._remember(engine_id, raw, id, values, summary)
         return left
 
     def _change(self, engine_id: int, key: Key, raw: bytes, events: list[Event], row: StoredTask, before: Summary | None) -> None:
