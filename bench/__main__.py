@@ -16,7 +16,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from bench.budgets import BUDGETS, CELERY, YARDSTICKS, Budget
+from bench.budgets import BUDGETS, CELERY, PAGE_KINDS, YARDSTICKS, Budget
 from bench.budgets import ENGINES as ENGINE_BUDGETS
 from bench.engines import ENGINES
 from bench.turns import Spread
@@ -47,6 +47,7 @@ def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
     ]
     lines += [row(budget, results.get(budget.name, {}), is_budget=budget in BUDGETS) for budget in (*BUDGETS, *YARDSTICKS)]
     lines += engine_table(results)
+    lines += page_table(results)
     causes = [f"- `{name}`: {text}" for name, text in notes.items()]
     return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"
 
@@ -84,6 +85,24 @@ def engine_table(results: dict[str, dict[str, object]]) -> list[str]:
     worker, rate, asleep = (spread_cell("celery", column, results.get(f"celery_{column}")) for column in columns)
     if "celery_flower_throughput_ratio" in results:
         lines.append(f"| celery with `-E` and Flower | – | {worker} | – | {rate} | – | {asleep} | |")
+    return lines
+
+
+def page_table(results: dict[str, dict[str, object]]) -> list[str]:
+    """Each kind of task page; only those that were measured are in it."""
+    lines = [
+        "\n## Task pages\n",
+        "Over tasks of one day, while nothing is written; the time is that of the whole answer in the server. An answer is not complete if",
+        "the search stopped after 10 ms: then it says how far back it came, and continues there. Rows: of 50 on a page, the median.\n",
+        "| tasks | page | p50 ms | p99 ms | complete | rows |",
+        "|--:|---|--:|--:|--:|--:|",
+    ]
+    for size, tasks in (("1m", "1 M"), ("10m", "10 M")):
+        for kind, what in PAGE_KINDS.items():
+            names = [f"page_{kind}_{part}_{size}" for part in ("p50_ms", "p99_ms", "complete", "rows")]
+            if all(name in results for name in names):
+                p50, p99, complete, rows = (float(str(results[name]["figure"])) for name in names)
+                lines.append(f"| {tasks} | {what} | {p50:.1f} | {p99:.1f} | {complete:.0%} | {rows:.0f} |")
     return lines
 
 
