@@ -8,6 +8,7 @@ Not measured: TLS, several apps, retries and failures, reused IDs, texts longer 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -22,7 +23,7 @@ from typing import Final
 from bench.large_database import database, forget_news
 from bench.measure import resident_mb
 from bench.traffic import EVENTS_PER_TASK, PRODUCER, WORKER, in_life, origin, whole_lives
-from bench.upsert import newest_task, upsert_events_per_s
+from bench.upsert import newest_task, tasks_after, upsert_events_per_s
 from tests.support.stack import Stack, stack
 from tests.support.wire_client import WireClient, now
 from z4j_agent import wire
@@ -111,7 +112,8 @@ def running(before: int, peaks: list[float]) -> Iterator[tuple[Stack, Path]]:
 
 def _watch(made: Stack, peaks: list[float], stop: threading.Event) -> None:
     while not stop.wait(0.2) and made.children[-1].process.poll() is None:
-        peaks.append(resident_mb(made.children[-1].process.pid))
+        with contextlib.suppress(StopIteration, FileNotFoundError):  # it has just ended
+            peaks.append(resident_mb(made.children[-1].process.pid))
 
 
 def arm(before: int, roles: list[str], peaks: list[float]) -> tuple[float, float]:
@@ -120,7 +122,7 @@ def arm(before: int, roles: list[str], peaks: list[float]) -> tuple[float, float
         first = newest_task(path)
         ours = events_per_s(made.url, roles, TASKS)
         made.children[-1].end()
-        rows = newest_task(path) - first
+        rows = tasks_after(path, first)
         assert rows == TASKS, f"{rows} rows of {TASKS} tasks"
         return ours, upsert_events_per_s(path, first)
 

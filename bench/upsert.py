@@ -17,6 +17,11 @@ def newest_task(path: Path) -> int:
         return int(db.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()[0])
 
 
+def tasks_after(path: Path, id: int) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT count(*) FROM task WHERE id > ?", (id,)).fetchone()[0])
+
+
 def upsert_events_per_s(path: Path, after: int) -> float:
     """Deletes the tasks with an id above `after` and upserts them again as they were, in transactions of one batch, with the writer's
     settings: each row once, with its original, where the server has written it as often as its news came."""
