@@ -28,7 +28,7 @@ from z4j_agent import wire
 def several(retries: int) -> st.SearchStrategy[list[Plan]]:
     plan = st.builds(
         Plan, st.booleans(), st.sampled_from(["wa", "wb", "same"]), st.sampled_from(["succeeded", "failed", "cancelled"]),
-        st.integers(0, retries), st.integers(12 * S, 20_000 * S),
+        st.integers(0, retries), st.integers(12 * S, 20_000 * S), st.booleans(),
     )  # fmt: skip
     return st.lists(plan, min_size=1, max_size=4)
 

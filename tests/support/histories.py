@@ -30,6 +30,8 @@ class Plan:
     end: str
     retries: int
     gap_us: int
+    is_told_by_child: bool = False
+    """Of an unwatched producer: the process that runs the task reports the arguments, after the start."""
 
 
 def history(made: list[Plan], skew: dict[str, int]) -> list[list[Any]]:
@@ -63,10 +65,11 @@ def history(made: list[Plan], skew: dict[str, int]) -> list[list[Any]]:
             got, began, end = at + mine + 900, at + mine + 1_000, at + mine + 500_000
             head: list[Any] = ["rq", "job", attempt]
             records.append(["received", *head, got, f"{plan.worker}.1", "name", "queue", None, None])
-            if not plan.is_watched and not attempt:
-                text = [None, f"AAB{number}"]
-                records.append(["payload", *head, got + 5, f"{plan.worker}.1", "name", "queue", 1, f"[{number}]", False, text, "plain"])
-            records.append(["started", *head, began, worker, "name", "queue", None])
+            at_of, by = (began + 5, worker) if plan.is_told_by_child else (got + 5, f"{plan.worker}.1")
+            payload = ["payload", *head, at_of, by, "name", "queue", 1, f"[{number}]", False, [None, f"AAB{number}"], "plain"]
+            told = [payload] if not plan.is_watched and not attempt else []
+            start = ["started", *head, began, worker, "name", "queue", None]
+            records += [start, *told] if plan.is_told_by_child else [*told, start]
             if attempt < plan.retries:
                 records.append(["retried", *head, end, worker, "name", "queue", began, 9, None, "", "E", "again", "trace", None])
                 records.append(["enqueued", "rq", "job", attempt + 1, end + 10, worker, "name", "queue", None, None])

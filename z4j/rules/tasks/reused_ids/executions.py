@@ -118,9 +118,7 @@ def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
     for report in receipts:
         lives[_at(starts, report.event.at)].reports.append(report)
     anchors = [(report, index) for index, life in enumerate(lives) for report in life.reports]
-    anchors += [
-        (report, index) for index, life in enumerate(lives) for run in life.runs for report in run.reports if report.event.kind == "started"
-    ]
+    anchors += [(start, index) for index, life in enumerate(lives) for run in life.runs for start in _starts_of(run)]
     payloads = [report for report in rest if report.event.kind == "payload"]
     for report in rest:
         event = report.event
@@ -324,6 +322,13 @@ def _told_at(lives: Sequence[_Life], starts: Sequence[int], at: int) -> int:
     return index + is_next
 
 
+def _starts_of(run: _Run) -> list[ReportedEvent]:
+    """What was told of the start of a run; an end names its start, too."""
+    told = [report for report in run.reports if report.event.kind == "started"]
+    ends = [report for report in run.reports if report.event.kind in ENDING and report.event.started_at >= 0]
+    return told or [ReportedEvent(end.event._replace(kind="started", at=end.event.started_at), end.clock) for end in ends]
+
+
 def _republished(lives: Sequence[_Life], starts: Sequence[int], event: Event) -> int:
     """The life of a later attempt that is enqueued: of the run it was sent for, else of what ran then."""
     for index, life in enumerate(lives):
@@ -339,27 +344,40 @@ def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEve
     for report in payloads:
         groups.setdefault((report.event.run, report.event.attempt, report.event.rank >= SENDER), []).append(report)
     for (run, attempt, is_sender), group in groups.items():
-        for kind in ("enqueued",) if is_sender else ("received", "started"):
-            about = [(report.event, index) for report, index in anchors if report.event.kind == kind and report.event.attempt == attempt]
-            # An event that a row was split into has no process: it is the same event only if both are close in time.
-            index_by_moment = {
-                event.at: index
-                for event, index in about
-                if (event.run == run and run) or (not (event.run and run) and _is_close(event.at, group))
-            }
-            if index_by_moment:
-                break
-        else:
-            index_by_moment = {}
+        kind, index_by_moment = _told_beside(run, attempt, ("enqueued",) if is_sender else ("received", "started"), group, anchors)
         moments, at = sorted(index_by_moment), sorted({report.event.at for report in group})
         for report in group:
-            if not moments or moments[0] > report.event.at:
-                pairs.append((report, None))
-            elif len(at) == len(moments) and all(map(le, moments, at)):
-                pairs.append((report, index_by_moment[moments[at.index(report.event.at)]]))
+            if moments and len(at) == len(moments) and all(map(le, moments, at)):
+                moment: int | None = moments[at.index(report.event.at)]
             else:
-                pairs.append((report, index_by_moment[max(moment for moment in moments if moment <= report.event.at)]))
+                moment = _moment_of(report.event.at, moments, is_start=kind == "started")
+            pairs.append((report, None if moment is None else index_by_moment[moment]))
     return pairs
+
+
+def _told_beside(
+    run: str, attempt: int, kinds: Sequence[str], group: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]
+) -> tuple[str, dict[int, int]]:
+    """Returns what a process told beside its payloads: of the first kind that it told itself (the main process the receipt, the one that
+    runs the task the start), else of the first kind that anything was told of. The kind, and {moment: life}."""
+    found: list[tuple[str, dict[int, int]]] = []
+    for kind in kinds:
+        about = [(report.event, index) for report, index in anchors if report.event.kind == kind and report.event.attempt == attempt]
+        own = {event.at: index for event, index in about if run and event.run == run}
+        # An event that a row was split into has no process: it is the same event only if both are close in time.
+        close = {event.at: index for event, index in about if not (event.run and run) and _is_close(event.at, group)}
+        if own:
+            return kind, close | own
+        found.append((kind, close))
+    return next((each for each in found if each[1]), found[-1])
+
+
+def _moment_of(at: int, moments: Sequence[int], *, is_start: bool) -> int | None:
+    """Returns the moment that a payload at `at` belongs to. A receipt is told before it; a start right before or after it."""
+    nearest = min(moments, key=lambda moment: abs(moment - at), default=None)
+    if nearest is not None and is_start and abs(nearest - at) <= SKEW_US:
+        return nearest
+    return max((moment for moment in moments if moment <= at), default=None)
 
 
 def _is_close(at: int, reported: Iterable[ReportedEvent]) -> bool:

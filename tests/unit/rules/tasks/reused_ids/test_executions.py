@@ -406,6 +406,16 @@ def test_arguments_are_of_what_the_same_process_reported_in_order() -> None:
     assert lives_of(*ONE, *TWO, args(30)) == [[*FIRST, "payload 30"], SECOND]
 
 
+def test_arguments_of_a_child_are_of_what_it_started_also_beside_a_row_without_processes() -> None:
+    """What a row was split into has no process any longer; it is close in time, and the child's own start decides."""
+    row = [say("received", 49.5), say("started", 49.6), say("failed", 49.9, began=49.6, got=49.5)]
+    row = [ReportedEvent(report.event._replace(run=""), report.clock) for report in row]
+    later = [say("received", 50.5, run="w.1"), say("started", 51), say("failed", 52, began=51, got=50.5)]
+    assert lives_of(*row, *later, args(51.2, rank=1, run="w.7")) == [
+        ["received 49.5", "started 49.6", "failed 49.9"], ["received 50.5", "started 51", "payload 51.2", "failed 52"],
+    ]  # fmt: skip
+
+
 def test_arguments_of_a_worker_are_of_what_it_received_or_else_started() -> None:
     assert lives_of(*ONE, *TWO, args(50.6, rank=1, run="w.7"), args(0.6, rank=1, run="w.7"))[0][2] == "payload 0.6"
     bare = [say("started", 1), say("failed", 2, began=1), say("started", 60), say("failed", 61, began=60)]
