@@ -75,7 +75,7 @@ def _ends(summary: Summary, event: Event) -> bool:
         and not event[1]
         and event[2] >= summary.last_at
         and summary.start == (0, -event[10])
-        and (got < 0 or summary.received == (0, -got))
+        and (got < 0 or summary.received == (0, -got) or (not summary.received and 0 <= event[10] - got <= SKEW_US))
     )
 
 

@@ -145,7 +145,9 @@ def test_anything_else_gets_a_closer_look(events: list[Event]) -> None:
     ([GOT, BEGAN], [WON], False),  # known by a receipt that is older than its row
     ([SENT, GOT, BEGAN], [WON], True),
     ([SENT, BEGAN], [ev("succeeded", 3 * S, started_at=2 * S)], True),
-    ([SENT, BEGAN], [WON], False),
+    ([SENT, BEGAN], [WON], True),  # a start that stands for the receipt, too
+    ([SENT, ev("started", 2 * S + SKEW_US)], [ev("succeeded", 9 * S, received_at=2 * S - 1, started_at=2 * S + SKEW_US)], False),
+    ([SENT, BEGAN], [ev("succeeded", 3 * S, received_at=2 * S + 1, started_at=2 * S)], False),
     ([SENT, GOT, BEGAN], [ev("succeeded", 3 * S, started_at=2 * S)], True),
     ([SENT, GOT, BEGAN], [ev("failed", 2 * S, started_at=2 * S)], True),
     ([SENT, GOT, BEGAN], [ev("failed", 2 * S - 1, started_at=2 * S)], False),
