@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +13,10 @@ import pytest
 
 from tests.support import bundled_wheels
 from tests.support.browserless import Person
-from tests.support.stack import CELERY_PYTHON, ROOT, Stack, stack, wait_for
+from tests.support.connect_lines import add_engine, blocks, make_site, step_states, steps_path
+from tests.support.stack import Stack, stack, wait_for
 
 pytestmark = pytest.mark.timeout(300)
-PIP = str(ROOT / ".venvs/uv/bin/python")
 APPLICATION = """
 import os
 from celery import Celery
@@ -43,28 +41,11 @@ def shop(tmp_path: Path) -> Iterator[Stack]:
         yield made
 
 
-def blocks(page: str) -> dict[str, str]:
-    """{title: text to paste}"""
-    found = re.findall(r"<h3>(.*?)</h3>.*?<pre[^>]*>(.*?)</pre>", page, re.DOTALL)
-    return {html.unescape(title): html.unescape(text) for title, text in found}
-
-
-def step_states(page: str) -> dict[str, str]:
-    found = re.findall(r'<li class="reached is-(\w+)">.*?<span class="word">(.*?)</span>', page, re.DOTALL)
-    return {name: state for state, name in found}
-
-
 def test_three_lines_connect_an_application(shop: Stack, tmp_path: Path) -> None:
     person = Person.sign_in(shop)
     page = person.post("/connect", {"app": "orders", "engine": "celery", "framework": "none", "environment": "production"}).text
     lines = blocks(page)
-    site = tmp_path / "site"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", site], check=True)
-    (site / "bin/pip").write_text(f'#!/bin/sh\nexec {PIP} -m pip --python {site}/bin/python --no-cache-dir "$@"\n')
-    (site / "bin/pip").chmod(0o755)
-    engine = subprocess.run(
-        [CELERY_PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    site = make_site(tmp_path / "site")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "VIRTUAL_ENV"))}
     clean |= {
         "PATH": f"{site}/bin:{os.environ['PATH']}",
@@ -78,13 +59,10 @@ def test_three_lines_connect_an_application(shop: Stack, tmp_path: Path) -> None
     assert installed.returncode == 0, installed.stdout + installed.stderr
     assert (tmp_path / "z4j.netrc").stat().st_mode & 0o777 == 0o600
     (tmp_path / "orders.py").write_text(APPLICATION.format(line=lines["3. Add to your code"]))
-    here = re.search(r'hx-get="(/connect/\d+[^"]*)"', page)
-    assert here is not None
-    where = html.unescape(here[1])
+    where = steps_path(page)
     assert set(step_states(person.get(where).text).values()) == {"waiting"}
 
-    (site / "lib/python3.11/site-packages" / "engine.pth").parent.mkdir(parents=True, exist_ok=True)
-    next(site.glob("lib/python3*/site-packages")).joinpath("engine.pth").write_text(engine_only(Path(engine), tmp_path))
+    add_engine(site, "celery")
     run = f"{lines['2. Set the connection string']}\nexport Z4J_SPOOL={tmp_path}/spool-of-orders\n"
     worker = f"{run}exec python -m celery -A orders worker -c 1 --loglevel INFO"
     made = shop.start("orders", ["bash", "-euc", worker], {**clean, "PYTHONPATH": str(tmp_path), "Z4J_URL": ""}, is_fresh=True)
@@ -101,18 +79,3 @@ def test_three_lines_connect_an_application(shop: Stack, tmp_path: Path) -> None
     person.post(f"/connect/{number[1]}/try", {"engine": "celery", "environment": "production"})
     wait_for(lambda: set(step_states(person.get(where).text).values()) == {"done"}, what="every step is green")
     assert "z4a_" not in person.get(where).text
-
-
-def engine_only(folder: Path, target: Path) -> str:
-    """A folder with Celery and what it needs, and nothing of z4j: as an application has it before."""
-    links = target / "engine"
-    links.mkdir()
-    for path in folder.iterdir():
-        if (
-            not path.name.lower()
-            .replace("_", "-")
-            .startswith(("z4j", "--editable", "websockets", "cryptography", "cffi", "pycparser", "-cffi"))
-            and path.suffix != ".pth"
-        ):
-            (links / path.name).symlink_to(path)
-    return f"{links}\n"

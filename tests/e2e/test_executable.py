@@ -10,29 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import bundled_wheels
 from tests.support.browserless import Person
-from tests.support.stack import ROOT, SERVER_PYTHON, stack, wait_for
+from tests.support.executable import build
+from tests.support.stack import stack, wait_for
 
 
 @pytest.fixture(scope="module")
-def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    bundled_wheels.bundle()
-    folder = tmp_path_factory.mktemp("executable")
-    words = [
-        "-m",
-        "PyInstaller",
-        "--noconfirm",
-        "--log-level",
-        "WARN",
-        "--distpath",
-        folder,
-        "--workpath",
-        folder / "work",
-        "z4j.spec",
-    ]
-    subprocess.run([SERVER_PYTHON, *map(str, words)], cwd=ROOT, check=True, timeout=300)
-    return folder / "z4j"
+def executable() -> Path:
+    return build()
 
 
 @pytest.mark.timeout(420)

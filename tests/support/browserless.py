@@ -20,9 +20,15 @@ class Person:
 
     @classmethod
     def sign_in(cls, stack: Stack, name: str = "ada", role: str = "admin") -> Person:
+        """Adds a user, who signs in."""
         stack.command("user", "add", name, "--role", role, "--password-stdin", stdin=PASSWORD + "\n")
+        return cls.sign_in_as(stack, stack.address, name)
+
+    @classmethod
+    def sign_in_as(cls, stack: Stack, address: str, name: str = "ada") -> Person:
+        """A user that exists signs in at an address of the server."""
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=stack.data / "tls/server.pem") if stack.tls else True
-        client = httpx.Client(base_url=stack.address, headers={"Origin": stack.address}, follow_redirects=True, verify=trust)
+        client = httpx.Client(base_url=address, headers={"Origin": address}, follow_redirects=True, verify=trust)
         stack.at_end.append(client.close)
         answer = client.post("/login", data={"name": name, "password": PASSWORD})
         assert answer.status_code == 200, answer.text

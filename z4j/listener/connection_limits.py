@@ -272,7 +272,10 @@ class ClientAddress:
         if scope["type"] in ("http", "websocket"):
             host, port = scope["client"] or ("", 0)
             headers = scope["headers"]
-            origin = find_origin(host, _lines(headers, b"x-forwarded-for"), _lines(headers, b"x-forwarded-proto"), self.trusted)
+            origin = find_origin(
+                host, _lines(headers, b"x-forwarded-for"), _lines(headers, b"x-forwarded-proto"), self.trusted,
+                is_secure=scope["scheme"] in ("https", "wss"),
+            )  # fmt: skip
             scope["origin"] = origin
             scope["client"] = (origin.client, 0 if origin.is_proxied else port)
             if origin.is_tls:

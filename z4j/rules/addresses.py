@@ -64,18 +64,21 @@ def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-def find_origin(peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> Origin:
+def find_origin(
+    peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequence[str], trusted: Sequence[Network], *, is_secure: bool = False
+) -> Origin:
     """Returns the origin of a connection whose other end is `peer`. `forwarded_for` and `forwarded_proto` are the lines of the headers
-    in their order, `trusted` the proxies whose headers are accepted; without any, no header is."""
+    in their order, `trusted` the proxies whose headers are accepted; without any, no header is. `is_secure`: the other end speaks TLS with
+    this server itself."""
     caller = parse(peer)
     here = str(caller) if caller else peer
     is_local = caller is not None and caller.is_loopback
     # A proxy nobody told us about may be in front: with its headers there, loopback proves nothing.
     has_headers = bool(forwarded_for or forwarded_proto)
     if not is_within(caller, trusted):
-        return Origin(here, False, is_local and not has_headers, False)
+        return Origin(here, is_secure, (is_local or is_secure) and not has_headers, False)
     if not has_headers:
-        return Origin(here, False, is_local, False)
+        return Origin(here, is_secure, is_local or is_secure, False)
     for text in reversed([part for line in forwarded_for for part in line.split(",")]):
         address = parse(text)
         if address is None:

@@ -133,3 +133,12 @@ def test_an_unknown_proxy_may_send_either_header() -> None:
     assert not find_origin("127.0.0.1", [], ["http"], ()).is_private
     assert not find_origin("127.0.0.1", ["10.0.0.1"], [], ()).is_private
     assert not find_origin("127.0.0.1", [], ["http"], PROXIES).is_private
+
+
+def test_tls_with_this_server_is_private_from_anywhere_unless_a_proxy_may_be_in_front() -> None:
+    direct = find_origin("203.0.113.9", [], [], (), is_secure=True)
+    assert (direct.client, direct.is_tls, direct.is_private, direct.is_proxied) == ("203.0.113.9", True, True, False)
+    assert not find_origin("203.0.113.9", [], [], ()).is_private
+    assert not find_origin("203.0.113.9", ["198.51.100.1"], [], (), is_secure=True).is_private
+    assert not find_origin("10.1.2.3", ["198.51.100.1"], ["http"], PROXIES, is_secure=True).is_private, "the client had no TLS"
+    assert find_origin("10.1.2.3", [], [], PROXIES, is_secure=True).is_private
