@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
+
+DAY_US: Final = 24 * 3_600_000_000
 
 _source: Callable[[], int] = time.time_ns
 

@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from z4j import files
+from z4j.clock import DAY_US
 from z4j.exceptions import StoreError, WrongState
 from z4j.listener import host_names
 
-DAY_US: Final = 24 * 3_600_000_000
 VALID_DAYS: Final = 397
 """Browsers refuse certificates of a longer life."""
 RENEW_DAYS: Final = 30

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The TLS of the server: its certificate, which is read again when its files change, and how long it is still valid."""
+"""The TLS of the server: its certificate, which is read again when its files change, and how long it is still valid.
+
+`certificates` is imported where TLS is used: it needs 10 MB and 100 ms, and every server imports this module.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from z4j import clock, logs
+from z4j.clock import DAY_US
 from z4j.exceptions import StoreError
-from z4j.listener import certificates
-from z4j.listener.certificates import DAY_US, Certificate
 from z4j.settings import Settings
+
+if TYPE_CHECKING:
+    from z4j.listener.certificates import Certificate
 
 WARN_DAYS: Final = (3, 14, 30)
 """The days before its end at which a certificate is warned of, the most urgent first."""
@@ -39,6 +44,8 @@ class ServerTls:
 
     def __init__(self, settings: Settings, at: int) -> None:
         """Creates the server's own key with `--tls auto`. Raises StoreError if there is no usable key and certificate."""
+        from z4j.listener import certificates
+
         self._data = settings.data
         self._extra: Sequence[str] = (*settings.tls_name, *(() if settings.is_wildcard else (settings.host,)))
         self.is_own = settings.tls == "auto"
@@ -55,6 +62,8 @@ class ServerTls:
 
     def names(self) -> tuple[str, ...]:
         """Returns the names of this host now."""
+        from z4j.listener import certificates
+
         return certificates.own_names(self._extra)
 
     @property
@@ -68,11 +77,15 @@ class ServerTls:
     @property
     def next_pin(self) -> str:
         """The pin of the next key of a rotation that has begun, or ""."""
+        from z4j.listener import certificates
+
         return certificates.next_pin(self._data) if self.is_own else ""
 
     async def check(self, at: int) -> None:
         """Takes files that have changed into use, and renews the server's own certificate. Raises StoreError; then what is in use
         stays."""
+        from z4j.listener import certificates
+
         if self.is_own and at - self._renewed_at >= RENEW_US:
             self._renewed_at = at
             certificates.prepare(self._data, self.names(), at)
@@ -93,6 +106,8 @@ class ServerTls:
         return _stamp(self.certificate_file), _stamp(self._key_file)
 
     def _load(self) -> tuple[ssl.SSLContext, Certificate]:
+        from z4j.listener import certificates
+
         certificate = certificates.read(self.certificate_file)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

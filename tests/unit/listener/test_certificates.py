@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from z4j import clock
+from z4j.clock import DAY_US
 from z4j.exceptions import StoreError, WrongState
 from z4j.listener import certificates
-from z4j.listener.certificates import DAY_US, RENEW_DAYS, VALID_DAYS, Certificate
+from z4j.listener.certificates import RENEW_DAYS, VALID_DAYS, Certificate
 
 NAMES = ("queue.internal", "box", "192.0.2.7", "localhost", "127.0.0.1")
 AT = 1_800_000_000_000_000

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from z4j import clock
 from z4j.exceptions import StoreError
 from z4j.listener import certificates
 from z4j.listener.tls import RENEW_US, ServerTls, days_left, is_ending
 from z4j.settings import Settings
 
-DAY_US = certificates.DAY_US
+DAY_US = clock.DAY_US
 AT = 1_800_000_000_000_000
 
 
