@@ -46,6 +46,9 @@ LEAST = 100
 FIRST = {"rq": 60}
 """Tasks that wait at its first turn; RQ forks a process for each."""
 FIRST_ELSE = 4_000
+FIRST_ASLEEP = {"rq": 60, "celery": 600, "huey": 600}
+FIRST_ASLEEP_ELSE = 3_000
+"""Of tasks that sleep: engines that run many of them at once need more."""
 SIZES = {b"list": b"LLEN", b"zset": b"ZCARD", b"stream": b"XLEN"}
 
 
@@ -172,8 +175,7 @@ def start_flower(harness: Harness) -> None:
 
 def arms_of(engine: str, url: str, folder: Path, stack: ExitStack, *, sleep: bool, before: Path | None) -> list[EngineArm]:
     task: tuple[str, tuple[Any, ...]] = ("wait", (0.005,)) if sleep else ("succeed", (1,))
-    first = 600 if sleep else FIRST_ELSE
-    first = min(first, FIRST.get(engine, first))
+    first = FIRST_ASLEEP.get(engine, FIRST_ASLEEP_ELSE) if sleep else FIRST.get(engine, FIRST_ELSE)
     ways = {"bare": ("", ""), "watched": (url, url), "worker": (url, "")}
     if engine == "celery" and FLOWER.exists():
         ways["flower"] = ("", "")
