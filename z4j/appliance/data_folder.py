@@ -21,22 +21,31 @@ def prepare_data(folder: Path) -> None:
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise StoreError(
-            f"The data folder {folder} cannot be used: {error.strerror}. z4j was not started.", "Choose another folder with --data."
-        ) from error
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"The data folder {folder} cannot be used: {error.strerror}. z4j was not started.",
+        "Make it writable for this user, or choose another folder with --data.",
+    )
 
 
 @contextlib.contextmanager
 def data_lock(folder: Path) -> Iterator[None]:
     """Locks the data folder for one server. The kernel releases the lock when the process ends. Raises StoreError."""
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(folder, error) from error
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _folder_taken(folder) from error
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, and only its holder's number is missing
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(fd)
