@@ -73,9 +73,9 @@ def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[Site]:
+def site(folder: Path, settings: Settings | None = None) -> Iterator[Site]:
     prepare_data(folder)
-    settings = Settings(data=folder, days_kept=36_500, originals_days_kept=36_500)  # the tests bring data of any age
+    settings = settings or Settings(data=folder, days_kept=36_500, originals_days_kept=36_500)  # the tests bring data of any age
     migrate(settings.database)
     with pytest.MonkeyPatch.context() as patch:
         hash_cheaply(patch)
