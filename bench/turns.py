@@ -73,7 +73,8 @@ def stop(pids: Sequence[int]) -> None:
 def running(arm: Arm) -> Iterator[None]:
     """Lets the worker of an arm run, and stops all of its processes afterwards."""
     for pid in arm.worker_pids():
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # a child of RQ's worker that has just ended
+            os.kill(pid, signal.SIGCONT)
     try:
         yield
     finally:
