@@ -223,6 +223,12 @@ def audit_head_missing(app: str, host: str, seq: int) -> None:
     _gateway.error("the audit log lacks a row that was sent to this agent; run `z4j audit verify`", extra={"facts": facts})
 
 
+def audit_head_abandoned(app: str, host: str, seq: int, restore: int) -> None:
+    """Logs that an agent remembers a row that a restored backup abandoned."""
+    facts = {"app": app, "host": host, "row": seq, "restored_by": restore}
+    _gateway.info("an agent remembers a row of the audit log that a restored backup abandoned", extra={"facts": facts})
+
+
 def command_sent(command_id: str, action: str, boot: str) -> None:
     """Logs that a command was sent to an agent."""
     _commands.info("command sent", extra={"facts": {"id": command_id, "action": action, "boot": boot}})

@@ -59,14 +59,26 @@ def check_head(head: dict[str, Any], before: dict[str, Any] | None, seq: int, di
         raise Broken(f"the signature of {name} is wrong") from None
 
 
+def check_restore(row: dict[str, Any], abandoned: set[tuple[int, str]]) -> None:
+    """Verifies that the row of a restored backup names the listed rows, which it abandoned, and no others. Raises Broken."""
+    named = json.loads(row["detail"]).get("abandoned_sha256")
+    if named != hashlib.sha256(b"z4j audit abandoned v1\0" + compact(sorted(map(list, abandoned)))).hexdigest():
+        raise Broken(f"the list of rows that the restore of row {row['seq']} abandoned is not the one it names")
+    print(f"Row {row['seq']}: {row['actor']} restored a backup, which abandoned {len({seq for seq, _ in abandoned})} rows.")
+
+
 def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
     """Verifies the lines of an export. Returns the last checkpoint and the number of checkpoints. Raises Broken."""
     key_id = hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:8]
     seq, digest, head, heads, action = 0, GENESIS, None, 0, ""
     marks: dict[object, set[str]] = {}
+    abandoned: dict[int, set[tuple[int, str]]] = {}
+    restores: set[int] = set()
     for line in map(json.loads, lines):
         if line["type"] == "remembered":
             seen.append(line)
+        elif line["type"] == "abandoned":
+            abandoned.setdefault(line["restored_by"], set()).add((line["seq"], line["mark"]))
         elif line["type"] == "row":
             if line["seq"] != seq + 1:
                 raise Broken(f"row {seq + 1} is missing; the next one is row {line['seq']}")
@@ -74,11 +86,18 @@ def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]
             digest = hashlib.sha256(b"z4j audit digest v1\0" + digest + bytes.fromhex(line["mac"]) + row).digest()
             seq, action = line["seq"], line["action"]
             marks[seq] = {digest.hex(), line["mac"]}
+            if (action, line["outcome"]) == ("restore_backup", "done"):
+                check_restore(line, abandoned.get(seq, set()))
+                restores.add(seq)
         elif line["type"] == "head":
             check_head(line, head, seq, digest, key, key_id)
             head, heads = line, heads + 1
             marks[seq, heads] = marks[seq, -1] = {line["digest"]}
+    if unnamed := abandoned.keys() - restores:
+        raise Broken(f"rows are listed as abandoned by row {min(unnamed)}, which records no restore")
     for known in seen:
+        if any((known["seq"], known["mark"]) in rows for rows in abandoned.values()):
+            continue  # a restored backup abandoned it, and the row of the restore names it
         place = (known["seq"], known["number"]) if known["number"] else known["seq"]  # a checkpoint, -1: of any number; or a row
         if known["mark"] not in marks.get(place, ()):
             raise Broken(f"{known['source']} remembers row {known['seq']}, which the log does not hold: it was rolled back or rewritten")

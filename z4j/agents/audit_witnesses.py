@@ -6,6 +6,7 @@ every page. A checkpoint that the log does not contain raises an alarm."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from z4j import clock, logs
 from z4j.live import Live
@@ -13,12 +14,21 @@ from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import ANY, Head
 from z4j.store.access.audit import AuditLog
 from z4j.store.access.audit_checkpoints import holds_checkpoint, newest_checkpoint
+from z4j.store.access.audit_restores import find_restore
 from z4j.store.sqlite.db import Store
 from z4j.text import JsonObject
 
 MISSING_AT_MOST = 1_000
 """Alarms about a log that was cut are remembered, so that each is written once; more say nothing new."""
 Show = Callable[[JsonObject], None]
+
+
+class Answer(NamedTuple):
+    """What the log says of a checkpoint that an agent keeps. `extends` is None if it keeps none. If a restored backup abandoned the
+    checkpoint, `restored` is the row of the restore, and when that was (microseconds UTC)."""
+
+    extends: bool | None
+    restored: tuple[int, int] | None = None
 
 
 class Witnesses:
@@ -55,22 +65,27 @@ class Witnesses:
         return await newest_checkpoint(self.store)
 
     # -- reported ------------------------------------------------------------------------------------------------------
-    async def check(self, app: str, host: str, spool: str, seq: int, digest: str) -> bool:
-        """Whether the log still holds the checkpoint an agent was shown. If not, that is audited, once for each spool and checkpoint."""
+    async def check(self, app: str, host: str, spool: str, seq: int, digest: str) -> Answer:
+        """Whether the log still holds the checkpoint an agent was shown. If not, and no restored backup abandoned it, that is audited,
+        once for each spool and checkpoint."""
         if await holds_checkpoint(self.store, seq, bytes.fromhex(digest)):
-            return True
+            return Answer(extends=True)
+        if restored := await find_restore(self.store, seq, bytes.fromhex(digest)):
+            if self._is_new(spool, seq, digest):
+                logs.audit_head_abandoned(app, host, seq, restored[0])
+            return Answer(extends=False, restored=restored)
         if self._is_new(spool, seq, digest):
             logs.audit_head_missing(app, host, seq)
             head = Head(seq, bytes.fromhex(digest), ANY, f"the agent on {host} (app {app}, spool folder {spool})")
             await self._alarm(head, f"agent on {host}", f"app:{app}", {"row": seq, "digest": digest, "spool": spool})
-        return False
+        return Answer(extends=False)
 
     async def check_browser(self, person: str, point: Checkpoint) -> bool:
-        """Returns whether the log contains a checkpoint that a browser remembers. One that this server did not sign proves nothing and is
-        ignored."""
+        """Returns whether the log contains a checkpoint that a browser remembers, or the restore that abandoned it. One that this server
+        did not sign proves nothing and is ignored."""
         if self.audit_log.newest == point or self.audit_log.signer.why_not_ours(point):
             return True
-        if await holds_checkpoint(self.store, point.seq, point.digest):
+        if await holds_checkpoint(self.store, point.seq, point.digest) or await find_restore(self.store, point.seq, point.digest):
             return True
         digest = point.digest.hex()
         if self._is_new("browser", point.seq, digest):

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from z4j import __version__, clock, logs
 from z4j.agents import ingest
 from z4j.agents.admission import Guard, Refused, address_of, is_private
-from z4j.agents.audit_witnesses import Witnesses, to_wire
+from z4j.agents.audit_witnesses import Answer, Witnesses, to_wire
 from z4j.agents.backpressure import Backpressure
 from z4j.agents.connections import AgentLink
 from z4j.agents.outbox import Outbox
@@ -291,16 +291,17 @@ class _Peer:
     async def _audit_head(self, hello: Hello) -> tuple[JsonObject | None, int]:
         """Returns the newest checkpoint, with whether the log extends the one this agent kept, and its row; (None, 0) without any."""
         self.host = hello.host
-        extends = await self._check_kept(hello.audit_head)
+        answer = await self._check_kept(hello.audit_head)
         point = await self.gateway.witnesses.newest()
         if point is None:
-            return {"seq": 0, "extends": extends} if hello.audit_head else None, 0
-        return {**to_wire(point), "extends": extends}, point.seq
+            return {"seq": 0, "extends": answer.extends} if hello.audit_head else None, 0
+        restored = {"restored": {"row": answer.restored[0], "at": answer.restored[1]}} if answer.restored else {}
+        return {**to_wire(point), "extends": answer.extends, **restored}, point.seq
 
-    async def _check_kept(self, kept: KeptHead | None) -> bool | None:
-        """Whether the log holds what the agent keeps of it; None when it keeps nothing."""
+    async def _check_kept(self, kept: KeptHead | None) -> Answer:
+        """Whether the log holds what the agent keeps of it."""
         if kept is None:
-            return None
+            return Answer(extends=None)
         return await self.gateway.witnesses.check(self.token.app, self.host, self._linked().spool, kept.seq, kept.digest)
 
     def _show(self, head: JsonObject) -> None:

@@ -51,6 +51,33 @@ def data_lock(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
+@contextlib.contextmanager
+def shared_use(folder: Path) -> Iterator[None]:
+    """Reports that a command uses the database beside a server. Raises StoreError while a restore replaces the database."""
+    with _use_lock(folder, fcntl.LOCK_SH, "A restore is replacing the database of"):
+        yield
+
+
+@contextlib.contextmanager
+def exclusive_use(folder: Path) -> Iterator[None]:
+    """Keeps commands away while the database is replaced. Raises StoreError while one is running."""
+    with _use_lock(folder, fcntl.LOCK_EX, "Another z4j command is using"):
+        yield
+
+
+@contextlib.contextmanager
+def _use_lock(folder: Path, how: int, what: str) -> Iterator[None]:
+    fd = os.open(folder / "lock.use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{what} {folder}. No changes were made.", "Try again when it has ended.") from error
+        yield
+    finally:
+        os.close(fd)
+
+
 def _folder_taken(folder: Path) -> StoreError:
     """Names the process that holds it, and the address it is reached at, as far as they are known."""
     pid, serving = (folder / "lock").read_text().strip(), server_address.read_address(folder)

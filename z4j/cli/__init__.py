@@ -13,7 +13,7 @@ from dataclasses import fields
 from z4j import logs
 from z4j.cli import audit, plan, queue, schedule, task, token, user, worker
 from z4j.cli.common.output import say
-from z4j.cli.installation import backup, contents, doctor, health, install_service, serve, settings_file, tls, wheels
+from z4j.cli.installation import backup, contents, doctor, health, install_service, restore, serve, settings_file, tls, wheels
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
 
@@ -60,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", "Upgrade the database schema to this version; a copy of the database is kept first.", backup.migrate)
     copy = add("backup", "Write a consistent copy of the database, also while the server is running.", backup.backup)
     copy.add_argument("target", help="File to write; it must not exist.")
+    back = add(
+        "restore",
+        "Replace the database by a backup, after showing what would be lost. Requires that no server is running.",
+        restore.restore,
+    )
+    back.add_argument("source", metavar="FILE", help="Backup, or a database that an earlier restore replaced.")
+    undo = add("rollback", "Undo the last upgrade: restore the copy that its migration made.", restore.rollback)
+    for each in (back, undo):
+        each.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
     packages = add("wheels", "List the packages of this appliance, write them to a folder, or add wheels of other platforms.", wheels.show)
     packages.add_argument("folder", nargs="?", metavar="DIR", help="Folder to write all wheels to.")
     packages.add_argument("--add", action="append", metavar="FILE", help="Wheel to serve as well, of a package that is served already.")

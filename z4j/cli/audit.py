@@ -22,12 +22,12 @@ from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import Head
 from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
-from z4j.store.access import audit_checkpoints, audit_verify
+from z4j.store.access import audit_checkpoints, audit_restores, audit_verify
 from z4j.text import JsonObject
 
 BROKEN = 10
 """Exit code for a log whose verification failed."""
-FORMAT = 2
+FORMAT = 3
 
 
 def add_commands(add: Add) -> None:
@@ -59,6 +59,8 @@ def verify(words: argparse.Namespace, settings: Settings) -> int:
         say(f"Broken at row {verdict.broken_at}: {verdict.why}.\nThe {verdict.rows} rows before it are intact.")
         return BROKEN
     say(f"{verdict.rows} rows and {verdict.heads} checkpoints verified: the log is intact.")
+    for row in verdict.restores:
+        say(f"Row {row} records a restored backup. The rows that it abandoned are listed in the database and named by this row.")
     if verdict.copied_at:
         say(f"The last row of this log is a backup: this is a copy from {_time(verdict.copied_at)}, or there was no action since.")
     if verdict.covered < verdict.rows:
@@ -140,6 +142,9 @@ async def _lines(parts: Offline, until: int | None) -> AsyncIterator[str]:
     for head in remembered.heads:
         if until is None or head.seq <= until or head.source != "audit.head":
             yield _line("remembered", asdict(head))
+    for restored_by, marks in (await audit_restores.list_abandoned(parts.store)).items():
+        for seq, mark in sorted(marks):
+            yield _line("abandoned", {"restored_by": restored_by, "seq": seq, "mark": mark})
     async for row in audit_verify.walk(parts.store):
         if until is not None and row.seq > until:
             break

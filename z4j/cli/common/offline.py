@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from z4j import clock
-from z4j.appliance.data_folder import prepare_data
+from z4j.appliance.data_folder import prepare_data, shared_use
 from z4j.exceptions import BadInput, StoreError
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
@@ -47,6 +47,13 @@ async def offline(settings: Settings, *, creates: bool = True) -> AsyncIterator[
             migrate.migrate(settings.database)
     elif not settings.database.exists():
         raise StoreError(f"No database in {settings.data}.", "Choose the data folder with --data.")
+    with shared_use(settings.data):
+        async with _opened(settings) as parts:
+            yield parts
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Offline]:
     store = Store(settings.database, readers=1)
     await store.start()
     log: AuditLog | None = None

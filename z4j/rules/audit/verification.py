@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from z4j.rules.audit.checkpoints import Checkpoint, why_not_next
 from z4j.rules.audit.entries import ANY, GENESIS, AuditRow, Head, add_to_digest, sign
+from z4j.rules.audit.restores import Abandoned, is_restore, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Position:
 class Verdict:
     """`broken_at` is the first row that cannot be trusted, 0 when all can. `heads` checkpoints were checked, and the rows up to `covered`
     are under one. `head` is the end of what can be trusted, by its MAC, and `digest` the same by its digest. `copied_at` is the time of
-    the backup this log is a copy from, 0 when it is none."""
+    the backup this log is a copy from, 0 when it is none. `restores` are the numbers of the rows that record a restored backup."""
 
     rows: int
     broken_at: int
@@ -38,6 +39,7 @@ class Verdict:
     heads: int
     covered: int
     copied_at: int
+    restores: tuple[int, ...] = ()
 
     @property
     def is_intact(self) -> bool:
@@ -48,22 +50,27 @@ class Verdict:
 @dataclass(slots=True)
 class Walk:
     """`feed` rows in order, then ask `end`. `known` is what others remember; `points` are the checkpoints after `start`; `why_not_ours`
-    says what is wrong with a signature, or nothing."""
+    says what is wrong with a signature, or nothing. `abandoned` are rows that restored backups abandoned: whoever remembers one of these
+    does not contradict the log. Without it, restores are not checked."""
 
     keys: dict[str, bytes]
     points: list[Checkpoint]
     why_not_ours: Callable[[Checkpoint], str]
     known: Iterable[Head] = ()
     start: Position = field(default_factory=Position)
+    abandoned: Abandoned | None = None
     at: Position = field(init=False)
     _why: str = field(init=False, default="")
     _broken_at: int = field(init=False, default=0)
     _next: int = field(init=False, default=0)
     _marks: dict[int, list[Head]] = field(init=False)
     _last: AuditRow | None = field(init=False, default=None)
+    _restores: list[int] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.at = self.start
+        if self.abandoned:
+            self.known = [head for head in self.known if not any((head.seq, head.mark) in marks for marks in self.abandoned.values())]
         self._marks = {}
         for head in self.known:
             if head.seq:
@@ -86,7 +93,7 @@ class Walk:
         covered = at.point.seq if at.point else 0
         copied_at = row.at if row is not None and is_copy(row, covered) else 0
         head = Head(at.seq, at.mac)
-        return Verdict(at.seq, self._broken_at, self._why, head, at.digest, self._next, covered, copied_at)
+        return Verdict(at.seq, self._broken_at, self._why, head, at.digest, self._next, covered, copied_at, tuple(self._restores))
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     def _row(self, row: AuditRow) -> None:
@@ -117,7 +124,15 @@ class Walk:
             return f"it was signed with key {row.key_id}, which is not here"
         if not hmac.compare_digest(sign(key, self.at.mac, row), row.mac):
             return "its content, or that of a row before it, is not what was signed"
-        return ""
+        return self._flaw_of_restore(row)
+
+    def _flaw_of_restore(self, row: AuditRow) -> str:
+        if self.abandoned is None or not is_restore(row):
+            return ""
+        self._restores.append(row.seq)
+        if names(row, self.abandoned.get(row.seq, ())):
+            return ""
+        return "the stored list of rows that its restore abandoned is not the one it names"
 
     def _flaw_of_point(self, point: Checkpoint, digest: bytes) -> str:
         if why := why_not_next(self.at.point, point):
@@ -135,6 +150,9 @@ class Walk:
 
     def _check_end(self) -> None:
         seq, point = self.at.seq, self.at.point
+        if unnamed := set(self.abandoned or ()) - set(self._restores):
+            self._break(min(*unnamed, seq + 1), f"rows are listed as abandoned by row {min(unnamed)}, which records no restore")
+            return
         if self._next < len(self.points):
             covered = self.points[-1].seq
             self._break(seq + 1, f"the log ends at row {seq}, but a checkpoint covers row {covered}: its end was cut off")
@@ -163,9 +181,10 @@ def verify(
     known: Iterable[Head] = (),
     points: Iterable[Checkpoint] = (),
     why_not_ours: Callable[[Checkpoint], str] = lambda _: "",
+    abandoned: Abandoned | None = None,
 ) -> Verdict:
     """Walks the whole log in order: see `Walk`. Checkpoints are sorted by their number."""
-    walk = Walk(keys, sorted(points, key=lambda point: point.number), why_not_ours, list(known))
+    walk = Walk(keys, sorted(points, key=lambda point: point.number), why_not_ours, list(known), abandoned=abandoned)
     walk.feed(rows)
     return walk.end()
 

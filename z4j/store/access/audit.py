@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +22,12 @@ from z4j import files, logs
 from z4j.exceptions import StoreError
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import GENESIS, AuditRow, Head, sign
+from z4j.rules.audit.restores import ACTION, NAMED, Mark, digest_of
 from z4j.rules.audit.verification import Verdict, is_copy
 from z4j.store.access.audit_checkpoints import SQL as POINTS
 from z4j.store.access.audit_checkpoints import Checkpoints, Mismatch, Signer, is_routine, last_checkpoint, last_row, newest_checkpoint
 from z4j.store.access.audit_memory import AuditMemory
+from z4j.store.access.audit_restores import is_abandoned, write_abandoned
 from z4j.store.access.audit_verify import verify_log
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
@@ -125,6 +127,17 @@ class AuditLog:
         }  # fmt: skip
         db.execute(SQL["add_audit"], params)
         return Appended(seq, mac, checkpoint=self._sign(db, at, is_due=not is_routine(action, outcome))[1])
+
+    def append_restore(
+        self, db: Connection, *, abandoned: Set[Mark], at: int, actor: str, target: str, detail: Mapping[str, Json]
+    ) -> Appended:
+        """Appends the row of a restored backup, with the rows that it abandons, in a database that replaces the present one later. Until
+        then nothing beside the present database is changed."""
+        self._is_memory_checked = True
+        last = db.execute(SQL["last_audit"]).fetchone()
+        write_abandoned(db, abandoned, last[0] + 1 if last else 1)
+        named = {**detail, NAMED: digest_of(abandoned)}
+        return self.append(db, at=at, actor=actor, role="admin", action=ACTION, target=target, detail=named)
 
     async def start(self, store: Store, at: int) -> None:
         """Compares the log with the files beside the database when a server starts, and signs a checkpoint over rows that were added
@@ -268,6 +281,9 @@ async def last_head(store: Store) -> Head | None:
 
 
 def _is_held(db: Connection, head: Head) -> bool:
+    """Whether the log contains the row, or contains the restore that abandoned it."""
+    if is_abandoned(db, head):
+        return True
     if head.number:
         row = db.execute(POINTS["get_checkpoint"], {"number": head.number}).fetchone()
         return row is not None and (row[1], row[3]) == (head.seq, head.mark)

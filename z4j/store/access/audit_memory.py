@@ -183,6 +183,11 @@ class AuditMemory:
         checkpoints = [line for line in self._lines() if line["kind"] == "checkpoint"]
         return _head_of(checkpoints[-1]) if checkpoints else None
 
+    def own_heads(self) -> list[Head]:
+        """Returns the last row and the checkpoints that this installation wrote itself, without what others reported. Raises StoreError."""
+        heads = [_head_of(line) for line in self._lines() if line["kind"] == "checkpoint"]
+        return heads if (kept := self.kept_head()) is None else [*heads, kept]
+
     def remembered(self) -> Remembered:
         """Returns the content of both files: the last row, the last checkpoint, every earlier checkpoint, and every report."""
         heads, damage, is_missing = [], "", True

@@ -14,6 +14,7 @@ from z4j.rules.audit.verification import Verdict, Walk
 from z4j.store.access.audit_checkpoints import SQL as POINTS
 from z4j.store.access.audit_checkpoints import list_checkpoints
 from z4j.store.access.audit_memory import AuditMemory
+from z4j.store.access.audit_restores import find_restore, list_abandoned
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 
@@ -37,7 +38,7 @@ async def verify_log(
     remembered = memory.remembered()
     points = await list_checkpoints(store)
     heads = [*remembered.heads, *([known] if known is not None else [])]
-    walk = Walk(keys, points, why_not_ours, heads)
+    walk = Walk(keys, points, why_not_ours, heads, abandoned=await list_abandoned(store))
     async for rows in _slices(store):  # last: a running server goes on writing, and what is remembered must not be ahead of rows
         if not await asyncio.to_thread(walk.feed, rows):
             break
@@ -54,12 +55,13 @@ async def verify_log(
 
 
 async def list_missing(store: Store, memory: AuditMemory) -> list[Head]:
-    """Lists what is remembered outside the database and is not part of the log."""
+    """Lists what is remembered outside the database, is not part of the log, and was not abandoned by a restore."""
     await asyncio.to_thread(memory.flush)
     points = await list_checkpoints(store)
     held = {(number, point.seq, point.digest) for point in points for number in (ANY, point.number)}
     left = [head for head in memory.remembered().heads if (head.number, head.seq, head.mark) not in held]
-    return [head for head in left if head.number or await store.fetch_one(POINTS["mac_at"], {"seq": head.seq}) != (head.mark,)]
+    missing = [head for head in left if head.number or await store.fetch_one(POINTS["mac_at"], {"seq": head.seq}) != (head.mark,)]
+    return [head for head in missing if await find_restore(store, head.seq, head.mark) is None]
 
 
 async def walk(store: Store) -> AsyncIterator[AuditRow]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,13 +15,144 @@ from pathlib import Path
 from typing import Final
 
 from z4j import files
-from z4j.exceptions import StoreError
+from z4j.exceptions import StoreDamaged, StoreError, StoreFull
 
 BUSY_MS: Final = 5_000
 CHECK_S: Final = 30.0
 STEPS: Final = 10_000
 """Virtual-machine steps between two looks at the clock."""
 LISTED: Final = 20
+SPARE: Final = 50_000_000
+"""Bytes that stay free on the disk beside a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a database contains at one moment: the number of rows of each table, and the last row of the audit log by number and MAC."""
+
+    rows: dict[str, int]
+    audit: tuple[int, bytes] | None
+
+    def difference(self, other: Contents) -> str:
+        """Describes what `other` contains differently; "" if both are the same."""
+        for table in sorted(self.rows.keys() | other.rows.keys()):
+            expected, found = self.rows.get(table), other.rows.get(table)
+            if expected != found:
+                return (
+                    f"the table {table} has {'no' if found is None else found} rows instead of {'none' if expected is None else expected}"
+                )
+        return "" if self.audit == other.audit else "the audit log ends with another row"
+
+
+def copy_verified(path: Path, target: Path) -> Contents:
+    """Writes a copy of the database to `target` while it is in use, and verifies it: the copy is restored into a scratch file, which must
+    pass `PRAGMA integrity_check` and contain what the database contained when it was copied. Returns that. Raises StoreError; then there
+    is no `target`.
+    """
+    scratch = target.with_name(f".{target.name}.scratch")
+    refuse_without_space(path, target.parent, 2)
+    try:
+        with _scratch(scratch):
+            contents = _snapshot(path, scratch)
+            copy_database(scratch, target)
+        with _scratch(scratch):
+            restore_copy(target, scratch)
+            if why := contents.difference(read_contents(scratch)):
+                raise StoreDamaged(f"The copy {target.name} is not usable: {why}. It was removed.", "Run `z4j doctor`.")
+    except BaseException as error:
+        target.unlink(missing_ok=True)
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise StoreError(f"The copy to {target} failed: {error}. The database was not changed.") from error
+        raise
+    return contents
+
+
+def restore_copy(source: Path, target: Path) -> None:
+    """Copies a backup to `target` and checks the result completely. Raises StoreError, and sqlite3.Error or OSError; then `target` must
+    not be used."""
+    with contextlib.closing(_open(source)) as db:
+        db.execute("VACUUM INTO ?", (str(target),))
+    if problems := _integrity(target):
+        raise StoreDamaged(f"{source} is damaged: {'; '.join(problems[:3])}. No changes were made.", "Choose another backup.")
+    sync(target)
+
+
+def read_contents(path: Path) -> Contents:
+    """Counts the rows of a database. Raises sqlite3.Error."""
+    with contextlib.closing(_open(path)) as db:
+        return _contents(db)
+
+
+def _snapshot(path: Path, target: Path) -> Contents:
+    """Copies the pages of one read transaction, and returns what was read in the same one. Pages contain remains of deleted rows, so this
+    is never the final copy."""
+    with contextlib.closing(_open(path)) as db, contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        db.execute("BEGIN")
+        contents = _contents(db)
+        copy.execute("PRAGMA synchronous = OFF")
+        db.backup(copy)
+        copy.execute("PRAGMA journal_mode = MEMORY")  # a header that demands a write-ahead log would leave one beside the copy
+    return contents
+
+
+def _contents(db: sqlite3.Connection) -> Contents:
+    tables = [
+        row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    ]
+    rows = {table: int(db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]) for table in tables}  # noqa: S608 -- its own names
+    last = db.execute("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1").fetchone() if "audit" in rows else None
+    return Contents(rows, (last[0], last[1]) if last else None)
+
+
+def _integrity(path: Path) -> list[str]:
+    with contextlib.closing(_open(path)) as db:
+        reports = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({LISTED})")]
+    return [line for text in reports for line in text.splitlines() if line != "ok"]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """An existing database; a missing one is not created. Raises sqlite3.Error."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    return db
+
+
+@contextlib.contextmanager
+def _scratch(path: Path) -> Iterator[None]:
+    """A file that is empty before, and gone afterwards, with what SQLite may have left beside it."""
+    remove_database(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    try:
+        yield
+    finally:
+        remove_database(path)
+
+
+def remove_database(path: Path) -> None:
+    """Removes a file that nobody uses, with what SQLite may have left beside it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+
+
+def refuse_without_space(path: Path, folder: Path, copies: int) -> None:
+    """Raises StoreFull if the copies would not fit."""
+    files_of = [path, path.with_name(f"{path.name}-wal")]
+    needed = copies * sum(each.stat().st_size for each in files_of if each.exists()) + SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StoreFull(
+            f"Copying {path} needs {needed / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free in {folder}. No changes were made.",
+            "Free some space, or use a folder on another disk.",
+        )
+
+
+def sync(path: Path) -> None:
+    """Writes a file to the disk. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def copy_database(path: Path, target: Path) -> None:
@@ -33,14 +165,9 @@ def copy_database(path: Path, target: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     try:
         with _own(part):
-            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-                db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            with contextlib.closing(_open(path)) as db:
                 db.execute("VACUUM INTO ?", (str(part),))
-            fd = os.open(part, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            sync(part)
             files.publish(part, target)
     except FileExistsError as error:
         raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.") from error

@@ -57,11 +57,11 @@ def check(path: Path) -> None:
         )
 
 
-def migrate(path: Path) -> int:
+def migrate(path: Path, *, is_copied: bool = True) -> int:
     """Migrates the database at `path` to the newest schema, or creates it. Returns the number of steps.
 
-    An existing database is copied to `<name>.before-<version>-<time>` before it is changed. Raises StoreError, without any change, if the
-    schema is newer than this release.
+    An existing database is copied to `<name>.before-<version>-<time>` before it is changed, unless it is itself a copy (`is_copied` is
+    False). Raises StoreError, without any change, if the schema is newer than this release.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     schema, supported = version(path), newest()
@@ -76,10 +76,10 @@ def migrate(path: Path) -> int:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.execute("PRAGMA busy_timeout = 5000")
-        if schema:
+        if schema and is_copied:
             copy = path.with_name(f"{path.name}.before-{supported}-{clock.now()}")
             backup.copy_database(path, copy)
-        else:
+        elif not schema:
             # Only an empty file takes it; it lets retention give space back to the file system.
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -94,6 +94,13 @@ def migrate(path: Path) -> int:
     finally:
         db.close()
     return len(steps)
+
+
+def snapshots(path: Path) -> list[Path]:
+    """Lists the copies that migrations of the database at `path` have made, oldest first."""
+    pattern = re.compile(rf"{re.escape(path.name)}\.before-\d+-(\d+)")
+    found = [(int(match[1]), each) for each in path.parent.iterdir() if (match := pattern.fullmatch(each.name))]
+    return [each for _, each in sorted(found)]
 
 
 def _newer(path: Path, schema: int, supported: int) -> StoreError:

@@ -19,6 +19,8 @@ from z4j_agent.spool.shared_file import SharedJson
 FILE = "audit_head"
 BROKEN = "audit_head.broken"
 """The head that a server could not extend. The first one is kept as evidence."""
+RESTORED = "audit_head.restored"
+"""The last head that a server reported as abandoned by a restored backup. An auditor can look for that restore in the log."""
 FIELDS = ("seq", "at", "digest", "key_id", "signature")
 NEWER_FIELDS = ("number", "previous")
 """Fields of numbered and chained checkpoints; older servers do not send them."""
@@ -30,6 +32,9 @@ class Witness:
     def __init__(self, folder: Path | None) -> None:
         self._head = SharedJson(None if folder is None else folder / FILE, _read)
         self._broken = SharedJson(None if folder is None else folder / BROKEN, _read)
+        self._restored = SharedJson(None if folder is None else folder / RESTORED, _read)
+        self.restored_by = 0
+        """The row of the restore that the server named for the last head that was received; 0 if it named none."""
         self._last: dict[str, Any] | None = None
 
     def stored_head(self) -> dict[str, Any] | None:
@@ -49,15 +54,19 @@ class Witness:
         """Compares a head of the server with the one before, and stores it. Returns the contradiction in the server's log, or "".
 
         The comparison is with the last head on this connection, not with the file, which another process of the folder may have updated.
+        A head that a restored backup abandoned, as the server reports with the row of the restore, is no contradiction.
         """
         last, shown = self._last, _checked(head)
-        wrong = _contradiction(last, shown, head) if last else ""
+        self.restored_by = _restore_in(head, shown) if last else 0
+        wrong = _contradiction(last, shown, head) if last and not self.restored_by else ""
+        if self.restored_by and last:
+            _keep(self._restored, last)
         if wrong and last and self._broken.read() is None and self._broken.error is None:
             _keep(self._broken, last)
         previous = self.stored_head()
         if previous is None and isinstance(self._head.error, OSError):
             pass  # the file exists and may become readable again: it is not replaced without being read
-        elif shown is not None and (wrong or previous is None or shown["seq"] > previous["seq"]):
+        elif shown is not None and (wrong or self.restored_by or previous is None or shown["seq"] > previous["seq"]):
             _keep(self._head, shown)
         elif wrong:
             with contextlib.suppress(OSError):  # the server no longer has a head to compare with; that was reported once
@@ -90,6 +99,13 @@ def _checked(content: Any) -> dict[str, Any] | None:
     seq, digest = head["seq"], head["digest"]
     is_whole = isinstance(seq, int) and seq > 0 and isinstance(digest, str) and len(digest) == 64 and digest.isalnum()
     return head if is_whole else None
+
+
+def _restore_in(head: dict[str, Any] | None, shown: dict[str, Any] | None) -> int:
+    """The row of a restore, which must be part of the log that is shown; 0 if there is none."""
+    restored = head.get("restored") if isinstance(head, dict) else None
+    row = restored.get("row") if isinstance(restored, dict) else None
+    return row if isinstance(row, int) and shown is not None and 0 < row <= shown["seq"] else 0
 
 
 def _contradiction(stored: dict[str, Any], shown: dict[str, Any] | None, head: dict[str, Any] | None) -> str:

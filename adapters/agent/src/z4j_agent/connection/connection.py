@@ -251,6 +251,8 @@ class Connection:
             faults.report_problem(
                 "audit head", wrong, f"the audit log of the z4j server was truncated or rewritten: {wrong}; inform its administrator"
             )
+        elif row := self._witness.restored_by:
+            log.warning("the z4j server has restored a backup; row %s of its audit log names the rows that it abandoned", row)
 
     def audit_head(self) -> dict[str, Any]:
         """The field of a heartbeat with the audit head that is stored in the spool folder; the server looks for it in its log."""
