@@ -131,11 +131,12 @@ class AuditLog:
     def append_restore(
         self, db: Connection, *, abandoned: Set[Mark], at: int, actor: str, target: str, detail: Mapping[str, Json]
     ) -> Appended:
-        """Appends the row of a restored backup, with the rows that it abandons, in a database that replaces the present one later. Until
-        then nothing beside the present database is changed."""
-        self._is_memory_checked = True
+        """Appends the row of a restored backup, with the rows that it abandons, in a database that replaces the present one later. Rows
+        that `audit.head` and `audit.witnesses` remember and neither database contains are reported first: a restore hides no rollback."""
         last = db.execute(SQL["last_audit"]).fetchone()
         write_abandoned(db, abandoned, last[0] + 1 if last else 1)
+        self._is_memory_checked = True
+        self._report_missing(db, at)
         named = {**detail, NAMED: digest_of(abandoned)}
         return self.append(db, at=at, actor=actor, role="admin", action=ACTION, target=target, detail=named)
 
@@ -228,14 +229,7 @@ class AuditLog:
         if self._is_memory_checked:
             return
         self._is_memory_checked = True
-        try:
-            heads = [head for head in (self.memory.kept_head(), self.memory.last_checkpoint()) if head is not None]
-        except StoreError as error:
-            self.raise_alarm(0, error.message)
-            heads = []
-        for head in heads:
-            if not _is_held(db, head):
-                self.report(head, at)
+        self._report_missing(db, at)
         point = last_checkpoint(db)
         if self.memory.create() and point is not None and point.is_chained:
             last = last_row(db)
@@ -244,6 +238,16 @@ class AuditLog:
             else:
                 self.raise_alarm(point.seq, "the file audit.witnesses is missing in the data folder")
                 self.append(db, at=at, actor="system", role="", action="audit_memory_missing", target="appliance", outcome="failed")
+
+    def _report_missing(self, db: Connection, at: int) -> None:
+        try:
+            heads = [head for head in (self.memory.kept_head(), self.memory.last_checkpoint()) if head is not None]
+        except StoreError as error:
+            self.raise_alarm(0, error.message)
+            heads = []
+        for head in heads:
+            if not _is_held(db, head):
+                self.report(head, at)
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def kept_head(self) -> Head | None:
