@@ -134,11 +134,15 @@ def test_a_list_of_abandoned_rows_that_somebody_changes_is_an_alarm(run: Run, da
     assert (code, "abandoned" in said) == (BROKEN, True), said
 
 
-@pytest.mark.parametrize("damage", ["text", "page", "gone"])
+@pytest.mark.parametrize("damage", ["text", "text with a log", "page", "gone"])
 def test_a_damaged_database_is_replaced_and_its_log_is_continued(run: Run, data: Path, backup: Path, damage: str) -> None:
     database = data / "z4j.db"
     if damage == "gone":
         database.unlink()
+    elif damage == "text with a log":  # SQLite would apply the log of a crashed server to whatever has the name of the database
+        data = with_log(data, data.with_name("crashed"))
+        database = data / "z4j.db"
+        database.write_text("not a database " * 1_000)
     elif damage == "text":
         database.write_text("not a database " * 1_000)
     else:
@@ -150,7 +154,10 @@ def test_a_damaged_database_is_replaced_and_its_log_is_continued(run: Run, data:
     assert users(database) == ["ada"]
     code, said = run(data, "audit", "verify")
     assert code == 0, said
-    assert len(list(data.glob("z4j.db.before-restore-*"))) == (damage != "gone")
+    kept = {path.name.rpartition("-")[2] for path in data.glob("z4j.db.before-restore-*")} - {"shm"}
+    assert len(kept) == {"gone": 0, "text with a log": 2}.get(damage, 1)
+    assert ("wal" in kept) == (damage == "text with a log")
+    assert closing_rows(database, "SELECT count(*) FROM setting WHERE key = 'in_the_log'") == [(0,)]
 
 
 def test_what_cannot_be_restored_is_refused_and_changes_nothing(run: Run, data: Path, backup: Path, tmp_path: Path) -> None:
@@ -223,19 +230,25 @@ def test_a_rollback_brings_the_copy_of_the_migration_back(run: Run, data: Path, 
     assert [json.loads(detail)["kind"] for action, detail in rows(data / "z4j.db") if action == "restore_backup"][-1] == "rollback"
 
 
+def with_log(data: Path, target: Path) -> Path:
+    """A copy of the folder as a crashed server leaves it: a row is only in the write-ahead log."""
+    with closing(sqlite3.connect(data / "z4j.db")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("INSERT INTO setting (key, value) VALUES ('in_the_log', '1')")
+        db.commit()
+        shutil.copytree(data, target)
+    assert (target / "z4j.db-wal").stat().st_size > 0
+    return target
+
+
 # -- killed ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_a_killed_restore_leaves_the_old_database_or_the_new_one(run: Run, data: Path, backup: Path, tmp_path: Path, every: int) -> None:
-    with closing(sqlite3.connect(data / "z4j.db")) as db:  # a write-ahead log that must neither be lost nor applied to another database
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA wal_autocheckpoint = 0")
-        db.execute("INSERT INTO setting (key, value) VALUES ('in_the_log', '1')")
-        db.commit()
-        base = Path(shutil.copytree(data, tmp_path / "base"))
-    assert (base / "z4j.db-wal").stat().st_size > 0
+    base = with_log(data, tmp_path / "base")
     copies = kill_at_steps(base, tmp_path / "killed", "restore", str(backup), "--yes", every=every)
     assert len(copies) > 20
     outcomes = set()
