@@ -25,6 +25,7 @@ from z4j.agents.reconcile import Reconcile
 from z4j.appliance import server_address, service_manager
 from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.background.duties import BackgroundDuties
+from z4j.background.nightly_backups import NightlyBackups
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.exceptions import Z4jError
 from z4j.listener import ports
@@ -78,7 +79,8 @@ class Server:
             self.store, self.live, self.outbox, witnesses, per_token=settings.connections_per_token, duties=self.duties
         )  # fmt: skip
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
-        self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties)
+        backups = NightlyBackups(self.store, self.live.changed, self.audit, settings) if settings.has_backups else None
+        self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties, backups)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:

@@ -245,6 +245,11 @@ def duty_recovered(duty: str, failures: int, seconds: int) -> None:
     _background.info("background duty recovered", extra={"facts": {"duty": duty, "failures": failures, "seconds": seconds}})
 
 
+def backup_failed(why: str) -> None:
+    """Logs that a nightly backup failed."""
+    _background.error("the nightly backup failed; it is tried again in an hour", extra={"facts": {"why": why}})
+
+
 def session_not_stored(why: str) -> None:
     """Logs that the session of a connection could not be stored."""
     _server.error("a session could not be stored; it is kept in memory until the server stops", extra={"facts": {"why": why}})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from z4j.exceptions import BadInput
 from z4j.listener.host_names import normalized
 
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -62,6 +64,11 @@ class Settings:
     originals_days_kept: int = setting(
         7, "Days to keep the original message of a succeeded task. A task without its original cannot be retried."
     )
+    backup_at: str = setting("03:00", "Time of the nightly backup, in UTC.")
+    backups_daily: int = setting(7, "Days of which the nightly backup is kept, in `backups/` of the data folder.")
+    backups_weekly: int = setting(
+        4, "Weeks of which the last nightly backup is kept. With 0 days and 0 weeks, no nightly backups are made."
+    )
     log_json: bool = setting(False, "Write log lines as JSON instead of key=value.")
     log_level: str = setting("INFO", "Log level: DEBUG, INFO, WARNING or ERROR.")
 
@@ -69,6 +76,17 @@ class Settings:
     def database(self) -> Path:
         """The path of the database."""
         return self.data / "z4j.db"
+
+    @property
+    def has_backups(self) -> bool:
+        """Whether nightly backups are made."""
+        return self.backups_daily > 0 or self.backups_weekly > 0
+
+    @property
+    def backup_time_us(self) -> int:
+        """The time of the nightly backup, in microseconds after midnight UTC."""
+        hours, minutes = self.backup_at.split(":")
+        return (int(hours) * 60 + int(minutes)) * 60_000_000
 
     @property
     def is_loopback(self) -> bool:
@@ -105,6 +123,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
     for name in ("connections", "connections_per_address", "connections_per_token"):
         if getattr(loaded, name) < 1:
             raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; the minimum is 1.")
+    for name in ("backups_daily", "backups_weekly"):
+        if getattr(loaded, name) < 0:
+            raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; the minimum is 0.")
+    if not _TIME.fullmatch(loaded.backup_at):
+        raise BadInput(f"{loaded.backup_at!r} of --backup-at is not a time.", "Use hours and minutes in UTC, such as 03:00.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise BadInput(f"Unknown log level {loaded.log_level!r}.", "Use DEBUG, INFO, WARNING or ERROR.")
     return loaded

@@ -16,6 +16,7 @@ from z4j.background.audit_checks import AuditChecks
 from z4j.background.database_checkpoint import DatabaseCheckpoint
 from z4j.background.due_tasks import DueTasks
 from z4j.background.lost_tasks import LostTasks
+from z4j.background.nightly_backups import EVERY_S, NightlyBackups
 from z4j.background.overdue_schedules import OverdueSchedules
 from z4j.background.retention import RetentionDuty
 from z4j.background.server_events import Changed
@@ -39,6 +40,7 @@ class BackgroundDuties:
         log: AuditLog | None = None,
         reconcile: Reconcile | None = None,
         duties: Duties | None = None,
+        backups: NightlyBackups | None = None,
     ) -> None:
         self.store = store
         self.duties = duties or Duties()
@@ -48,12 +50,15 @@ class BackgroundDuties:
         self.database_checkpoint = DatabaseCheckpoint(store)
         self.audit_checks = AuditChecks(store, changed, log)
         self.retention = RetentionDuty(store, changed, keep or Retention())
+        self.backups = backups
         for name, every_s, _ in self.table():
             self.duties.add(name, every_s)
 
     def table(self) -> list[tuple[str, float, Work]]:
         """Returns (name, interval in seconds, work) of every duty."""
+        nightly: list[tuple[str, float, Work]] = [("nightly backup", EVERY_S, self.backups.round)] if self.backups else []
         return [
+            *nightly,
             ("due tasks", 1, self.due_tasks.make_due),
             ("silent agents", 5, self.lost_tasks.find_silent),
             ("lost tasks", 5, self.lost_tasks.find_lost),

@@ -24,7 +24,9 @@ from z4j.cli.common.output import say
 from z4j.exceptions import StoreError, Z4jError
 from z4j.listener import ports
 from z4j.rules.audit.verification import Verdict
+from z4j.rules.backups import OLD_US
 from z4j.settings import Settings
+from z4j.store.backups.backup_results import read_results
 from z4j.store.sqlite.backup import check_database
 from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
 from z4j.store.tasks import bulk_deletion
@@ -50,6 +52,7 @@ def doctor(words: argparse.Namespace, settings: Settings) -> int:
         *_machine(settings),
         *_data(settings),
         *_database(settings),
+        *_backups(settings),
         *_certificate(settings),
         *_duties(settings),
         *asyncio.run(_contents(settings)),
@@ -112,6 +115,31 @@ def _database(settings: Settings) -> Iterator[Finding]:
             "unknown", f"The database file is too large to check within {report.seconds:.0f} s. No damage was found so far.",
             f"Check all of it with: sqlite3 {settings.database} 'PRAGMA quick_check'",
         )  # fmt: skip
+
+
+def _backups(settings: Settings) -> Iterator[Finding]:
+    """The nightly backups that the server makes."""
+    if not settings.has_backups:
+        yield Finding("ok", "Nightly backups are disabled. Make your own with `z4j backup`.")
+        return
+    try:
+        known = read_results(settings.data)
+    except StoreError as error:
+        yield Finding("warn", error.message, error.hint)
+        return
+    if known.since is None:
+        return  # no server has run yet
+    good, failed = known.last_good, known.last_failed
+    last = _when(good.at if good else None)
+    if failed is not None:
+        yield Finding("warn", f"The last nightly backup failed: {clean(failed.problem)}", f"Last good backup: {last}.")
+    elif clock.now() - (good.at if good else known.since) > OLD_US:
+        remedy = "A running server makes one every night. Check that it runs, and its log."
+        yield Finding("warn", f"The last good backup is older than two days: {last}.", remedy)
+    elif good is not None:
+        yield Finding("ok", f"The last backup was made and verified at {last}.")
+    else:
+        yield Finding("ok", f"The first nightly backup is due at {settings.backup_at} UTC.")
 
 
 def _certificate(settings: Settings) -> Iterator[Finding]:

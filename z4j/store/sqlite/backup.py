@@ -49,18 +49,22 @@ def copy_verified(path: Path, target: Path) -> Contents:
     pass `PRAGMA integrity_check` and contain what the database contained when it was copied. Returns that. Raises StoreError; then there
     is no `target`.
     """
-    scratch = target.with_name(f".{target.name}.scratch")
-    refuse_without_space(path, target.parent, 2)
+    if target.exists():
+        raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.")
+    scratch, is_written = target.with_name(f".{target.name}.scratch"), False
     try:
+        refuse_without_space(path, target.parent, 2)
         with _scratch(scratch):
             contents = _snapshot(path, scratch)
             copy_database(scratch, target)
+            is_written = True
         with _scratch(scratch):
             restore_copy(target, scratch)
             if why := contents.difference(read_contents(scratch)):
                 raise StoreDamaged(f"The copy {target.name} is not usable: {why}. It was removed.", "Run `z4j doctor`.")
     except BaseException as error:
-        target.unlink(missing_ok=True)
+        if is_written:
+            target.unlink(missing_ok=True)
         if isinstance(error, (sqlite3.Error, OSError)):
             raise StoreError(f"The copy to {target} failed: {error}. The database was not changed.") from error
         raise

@@ -175,9 +175,10 @@ class Store:
         if await asyncio.to_thread(_checkpoint, self.path, least_bytes):
             self._writing.is_log_short = False
 
-    async def backup(self, target: Path) -> None:
-        """Writes a whole copy of the database to `target` while the database is in use. Raises StoreError if that fails."""
-        await asyncio.to_thread(backup.copy_database, self.path, target)
+    async def backup(self, target: Path) -> backup.Contents:
+        """Writes a whole copy of the database to `target` while the database is in use, and verifies it. Returns what it contains. Raises
+        StoreError if that fails."""
+        return await asyncio.to_thread(backup.copy_verified, self.path, target)
 
 
 def _checkpoint(path: Path, least_bytes: int) -> bool:

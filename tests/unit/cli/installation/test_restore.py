@@ -170,7 +170,13 @@ def test_what_cannot_be_restored_is_refused_and_changes_nothing(run: Run, data: 
     content = bytearray(backup.read_bytes())
     content[8192:] = b"\xff" * (len(content) - 8192)
     damaged.write_bytes(content)
-    for file, why in ((text, "not a z4j database"), (newer, "newer release"), (empty, "no data"), (damaged, ""), (data / "z4j.db", "itself")):
+    for file, why in (
+        (text, "not a z4j database"),
+        (newer, "newer release"),
+        (empty, "no data"),
+        (damaged, ""),
+        (data / "z4j.db", "itself"),
+    ):
         before = (data / "z4j.db").read_bytes()
         code, said = run(data, "restore", str(file), "--yes")
         assert (code, why in said, "No changes were made" in said) == (9, True, True), said

@@ -38,7 +38,7 @@ def check(known: list[Head], rows: list[AuditRow] | None = None, abandoned: Aban
 
 def test_every_abandoned_row_may_be_remembered_by_its_mac_or_its_digest() -> None:
     ends = digests(OLD)
-    assert END == ends[-1]
+    assert ends[-1] == END
     known = [Head(row.seq, mark, number, "an agent") for row in OLD for mark in (row.mac, ends[row.seq - 1]) for number in (0,)]
     assert check(known) == ""
     assert check([Head(8, ends[7], 3, "an agent")]) == ""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -11,7 +13,11 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.background_duty import WHENEVER_S
+from z4j.exceptions import StoreError
 from z4j.listener.tls import ServerTls, days_left
+from z4j.rules.backups import OLD_US
+from z4j.settings import Settings
+from z4j.store.backups.backup_results import BackupResult, BackupResults, folder_of, read_results
 from z4j.store.fleet import agents
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.sqlite.db import Store
@@ -69,6 +75,20 @@ class TlsPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupPanel:
+    """The nightly backups: those that exist and recent failures, newest first. `problem` says why the results cannot be read."""
+
+    is_enabled: bool
+    daily: int
+    weekly: int
+    time: str
+    results: tuple[BackupResult, ...]
+    is_old: bool
+    problem: str
+    restore_command: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppliancePage:
     """The context of settings/appliance.html."""
 
@@ -84,6 +104,7 @@ class AppliancePage:
     why_not_held: str
     parts: tuple[PartLine, ...]
     tls: TlsPanel | None
+    backups: BackupPanel
     tab: str = "appliance"
 
 
@@ -105,6 +126,23 @@ async def _tls(store: Store, tls: ServerTls | None, at: int) -> TlsPanel | None:
     return TlsPanel(
         is_own=tls.is_own, file=str(tls.certificate_file), names=found.names, expires_at=found.expires_at, days_left=days_left(found, at),
         fingerprint=found.fingerprint, pin=found.pin, problem=tls.problem, next_pin=following, lacking=tuple(lacking),
+    )  # fmt: skip
+
+
+def _backups(settings: Settings, at: int) -> BackupPanel:
+    problem, known = "", BackupResults()
+    try:
+        known = read_results(settings.data)
+    except StoreError as error:
+        problem = f"{error.message} {error.hint}"
+    good = known.last_good
+    since = good.at if good else known.since
+    results = tuple(each for each in known.results if not each.is_deleted)[:LISTED]
+    example = folder_of(settings.data) / (good.file if good else "FILE")
+    return BackupPanel(
+        settings.has_backups, settings.backups_daily, settings.backups_weekly, settings.backup_at, results,
+        is_old=settings.has_backups and since is not None and at - since > OLD_US, problem=problem,
+        restore_command=f"z4j restore {shlex.quote(str(example))} --data {shlex.quote(str(settings.data))}",
     )  # fmt: skip
 
 
@@ -132,6 +170,7 @@ async def page(request: Request) -> Response:
         deleted=report.deleted,
         deleted_per_s=report.deleted_per_s,
         why_not_held=report.why_not_held,
+        backups=await asyncio.to_thread(_backups, settings, clock.now()),
         tls=await _tls(store, server.tls, clock.now()),
         parts=tuple(
             PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
