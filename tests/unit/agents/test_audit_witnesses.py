@@ -175,6 +175,30 @@ def test_a_heartbeat_reports_what_the_agent_keeps(site: Site) -> None:
     assert site.server.audit.alarm is not None
 
 
+def test_a_head_that_a_restore_abandoned_is_answered_with_the_restore(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.act()
+    head = (9, bytes.fromhex("ab" * 32))
+
+    def restore(db: Any) -> Any:
+        row = site.server.audit.append_restore(db, abandoned=frozenset({head}), at=77, actor="root", target="file:x", detail={})
+        return row, db.execute("SELECT at FROM audit WHERE seq = ?", (row.seq,)).fetchone()[0]
+
+    row, at = site.call(site.server.store.write, restore, durable=True)
+    site.server.audit.keep_head(row)
+    caplog.set_level("INFO")
+    for _ in range(2):
+        answer = site.greet({"seq": 9, "digest": "ab" * 32})
+        assert answer is not None
+        assert (answer["extends"], answer["restored"]) == (False, {"row": row.seq, "at": at})
+    assert caplog.text.count("that a restored backup abandoned") == 1
+    assert site.alarms() == []
+    assert site.server.audit.alarm is None
+    answer = site.greet({"seq": 9, "digest": "cd" * 32})
+    assert answer is not None
+    assert "restored" not in answer
+    assert len(site.alarms()) == 1
+
+
 def test_a_checkpoint_that_a_browser_brought_back_counts_only_if_this_server_signed_it(site: Site) -> None:
     site.act()
     point = site.call(audit_checkpoints.newest_checkpoint, site.server.store)

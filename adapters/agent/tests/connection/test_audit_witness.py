@@ -15,7 +15,7 @@ import pytest
 import z4j_agent
 from z4j_agent.capture.guard import faults
 from z4j_agent.connection import connection as module
-from z4j_agent.connection.audit_witness import BROKEN, FILE, Witness
+from z4j_agent.connection.audit_witness import BROKEN, FILE, RESTORED, Witness
 from z4j_agent.wire import records
 
 WELCOME = {"type": "welcome", "protocol": 1, "server_version": "0", "session": "s", "at": 1, "window": 4, "heartbeat_s": 0.5}
@@ -87,6 +87,32 @@ def test_a_server_that_cannot_extend_the_log_is_found_once_and_the_old_head_is_k
         assert json.loads((folder / BROKEN).read_text()) == head(5)
 
 
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_a_restored_backup_is_no_contradiction_and_the_old_head_is_kept_as_evidence(tmp_path: Path, has_folder: bool) -> None:
+    folder = tmp_path if has_folder else None
+    witness = connected(folder)
+    witness.see(head(9))
+    witness = witness if folder is None else connected(folder)
+    witness.in_hello()
+    assert witness.see(head(5, "b", extends=False, restored={"row": 4, "at": 7})) == ""
+    assert witness.restored_by == 4
+    assert witness.in_frame() == {"audit_head": {"seq": 5, "digest": "b" * 64}}
+    if folder is not None:
+        assert json.loads((folder / RESTORED).read_text()) == head(9)
+        assert not (folder / BROKEN).exists()
+    assert witness.see(head(6, "c")) == ""
+    assert witness.restored_by == 0
+    assert "log now ends at row 5" in witness.see(head(5, "b"))  # a head after the restore is compared like any other
+
+
+@pytest.mark.parametrize("restored", [None, {}, [], 4, {"row": 0}, {"row": -1}, {"row": "4"}, {"row": 6}, {"at": 4}], ids=json.dumps)
+def test_a_restore_that_is_not_part_of_the_shown_log_is_none(tmp_path: Path, restored: object) -> None:
+    connected(tmp_path).see(head(9))
+    witness = connected(tmp_path)
+    assert "log now ends at row 5" in witness.see(head(5, "b", extends=False, restored=restored))
+    assert not (tmp_path / RESTORED).exists()
+
+
 def test_another_process_of_the_folder_may_be_ahead(tmp_path: Path) -> None:
     slow, quick = connected(tmp_path), connected(tmp_path)
     assert quick.see(head(9)) == ""
@@ -129,6 +155,28 @@ def test_a_folder_that_is_gone_costs_the_memory_of_it_and_nothing_else(tmp_path:
     assert witness.see(head(5)) == ""
     assert witness.see(head(9)) == ""
     assert witness.stored_head() is None
+
+
+def test_the_agent_logs_a_restore_and_reports_no_fault(
+    gateway: Any, tmp_path: Path, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "z4j_agent")
+    monkeypatch.setattr(module, "BACKOFF_MIN_S", 0.02)
+    monkeypatch.setattr(module, "BACKOFF_MAX_S", 0.05)
+    gateway.answer_hello = json.dumps(WELCOME | {"audit_head": head(9, extends=None)})
+    agent = z4j_agent.start(url=gateway.url, spool=tmp_path / "spool")
+    assert agent is not None
+    agent.connect()
+    folder = agent.shipper.folder
+    assert folder is not None
+    until((folder / FILE).exists)
+    gateway.answer_hello = json.dumps(WELCOME | {"audit_head": head(5, "b", extends=False, restored={"row": 5, "at": 7})})
+    gateway.sockets[-1].close()
+    until((folder / RESTORED).exists)
+    until(lambda: "row 5 of its audit log names the rows that it abandoned" in caplog.text)
+    assert json.loads((folder / FILE).read_text())["seq"] == 5
+    assert not (folder / BROKEN).exists()
+    assert faults.total == 0
 
 
 def test_the_agent_reports_a_log_that_was_rolled_back(

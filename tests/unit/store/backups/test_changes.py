@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What a restore would lose, and that nothing which was executed after the backup is executed again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.database import T, life, tell
+from tests.support.scheduling import House, house
+from z4j.store.access.audit import AuditLog
+from z4j.store.backups import changes, prepared_restore
+from z4j.store.backups.changes import find_changes, read_decided, settle
+from z4j.store.sqlite.backup import copy_database
+from z4j.store.sqlite.db import Store
+
+pytestmark = pytest.mark.anyio
+
+
+def connect(path: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(path, isolation_level=None))
+
+
+def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with connect(path) as db:
+        return db.execute(sql).fetchall()
+
+
+async def restore(store: Store, folder: Path, copy: Path, at: int) -> None:
+    """What `z4j restore` does, after the server has stopped."""
+    prepared = prepared_restore.prepare(copy, store.path, migrates=True)
+    prepared.apply(AuditLog(folder), at, "root", "restore")
+
+
+@pytest.mark.parametrize("catch_up", ["skip", "once", "all"])
+async def test_a_due_time_that_was_decided_after_the_backup_is_not_decided_again(tmp_path: Path, catch_up: str) -> None:
+    async with house(tmp_path) as made:
+        made.agent()
+        id = await made.make(catch_up=catch_up)
+        copy_database(made.store.path, tmp_path / "backup.db")
+        for _ in range(3):
+            await made.go(60)
+        assert len(made.sent) == 3
+        await made.answer(made.sent[0])
+        await made.store.close()
+        await restore(made.store, tmp_path, tmp_path / "backup.db", made.at + 9)
+        store = Store(tmp_path / "z4j.db")
+        await store.start()
+        try:
+            again = House(store, tmp_path)
+            again.at = made.at
+            again.agent("b2", spool="s2")
+            assert await again.outcomes(id) == [(60, "sent"), (120, "unknown"), (180, "unknown")]
+            await again.go(30)
+            assert again.sent == []
+            await again.go(30)
+            assert len(again.sent) == 1
+        finally:
+            await store.close()
+
+
+async def test_commands_end_plans_pause_and_sessions_are_gone(tmp_path: Path) -> None:
+    async with house(tmp_path) as made:
+        path = made.store.path
+        await made.store.write(_open_work)
+        copy_database(path, tmp_path / "backup.db")
+        with connect(tmp_path / "backup.db") as db:
+            settle(db, None, T + 5)
+    copy = tmp_path / "backup.db"
+    assert rows(copy, "SELECT id, status, ended_at, sealed FROM command ORDER BY id") == [
+        ("a", "unknown", T + 5, ""), ("b", "done", 4, ""),
+    ]  # fmt: skip
+    assert json.loads(rows(copy, "SELECT detail FROM command WHERE id = 'a'")[0][0]) == {"error": changes.WHY}
+    assert rows(copy, "SELECT status, note FROM plan ORDER BY id") == [("paused", changes.PAUSED), ("frozen", "")]
+    assert rows(copy, "SELECT count(*) FROM login_link") == [(0,)]
+
+
+def _open_work(db: Any) -> None:
+    command = "INSERT INTO command (id, app_id, engine, action, params, status, asked_by, created_at, expires_at, ended_at, sealed)"
+    db.execute(f"{command} VALUES ('a', 1, 'celery', 'run_task', '{{}}', 'sent', 'ada', 1, 9, NULL, 'x'), ('b', 1, 'celery', 'x', '{{}}', "
+               "'done', 'ada', 1, 9, 4, '')")  # fmt: skip
+    plan = "INSERT INTO plan (key, action, params, source, author, reason, status, created_at)"
+    db.execute(f"{plan} VALUES XX '{{}}', '', 'ada', '', 'frozen', 1)")
+    db.execute("INSERT INTO login_link VALUES (x'01', 'setup', NULL, 9, NULL)")
+
+
+async def test_the_preview_counts_what_is_new_and_names_what_becomes_active_again(tmp_path: Path) -> None:
+    async with house(tmp_path) as made:
+        store = made.store
+        await tell(store, *life("old", T))
+        user = "INSERT INTO user (name, password_hash, role, created_at) VALUES"
+        token = "INSERT INTO token (kind, secret_hash, label, hint, created_at, created_by) VALUES ('api',"
+        await store.write(lambda db: (db.execute(f"{user} ('ada', '', 'admin', 1)"), db.execute(f"{token} x'01', 'ci', 'z4', 1, '')")))
+        copy_database(store.path, tmp_path / "backup.db")
+        await tell(store, *life("new", T), *life("newer", T))
+        await made.make(name="late")
+        await store.write(lambda db: db.execute(f"{user} ('bea', '', 'viewer', 1)"))
+        await store.write(lambda db: db.execute("UPDATE user SET disabled_at = 5 WHERE name = 'ada'"))
+        await store.write(lambda db: (db.execute(f"{token} x'02', 'cd', 'z5', 1, '')"), db.execute("UPDATE token SET revoked_at = 5")))
+        with connect(store.path) as replaced, connect(tmp_path / "backup.db") as restored:
+            found = find_changes(replaced, restored)
+            decided = read_decided(replaced)
+            settle(restored, decided, T)
+            assert restored.execute("SELECT value FROM setting WHERE key = 'newest_task'").fetchone() == (str(decided.newest_task),)
+    assert found.tasks == 2
+    assert found.created == {"users": ["bea"], "tokens": ["cd (z5…)"], "apps": [], "schedules": ["late"]}
+    assert found.active_again == {"users": ["ada"], "tokens": ["ci (z4…)"], "apps": [], "schedules": []}
+    assert decided.newest_task == 3
