@@ -21,7 +21,8 @@ from pathlib import Path
 from z4j import cli, logs
 
 base, folder, every, words = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
-CALLS = {"execute", "executemany", "connect", "backup", "open", "close", "rename", "replace", "link", "unlink", "remove", "fsync", "write",
+CALLS = {"execute", "executemany", "executescript", "connect",
+         "backup", "open", "close", "rename", "replace", "link", "unlink", "remove", "fsync", "write",
          "ftruncate", "flock", "mkdir", "chmod"}
 PLACES = ("z4j/store/", "z4j/files.py", "z4j/cli/installation/", "z4j/operations/", "pathlib")
 
@@ -66,7 +67,7 @@ def kill_at_steps(base: Path, folder: Path, *words: str, every: int = 1) -> list
     """Runs `z4j WORDS` on copies of `base` in `folder`, killed at step 1, 1 + every, … until it ends. Returns the copies of the killed
     runs. `{data}` in a word is the copy. The last run, which is not killed, must succeed."""
     folder.mkdir()
-    command = [SERVER_PYTHON, "-c", _PROGRAM, str(base), str(folder), str(every), json.dumps(words)]
+    command = [str(SERVER_PYTHON), "-c", _PROGRAM, str(base), str(folder), str(every), json.dumps(words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads(done.stdout.splitlines()[-1])

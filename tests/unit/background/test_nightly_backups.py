@@ -100,7 +100,7 @@ async def test_what_a_killed_backup_left_is_removed(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         nightly = duty(store, tmp_path)
         await nightly.round(T)
-        left = [folder_of(tmp_path) / name for name in (".z4j-20260101T030000Z.db.scratch", "z4j-20260101T030000Z.db.part")]
+        left = [folder_of(tmp_path) / name for name in (".z4j-20260101T030000Z.db.scratch", ".z4j-20260101T030000Z.db.unverified.part")]
         for path in left:
             path.touch()
         assert await nightly.round(NIGHT) is not None

@@ -51,23 +51,24 @@ def copy_verified(path: Path, target: Path) -> Contents:
     """
     if target.exists():
         raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.")
-    scratch, is_written = target.with_name(f".{target.name}.scratch"), False
+    scratch, copy = target.with_name(f".{target.name}.scratch"), target.with_name(f".{target.name}.unverified")
     try:
         refuse_without_space(path, target.parent, 2)
+        remove_database(copy)
         with _scratch(scratch):
             contents = _snapshot(path, scratch)
-            copy_database(scratch, target)
-            is_written = True
+            copy_database(scratch, copy)
         with _scratch(scratch):
-            restore_copy(target, scratch)
+            restore_copy(copy, scratch)
             if why := contents.difference(read_contents(scratch)):
                 raise StoreDamaged(f"The copy {target.name} is not usable: {why}. It was removed.", "Run `z4j doctor`.")
-    except BaseException as error:
-        if is_written:
-            target.unlink(missing_ok=True)
-        if isinstance(error, (sqlite3.Error, OSError)):
-            raise StoreError(f"The copy to {target} failed: {error}. The database was not changed.") from error
-        raise
+        files.publish(copy, target)
+    except FileExistsError as error:
+        raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.") from error
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"The copy to {target} failed: {error}. The database was not changed.") from error
+    finally:
+        remove_database(copy)
     return contents
 
 

@@ -85,7 +85,8 @@ def _open_work(db: Any) -> None:
     db.execute(f"{command} VALUES ('a', 1, 'celery', 'run_task', '{{}}', 'sent', 'ada', 1, 9, NULL, 'x'), ('b', 1, 'celery', 'x', '{{}}', "
                "'done', 'ada', 1, 9, 4, '')")  # fmt: skip
     plan = "INSERT INTO plan (key, action, params, source, author, reason, status, created_at)"
-    db.execute(f"{plan} VALUES XX '{{}}', '', 'ada', '', 'frozen', 1)")
+    for key, status in (("k1", "running"), ("k2", "frozen")):
+        db.execute(f"{plan} VALUES ('{key}', 'retry_task', '{{}}', '', 'ada', '', '{status}', 1)")
     db.execute("INSERT INTO login_link VALUES (x'01', 'setup', NULL, 9, NULL)")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from z4j.rules.connection_steps import Step
 from z4j.store.access.tokens import TokenRow
+from z4j.store.backups.backup_results import BackupResult
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.fleet.apps import AppRow
 from z4j.store.fleet.connection_progress import ConnectionString
@@ -15,7 +16,7 @@ from z4j.web.auth.account import AccountPage, qr_code
 from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame.render import Shell
 from z4j.web.pages.settings.access import Person, SettingsPage
-from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine, TlsPanel
+from z4j.web.pages.settings.appliance import AppliancePage, BackupPanel, DutyLine, PartLine, TlsPanel
 from z4j.web.pages.settings.connect import Chosen, ConnectPage
 from z4j.web.pages.settings.connection_strings import Connect
 from z4j.web.pages.settings.setup_lines import Block
@@ -35,6 +36,9 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
                 UnpinnedProcess(evil, evil, evil, 1, evil, evil, False, now, None),
                 UnpinnedProcess("a", "e", "h", 2, "w", "1", True, now, now),
             ),
+        ),
+        BackupPanel(
+            True, 7, 4, "03:00", (BackupResult(now, problem=evil), BackupResult(now, evil, 9_000_000, 3.2, 8_000, 7)), True, evil, evil
         ),
     )  # fmt: skip
     token = TokenRow(1, "api", evil, "z4k_abcd", "", "viewer", now, "ada", None, None, None)
