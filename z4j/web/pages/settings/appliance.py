@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -76,7 +75,8 @@ class TlsPanel:
 
 @dataclass(frozen=True, slots=True)
 class BackupPanel:
-    """The nightly backups: those that exist and recent failures, newest first. `problem` says why the results cannot be read."""
+    """The nightly backups: those that exist and recent failures, newest first. `problem` says why the last one failed, or why the results
+    cannot be read."""
 
     is_enabled: bool
     daily: int
@@ -85,7 +85,7 @@ class BackupPanel:
     results: tuple[BackupResult, ...]
     is_old: bool
     problem: str
-    restore_command: str
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +135,15 @@ def _backups(settings: Settings, at: int) -> BackupPanel:
         known = read_results(settings.data)
     except StoreError as error:
         problem = f"{error.message} {error.hint}"
-    good = known.last_good
+    good, failed = known.last_good, known.last_failed
+    if failed is not None:
+        problem = f"The last nightly backup failed. {failed.problem}"
     since = good.at if good else known.since
-    results = tuple(each for each in known.results if not each.is_deleted)[:LISTED]
-    example = folder_of(settings.data) / (good.file if good else "FILE")
     return BackupPanel(
-        settings.has_backups, settings.backups_daily, settings.backups_weekly, settings.backup_at, results,
-        is_old=settings.has_backups and since is not None and at - since > OLD_US, problem=problem,
-        restore_command=f"z4j restore {shlex.quote(str(example))} --data {shlex.quote(str(settings.data))}",
+        settings.has_backups, settings.backups_daily, settings.backups_weekly, settings.backup_at,
+        results=tuple(each for each in known.results if not each.is_deleted)[:LISTED],
+        is_old=settings.has_backups and since is not None and at - since > OLD_US,
+        problem=problem, folder=str(folder_of(settings.data)),
     )  # fmt: skip
 
 

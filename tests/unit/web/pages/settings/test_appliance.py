@@ -10,6 +10,9 @@ import pytest
 from tests.support.site import text_of
 from tests.support.stack import wait_for
 from tests.unit.web.pages.conftest import Shop
+from z4j import clock
+from z4j.rules.backups import OLD_US
+from z4j.store.backups.backup_results import RESULTS, BackupResult, BackupResults, folder_of, write_results
 
 
 def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) -> None:
@@ -51,3 +54,24 @@ def test_the_error_of_a_duty_is_escaped(shop: Shop) -> None:
 def test_auditors_and_administrators_read_it(shop: Shop, role: str, status: int) -> None:
     shop.become({"viewer": "vera", "operator": "olga", "auditor": "otto"}[role])
     assert shop.get("/settings/appliance").status_code == status
+
+
+def test_backups_are_listed_with_their_result_and_what_to_do(shop: Shop) -> None:
+    settings, at = shop.server.settings, clock.now()
+    wait_for(lambda: "The first one is due at 03:00 UTC" in text_of(shop.get("/settings/appliance")), what="the panel")
+    folder = folder_of(settings.data)
+    folder.mkdir(exist_ok=True)
+    good = BackupResult(at - OLD_US - 1, "z4j-1.db", 9_000_000, 3.0, 100, 7)
+    gone = BackupResult(at - 2 * OLD_US, "z4j-0.db", 9_000_000, 3.0, 100, 6)
+    (folder / good.file).touch()
+    write_results(settings.data, BackupResults(1, (good, gone)))
+    text = text_of(shop.get("/settings/appliance"))
+    assert "The last good backup is older than two days." in text
+    assert "z4j-1.db verified 9.0 MB" in text.replace("\u202f", " ")
+    assert "z4j-0.db" not in text
+    assert str(folder) in text
+    write_results(settings.data, BackupResults(1, (BackupResult(at, problem="The disk is full."), good)))
+    text = text_of(shop.get("/settings/appliance"))
+    assert "The last nightly backup failed. The disk is full." in text
+    (folder / RESULTS).write_text("{")
+    assert "Delete it. The backups beside it are not affected." in text_of(shop.get("/settings/appliance"))
