@@ -21,13 +21,14 @@ from z4j.store.fleet import agents
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import disk_usage
-from z4j.store.tasks.bulk_deletion import oldest_task, read_size
+from z4j.store.tasks.bulk_deletion import DAY_US, Victims, WalkPosition, list_victims, oldest_task, read_size
 from z4j.store.tasks.disk_usage import Part
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
 
 LISTED = 12
+NEXT_LISTED = 2_000
 REMEMBERED_US = 60_000_000
 WORDS = {"tasks": "tasks", "statistics": "statistics per minute", "listed": "listed queues and task names"}
 
@@ -74,6 +75,21 @@ class TlsPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionPanel:
+    """What is kept and what that costs. `bytes_per_day` and `tasks_per_day` are measured over the `days` that the stored tasks span, and
+    are None below one day. `days_to_limit`: days of tasks at this rate that fill the limit of the size. `next_tasks` tasks reach the limit
+    of the age within a day, or more if `is_more`."""
+
+    originals_days: int
+    days: float
+    bytes_per_day: int | None
+    tasks_per_day: int | None
+    days_to_limit: int | None
+    next_tasks: int
+    is_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BackupPanel:
     """The nightly backups: those that exist and recent failures, newest first. `problem` says why the last one failed, or why the results
     cannot be read."""
@@ -105,6 +121,7 @@ class AppliancePage:
     parts: tuple[PartLine, ...]
     tls: TlsPanel | None
     backups: BackupPanel
+    retention: RetentionPanel
     tab: str = "appliance"
 
 
@@ -126,6 +143,18 @@ async def _tls(store: Store, tls: ServerTls | None, at: int) -> TlsPanel | None:
     return TlsPanel(
         is_own=tls.is_own, file=str(tls.certificate_file), names=found.names, expires_at=found.expires_at, days_left=days_left(found, at),
         fingerprint=found.fingerprint, pin=found.pin, problem=tls.problem, next_pin=following, lacking=tuple(lacking),
+    )  # fmt: skip
+
+
+async def _retention(store: Store, settings: Settings, parts: list[Part], oldest_at: int | None, at: int) -> RetentionPanel:
+    tasks = [part for part in parts if part.kind == "tasks"]
+    days = (at - oldest_at) / DAY_US if oldest_at is not None else 0.0
+    per_day = int(sum(part.bytes for part in tasks) / days) if days >= 1 else None
+    limit = at - (settings.days_kept - 1) * DAY_US
+    victims, _, is_end = await list_victims(store, Victims(limit, limit), WalkPosition(), NEXT_LISTED)
+    return RetentionPanel(
+        settings.originals_days_kept, days, per_day, int(sum(part.rows for part in tasks) / days) if days >= 1 else None,
+        days_to_limit=int(settings.gigabytes_kept * 1e9 / per_day) if per_day else None, next_tasks=len(victims), is_more=not is_end,
     )  # fmt: skip
 
 
@@ -153,7 +182,7 @@ async def page(request: Request) -> Response:
     report, settings, store = server.retention.report, server.settings, server.store
     used, _ = await read_size(store)
     names = await disk_usage.app_names(store)
-    parts = [part for part in await _weigh(store, used) if part.bytes][:LISTED]
+    parts, oldest_at = [part for part in await _weigh(store, used) if part.bytes], await oldest_task(store)
     made = AppliancePage(
         shell=await make_shell(request, "settings"),
         days_kept=settings.days_kept,
@@ -167,7 +196,8 @@ async def page(request: Request) -> Response:
         ),
         used_bytes=used,
         free_bytes=shutil.disk_usage(settings.data).free,
-        oldest_at=await oldest_task(store),
+        oldest_at=oldest_at,
+        retention=await _retention(store, settings, parts, oldest_at, clock.now()),
         deleted=report.deleted,
         deleted_per_s=report.deleted_per_s,
         why_not_held=report.why_not_held,
@@ -175,7 +205,7 @@ async def page(request: Request) -> Response:
         tls=await _tls(store, server.tls, clock.now()),
         parts=tuple(
             PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
-            for part in parts
+            for part in parts[:LISTED]
         ),
     )  # fmt: skip
     return render(request, "settings/appliance.html", made)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.unit.web.pages.conftest import Shop
 from z4j import clock
 from z4j.rules.backups import OLD_US
 from z4j.store.backups.backup_results import RESULTS, BackupResult, BackupResults, folder_of, write_results
+from z4j.store.tasks.bulk_deletion import DAY_US, oldest_task
 
 
 def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) -> None:
@@ -75,3 +77,27 @@ def test_backups_are_listed_with_their_result_and_what_to_do(shop: Shop) -> None
     assert "The last nightly backup failed. The disk is full." in text
     (folder / RESULTS).write_text("{")
     assert "Delete it. The backups beside it are not affected." in text_of(shop.get("/settings/appliance"))
+
+
+def test_what_is_kept_what_it_costs_and_what_is_deleted_next(shop: Shop) -> None:
+    """Seen half a day after the oldest task, after four days, and half a day before it is deleted."""
+
+    def shown() -> str:
+        return text_of(shop.get("/settings/appliance")).replace("\u202f", " ").replace("\xa0", " ")
+
+    state = shop.server.asgi.state
+    settings = dataclasses.replace(shop.server.settings, days_kept=14, originals_days_kept=7)
+    state.services = dataclasses.replace(state.services, settings=settings)
+    assert "finished tasks for 14 days, originals of succeeded tasks for 7 days, 10 GB in all" in shown()
+    oldest = shop.call(oldest_task, shop.server.store)
+    for days, has_cost, is_next in ((0.5, False, False), (4.0, True, False), (13.5, True, True)):
+        at = int(oldest + days * DAY_US)
+        clock.use(functools.partial(int, at * 1_000))
+        try:
+            text = shown()
+        finally:
+            clock.use()
+        assert ("measured when the oldest task is a day old" in text) != has_cost, text
+        assert (f"measured over {round(days)} days" in text) == has_cost, text
+        number = int(text.split("Next cleanup ")[1].split(" ")[0].replace(",", ""))
+        assert (number > 0) == is_next, text
