@@ -50,7 +50,7 @@ class Verdict:
 @dataclass(slots=True)
 class Walk:
     """`feed` rows in order, then ask `end`. `known` is what others remember; `points` are the checkpoints after `start`; `why_not_ours`
-    says what is wrong with a signature, or nothing. `abandoned` are rows that restored backups abandoned: whoever remembers one of these
+    says what is wrong with a signature, or nothing. `abandoned` are rows that restored backups abandoned: a memory of one of these
     does not contradict the log. Without it, restores are not checked."""
 
     keys: dict[str, bytes]

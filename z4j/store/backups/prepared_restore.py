@@ -64,7 +64,7 @@ class PreparedRestore:
 
 
 def prepare(source: Path, database: Path, *, migrates: bool) -> PreparedRestore:
-    """Copies and checks the backup, and compares it with the present database. Raises StoreError; then nothing was changed."""
+    """Copies and checks the backup, and compares it with the present database. Raises StoreError; then there is no copy."""
     schema = migrate.version(source)
     if not migrates and 0 < schema < OLDEST_ROLLBACK:
         raise StoreError(
@@ -95,7 +95,7 @@ def _compare(source: Path, database: Path, copy: Path) -> PreparedRestore:
 
 
 def _refuse_foreign_keys(source: Path, folder: Path, last: AuditRow | None) -> None:
-    """A log that nobody can verify would be taken for a broken one."""
+    """A log that cannot be verified would be taken for a broken one."""
     if last is None:
         return
     missing = [name for name in KEYS if not (folder / name).exists()]

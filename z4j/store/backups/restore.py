@@ -79,7 +79,7 @@ def opened(path: Path) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def present(database: Path) -> Iterator[sqlite3.Connection | None]:
-    """The present database, for reading; None if there is none, or if it is no database any more."""
+    """The present database, for reading; None if there is none, or if it is not a database."""
     try:
         db = sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
     except sqlite3.OperationalError:

@@ -32,7 +32,7 @@ DELETE FROM login_link;
 UPDATE command SET status = 'unknown', detail = :detail, ended_at = :at, sealed = '' WHERE ended_at IS NULL;
 
 -- pause_plans --
--- A plan does not continue by itself: its next items may have been executed since the backup.
+-- A plan does not continue: its next items may have been executed since the backup.
 UPDATE plan SET status = 'paused', note = :note WHERE status = 'running';
 
 -- list_fires --
