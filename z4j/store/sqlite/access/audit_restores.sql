@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- create_abandoned --
--- The table in the schema of a release before it, which a rollback leaves as it is. The same as in migration 27.
+-- The table in the schema of a release before it, which a rollback leaves as it is. The same as in migration 28.
 CREATE TABLE IF NOT EXISTS audit_abandoned (
   seq INTEGER NOT NULL,
   mark BLOB NOT NULL,
