@@ -40,6 +40,7 @@ from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.access.audit import AuditLog
+from z4j.store.backups import restore
 from z4j.store.operations import operator_input
 from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Store
@@ -175,6 +176,7 @@ def serve(settings: Settings) -> int:
         contextlib.closing(service_manager.take_listener() or ports.bind(settings.host, settings.port)) as listener,
     ):
         tls = ServerTls(settings, clock.now()) if settings.has_tls else None
+        restore.tidy(settings.database)  # nobody restores while this server has the lock
         migrate.migrate(settings.database)
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free
         server = Server(settings, tls)

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from tests.support.database import T, database, life, tell
+from tests.support.stack import wait_for
 from z4j.exceptions import StoreDamaged, StoreError
 from z4j.operations.backups import write_backup
 from z4j.store.access import audit_checkpoints
@@ -86,3 +90,32 @@ def test_contents_are_compared_by_table_and_by_the_end_of_the_log() -> None:
     assert "task has 2 rows instead of 3" in one.difference(Contents({"task": 2, "app": 1}, (4, b"x")))
     assert "app has no rows instead of 1" in one.difference(Contents({"task": 3}, (4, b"x")))
     assert "another row" in one.difference(Contents({"task": 3, "app": 1}, (4, b"y")))
+
+
+async def test_a_backup_ends_with_the_server_that_makes_it(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+        await store.write(lambda db: db.execute(f"INSERT INTO setting {fill} SELECT 'key ' || i, hex(randomblob(100)) FROM n"))
+        began = time.monotonic()
+        await write_backup(store, AuditLog(tmp_path), tmp_path / "whole.db", "ada", "admin")
+        whole_s = time.monotonic() - began
+        for part in (0.02, 0.2, 0.5):
+            making = asyncio.create_task(write_backup(store, AuditLog(tmp_path), tmp_path / "copy.db", "ada", "admin"))
+            await asyncio.sleep(whole_s * part)
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+            wait_for(lambda: threads() == 0, what="the thread ends")
+            assert not (tmp_path / "copy.db").exists()
+            assert not list(tmp_path.glob(".copy*"))
+
+
+def threads() -> int:
+    """Threads that copy."""
+    return sum(is_copying(frame) for frame in sys._current_frames().values())
+
+
+def is_copying(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not backup.copy_verified.__code__:
+        frame = frame.f_back
+    return frame is not None

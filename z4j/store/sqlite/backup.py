@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -10,6 +11,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,12 +20,55 @@ from z4j import files
 from z4j.exceptions import StoreDamaged, StoreError, StoreFull
 
 BUSY_MS: Final = 5_000
+PAGES: Final = 2_000
+"""Pages copied between two looks at whether the copy was interrupted."""
 CHECK_S: Final = 30.0
 STEPS: Final = 10_000
 """Virtual-machine steps between two looks at the clock."""
 LISTED: Final = 20
 SPARE: Final = 50_000_000
 """Bytes that stay free on the disk beside a copy."""
+
+
+class Interruption:
+    """Ends a copy that runs in another thread: a server that stops does not wait for minutes."""
+
+    def __init__(self) -> None:
+        self._is_requested = False
+        self._db: sqlite3.Connection | None = None
+
+    def request(self) -> None:
+        """Interrupts the copy. Whatever was written of it is removed."""
+        self._is_requested = True
+        if (db := self._db) is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed just now; the next one is not opened
+                db.interrupt()
+
+    def follow(self, db: sqlite3.Connection) -> None:
+        """Interrupts this connection from now on. Raises StoreError if that was requested before."""
+        self._db = db
+        self.check()
+
+    def check(self) -> None:
+        """Raises StoreError if the copy was interrupted."""
+        if self._is_requested:
+            raise StoreError("The copy was interrupted, because the server stops. It was removed.")
+
+
+_interruption: ContextVar[Interruption | None] = ContextVar("interruption", default=None)
+
+
+async def copy_in_thread(path: Path, target: Path) -> Contents:
+    """Runs `copy_verified` in a thread. If the caller is cancelled, the copy ends, too."""
+    interruption = Interruption()
+    token = _interruption.set(interruption)
+    try:
+        return await asyncio.to_thread(copy_verified, path, target)
+    except asyncio.CancelledError:
+        interruption.request()
+        raise
+    finally:
+        _interruption.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +140,8 @@ def _snapshot(path: Path, target: Path) -> Contents:
         db.execute("BEGIN")
         contents = _contents(db)
         copy.execute("PRAGMA synchronous = OFF")
-        db.backup(copy)
+        interruption = _interruption.get()
+        db.backup(copy, pages=PAGES, progress=None if interruption is None else lambda *_: interruption.check())
         copy.execute("PRAGMA journal_mode = MEMORY")  # a header that demands a write-ahead log would leave one beside the copy
     return contents
 
@@ -118,6 +164,12 @@ def _integrity(path: Path) -> list[str]:
 def _open(path: Path) -> sqlite3.Connection:
     """An existing database; a missing one is not created. Raises sqlite3.Error."""
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    if (interruption := _interruption.get()) is not None:
+        try:
+            interruption.follow(db)
+        except StoreError:
+            db.close()
+            raise
     db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     return db
 
