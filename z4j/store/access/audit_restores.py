@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from z4j.rules.audit.entries import GENESIS, AuditRow, Head
+from z4j.rules.audit.entries import GENESIS, AuditRow, Head, add_to_digest
 from z4j.rules.audit.restores import Abandoned, Mark, marks_of
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
@@ -98,9 +98,11 @@ def _by_restore(rows: Iterable[tuple[int, int, bytes]]) -> dict[int, frozenset[M
 
 def _left(restored: sqlite3.Connection, marks: Iterable[Mark]) -> frozenset[Mark]:
     """The marks that the restored log neither contains nor lists as abandoned already."""
-    held, _ = marks_of(_rows(restored), 0, GENESIS)
-    listed = [mark for of in read_abandoned(restored).values() for mark in of]
-    return frozenset(marks) - frozenset(held) - frozenset(listed)
+    left, digest = set(marks), GENESIS
+    for row in _rows(restored):
+        digest = add_to_digest(digest, row)
+        left -= {(row.seq, row.mac), (row.seq, digest)}
+    return frozenset(left.difference(*read_abandoned(restored).values()))
 
 
 def _rows(db: sqlite3.Connection) -> Iterator[AuditRow]:
