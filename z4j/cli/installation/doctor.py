@@ -118,7 +118,13 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _backups(settings: Settings) -> Iterator[Finding]:
-    """The nightly backups that the server makes."""
+    """The copies that migrations and restores kept, and the nightly backups that the server makes."""
+    kept = list(settings.data.glob(f"{settings.database.name}.before-*"))
+    if kept:
+        size = sum(path.stat().st_size for path in kept) / 1e6
+        yield Finding(
+            "ok", f"{len(kept)} files of earlier databases use {size:,.0f} MB: z4j.db.before-… Delete those that you do not need."
+        )
     if not settings.has_backups:
         yield Finding("ok", "Nightly backups are disabled. Make your own with `z4j backup`.")
         return

@@ -63,3 +63,10 @@ def test_damaged_results_are_a_warning(tmp_path: Path) -> None:
     (folder_of(tmp_path) / RESULTS).write_text("{")
     [found] = _backups(Settings(data=tmp_path))
     assert (found.state, "Delete it" in found.remedy) == ("warn", True)
+
+
+def test_earlier_databases_are_counted(tmp_path: Path) -> None:
+    for name in ("z4j.db.before-28-1", "z4j.db.before-restore-2"):
+        (tmp_path / name).write_bytes(b"x" * 1_500_000)
+    [(state, what, _), _] = findings(tmp_path, since=clock.now())
+    assert (state, "2 files of earlier databases use 3 MB" in what) == ("ok", True)
