@@ -104,7 +104,8 @@ def act(made: Stack, person: Person, first: int, amount: int) -> None:
     made.command("user", "add", f"shell{first}", "--role", "viewer", "--password-stdin", stdin="a long enough passphrase\n")
 
 
-def make_scene(folder: Path) -> Scene:
+def make_scene(folder: Path, *, is_restored: bool = False) -> Scene:
+    """With `is_restored` the backup from the middle is restored before the last part, under the agent."""
     older = []
     with stack(folder) as made:
         url = made.add_app()
@@ -120,7 +121,10 @@ def make_scene(folder: Path) -> Scene:
             if part in (0, 2):
                 server.end()
                 older.append(Path(shutil.copytree(made.data, folder / f"older{part}")))
+                if is_restored and part == 2:
+                    made.command("restore", str(folder / "backup.db"), "--yes")
                 server = made.start_server()
+                person = Person.sign_in(made, f"after{part}")
         public_key = folder / "public.pem"
         public_key.write_text(made.command("audit", "key"))
         time.sleep(2)
@@ -245,9 +249,9 @@ def _run(scene: Scene, amount: int, seed: int) -> Score:
 # -- tests -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return make_scene(tmp_path_factory.mktemp("mutations"))
+@pytest.fixture(scope="module", params=[False, True], ids=["log", "restored log"])
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return make_scene(tmp_path_factory.mktemp("mutations"), is_restored=request.param)
 
 
 @pytest.mark.timeout(600)
