@@ -80,7 +80,7 @@ class SettingsFile(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of one entry: `added`, `exists` or `refused`, with a note for the operator."""
+    """The result for one entry: `added`, `exists` or `refused`, with a note for the operator."""
 
     kind: str
     name: str

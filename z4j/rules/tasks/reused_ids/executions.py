@@ -373,7 +373,7 @@ def _told_beside(
 
 
 def _moment_of(at: int, moments: Sequence[int], *, is_start: bool) -> int | None:
-    """Returns the moment that a payload at `at` belongs to. A receipt is told before it; a start right before or after it."""
+    """Returns the moment that a payload at `at` belongs to. A receipt is reported before it, a start right before or after it."""
     nearest = min(moments, key=lambda moment: abs(moment - at), default=None)
     if nearest is not None and is_start and abs(nearest - at) <= SKEW_US:
         return nearest
