@@ -4,9 +4,11 @@ nothing else. Where a machine cannot make network namespaces, this fails and is 
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +21,14 @@ from tests.support.browserless import PASSWORD, Person
 from tests.support.chromium import ARGUMENTS, CHROMIUM
 from tests.support.connect_lines import add_engine, blocks, make_site, step_states, steps_path
 from tests.support.executable import build
-from tests.support.network_namespaces import SERVER, WORKER, Hosts, two_hosts
+from tests.support.network_namespaces import SERVER, Hosts, two_hosts
 from tests.support.stack import Stack, stack, wait_for
+from z4j.store.sqlite import migrate
 
 pytestmark = pytest.mark.timeout(500)
 PORT = 7700
+EARLIER_SCHEMA = 25
+"""Of the last release that has landed before TLS, packages and backups."""
 CELERY_APP = """
 import os, pathlib
 from celery import Celery
@@ -111,7 +116,9 @@ def shell(site: Site, folder: Path, *lines: str) -> None:
 def test_the_first_task_of_another_machine(site: Site) -> None:
     no_route = subprocess.run(["ip", "route", "get", "192.0.2.1"], capture_output=True, text=True, check=False)
     assert "unreachable" in no_route.stderr, "there is no way to anywhere else"
+    make_earlier_database(site.made.data)
     site.serve()
+    assert [path.stat().st_mode & 0o777 for path in site.made.data.glob("z4j.db.before-*")] == [0o600], "a copy is made before migrating"
     site.z4j("user", "add", "ada", "--role", "admin", "--password-stdin", stdin=PASSWORD + "\n")
     person = Person.sign_in_as(site.made, f"https://{SERVER}:{PORT}")
 
@@ -165,9 +172,38 @@ def test_the_first_task_of_another_machine(site: Site) -> None:
     said = site.z4j("doctor")
     assert "The server responds at https://127.0.0.1:7700" in said
     assert "bad" not in {line.split(" ")[0] for line in said.splitlines()}
-    assert WORKER in (site.folder / "server.log").read_text() or site.made.rows("SELECT count(*) FROM agent WHERE left_at IS NULL") == [
-        (2,)
-    ]
+    assert connected_workers(site) == 2
+    go_back_and_forth(site, backup)
+
+
+def connected_workers(site: Site) -> int:
+    return int(site.made.rows("SELECT count(*) FROM agent WHERE left_at IS NULL AND role = 'worker'")[0][0])
+
+
+def make_earlier_database(data: Path) -> None:
+    """The database of a release before, with an app."""
+    data.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(data / "z4j.db")) as db:
+        for number, text in migrate.migrations():
+            if number <= EARLIER_SCHEMA:
+                db.executescript(f"{text}\nPRAGMA user_version = {number};")
+        db.execute("INSERT INTO app (name, created_at) VALUES ('kept', 0)")
+        db.commit()
+
+
+def go_back_and_forth(site: Site, backup: Path) -> None:
+    """The upgrade is undone, and then what was backed up is restored: tasks and agents of before are there again."""
+    site.made.children[1].end()
+    (site.made.data / "server.json").unlink(missing_ok=True)
+    assert f"has schema {EARLIER_SCHEMA} again" in site.z4j("rollback", "--yes")
+    assert site.made.rows("SELECT name FROM app") == [("kept",)]
+    site.z4j("restore", str(backup), "--yes")
+    assert site.made.rows("SELECT count(*) FROM task WHERE state = 12") == [(2,)]
+    site.serve()
+    wait_for(lambda: connected_workers(site) == 2, seconds=60, what="both workers are connected again")
+    said = site.z4j("audit", "verify")
+    assert "intact" in said
+    assert "restored" in said
 
 
 def retry_by_click(page: Page) -> None:
