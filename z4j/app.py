@@ -171,9 +171,12 @@ class Server:
 def serve(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code. Raises StoreError before anything is served."""
     prepare_data(settings.data)
+    given = service_manager.take_listener()
+    if given is not None:
+        settings = dataclasses.replace(settings, host=service_manager.address_of(given, settings))
     with (
         data_lock(settings.data),
-        contextlib.closing(service_manager.take_listener() or ports.bind(settings.host, settings.port)) as listener,
+        contextlib.closing(given or ports.bind(settings.host, settings.port)) as listener,
     ):
         tls = ServerTls(settings, clock.now()) if settings.has_tls else None
         restore.tidy(settings.database)  # nobody restores while this server has the lock

@@ -160,7 +160,7 @@ def connection_refused(address: str, why: str) -> None:
 def handshake_failed(address: str, why: str) -> None:
     """Logs that a connection ended before TLS was established, once a minute for each address and cause."""
     if _not_recorded.take(f"handshake {address} {why}") is not None:
-        _gateway.info("TLS handshake failed", extra={"facts": {"address": address, "why": why}})
+        _gateway.info("TLS handshake failed", extra={"facts": {"address": address, "why": why, "who": "-"}})
 
 
 def plain_request(address: str, *, is_exposed: bool) -> None:

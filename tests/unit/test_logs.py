@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from z4j import logs
 from z4j.logs import Throttle
 
 
@@ -44,3 +45,24 @@ def test_kinds_are_forgotten_before_they_fill_the_memory() -> None:
     for number in range(3_000):
         assert throttle.filter(record(f"kind {number}", 100))
     assert len(throttle._kinds) <= 1_000
+
+
+def test_failed_handshakes_of_many_addresses_write_few_lines() -> None:
+    throttle, written = Throttle(lines=5), []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(record)
+
+    keep, logger = Keep(), logging.getLogger("z4j.gateway")
+    keep.addFilter(throttle)
+    level = logger.level
+    logger.addHandler(keep)
+    logger.setLevel(logging.INFO)
+    try:
+        for number in range(1_000):
+            logs.handshake_failed(f"2001:db8::{number:x}", "WRONG_VERSION_NUMBER")
+    finally:
+        logger.removeHandler(keep)
+        logger.setLevel(level)
+    assert len(written) <= 5

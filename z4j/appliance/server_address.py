@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from z4j import clock, files
@@ -153,6 +153,7 @@ def address_of(words: argparse.Namespace, settings: Settings) -> Address:
         elif serving is not None and serving.is_running:
             note = f"The server of {settings.data} listens on {serving.netloc}, not on {asked.netloc}."
         return _address(asked, note)
+    serving = replace(serving, tls=_current(serving.tls, settings))
     if not serving.is_running:
         return _address(serving, f"No server is running on {settings.data}. The last one listened on {serving.netloc}.")
     if serving.behind_proxy:
@@ -160,6 +161,18 @@ def address_of(words: argparse.Namespace, settings: Settings) -> Address:
             serving, f"The server is behind a proxy. On other hosts, use z4j:// and its address instead of z4j+ws:// and {serving.netloc}."
         )
     return _address(serving, "")
+
+
+def _current(tls: Tls | None, settings: Settings) -> Tls | None:
+    """The pins of now: since the server began, a rotation of its own key may have begun or ended. Raises StoreError."""
+    if tls is None or not tls.pins:
+        return tls
+    from z4j.listener import certificates
+
+    file = certificates.server_file(settings.data)
+    if Path(tls.certificate) != file.resolve():
+        return replace(tls, pins=(certificates.read(Path(tls.certificate)).pin,))
+    return replace(tls, pins=tuple(pin for pin in (certificates.read(file).pin, certificates.next_pin(settings.data)) if pin))
 
 
 def _address(serving: Serving, note: str) -> Address:

@@ -13,6 +13,9 @@ from collections.abc import MutableMapping
 from typing import Final
 
 from z4j import logs
+from z4j.exceptions import StoreError
+from z4j.listener.host_names import is_loopback
+from z4j.settings import Settings
 
 FIRST_FD: Final = 3
 
@@ -48,12 +51,28 @@ def take_listener(environ: MutableMapping[str, str] = os.environ) -> socket.sock
         return None
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
         environ.pop(name, None)
-    found = socket.socket(fileno=FIRST_FD)
+    try:
+        found = socket.socket(fileno=FIRST_FD)
+    except OSError:
+        return None  # the variables are of somebody else, and so is the descriptor
     os.set_inheritable(FIRST_FD, False)
     if found.type != socket.SOCK_STREAM or found.family not in (socket.AF_INET, socket.AF_INET6):
         found.detach()
         return None
     return found
+
+
+def address_of(listener: socket.socket, settings: Settings) -> str:
+    """Returns the address of a socket that the service manager has bound. Raises StoreError where the settings do not permit it: without
+    TLS and without a proxy only loopback is served."""
+    host = str(listener.getsockname()[0])
+    if is_loopback(host) or settings.has_tls or settings.behind_proxy:
+        return host
+    raise StoreError(
+        f"The service manager has bound {host}, which is not a loopback address, and without TLS anyone on the network could read the "
+        "traffic. The server was not started.",
+        "Add --tls auto, or bind 127.0.0.1 in the socket unit.",
+    )
 
 
 def _is_for_us(environ: MutableMapping[str, str], name: str) -> bool:

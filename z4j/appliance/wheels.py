@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -54,7 +55,10 @@ def list_wheels(data: Path) -> list[Wheel]:
     found: dict[str, Wheel] = {}
     for folder in folders(data):
         for path in sorted(folder.glob("*.whl")):
-            facts = path.stat()
+            try:
+                facts = path.stat()
+            except OSError:  # a link to nowhere, or deleted meanwhile
+                continue
             if path.name not in found and (wheel := _read(path, facts.st_mtime_ns, facts.st_size)) is not None:
                 found[path.name] = wheel
     return sorted(found.values(), key=lambda wheel: wheel.name)
@@ -84,16 +88,16 @@ def read_wheel(path: Path) -> Wheel:
             if member.file_size > LARGEST_METADATA:
                 raise ValueError("its metadata is too large")
             metadata = archive.read(member)
-    except (InvalidWheelFilename, zipfile.BadZipFile, ValueError) as error:
+    except (InvalidWheelFilename, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:  # what zipfile raises
         raise BadInput(f"{path.name} is not a wheel: {error}.") from error
     headers = BytesParser().parsebytes(metadata, headersonly=True)
-    if canonicalize_name(headers.get("Name", "")) != project or headers.get("Version", "") != str(version):
+    if canonicalize_name(str(headers.get("Name", ""))) != project or str(headers.get("Version", "")) != str(version):
         raise BadInput(f"{path.name} does not contain the package that its name says.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Wheel(
         project, str(version), path, path.stat().st_size, digest, metadata, hashlib.sha256(metadata).hexdigest(),
-        headers.get("Requires-Python", ""),
+        str(headers.get("Requires-Python", "")),
     )  # fmt: skip
 
 

@@ -23,6 +23,11 @@ def is_address(name: str) -> bool:
     return True
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is of this machine alone."""
+    return is_address(address) and ipaddress.ip_address(address).is_loopback
+
+
 def normalized(name: str) -> str:
     """Returns a name or address in its one spelling, or "" if it is neither."""
     text = name.strip().strip("[]").rstrip(".").lower()

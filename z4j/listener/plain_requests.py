@@ -14,7 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from z4j import logs
 
-CREDENTIALS: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
+CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization"})
+_OURS: Final = re.compile(rb"(?:^|;)\s*z4j_session=")
+"""Cookies are not bound to a port: others on this host name are of other applications, and no reason to raise an alarm."""
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?\Z")
 _SECRET_QUERY: Final = re.compile(rb"(?:^|&)(?:code|token)=", re.IGNORECASE)
 EXPOSED: Final = (
@@ -34,7 +36,8 @@ class PlainRequests:
             raise RuntimeError(f"not an application of {scope['type']}")
         names = {name for name, _ in scope["headers"]}
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        is_exposed = bool(names & CREDENTIALS) or bool(_SECRET_QUERY.search(scope["query_string"]))
+        has_session = any(name == b"cookie" and _OURS.search(value) for name, value in scope["headers"])
+        is_exposed = has_session or bool(names & CREDENTIALS) or bool(_SECRET_QUERY.search(scope["query_string"]))
         address = str((scope["client"] or ("-",))[0])
         if scope["type"] == "websocket":
             logs.plain_request(address, is_exposed=is_exposed)

@@ -13,6 +13,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -29,6 +30,11 @@ PAUSE_S: Final = 1.0
 """How long nothing is accepted after the system had no descriptor left."""
 HANDSHAKE: Final = 0x16
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+BUFFER: Final = 32 * 1024
+"""Bytes that asyncio reserves for a connection with TLS from its first byte on. By default 256 KB: strangers who begin handshakes and leave
+would cost hundreds of megabytes. A record of TLS has at most 16 KB."""
+sslproto.SSLProtocol.max_size = BUFFER
 
 MakeProtocol = Callable[[], asyncio.Protocol]
 
@@ -132,8 +138,10 @@ class TlsListener:
         except TimeoutError:
             logs.connection_refused(_address(arrival), "no request in time")
         except (ssl.SSLError, OSError) as error:
+            error.__traceback__ = None  # its frames hold the future that holds the error: a circle with the connection's buffers in it
             logs.handshake_failed(_address(arrival), getattr(error, "reason", None) or str(error) or type(error).__name__)
         finally:
+            arrival.task = None  # a cancelled task keeps the frames of its end: another circle
             self._connections.closed(arrival)
             if not is_handed_over:
                 sock.close()

@@ -8,6 +8,7 @@ exists under the same name is left as it is, so a file can be imported twice.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -25,6 +26,7 @@ from z4j.store.sqlite.db import Connection, Store
 from z4j_agent.wire.redaction import MASK
 
 FORMAT: Final = 1
+KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 LARGEST: Final = 64 * 1024 * 1024
 IMPORTED: Final = "imported with the settings of another installation"
 
@@ -125,6 +127,12 @@ def read_settings(content: bytes) -> SettingsFile:
         raise BadInput(f"This is not a file of `z4j export-settings`: {error}. No changes were made.") from error
     if found.z4j_settings != FORMAT:
         raise BadInput(f"The file has format {found.z4j_settings}, but this version reads format {FORMAT}. No changes were made.")
+    for name in (*(app.name for app in found.apps), *(user.name for user in found.users)):
+        if name != name.strip() or not 0 < len(name) <= 60 or not name.isprintable():
+            raise BadInput(f"The file contains the name {name[:60]!r}; a name has 1 to 60 printable characters. No changes were made.")
+    for app in found.apps:
+        if app.seal_key_id and not KEY_ID.fullmatch(app.seal_key_id):
+            raise BadInput(f"The file gives {app.name} the ID of a seal key that is none. No changes were made.")
     for user in found.users:
         if user.role not in ROLES:
             raise BadInput(f"The file gives {user.name[:60]} the unknown role {user.role[:20]!r}. No changes were made.")

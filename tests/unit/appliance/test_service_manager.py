@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from z4j.appliance.service_manager import notify, take_listener, watchdog_s
+from z4j.appliance.service_manager import address_of, notify, take_listener, watchdog_s
+from z4j.exceptions import StoreError
+from z4j.settings import Settings
 
 
 @pytest.fixture
@@ -72,3 +74,15 @@ def test_the_socket_of_the_manager_is_used_and_its_variables_are_removed() -> No
             env={**os.environ, "LISTEN_FDS": "1"}, capture_output=True, text=True, check=True, pass_fds=(bound.fileno(),),
         )  # fmt: skip
         assert done.stdout.split(maxsplit=1) == [str(bound.getsockname()[1]), "[]\n"]
+
+
+def test_a_socket_of_the_network_needs_tls_or_a_proxy() -> None:
+    with socket.socket() as bound:
+        bound.bind(("0.0.0.0", 0))
+        with pytest.raises(StoreError, match="not a loopback address"):
+            address_of(bound, Settings())
+        assert address_of(bound, Settings(tls="auto")) == "0.0.0.0"
+        assert address_of(bound, Settings(behind_proxy=True)) == "0.0.0.0"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert address_of(bound, Settings()) == "127.0.0.1"

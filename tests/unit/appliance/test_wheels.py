@@ -78,3 +78,16 @@ def test_an_added_file_does_not_replace_a_bundled_one(bundled: Path, tmp_path: P
     [celery] = [each for each in wheels.list_wheels(tmp_path / "data") if each.project == "z4j-celery"]
     assert celery.path.parent == bundled
     assert celery.path != other
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(bundled: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data/wheels"
+    folder.mkdir(parents=True)
+    (folder / "a-1-py3-none-any.whl").symlink_to("/nowhere")
+    for name, at in (("c-1-py3-none-any.whl", 6), ("d-1-py3-none-any.whl", 8)):  # encrypted; an unknown method
+        content = bytearray(make(tmp_path, name).read_bytes())
+        content[at] |= 1 if at == 6 else 99
+        content[content.find(b"PK\x01\x02") + at + 2] |= 1 if at == 6 else 99
+        (folder / name).write_bytes(content)
+    (folder / "e-1-py3-none-any.whl").write_bytes(make(tmp_path, "e-1-py3-none-any.whl").read_bytes().replace(b"Name: e", b"Name: \xff"))
+    assert [each.project for each in wheels.list_wheels(tmp_path / "data")] == ["cffi", "z4j-celery"]

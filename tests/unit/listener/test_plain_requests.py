@@ -36,7 +36,9 @@ def test_a_person_without_a_credential_is_redirected() -> None:
     assert ask(host="[2001:db8::5]:7700")[:2] == (308, "https://[2001:db8::5]:7700/tasks")
 
 
-@pytest.mark.parametrize("given", [{"cookie": "session=x"}, {"authorization": "Bearer x"}, {"query": "code=x"}, {"query": "a=b&token=x"}])
+@pytest.mark.parametrize(
+    "given", [{"cookie": "a=b; z4j_session=x"}, {"authorization": "Bearer x"}, {"query": "code=x"}, {"query": "a=b&token=x"}]
+)
 def test_a_credential_in_clear_is_refused_and_the_answer_says_to_revoke_it(given: dict[str, str]) -> None:
     status, location, text = ask(**given)
     assert (status, location) == (400, "")
@@ -59,3 +61,7 @@ def test_a_redirect_goes_to_a_plain_host_only(host: str) -> None:
 def test_a_path_cannot_become_another_host() -> None:
     assert ask(path="//evil.example/x")[1] == "https://box:7700//evil.example/x"
     assert ask(path="http://evil.example/x")[1] == "https://box:7700/"
+
+
+def test_a_cookie_of_another_application_on_this_host_is_no_alarm() -> None:
+    assert ask(cookie="theme=dark; xz4j_session=1")[:2] == (308, "https://box:7700/tasks")

@@ -55,7 +55,7 @@ async def test_what_exists_stays_and_the_rest_is_added_once(tmp_path: Path) -> N
     async with database(tmp_path) as store:
         found = read_settings(
             file(
-                apps=[{"name": "SHOP", "seal_key_id": "evil"}, {"name": "mail", "seal_key_id": "abcd", "is_disabled": True}],
+                apps=[{"name": "SHOP", "seal_key_id": "00000bad"}, {"name": "mail", "seal_key_id": "0123abcd", "is_disabled": True}],
                 users=[{"name": "ada", "role": "admin"}],
                 schedules=[SCHEDULE, SCHEDULE | {"name": "secret", "kwargs": {"token": "•••"}}, SCHEDULE | {"app": "gone"}],
             )
@@ -67,8 +67,8 @@ async def test_what_exists_stays_and_the_rest_is_added_once(tmp_path: Path) -> N
         ]  # fmt: skip
         assert [(request.is_enabled, request.kwargs) for request in asked] == [(True, {}), (False, {}), (True, {})]
         listed = {row.name: row for row in await apps.list_apps(store)}
-        assert (listed["mail"].seal_key_id, listed["mail"].disabled_at is not None) == ("abcd", True)
-        assert listed["shop"].seal_key_id != "evil", "an app that exists keeps its key"
+        assert (listed["mail"].seal_key_id, listed["mail"].disabled_at is not None) == ("0123abcd", True)
+        assert listed["shop"].seal_key_id != "00000bad", "an app that exists keeps its key"
         again = await import_settings(store, read_settings(file(users=[{"name": "ADA", "role": "viewer"}])), create, "unusable")
         assert [each.result for each in again] == ["exists"]
         assert [row.role for row in await users.list_users(store)] == ["admin"]

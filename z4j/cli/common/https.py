@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import ssl
+import urllib.request
 from pathlib import Path
 
 from z4j.exceptions import BadInput, StoreError
@@ -21,6 +23,15 @@ def context_of(certificate: str) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise StoreError(f"The certificate {certificate} cannot be read: {error}. No changes were made.") from error
     return context
+
+
+def open_own(request: str | urllib.request.Request, certificate: str | None) -> http.client.HTTPResponse:
+    """Asks the server of this installation, never through the proxy of the environment. Raises OSError and StoreError."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if certificate:
+        handlers.append(urllib.request.HTTPSHandler(context=context_of(certificate)))
+    answer: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(request, timeout=5)
+    return answer
 
 
 def context_with_ca() -> ssl.SSLContext | None:

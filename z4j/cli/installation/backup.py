@@ -16,7 +16,7 @@ from z4j.settings import Settings
 from z4j.store.sqlite import migrate as migrations
 from z4j.store.sqlite.backup import Contents
 
-KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key", "values.key")
+KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key", "values.key", "tls/server.pem", "tls/next.pem")
 
 
 def backup(words: argparse.Namespace, settings: Settings) -> int:
@@ -28,7 +28,7 @@ def backup(words: argparse.Namespace, settings: Settings) -> int:
             return await write_backup(parts.store, parts.audit, target, f"{getpass.getuser()} (command line)", "admin")
 
     contents = asyncio.run(run())
-    keys = ", ".join(str(settings.data / name) for name in KEYS)
+    keys = ", ".join(str(settings.data / name) for name in KEYS if (settings.data / name).exists())
     say(f"A complete copy of the database ({sum(contents.rows.values()):,} rows) was written to {target} and verified.")
     say(f"Back up the keys too, in another location: {keys}")
     say("audit.head and audit.witnesses describe the running log and are not part of a backup.")

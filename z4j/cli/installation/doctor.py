@@ -183,9 +183,8 @@ def _duties(settings: Settings) -> Iterator[Finding]:
         return
     url = f"{serving.local_url}/healthz"
     try:
-        context = https.context_of(serving.tls.certificate) if serving.tls else None
         request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 -- an address of our own
-        with urllib.request.urlopen(request, timeout=5, context=context) as answer:  # noqa: S310
+        with https.open_own(request, serving.tls.certificate if serving.tls else None) as answer:
             health = json.load(answer)
     except urllib.error.HTTPError as error:
         health = _json_of(error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import urllib.error
-import urllib.request
 
 from z4j.appliance.server_address import address_of
 from z4j.cli.common import https
@@ -17,9 +16,8 @@ from z4j.settings import Settings
 def health(words: argparse.Namespace, settings: Settings) -> int:
     """Prints `ok`, or what fails. Returns 0 if the server can be used; raises StoreError if not."""
     server = address_of(words, settings)
-    context = https.context_of(server.tls.certificate) if server.tls else None
     try:
-        with urllib.request.urlopen(f"{server.url}/healthz", timeout=5, context=context) as answer:  # noqa: S310 -- an address of our own
+        with https.open_own(f"{server.url}/healthz", server.tls.certificate if server.tls else None) as answer:
             say(answer.read(10_000).decode("utf-8", "replace").rstrip())
     except urllib.error.HTTPError as error:
         raise StoreError(

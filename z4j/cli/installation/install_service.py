@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import shlex
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +20,8 @@ from z4j.settings import Settings, flag
 
 UNITS = Path("/etc/systemd/system")
 DATA = Path("/var/lib/z4j")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+PATHS = ("tls_cert", "tls_key")
 UNIT = """\
 # Written by `z4j install-service`.
 [Unit]
@@ -39,8 +41,8 @@ TimeoutStopSec=30
 {user}StateDirectory=z4j
 StateDirectoryMode=0700
 # The executable unpacks itself in TMPDIR; /tmp may be mounted noexec.
-Environment=TMPDIR={data}/tmp
-ExecStartPre=/bin/mkdir -p {data}/tmp
+Environment={variable}
+ExecStartPre=/bin/mkdir -p {folder}
 LimitNOFILE=8192
 NoNewPrivileges=yes
 ProtectSystem=strict
@@ -87,7 +89,7 @@ def install_service(words: argparse.Namespace, settings: Settings) -> int:
 
 def unit_of(settings: Settings, user: str | None) -> str:
     """Returns the unit. Settings that differ from their defaults become flags of its command."""
-    data = settings.data if settings.data != Settings().data else DATA
+    data = settings.data.absolute() if settings.data != Settings().data else DATA  # systemd starts it in /
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "z4j"]
     given = [*program, "serve", "--data", str(data)]
     for known in fields(Settings):
@@ -99,12 +101,25 @@ def unit_of(settings: Settings, user: str | None) -> str:
         elif isinstance(value, tuple):
             given += [word for item in value for word in (flag(known.name), str(item))]
         else:
-            given += [flag(known.name), str(value)]
+            given += [flag(known.name), str(Path(value).absolute()) if known.name in PATHS else str(value)]
+    for word in (*given, user or ""):
+        if not word.isprintable():
+            raise BadInput(f"{word!r} cannot be part of a unit. Nothing was written.")
     line = f"User={user}\n" if user else "DynamicUser=yes\n" if data == DATA else f"User={getpass.getuser()}\n"
     protect_home = "no" if data.resolve().is_relative_to("/home") or data.resolve().is_relative_to("/root") else "yes"
-    return UNIT.format(command=" ".join(map(_quoted, given)), user=line, data=data, port=settings.port, protect_home=protect_home)
+    temporary = data / "tmp"
+    return UNIT.format(
+        command=" ".join(map(_quoted, given)), user=line, data=_value(str(data)), variable=_value(f"TMPDIR={temporary}"),
+        folder=_quoted(str(temporary)), port=settings.port, protect_home=protect_home,
+    )  # fmt: skip
 
 
 def _quoted(word: str) -> str:
-    """A word of ExecStart: systemd expands % and $."""
-    return shlex.quote(word.replace("%", "%%").replace("$", "$$"))
+    """A word of ExecStart: systemd expands % and $, and reads backslashes within any quotes."""
+    return _value(word).replace("$", "$$")
+
+
+def _value(word: str) -> str:
+    """A word of any other line, where systemd expands % only."""
+    text = word.replace("%", "%%")
+    return text if _PLAIN.fullmatch(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -97,7 +97,8 @@ async def _switch(settings: Settings, *, is_forced: bool) -> int:
                 f"{len(lacking)} processes are not configured with the pin of the next key and could not connect. No changes were made.",
                 "Set both pins in their connection strings and restart them, or use --force to cut them off.",
             )
-        made = certificates.finish_rotation(settings.data, certificates.own_names(settings.tls_name), clock.now())
+        present = certificates.read(certificates.server_file(settings.data)).names  # also of `serve --name`
+        made = certificates.finish_rotation(settings.data, certificates.own_names((*settings.tls_name, *present)), clock.now())
         await parts.record("switch_tls_key", "tls", pin=pin, cut_off=len(lacking))
     if lacking:
         say("These processes cannot connect until their connection string has the new pin. They keep their events meanwhile:\n")

@@ -4,14 +4,22 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import shutil
 from pathlib import Path
 
 from z4j.appliance import wheels
 from z4j.appliance.data_folder import prepare_data
+from z4j.appliance.wheels import Wheel
+from z4j.cli.common.offline import offline
 from z4j.cli.common.output import print_table, say
 from z4j.exceptions import BadInput, StoreError
 from z4j.settings import Settings
+
+
+async def _record(settings: Settings, wheel: Wheel) -> None:
+    async with offline(settings) as parts:
+        await parts.record("add_wheel", f"wheel:{wheel.name}", sha256=wheel.sha256)
 
 
 def show(words: argparse.Namespace, settings: Settings) -> int:
@@ -20,6 +28,7 @@ def show(words: argparse.Namespace, settings: Settings) -> int:
         prepare_data(settings.data)
         for file in words.add:
             wheel = wheels.add_wheel(settings.data, Path(file))
+            asyncio.run(_record(settings, wheel))
             say(f"{wheel.name} is served from now on.")
         return 0
     found = wheels.list_wheels(settings.data)

@@ -199,5 +199,9 @@ def refuse_cross_site(headers: Headers) -> None:
         if headers.get("authorization"):
             return  # an API client: a browser does not send a bearer token on its own
         raise NotAllowed("This request has no Origin header and was refused. No changes were made.", "Send an Origin header.")
-    if urlsplit(origin).netloc != headers.get("host", ""):
+    try:
+        is_here = urlsplit(origin).netloc == headers.get("host", "")
+    except ValueError:  # brackets without an address
+        is_here = False
+    if not is_here:
         raise NotAllowed("This request came from another site and was refused. No changes were made.")

@@ -18,7 +18,7 @@ from z4j.settings import Settings
 def test_settings_become_flags_and_defaults_do_not() -> None:
     unit = unit_of(Settings(host="0.0.0.0", tls="auto", tls_name=("q.internal", "50% $HOME"), log_json=True), None)
     [command] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
-    assert "--host 0.0.0.0 --tls auto --tls-name q.internal --tls-name '50%% $$HOME'" in command
+    assert '--host 0.0.0.0 --tls auto --tls-name q.internal --tls-name "50%% $$HOME"' in command
     assert "--log-json" in command
     assert "--port" not in command
     assert "--data /var/lib/z4j" in command
@@ -46,3 +46,18 @@ def test_only_root_installs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BadInput, match="Only root"):
         install_service.install_service(argparse.Namespace(write=True, user=None), Settings())
+
+
+def test_no_setting_becomes_a_line_of_the_unit() -> None:
+    with pytest.raises(BadInput, match="Nothing was written"):
+        unit_of(Settings(tls_cert="/x\nExecStartPre=/bin/evil", tls_key="/k"), None)
+    with pytest.raises(BadInput, match="Nothing was written"):
+        unit_of(Settings(), "z4j\nAmbientCapabilities=CAP_SYS_ADMIN")
+
+
+def test_a_relative_folder_with_blanks_becomes_a_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    unit = unit_of(Settings(data=Path("my 5% data")), "ada")
+    assert f'ReadWritePaths="{tmp_path}/my 5%% data"' in unit
+    assert f'Environment="TMPDIR={tmp_path}/my 5%% data/tmp"' in unit
+    assert f'--data "{tmp_path}/my 5%% data"' in unit

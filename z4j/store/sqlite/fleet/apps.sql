@@ -5,7 +5,7 @@ INSERT INTO app (name, created_at, seal_key_id) VALUES (:name, :at, :seal_key_id
 
 -- find_app --
 -- An app by its name.
-SELECT id, name, created_at, coalesce(seal_key_id, '') FROM app WHERE name = :name;
+SELECT id, name, created_at, coalesce(seal_key_id, ''), 0, disabled_at FROM app WHERE name = :name;
 
 -- list_apps --
 -- Every app by name, with how many tokens of it work.

@@ -95,16 +95,19 @@ async def create(request: Request) -> Response:
     anywhere on the way."""
     form, server, me = await read_form(request), services(request), request.scope["identity"]
     host, tls = request.headers.get("host", ""), server.tls
-    is_tls, pins = request.url.scheme == "https", tls.pins if tls else ()
+    is_tls = request.url.scheme == "https"
+    pins = tls.pins if tls and not request.scope["origin"].is_proxied else ()  # agents see the certificate of the proxy, not this one
     try:
         chosen = _chosen(form)
         if not setup_lines.is_host(host):
             raise BadInput("The address of this page cannot be used in a connection string. No changes were made.")
-        made = await connect_app(server.store, chosen.app, host, me.name, is_tls=is_tls, pins=pins)
-        _, token = await make_index_token(server.store, f"packages for {made.app}"[:60], INDEX_HOURS, me.name)
+        made = await connect_app(server.store, chosen.app, setup_lines.with_port(host, is_tls=is_tls), me.name, is_tls=is_tls, pins=pins)
+        await record_action(request, "create_token", f"app:{made.app}", token=made.token_id)
+        owner = me.name if me.user_id else ""
+        index_id, token = await make_index_token(server.store, f"packages for {made.app}"[:60], INDEX_HOURS, me.name, owner)
     except BadInput as error:
         return see_other("/connect", Notice("bad", f"{error.message} {error.hint}".strip()))
-    await record_action(request, "create_token", f"app:{made.app}", token=made.token_id)
+    await record_action(request, "create_token", "packages", token=index_id, hours=INDEX_HOURS)
     target = Target(
         app=made.app, engine=chosen.engine, framework=chosen.framework, environment=chosen.environment, url=made.url,
         base=f"{'https' if is_tls else 'http'}://{host}", token=token, fingerprint=tls.certificate.fingerprint if pins and tls else "",

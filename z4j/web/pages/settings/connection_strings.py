@@ -55,7 +55,7 @@ async def connect_app(
     """Creates a connection string for `app`, and the app if it does not exist. `host` is `address:port` for agents; `pins` are
     those of the keys that they may trust (with TLS; none for a certificate of a CA).
 
-    Raises BadInput when `seal_from` includes the key of another app.
+    Raises BadInput when `seal_from` includes the key of another app, and for a disabled app.
     """
     app, at = check_name(app), clock.now()
     token = "z4a_" + secrets.token_urlsafe(32)
@@ -69,6 +69,8 @@ async def connect_app(
         if existing is None:
             seal = given or fresh
             app_id = apps.add_app(db, app, key_id(seal), at)
+        elif existing.disabled_at is not None:
+            raise BadInput(f"The app {existing.name} is disabled. No changes were made.", "Enable it under Settings, Apps.")
         elif given and existing.seal_key_id and key_id(given) != existing.seal_key_id:
             raise BadInput(f"This connection string has the seal key of another app, not of {existing.name}. No changes were made.")
         elif not existing.seal_key_id:  # imported, or created before apps had keys

@@ -55,7 +55,18 @@ class Block:
 
 def is_host(text: str) -> bool:
     """Whether a Host header may become part of lines that somebody pastes into a shell."""
-    return bool(_HOST.fullmatch(text))
+    if not _HOST.fullmatch(text):
+        return False
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port above 65535, or no address in the brackets
+        return False
+
+
+def with_port(host: str, *, is_tls: bool) -> str:
+    """Returns a Host header with its port: a browser leaves out 443 and 80, and an agent would use 7700."""
+    return host if urlsplit(f"//{host}").port else f"{host}:{443 if is_tls else 80}"
 
 
 def packages(target: Target) -> tuple[str, ...]:
@@ -92,14 +103,13 @@ def variables(target: Target, prefix: str = "") -> str:
 def install(target: Target) -> str:
     """Returns the lines of a shell: the certificate, checked against its fingerprint; the token in a netrc file; pip with this index
     alone."""
-    lines = []
+    lines, trust = [], ""
     if target.fingerprint:
-        lines += [
-            fetch_certificate(target),
-            'export PIP_CERT="$PWD/z4j.pem" SSL_CERT_FILE="$PWD/z4j.pem" REQUESTS_CA_BUNDLE="$PWD/z4j.pem"',
-        ]
+        lines.append(fetch_certificate(target))
+        # For one line alone: an application that is started in this shell would trust no other server.
+        trust = 'PIP_CERT="$PWD/z4j.pem" SSL_CERT_FILE="$PWD/z4j.pem" REQUESTS_CA_BUNDLE="$PWD/z4j.pem" '
     lines.append(f"(umask 077; echo {quote(f'machine {urlsplit(target.base).hostname} login z4j password {target.token}')} > z4j.netrc)")
-    lines.append(f'NETRC="$PWD/z4j.netrc" pip install --index-url {target.base}/simple/ {" ".join(packages(target))}')
+    lines.append(f'{trust}NETRC="$PWD/z4j.netrc" pip install --index-url {target.base}/simple/ {" ".join(packages(target))}')
     return "\n".join(lines)
 
 

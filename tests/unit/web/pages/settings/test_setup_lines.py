@@ -34,6 +34,7 @@ def test_the_certificate_is_checked_and_nothing_is_trusted_blindly() -> None:
     assert " queue.internal 7700 abcd" in lines
     assert "PIP_CERT" in lines
     assert "SSL_CERT_FILE" in lines
+    assert "export" not in lines
     without = setup_lines.install(replace(TARGET, fingerprint=""))
     assert "PIP_CERT" not in without
     for text in (lines, without, *(block.text for block in setup_lines.variants(TARGET))):
