@@ -46,7 +46,7 @@ $(UV):
 	python3 -m venv .venvs/uv && .venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
 .venvs/server/.stamp: $(UV) $(LOCK)
-	UV_PROJECT_ENVIRONMENT=.venvs/server $(UV) sync --quiet --frozen --all-groups && .venvs/server/bin/python hatch_build.py && touch $@
+	UV_PROJECT_ENVIRONMENT=.venvs/server $(UV) sync --quiet --frozen --group check --group test --group build --extra demo && .venvs/server/bin/python hatch_build.py && touch $@
 
 .venvs/demo/.stamp: $(UV) $(LOCK)
 	UV_PROJECT_ENVIRONMENT=.venvs/demo $(UV) sync --quiet --frozen && .venvs/demo/bin/python hatch_build.py && touch $@

@@ -8,8 +8,10 @@ import contextlib
 import dataclasses
 import gc
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +25,7 @@ from z4j.agents.gateway import Gateway
 from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
 from z4j.appliance import server_address, service_manager
+from z4j.appliance.demo import Demo
 from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.background.duties import BackgroundDuties
 from z4j.background.nightly_backups import NightlyBackups
@@ -44,6 +47,7 @@ from z4j.store.backups import restore
 from z4j.store.operations import operator_input
 from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.demo_mark import refuse_demo
 from z4j.store.tasks.bulk_deletion import Retention
 from z4j.web.auth.audit_trail import AuditTrail, Trail
 from z4j.web.auth.authentication import Auth
@@ -59,9 +63,10 @@ SWITCH_S = 0.001
 class Server:
     """All parts of one server. `asgi` is what uvicorn serves."""
 
-    def __init__(self, settings: Settings, tls: ServerTls | None = None) -> None:
+    def __init__(self, settings: Settings, tls: ServerTls | None = None, demo: Demo | None = None) -> None:
         self.settings = settings
         self.tls = tls
+        self.demo = demo
         self.store = Store(settings.database)
         self.hub = Hub()
         self.live = Live()
@@ -101,7 +106,7 @@ class Server:
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
-            self.duties, self.background.retention, self.tls,
+            self.duties, self.background.retention, self.tls, self.demo,
         )  # fmt: skip
         return asgi
 
@@ -147,6 +152,8 @@ class Server:
             fingerprint = tls.certificate.fingerprint
             print(f"\nFingerprint of the certificate, for comparison in the browser (SHA-256):\n\n    {fingerprint}\n", flush=True)
         service_manager.notify(f"READY=1\nSTATUS=serving {address}")
+        if self.demo is not None:
+            await self.demo.on_start(self)
         if not await users.has_admin(self.store):
             secret = await self.auth.make_link("setup")
             print(f"\nCreate the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
@@ -168,11 +175,14 @@ class Server:
         self.gateway.close_all()
 
 
-def serve(settings: Settings) -> int:
-    """Runs until SIGTERM or SIGINT; returns the exit code. Raises StoreError before anything is served."""
+def serve(settings: Settings, demo: Demo | None = None) -> int:
+    """Runs until SIGTERM or SIGINT, or until the demo is reset; returns the exit code. Raises StoreError before anything is served, and
+    WrongState on the folder of a demo that this is not."""
     prepare_data(settings.data)
-    given = service_manager.take_listener()
-    if given is not None:
+    if demo is None:
+        refuse_demo(settings.database)
+    given = service_manager.take_listener() if demo is None else demo.listener.dup()  # a demo keeps its own open over a reset
+    if given is not None and demo is None:
         settings = dataclasses.replace(settings, host=service_manager.address_of(given, settings))
     with (
         data_lock(settings.data),
@@ -182,12 +192,14 @@ def serve(settings: Settings) -> int:
         restore.tidy(settings.database)  # nobody restores while this server has the lock
         migrate.migrate(settings.database)
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free
-        server = Server(settings, tls)
+        server = Server(settings, tls, demo)
         room = Connections(descriptor_limit(settings.connections), settings.connections_per_address, settings.trusted_networks)
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()  # objects of the start stay: a full collection over them takes 50 ms, during which no request is answered
         runner = HttpServer(server.asgi, room, tls, on_start=server.greet, on_stop=server.end_streams)
+        if demo is not None:
+            demo.stop = partial(setattr, runner, "should_exit", True)
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 runner.run(sockets=[listener])

@@ -13,7 +13,7 @@ from dataclasses import fields
 from z4j import logs
 from z4j.cli import audit, plan, queue, schedule, task, token, user, worker
 from z4j.cli.common.output import say
-from z4j.cli.installation import backup, contents, doctor, health, install_service, restore, serve, settings_file, tls, wheels
+from z4j.cli.installation import backup, contents, demo, doctor, health, install_service, restore, serve, settings_file, tls, wheels
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
 
@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     started.add_argument("--name", dest="tls_name", action="append", metavar="NAME", help="The same as --tls-name.")
     dev = add("dev", "Run a development server on loopback: creates an app, a connection string and a login link.", serve.dev)
     dev.add_argument("--app", default="dev", help="Name of the app. Default: dev")
+    shown = add("demo", "Try z4j with a month of invented tasks and two real engines. Nothing else is needed.", demo.demo)
+    shown.add_argument("--tasks", type=int, default=60_000, metavar="N", help="Number of tasks of the invented month. Default: 60000")
+    shown.add_argument("--seed", type=int, default=7, metavar="N", help="The same number makes the same tasks. Default: 7")
     add("migrate", "Upgrade the database schema to this version; a copy of the database is kept first.", backup.migrate)
     copy = add("backup", "Write a consistent copy of the database, also while the server is running.", backup.backup)
     copy.add_argument("target", help="File to write; it must not exist.")

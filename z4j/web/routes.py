@@ -13,7 +13,7 @@ from z4j.rules.permissions import Needed
 from z4j.web.api.document import OPERATIONS
 from z4j.web.auth import account, login, setup
 from z4j.web.frame import live, static, strip
-from z4j.web.pages import component_gallery, health, package_index, plans, theme
+from z4j.web.pages import component_gallery, demo, health, package_index, plans, theme
 from z4j.web.pages.changes import audit_log
 from z4j.web.pages.changes import commands as changes_commands
 from z4j.web.pages.queues import detail as queue_detail
@@ -132,6 +132,7 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/settings/users/{id:int}/disable", access.disable_user, "admin"),
     R("POST", "/settings/users/{id:int}/enable", access.enable_user, "admin"),
     R("GET", "/settings/appliance", appliance.page, "auditor"),
+    R("POST", "/demo/reset", demo.reset, "admin"),
     R("GET", "/settings/account", account.show, "viewer"),
     R("POST", "/settings/account/totp", account.begin, "viewer"),
     R("POST", "/settings/account/totp/confirm", account.confirm, "viewer"),

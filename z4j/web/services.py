@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from z4j.agents.connections import Hub
+from z4j.appliance.demo import Demo
 from z4j.background.retention import RetentionDuty
 from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
@@ -38,6 +39,8 @@ class Services:
     retention: RetentionDuty
     tls: ServerTls | None = None
     """None where the server does not speak TLS itself."""
+    demo: Demo | None = None
+    """None on a real server."""
 
 
 def services(request: Request) -> Services:

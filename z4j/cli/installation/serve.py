@@ -18,6 +18,7 @@ from z4j.exceptions import BadInput
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.sqlite import migrate as migrations
+from z4j.store.sqlite.demo_mark import refuse_demo
 from z4j.web.pages.settings.connection_strings import connect_app
 
 LINK_US = 24 * 3_600_000_000
@@ -40,6 +41,7 @@ def dev(words: argparse.Namespace, settings: Settings) -> int:
         raise BadInput("`z4j dev` serves loopback without TLS. The server was not started.", "Use `z4j serve` with TLS.")
     if os.environ.get("Z4J_BEHIND_PROXY"):
         settings = dataclasses.replace(settings, behind_proxy=False)
+    refuse_demo(settings.database)
     if 0 < migrations.version(settings.database) < migrations.newest():  # as `serve` does, but before the database is written to
         backup.migrate(words, settings)
     asyncio.run(_prepare(words.app, settings))

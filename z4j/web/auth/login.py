@@ -17,7 +17,7 @@ from z4j.web.auth.auth_pages import AuthPage, address_of, client_of, welcome
 from z4j.web.auth.authentication import COOKIE, CodeNeeded, TicketOver
 from z4j.web.auth.login_limits import BROWSER_COOKIE, REFUSED_S, too_many
 from z4j.web.frame.forms import local_path, read_form
-from z4j.web.frame.render import Theme, render, see_other, theme_of, to_html
+from z4j.web.frame.render import Theme, is_of_demo, render, see_other, theme_of, to_html
 from z4j.web.services import services
 
 CODE = "Enter your code"
@@ -61,13 +61,13 @@ async def refuse_slowly(request: Request) -> Response:
     refuse_late(request.scope)
     await asyncio.sleep(spread(min(REFUSED_S, rules.FLOOR_S * 4)))
     error = too_many()
-    return HTMLResponse(_refused_page(theme_of(request)), error.status, headers={"Cache-Control": "no-store"})
+    return HTMLResponse(_refused_page(theme_of(request), is_demo=is_of_demo(request)), error.status, headers={"Cache-Control": "no-store"})
 
 
 @cache
-def _refused_page(theme: Theme) -> str:
+def _refused_page(theme: Theme, *, is_demo: bool) -> str:
     error = too_many()
-    return to_html("auth/login.html", AuthPage(theme, "Sign in", error.message, error.hint))
+    return to_html("auth/login.html", AuthPage(theme, "Sign in", error.message, error.hint), is_demo=is_demo)
 
 
 async def check_code(request: Request) -> Response:

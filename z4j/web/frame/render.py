@@ -114,17 +114,22 @@ def environment() -> Environment:
     return env
 
 
-def to_html(template: str, page: Any) -> str:
-    """Renders a template with its page."""
-    return environment().get_template(template).render(page=page)
+def to_html(template: str, page: Any, *, is_demo: bool = False) -> str:
+    """Renders a template with its page. The frames of whole pages show whether they are those of a demo."""
+    return environment().get_template(template).render(page=page, is_demo=is_demo)
 
 
 def render(request: Request, template: str, page: Any, status: int = 200) -> Response:
     """Returns a whole page as a response; its notice is shown once."""
-    response = respond(request, to_html(template, page), status)
+    response = respond(request, to_html(template, page, is_demo=is_of_demo(request)), status)
     if NOTICE_COOKIE in request.cookies and not is_refresh(request):
         response.delete_cookie(NOTICE_COOKIE, httponly=True, samesite="lax")
     return response
+
+
+def is_of_demo(connection: HTTPConnection) -> bool:
+    """Whether the server of a request runs a demo."""
+    return connection.app.state.services.demo is not None
 
 
 def respond(request: Request, html: str, status: int = 200) -> Response:
@@ -184,4 +189,4 @@ class ErrorPage:
 async def error_page(connection: HTTPConnection, status: int, title: str, message: str, hint: str, request_id: str) -> Response:
     """Returns an error page: what happened, what was not affected, what to do. Requires neither the database nor a known person."""
     page = ErrorPage(theme_of(connection), title.capitalize(), status, message, hint, request_id)
-    return HTMLResponse(to_html("error.html", page), status, headers={"Cache-Control": "no-store"})
+    return HTMLResponse(to_html("error.html", page, is_demo=is_of_demo(connection)), status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Runs a demo: seeds its folder, starts its applications, serves it, and begins again when a visitor resets it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+from types import FrameType
+from typing import NoReturn
+
+from z4j import app
+from z4j.appliance.demo import Demo
+from z4j.demo import opening
+from z4j.demo.folder import check_folder, create_database, empty_folder
+from z4j.demo.processes import Processes, check_installed
+from z4j.demo.seed import Seeded, Story, seed_demo
+from z4j.listener import ports
+from z4j.settings import Settings
+
+DAYS_KEPT = 45
+"""Longer than the demo's month, so that retention deletes none of it."""
+
+
+def run_demo(settings: Settings, story: Story) -> int:
+    """Runs until Ctrl-C or SIGTERM. Returns the exit code. Raises Z4jError before anything is started."""
+    check_installed()
+    check_folder(settings.data)
+    signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises the signal again when it has stopped: the processes must end first
+    with ports.bind(settings.host, settings.port) as listener:
+        settings = dataclasses.replace(settings, port=listener.getsockname()[1], days_kept=DAYS_KEPT)
+        link, code, is_first = "", 0, True
+        while is_first or link:
+            demo = Demo(listener, opening.open_demo)
+            code = _run_round(settings, story, demo, link, is_first=is_first)
+            link, is_first = demo.next_link, False
+    return code
+
+
+def _run_round(settings: Settings, story: Story, demo: Demo, link: str, *, is_first: bool) -> int:
+    """One round, from seeding to the end of its processes."""
+    print(f"Demo in {settings.data}: writing a month of tasks …", flush=True)
+    empty_folder(settings.data)
+    create_database(settings.data)
+    host = f"{settings.host}:{settings.port}"
+    seeded = asyncio.run(seed_demo(settings.data, host, story, link))
+    processes = Processes(settings.data)
+    try:
+        processes.start()
+        _announce(seeded, host, is_first=is_first)
+        return app.serve(settings, demo)
+    finally:
+        processes.stop()
+
+
+def _announce(seeded: Seeded, host: str, *, is_first: bool) -> None:
+    print(f"{seeded.tasks:,} tasks in {seeded.seconds:.1f} s. Everything in this demo is invented.", flush=True)
+    if is_first:
+        print(f"\nOpen this link, which signs you in once:\n\n    http://{host}/login?code={seeded.link}\n\nCtrl-C ends the demo.\n", flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+

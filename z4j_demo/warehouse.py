@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The warehouse: a real Huey consumer on SQLite, and the application that enqueues for it. Its tasks are simulated work."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from huey import SqliteHuey, crontab
+from huey.consumer import Consumer
+
+import z4j_huey
+from z4j_demo.brief import read_brief
+from z4j_demo.connect import set_environment
+
+QUEUE = "warehouse"
+EVERY_S = 2.5
+"""Between two rounds of the producer."""
+WORKERS = 2
+
+
+def main(folder: Path) -> None:
+    """Runs consumer and producer until SIGTERM, which ends the consumer in order. A restart that z4j requests replaces the process."""
+    set_environment(read_brief(folder), QUEUE)
+    huey = SqliteHuey(QUEUE, filename=str(folder / "huey.db"), fsync=False)
+    tasks = register(huey)
+    z4j_huey.install(huey)
+    consumer = Consumer(huey, workers=WORKERS, worker_type="thread", scheduler_interval=1, check_worker_health=True)
+    is_over = threading.Event()
+    threading.Thread(target=_produce, args=(tasks, is_over), name="producer", daemon=True).start()
+    try:
+        consumer.run()
+    finally:
+        is_over.set()
+
+
+def register(huey: Any) -> dict[str, Any]:
+    """Declares the tasks of the story, under its names: `warehouse.<function>`."""
+    made: dict[str, Any] = {}
+    for function, options in (
+        (warm_cache, {"retries": 1, "retry_delay": 5}), (print_label, {}), (count_stock, {}), (reorder, {"retries": 1, "retry_delay": 8}),
+        (pack_order, {}),
+    ):  # fmt: skip
+        made[function.__name__] = huey.task(**options)(_of_warehouse(function))
+    huey.periodic_task(crontab(minute="*"))(_of_warehouse(count_pallets))
+    huey.periodic_task(crontab(hour="3", minute="15"))(_of_warehouse(close_day))
+    return made
+
+
+def _of_warehouse(function: Callable[..., Any]) -> Callable[..., Any]:
+    function.__module__ = QUEUE  # Huey names a task after its module
+    return function
+
+
+def warm_cache(page: str) -> int:
+    """Loads a page into the cache; the cache does not always answer."""
+    return _work(60, 240, 0.12, TimeoutError(f"cache-2 did not answer for {page}"), len(page))
+
+
+def print_label(order: int) -> str:
+    """Prints a label; an order whose number ends in 7 has no address."""
+    _work(60, 260)
+    if order % 10 == 7:
+        raise ValueError(f"order {order} has no address")
+    return f"label-{order}"
+
+
+def count_stock(hall: str) -> int:
+    """Counts the stock of a hall."""
+    return _work(200, 700, 0.0, None, 1_822)
+
+
+def reorder(sku: str, pieces: int) -> bool:
+    """Orders pieces from the supplier, who does not always answer."""
+    return bool(_work(100, 500, 0.15, TimeoutError(f"the supplier of {sku} did not answer within 30 s"), True))
+
+
+def pack_order(order: int) -> str:
+    """Takes its time, so that it can be seen running."""
+    _work(4_000, 12_000)
+    return f"packed {order}"
+
+
+def count_pallets() -> int:
+    """Runs every minute."""
+    return _work(20, 80, 0.0, None, 240)
+
+
+def close_day() -> int:
+    """Runs every night."""
+    return _work(20, 80, 0.0, None, 1)
+
+
+def _work(low_ms: float, high_ms: float, rate: float = 0.0, error: Exception | None = None, result: Any = None) -> Any:
+    time.sleep(random.uniform(low_ms, high_ms) / 1000)  # noqa: S311 -- simulated work
+    if error is not None and random.random() < rate:  # noqa: S311
+        raise error
+    return result
+
+
+def _produce(tasks: dict[str, Any], is_over: threading.Event) -> None:
+    number = int.from_bytes(os.urandom(2), "big")
+    while not is_over.wait(EVERY_S):
+        number += 1
+        tasks["warm_cache"](f"/products/{number % 90}")
+        tasks["print_label"](number)
+        if number % 3 == 0:
+            tasks["reorder"](f"SKU-{number % 97:04}", 12)
+        if number % 4 == 0:
+            tasks["pack_order"](number)
+        if number % 5 == 0:
+            tasks["count_stock"].schedule(("hall-2",), delay=300)
+        if number % 7 == 0:
+            tasks["count_stock"]("hall-1")
