@@ -67,6 +67,7 @@ class Server:
         self.settings = settings
         self.tls = tls
         self.demo = demo
+        self.background_tasks: set[asyncio.Task[None]] = set()
         self.store = Store(settings.database)
         self.hub = Hub()
         self.live = Live()

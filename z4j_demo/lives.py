@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import random
 from typing import Any, NamedTuple
@@ -53,8 +54,12 @@ def processes_of(worker: Worker, now: int, days: int) -> list[Process]:
     releases = [(now - (days + 1) * 24 * HOUR, GOOD)]
     if worker.app == "shop" and worker.environment == PRODUCTION:
         releases += [(now - BAD_AGO[0], BAD), (now - BAD_AGO[1], GOOD)]
-    name = f"{worker.app}{worker.engine}{worker.name}".encode().hex()[-20:]
-    return [Process(worker, f"{name}{number}", release, at) for number, (at, release) in enumerate(releases)]
+    return [Process(worker, boot_of(*worker[:4], str(number)), release, at) for number, (at, release) in enumerate(releases)]
+
+
+def boot_of(*words: str) -> str:
+    """The name of a process run, the same in every demo."""
+    return hashlib.blake2s(" ".join(words).encode(), digest_size=8).hexdigest()
 
 
 def process_at(processes: list[Process], at: int) -> Process:

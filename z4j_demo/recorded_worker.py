@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A recorded worker: it holds the tasks of the story, keeps finishing new ones, and answers actions as its engine would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import Any
+
+from z4j_demo import capabilities, lives, present
+from z4j_demo.brief import Brief
+from z4j_demo.link import NOTE, Facts, Link, now
+from z4j_demo.lives import Life, Process
+from z4j_demo.present import Held
+from z4j_demo.story import KINDS, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, queues_of
+
+EVERY_S = {PRODUCTION: 6.0}
+"""Mean time between new tasks of one worker; elsewhere they are five times as rare."""
+RESTART_S = 8.0
+
+
+class RecordedWorker(Link):
+    """One worker of an engine that the demo does not run."""
+
+    def __init__(self, brief: Brief, process: Process, held: list[Held]) -> None:
+        worker = process.worker
+        hello = {
+            "host": worker.host, "role": "worker", "worker": worker.name, "app": worker.app, "environment": worker.environment,
+            "release": process.release, "engines": {worker.engine: VERSIONS[worker.engine]},
+            "capabilities": capabilities.of_engine(worker.engine),
+        }  # fmt: skip
+        super().__init__(brief.connections[worker.app], process.boot, hello)
+        self.process, self.engine = process, worker.engine
+        self.rng = random.Random(f"{brief.seed}{process.boot}")  # noqa: S311 -- a story, no secret
+        self.held = {each.life.task_id: each for each in held}
+        self.kinds = {kind.name: kind for kind in KINDS if (kind.app, kind.engine) == (worker.app, worker.engine)}
+        self.queues = queues_of(worker.app, worker.engine)
+        self.concurrency = worker.concurrency
+        self.paused: set[str] = set()
+        self.waiting.append(process.origin())
+
+    # -- what it reports -------------------------------------------------------------------------------------------------
+    async def report(self) -> None:
+        """Tasks, queues and the worker."""
+        depths = {queue: [each for each in self.held.values() if each.life.kind.queue == queue] for queue in self.queues}
+        queues = [
+            [queue, sum(each.state == "queued" for each in tasks), 1, min((each.life.at for each in tasks), default=None)]
+            for queue, tasks in depths.items()
+        ]
+        worker = self.process.worker
+        await self.say(
+            {
+                "type": "discovery", "engine": self.engine,
+                "tasks": [[kind.name, "(*args)", f"Recorded: {kind.args}", kind.queue] for kind in self.kinds.values()],
+                "queues": queues,
+                "worker": {
+                    "name": worker.name, "pool": worker.pool, "concurrency": self.concurrency, "queues": self.queues, "pids": [7],
+                    "notes": ["This worker is part of the demo: its agent answers with recorded results."],
+                },
+            }
+        )  # fmt: skip
+
+    async def changed(self) -> None:
+        await self.report()
+
+    def running(self) -> list[list[Any]]:
+        return [
+            [self.engine, each.life.task_id, 0, each.life.kind.name, each.life.kind.queue, each.life.started_at, 7]
+            for each in self.held.values()
+            if each.state == "running"
+        ]
+
+    async def live(self) -> None:
+        """Finishes a new task from time to time, and what it holds after some minutes."""
+        worker = self.process.worker
+        mean = EVERY_S.get(worker.environment, 30.0)
+        kinds = list(self.kinds.values())
+        while True:
+            await asyncio.sleep(self.rng.expovariate(1 / mean))
+            life = lives.begin(self.rng, self.rng.choices(kinds, [kind.weight for kind in kinds])[0], self.process, now())
+            if life.kind.queue in self.paused or self.socket is None:
+                continue
+            self.waiting += lives.sent(life, None, has_original=True)
+            await self.flush()
+            await asyncio.sleep(max(0.0, (life.started_at - now()) / SECOND))
+            self.held[life.task_id] = Held(life, "running")
+            self.waiting.append(lives.started(life))
+            await self.flush()
+            await asyncio.sleep(life.runtime / SECOND)
+            if self.held.pop(life.task_id, None) is not None:
+                failure = lives.fails(self.rng, life)
+                self.waiting.append(lives.succeeded(life) if failure is None else lives.failed(life, failure))
+                await self.flush()
+
+    # -- what it answers -------------------------------------------------------------------------------------------------
+    def execute(self, action: str, params: Facts) -> tuple[str, Facts]:
+        answer = getattr(self, f"_{action}", None)
+        return ("done", answer(params) or {}) if answer is not None else ("unsupported", {"error": "demo: not recorded"})
+
+    def _task(self, params: Facts) -> Held | None:
+        return self.held.get(str(params.get("task_id")))
+
+    def _again(self, params: Facts) -> Facts:
+        """A new task under the requested ID, which succeeds with a recorded result."""
+        kind = self.kinds.get(str(params.get("name"))) or self._unknown(str(params.get("name")), str(params.get("queue") or ""))
+        task_id = str(params["new_id"])
+        if "args" in params:
+            kind = kind._replace(args=f"{json.dumps(params['args'])} {json.dumps(params.get('kwargs') or {})}")
+        life = lives.begin(self.rng, kind, self.process, now())._replace(task_id=task_id, runtime=120_000)
+        life = life._replace(started_at=life.at + 2_000)
+        self.waiting += lives.sent(life, None, has_original=True, retry_of=str(params.get("task_id") or ""))
+        self.waiting.append(lives.succeeded(life, result=f'"{NOTE}"'))
+        return {"task_id": task_id}
+
+    _retry_task = _edit_task = _restore_task = _run_task = _again
+
+    def _unknown(self, name: str, queue: str) -> Kind:
+        worker = self.process.worker
+        return Kind(worker.app, worker.engine, name, queue or self.queues[0], 1, 100, "[]", failure=SMTP)
+
+    def _cancel_task(self, params: Facts) -> None:
+        if (held := self.held.pop(str(params["task_id"]), None)) is not None:
+            self._cancelled(held.life, "revoked")
+
+    def _terminate_task(self, params: Facts) -> None:
+        if (held := self.held.pop(str(params["task_id"]), None)) is not None:
+            self._cancelled(held.life, "stopped")
+
+    def _cancelled(self, life: Life, reason: str) -> None:
+        self.record("cancelled", *self._head(life), None, None, reason, None, None)
+
+    def _head(self, life: Life) -> tuple[Any, ...]:
+        return self.engine, life.task_id, 0, now(), f"{self.boot}.7", life.kind.name, life.kind.queue
+
+    def _release_task(self, params: Facts) -> None:
+        if (held := self.held.pop(str(params["task_id"]), None)) is not None:
+            life = held.life._replace(runtime=90_000)
+            self.waiting += [lives.started(life, 1, now()), lives.succeeded(life, 1, now(), result=f'"{NOTE}"')]
+
+    def _prioritise_task(self, params: Facts) -> None:
+        """Changes nothing that is reported."""
+
+    def _move_task(self, params: Facts) -> None:
+        if (held := self._task(params)) is not None:
+            life = held.life._replace(kind=held.life.kind._replace(queue=str(params["queue"])))
+            self.held[life.task_id] = held._replace(life=life)
+            self.record("moved", *self._head(life), None)
+
+    def _lookup_task(self, params: Facts) -> Facts:
+        held = self._task(params)
+        return {"state": held.state if held is not None else "unknown"}
+
+    def _peek_queue(self, params: Facts) -> Facts:
+        states = {"waiting": ("queued",), "delayed": ("scheduled", "retrying")}.get(str(params.get("place") or "waiting"), ())
+        found = [each for each in self.held.values() if each.life.kind.queue == params["queue"] and each.state in states]
+        return {
+            "tasks": [
+                {
+                    "task_id": each.life.task_id, "name": each.life.kind.name, "args": each.life.kind.args.replace("{number}", str(each.life.number)),
+                    "enqueued_at": each.life.at, "due_at": each.eta or None, "priority": None,
+                }
+                for each in sorted(found, key=lambda each: each.life.at)
+            ]
+        }  # fmt: skip
+
+    def _purge_queue(self, params: Facts) -> Facts:
+        found = [each for each in self.held.values() if each.life.kind.queue == params["queue"] and each.state == "queued"]
+        first_at = now()
+        for each in found:
+            del self.held[each.life.task_id]
+            self._cancelled(each.life, "purged")
+        return {"tasks": len(found), "first_at": first_at, "last_at": now()}
+
+    def _pause_queue(self, params: Facts) -> None:
+        self.paused.add(str(params["queue"]))
+
+    def _resume_queue(self, params: Facts) -> None:
+        self.paused.discard(str(params["queue"]))
+
+    def _shutdown_worker(self, params: Facts) -> Facts:
+        self.away_s = RESTART_S
+        return {"note": f"{NOTE}; the worker comes back in {RESTART_S:.0f} seconds"}
+
+    _restart_worker = _shutdown_worker
+
+    def _resize_worker(self, params: Facts) -> Facts:
+        self.concurrency = max(1, self.concurrency + int(params.get("by") or 0))
+        return {"concurrency": self.concurrency}
+
+    def _consume_queue(self, params: Facts) -> None:
+        self.queues = sorted({*self.queues, str(params["queue"])})
+
+    def _leave_queue(self, params: Facts) -> None:
+        self.queues = [queue for queue in self.queues if queue != params["queue"]]
+
+    def _limit_name(self, params: Facts) -> None:
+        """Changes nothing that is reported."""
+
+
+def workers_of(brief: Brief) -> list[RecordedWorker]:
+    """All recorded workers, each with the tasks that it holds."""
+    held = present.held_now(brief)
+    return [
+        RecordedWorker(brief, process, [each for each in held if each.life.process == process])
+        for process in present.processes(brief)
+        if process.worker.engine in VERSIONS
+    ]
