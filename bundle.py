@@ -40,6 +40,8 @@ GLIBC = (17, 28, 34)
 PURE = ("websockets", "pycparser")
 """For every platform: their compiled parts, if any, are optional."""
 COMPILED = ("cryptography", "cffi")
+DEMO = "demo"
+"""The extra of z4j with the engines of `z4j demo`."""
 
 
 def locked() -> dict[str, tuple[str, set[str]]]:
@@ -115,7 +117,7 @@ def collect_licences(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def needed(name: str) -> set[str]:
-    """Returns the names of a distribution and of all that it needs here."""
+    """Returns the names of a distribution and of all that it needs here, with what its demo needs."""
     seen: set[str] = set()
     waiting = [name]
     while waiting:
@@ -125,7 +127,7 @@ def needed(name: str) -> set[str]:
         seen.add(current)
         for text in metadata.distribution(current).requires or ():
             requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": DEMO if current == name else ""}):
                 waiting.append(requirement.name)
     return seen
 
@@ -137,7 +139,7 @@ def _classified(distribution: metadata.Distribution) -> str:
 
 def bill_of_materials(inside: dict[str, tuple[str, str]]) -> dict[str, Any]:
     """Returns CycloneDX 1.5: what uv exports from its lock file for z4j, with licences, and what is no Python package."""
-    export = [UV, "export", "--quiet", "--frozen", "--no-dev", "--package", "z4j", "--format", "cyclonedx1.5"]
+    export = [UV, "export", "--quiet", "--frozen", "--no-dev", "--package", "z4j", "--extra", DEMO, "--format", "cyclonedx1.5"]
     bill: dict[str, Any] = json.loads(subprocess.run(export, cwd=ROOT, check=True, capture_output=True, text=True).stdout)  # noqa: S603
     bill["components"] = [part for part in bill["components"] if canonicalize_name(part["name"]) in inside]
     for part in bill["components"]:

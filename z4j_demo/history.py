@@ -19,6 +19,10 @@ from z4j_demo.story import APPS, DAY, HOUR, KINDS, MINUTE, PRODUCTION, WORKERS, 
 
 BATCH = 900
 """Tasks in one batch."""
+RECENT = 3 * HOUR
+"""Before the demo begins there are as many tasks in a minute as its live workers make."""
+INCIDENT = 50 * MINUTE
+"""How long ago the mail server began to refuse connections."""
 ORIGINALS_DAYS = 7
 """As long as the server keeps the originals of succeeded tasks."""
 
@@ -43,7 +47,7 @@ def write_history(brief: Brief, out: BinaryIO) -> None:
         kind, process = choices.choose(rng, at)
         life = lives.begin(rng, kind, process, at)
         if lives.is_over(life, brief.now):
-            batches[kind.app] += lives.whole(rng, life, key, has_original=at > brief.now - ORIGINALS_DAYS * DAY)
+            batches[kind.app] += lives.whole(rng, life, key, has_original=at > brief.now - ORIGINALS_DAYS * DAY, is_incident=at > brief.now - INCIDENT)
         if number % BATCH == BATCH - 1 or number == len(times) - 1:
             for app, records in batches.items():
                 _write(out, app, brief.now, b"".join(records))
@@ -70,8 +74,10 @@ def moments(rng: random.Random, brief: Brief) -> list[int]:
     """When tasks were sent, oldest first: more by day than by night, fewer at weekends, and a steady flow in the last hours."""
     first, span = brief.now - brief.days * DAY, brief.days * 24
     weights = [_weight((first + hour * HOUR) // HOUR) for hour in range(span)]
-    hours = rng.choices(range(span), weights, k=brief.tasks)
-    return sorted(first + hour * HOUR + rng.randrange(HOUR) for hour in hours)
+    recent = brief.tasks // 8
+    hours = rng.choices(range(span), weights, k=brief.tasks - recent)
+    times = [first + hour * HOUR + rng.randrange(HOUR) for hour in hours]
+    return sorted(times + [brief.now - rng.randrange(RECENT) for _ in range(recent)])
 
 
 def _weight(hour: int) -> float:
@@ -96,5 +102,3 @@ class _Choices:
         known = self.of_kind[kind]
         return kind, lives.process_at(known[rng.randrange(len(known))], at)
 
-
-__all__ = ["MINUTE", "main", "moments", "seal_key", "write_history"]

@@ -13,7 +13,7 @@ from uuid import UUID
 from z4j_agent import wire
 from z4j_agent.capture.originals import Binding, close_original
 from z4j_agent.settings import SealKey
-from z4j_demo.story import BAD, BAD_AGO, BAD_RELEASE, GOOD, HOUR, MINUTE, PRODUCTION, REAL, SECOND, Failure, Kind, Worker
+from z4j_demo.story import BAD, BAD_AGO, BAD_RELEASE, GOOD, HOUR, MINUTE, PRODUCTION, REAL, SECOND, SMTP, Failure, Kind, Worker
 
 ORIGINAL = base64.b64encode(b'\x00{"demo":"no message: its agent is recorded"}').decode("ascii")
 """Stands for the message of an engine that the demo does not run."""
@@ -79,14 +79,14 @@ def new_id(rng: random.Random) -> str:
     return str(UUID(int=rng.getrandbits(128), version=4))
 
 
-def fails(rng: random.Random, life: Life) -> Failure | None:
-    """How this task fails, or None. The bad release fails most charges; mail fails in waves."""
+def fails(rng: random.Random, life: Life, *, is_incident: bool = False) -> Failure | None:
+    """How this task fails, or None. The bad release fails most charges; failures come in waves, and mail fails in an incident."""
     kind = life.kind
     if kind.name == "billing.charge" and life.process.release == BAD and rng.random() < 0.7:
         return BAD_RELEASE
     if kind.failure is None:
         return None
-    wave = 6.0 if life.at // (7 * HOUR) % 11 == 0 else 0.7
+    wave = 8.0 if is_incident and kind.failure is SMTP else 6.0 if life.at // (7 * HOUR) % 11 == 0 else 0.7
     return kind.failure if rng.random() < kind.rate * wave else None
 
 
@@ -157,10 +157,10 @@ def _head(life: Life) -> Any:
     return lambda attempt, at: (kind.engine, life.task_id, attempt, at, run, kind.name, kind.queue)
 
 
-def whole(rng: random.Random, life: Life, key: SealKey | None, *, has_original: bool = True) -> list[bytes]:
+def whole(rng: random.Random, life: Life, key: SealKey | None, *, has_original: bool = True, is_incident: bool = False) -> list[bytes]:
     """The records of a task that has ended."""
     records = sent(life, key, has_original=has_original)
-    failure = fails(rng, life)
+    failure = fails(rng, life, is_incident=is_incident)
     if failure is None:
         return [*records, succeeded(life)]
     if failure.type in ("ConnectionError", "TimeoutError") and rng.random() < 0.6:  # tried again, mostly with success

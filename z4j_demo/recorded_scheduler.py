@@ -94,7 +94,7 @@ class RecordedScheduler(Link):
         entry: Facts = {
             "key": name, "name": name, "kind": kind, "expression": expression, "timezone": zone, "task_name": task, "args": "[]",
             "kwargs": "{}", "queue": "", "priority": None, "is_enabled": True, "next_at": None, "last_at": None,
-            "is_code": self.about.is_code, "unable": {}, "note": "",
+            "is_code": self.about.is_code, "unable": {}, "note": "demo: a recorded scheduler",
         }  # fmt: skip
         entry["next_at"] = next_of(entry, now())
         return entry
@@ -118,7 +118,7 @@ class RecordedScheduler(Link):
             {
                 "type": "schedules", "scheduler": self.about.scheduler, "engine": self.about.engine, "store": self.about.store,
                 "is_firing": True, "tick_us": 5 * SECOND, "timezone": "UTC", "can_create": not self.about.is_code, "applied": self.applied,
-                "failed": {}, "notes": ["demo: a recorded scheduler"], "is_cut": False, "entries": list(self.entries.values()),
+                "failed": {}, "notes": [], "is_cut": False, "entries": list(self.entries.values()),
             }
         )  # fmt: skip
 

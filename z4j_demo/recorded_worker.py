@@ -15,8 +15,8 @@ from z4j_demo.lives import Life, Process
 from z4j_demo.present import Held
 from z4j_demo.story import KINDS, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, queues_of
 
-EVERY_S = {PRODUCTION: 6.0}
-"""Mean time between new tasks of one worker; elsewhere they are five times as rare."""
+EVERY_S = {PRODUCTION: 12.0}
+"""Mean time between new tasks of one worker; elsewhere they are rarer."""
 RESTART_S = 8.0
 
 
@@ -74,7 +74,7 @@ class RecordedWorker(Link):
     async def live(self) -> None:
         """Finishes a new task from time to time, and what it holds after some minutes."""
         worker = self.process.worker
-        mean = EVERY_S.get(worker.environment, 30.0)
+        mean = EVERY_S.get(worker.environment, 60.0)
         kinds = list(self.kinds.values())
         while True:
             await asyncio.sleep(self.rng.expovariate(1 / mean))

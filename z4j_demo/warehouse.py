@@ -19,7 +19,7 @@ from z4j_demo.brief import read_brief
 from z4j_demo.connect import set_environment
 
 QUEUE = "warehouse"
-EVERY_S = 2.5
+EVERY_S = 5.0
 """Between two rounds of the producer."""
 WORKERS = 2
 

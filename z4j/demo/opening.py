@@ -52,7 +52,7 @@ async def _open(server: Server) -> None:
     while len(server.hub.all()) < AGENTS and clock.ticks() < until:
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.5)  # discoveries follow the hello
-    for step in (_retry_invoices, _cancel_thumbnails, _prepare_charges, _pause_images, _own_schedules):
+    for step in (_retry_invoices, _cancel_mails, _prepare_charges, _pause_images, _own_schedules):
         try:
             await step(server)
         except Z4jError as error:  # a visitor was faster, or an agent is late: the demo goes on without this step
@@ -68,10 +68,10 @@ async def _retry_invoices(server: Server) -> None:
     await server.plans.execute(AMELIA, plan.id, plan.digest, Pace(per_minute=120))
 
 
-async def _cancel_thumbnails(server: Server) -> None:
+async def _cancel_mails(server: Server) -> None:
     """A plan that can be undone."""
-    found = TaskFilter(states=("queued",), queue="thumbs", environment="production")
-    plan = await server.plans.freeze(JONAS, "cancel_task", {}, Source("state:queued queue:thumbs env:production", found), "wrong size")
+    found = TaskFilter(states=("queued",), queue="emails", environment="production")
+    plan = await server.plans.freeze(JONAS, "cancel_task", {}, Source("state:queued queue:emails env:production", found), "wrong template")
     await server.plans.execute(JONAS, plan.id, plan.digest, Pace())
 
 

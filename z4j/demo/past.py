@@ -40,7 +40,7 @@ async def write_past(store: Store, log: AuditLog, now: int) -> None:
     """Writes the audit log of the month, oldest first, with a retry of some failed tasks of the last days."""
     found = await task_search.find(store, TaskFilter(states=("failed",)), None, None, 400)
     chosen = found.ids[:: max(1, len(found.ids) // RETRIES)]
-    failed = [task for id in chosen if (task := await tasks.get_task(store, id)) is not None]
+    failed = [task for id in chosen if (task := await tasks.get_task(store, id)) is not None and task.row.engine != "apscheduler"]
     deeds = [(now - days * DAY_US, functools.partial(_note, log, *deed)) for days, *deed in DEEDS]
     retries = [(min(task.row.last_at + 4 * MINUTE_US, now - MINUTE_US), functools.partial(_retry, log, task)) for task in failed]
 
