@@ -17,7 +17,7 @@ demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
 
 check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
-	$(SERVER) -m mypy -p z4j -p z4j_agent
+	$(SERVER) -m mypy -p z4j -p z4j_agent -p z4j_demo
 	$(SERVER) -m mypy $(ENGINES:%=-p z4j_%) $(FRAMEWORKS:%=-p z4j_%)
 	$(SERVER) -m mypy tests bench
 	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src) $(FRAMEWORKS:%=adapters/%/src)) .venvs/server/bin/lint-imports

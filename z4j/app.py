@@ -25,8 +25,8 @@ from z4j.agents.gateway import Gateway
 from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
 from z4j.appliance import server_address, service_manager
-from z4j.appliance.demo import Demo
 from z4j.appliance.data_folder import data_lock, prepare_data
+from z4j.appliance.demo import Demo
 from z4j.background.duties import BackgroundDuties
 from z4j.background.nightly_backups import NightlyBackups
 from z4j.background_duty import WHENEVER_S, Duties, repeat

@@ -17,8 +17,8 @@ IN_MEMORY: Final = {
 }  # fmt: skip
 """What an engine's worker alone can do, because it holds the task in its memory."""
 STATES: Final = {
-    "cancel_task": ["scheduled", "queued", "received", "retrying"], "terminate_task": ["running"], "release_task": ["scheduled", "retrying"],
-    "prioritise_task": ["queued"], "move_task": ["queued", "scheduled"],
+    "cancel_task": ["scheduled", "queued", "received", "retrying"], "terminate_task": ["running"],
+    "release_task": ["scheduled", "retrying"], "prioritise_task": ["queued"], "move_task": ["queued", "scheduled"],
 }  # fmt: skip
 BY_SCHEDULER: Final = ("save_schedule", "delete_schedule", "enable_schedule", "disable_schedule", "fire_schedule")
 IN_CODE: Final = ("apply_overrides", "fire_schedule")

@@ -15,7 +15,7 @@ from z4j_agent.settings import SealKey
 from z4j_demo import lives, present
 from z4j_demo.brief import Brief, read_brief
 from z4j_demo.lives import Process
-from z4j_demo.story import APPS, DAY, HOUR, KINDS, MINUTE, PRODUCTION, WORKERS, Kind
+from z4j_demo.story import APPS, DAY, HOUR, KINDS, MINUTE, PRODUCTION, WORKERS, Kind, Worker
 
 BATCH = 900
 """Tasks in one batch."""
@@ -47,7 +47,9 @@ def write_history(brief: Brief, out: BinaryIO) -> None:
         kind, process = choices.choose(rng, at)
         life = lives.begin(rng, kind, process, at)
         if lives.is_over(life, brief.now):
-            batches[kind.app] += lives.whole(rng, life, key, has_original=at > brief.now - ORIGINALS_DAYS * DAY, is_incident=at > brief.now - INCIDENT)
+            batches[kind.app] += lives.whole(
+                rng, life, key, has_original=at > brief.now - ORIGINALS_DAYS * DAY, is_incident=at > brief.now - INCIDENT
+            )
         if number % BATCH == BATCH - 1 or number == len(times) - 1:
             for app, records in batches.items():
                 _write(out, app, brief.now, b"".join(records))
@@ -88,9 +90,9 @@ def _weight(hour: int) -> float:
 class _Choices:
     """Chooses a task name by its weight, and the process that ran it."""
 
-    def __init__(self, of_worker: dict[lives.Worker, list[Process]]) -> None:
+    def __init__(self, of_worker: dict[Worker, list[Process]]) -> None:
         self.weights = [kind.weight for kind in KINDS]
-        workers = [(worker, known) for worker, known in of_worker.items()]
+        workers = list(of_worker.items())
         self.of_kind: dict[Kind, list[list[Process]]] = {}
         for kind in KINDS:
             able = [(worker, known) for worker, known in workers if (worker.app, worker.engine) == (kind.app, kind.engine)]
@@ -101,4 +103,3 @@ class _Choices:
         kind = rng.choices(KINDS, self.weights)[0]
         known = self.of_kind[kind]
         return kind, lives.process_at(known[rng.randrange(len(known))], at)
-

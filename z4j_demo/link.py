@@ -111,6 +111,9 @@ class Link:
     async def changed(self) -> None:
         """Reports what a command has changed."""
 
+    async def live(self) -> None:
+        """Does what nobody requested, until it is cancelled."""
+
     def running(self) -> list[list[Any]]:
         """The tasks that it holds."""
         return []

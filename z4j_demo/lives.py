@@ -108,11 +108,9 @@ def sent(life: Life, key: SealKey | None, *, has_original: bool, eta: int | None
 
 def _original(life: Life, args: str, key: SealKey | None) -> tuple[list[str | None] | None, str]:
     kind = life.kind
-    if kind.engine not in REAL:
+    if kind.engine != REAL:
         return [None, ORIGINAL], "plain"
-    if kind.engine == "apscheduler":
-        return None, "none"
-    binding = Binding("huey", life.task_id, life.process.worker.environment, kind.name, kind.queue)
+    binding = Binding(REAL, life.task_id, life.process.worker.environment, kind.name, kind.queue)
     blob, state = close_original({"args": json.loads(args), "kwargs": {}}, binding, is_masked=False, key=key)
     return (None, state) if blob is None else ([blob[0], base64.b64encode(blob[1]).decode("ascii")], state)
 
@@ -148,7 +146,10 @@ def _why(life: Life, failure: Failure) -> tuple[str, str, str]:
     module = life.kind.name.partition(".")[0]
     lines = ["Traceback (most recent call last):"]
     for file, line, function, code in (("tasks.py", 41, life.kind.name.rpartition(".")[2], "return run(*args)"), *failure.frames):
-        lines += [f'  File "/srv/{life.kind.app}/{module if file == "tasks.py" else "lib"}/{file}", line {line}, in {function}', f"    {code}"]
+        lines += [
+            f'  File "/srv/{life.kind.app}/{module if file == "tasks.py" else "lib"}/{file}", line {line}, in {function}',
+            f"    {code}",
+        ]
     return failure.type, error, "\n".join([*lines, f"{failure.type}: {error}", ""])
 
 
@@ -158,9 +159,9 @@ def _head(life: Life) -> Any:
 
 
 def whole(rng: random.Random, life: Life, key: SealKey | None, *, has_original: bool = True, is_incident: bool = False) -> list[bytes]:
-    """The records of a task that has ended."""
-    records = sent(life, key, has_original=has_original)
+    """The records of a task that has ended. The original of one that failed is kept as long as the task."""
     failure = fails(rng, life, is_incident=is_incident)
+    records = sent(life, key, has_original=has_original or failure is not None)
     if failure is None:
         return [*records, succeeded(life)]
     if failure.type in ("ConnectionError", "TimeoutError") and rng.random() < 0.6:  # tried again, mostly with success

@@ -41,7 +41,7 @@ def held_now(brief: Brief) -> list[Held]:
     for process in processes(brief):
         worker = process.worker
         kinds = [kind for kind in KINDS if (kind.app, kind.engine) == (worker.app, worker.engine)]
-        if worker.engine in REAL:
+        if worker.engine == REAL:
             continue
         mix = ("running", *("queued",) * 9, "scheduled", "retrying", "queued", "scheduled")
         for number, state in enumerate(mix):

@@ -8,7 +8,7 @@ import contextlib
 import json
 import random
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from z4j_agent import wire
@@ -218,13 +218,12 @@ def due_before(entry: Facts, until: int, count: int) -> list[int]:
 
 
 def _due(entry: Facts, since: int, until: int) -> Iterator[int]:
-    at: int | None = since
-    while (at := next_of(entry, at)) is not None and at < until - MINUTE:
+    at = next_of(entry, since)
+    while at is not None and at < until - MINUTE:
         yield at
+        at = next_of(entry, at)
 
 
 def schedulers_of(brief: Brief) -> list[RecordedScheduler]:
     """All recorded schedulers."""
     return [RecordedScheduler(brief, scheduler) for scheduler in SCHEDULERS]
-
-

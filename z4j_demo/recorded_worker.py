@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import defaultdict
 from typing import Any
 
 from z4j_demo import capabilities, lives, present
@@ -23,7 +24,7 @@ RESTART_S = 8.0
 class RecordedWorker(Link):
     """One worker of an engine that the demo does not run."""
 
-    def __init__(self, brief: Brief, process: Process, held: list[Held]) -> None:
+    def __init__(self, brief: Brief, process: Process, held: dict[str, Held]) -> None:
         worker = process.worker
         hello = {
             "host": worker.host, "role": "worker", "worker": worker.name, "app": worker.app, "environment": worker.environment,
@@ -33,7 +34,8 @@ class RecordedWorker(Link):
         super().__init__(brief.connections[worker.app], process.boot, hello)
         self.process, self.engine = process, worker.engine
         self.rng = random.Random(f"{brief.seed}{process.boot}")  # noqa: S311 -- a story, no secret
-        self.held = {each.life.task_id: each for each in held}
+        self.held = held
+        """Shared with the other workers of the engine: any of them may be asked about a task in the broker."""
         self.kinds = {kind.name: kind for kind in KINDS if (kind.app, kind.engine) == (worker.app, worker.engine)}
         self.queues = queues_of(worker.app, worker.engine)
         self.concurrency = worker.concurrency
@@ -68,7 +70,7 @@ class RecordedWorker(Link):
         return [
             [self.engine, each.life.task_id, 0, each.life.kind.name, each.life.kind.queue, each.life.started_at, 7]
             for each in self.held.values()
-            if each.state == "running"
+            if each.state == "running" and each.life.process == self.process
         ]
 
     async def live(self) -> None:
@@ -131,7 +133,7 @@ class RecordedWorker(Link):
         self.record("cancelled", *self._head(life), None, None, reason, None, None)
 
     def _head(self, life: Life) -> tuple[Any, ...]:
-        return self.engine, life.task_id, 0, now(), f"{self.boot}.7", life.kind.name, life.kind.queue
+        return self.engine, life.task_id, 0, now(), f"{life.process.boot}.7", life.kind.name, life.kind.queue
 
     def _release_task(self, params: Facts) -> None:
         if (held := self.held.pop(str(params["task_id"]), None)) is not None:
@@ -157,7 +159,8 @@ class RecordedWorker(Link):
         return {
             "tasks": [
                 {
-                    "task_id": each.life.task_id, "name": each.life.kind.name, "args": each.life.kind.args.replace("{number}", str(each.life.number)),
+                    "task_id": each.life.task_id, "name": each.life.kind.name,
+                    "args": each.life.kind.args.replace("{number}", str(each.life.number)),
                     "enqueued_at": each.life.at, "due_at": each.eta or None, "priority": None,
                 }
                 for each in sorted(found, key=lambda each: each.life.at)
@@ -199,10 +202,9 @@ class RecordedWorker(Link):
 
 
 def workers_of(brief: Brief) -> list[RecordedWorker]:
-    """All recorded workers, each with the tasks that it holds."""
-    held = present.held_now(brief)
-    return [
-        RecordedWorker(brief, process, [each for each in held if each.life.process == process])
-        for process in present.processes(brief)
-        if process.worker.engine in VERSIONS
-    ]
+    """All recorded workers, with the tasks that they hold."""
+    shared: dict[tuple[str, ...], dict[str, Held]] = defaultdict(dict)
+    for each in present.held_now(brief):
+        shared[each.life.process.worker[:3]][each.life.task_id] = each
+    known = [process for process in present.processes(brief) if process.worker.engine in VERSIONS]
+    return [RecordedWorker(brief, process, shared[process.worker[:3]]) for process in known]

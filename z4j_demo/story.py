@@ -68,7 +68,7 @@ KINDS: Final = (
     Kind("shop", "celery", "emails.send_campaign", "emails", 9, 420, '["c_{number}", 500]', '{"sent": 500}', SMTP, 0.05),
     Kind("shop", "celery", "emails.send_receipt", "emails", 8, 180, "[{number}]", '"sent"', SMTP, 0.02, "POST /orders"),
     Kind("shop", "celery", "users.reset_mail", "emails", 3, 90, '[{number}] {"token": "•••"}', "null", SMTP, 0.02, "POST /reset"),
-    Kind("shop", "celery", "users.sync_crm", "default", 4, 900, '[{number}] {"authorization": "•••"}', '{"changed": 4}', UNAUTHORIZED, 0.06),
+    Kind("shop", "celery", "users.sync_crm", "default", 4, 900, '[{number}] {"authorization": "•••"}', '{"new": 4}', UNAUTHORIZED, 0.06),
     Kind("shop", "celery", "billing.charge", "billing", 8, 350, "[{number}, 1999]", '{"paid": 1999}', DECLINED, 0.05, "POST /checkout"),
     Kind("shop", "celery", "billing.remind", "billing", 3, 60, "[{number}]", '"reminded"'),
     Kind("shop", "celery", "billing.refund", "billing", 1, 400, "[{number}]", '"refunded"', DECLINED, 0.03),
@@ -81,11 +81,11 @@ KINDS: Final = (
     Kind("shop", "celery", "orders.confirm", "default", 6, 40, "[1499]", '"confirmed"'),
     Kind("shop", "celery", "carts.expire", "default", 3, 20, "[{number}]"),
     Kind("shop", "celery", "metrics.rollup", "default", 2, 800, "[[4, 8, 15]]", "27"),
-    Kind("documents", "rq", "documents.render_invoice", "documents", 5, 600, '[{number}, "modern"]', '"invoice-{number}.pdf"', DISK_FULL, 0.03),
+    Kind("documents", "rq", "documents.render_invoice", "documents", 5, 600, '[{number}, "modern"]', '"{number}.pdf"', DISK_FULL, 0.03),
     Kind("documents", "rq", "documents.scan_upload", "documents", 5, 350, '["/uploads/{number}.docx"]', '{"verdict": "clean"}'),
     Kind("documents", "rq", "documents.sign_contract", "documents", 1, 900, '[{number}] {"password": "•••"}', "true"),
     Kind("documents", "rq", "documents.archive_month", "documents", 1, 12_000, '["2026-10"]', "1822", DISK_FULL, 0.03),
-    Kind("documents", "rq", "partners.push_order", "partners", 5, 2_300, '["northwind", {number}] {"api_key": "•••"}', "{number}", TIMEOUT, 0.08),
+    Kind("documents", "rq", "partners.push_order", "partners", 5, 2_300, '["north", {number}] {"api_key": "•••"}', "true", TIMEOUT, 0.08),
     Kind("documents", "rq", "partners.pull_prices", "partners", 2, 3_100, '["southwind"]', "211", TIMEOUT, 0.05),
     Kind("media", "dramatiq", "media.transcode", "video", 3, 24_000, '["v_{number}.mov", 1080]', "null", DISK_FULL, 0.03),
     Kind("media", "dramatiq", "media.watermark", "images", 4, 500, '["i_{number}.png"]'),
@@ -103,12 +103,12 @@ KINDS: Final = (
     Kind("warehouse", "huey", "warehouse.print_label", "warehouse", 4, 120, "[{number}]", '"label-{number}"', DISK_FULL, 0.03),
     Kind("warehouse", "huey", "warehouse.count_stock", "warehouse", 2, 300, '["hall-2"]', "1822"),
     Kind("warehouse", "huey", "warehouse.reorder", "warehouse", 2, 200, '["SKU-0042", 12]', "true", TIMEOUT, 0.05),
-    Kind("warehouse", "apscheduler", "z4j_demo.crons:read_sensors", "default", 2, 60, '["hall-2"]', "null", TIMEOUT, 0.04),
-    Kind("warehouse", "apscheduler", "z4j_demo.crons:poll_carrier", "default", 1, 400, '["northwind"]', "null"),
+    Kind("warehouse", "arq", "stock.push", "arq:queue", 2, 320, '["hall-2", {number}]', "true", TIMEOUT, 0.03),
+    Kind("warehouse", "huey", "warehouse.pack_order", "warehouse", 2, 8_000, "[{number}]", '"packed {number}"'),
 )  # fmt: skip
 """40 names."""
-REAL: Final = frozenset({"huey", "apscheduler"})
-"""Engines that the demo runs; the others have recorded agents."""
+REAL: Final = "huey"
+"""The engine that the demo runs; the others have recorded agents."""
 VERSIONS: Final = {"celery": "5.7.0", "rq": "2.6.0", "dramatiq": "2.1.0", "taskiq": "0.12.1", "arq": "0.27.0"}
 
 
@@ -136,7 +136,6 @@ WORKERS: Final = (
     Worker("media", "taskiq", STAGING, "taskiq@staging-1", "staging-1", "async", 4),
     Worker("warehouse", "arq", PRODUCTION, "arq@hall-1", "hall-1", "async", 10),
     Worker("warehouse", "huey", PRODUCTION, "huey@hall-1", "hall-1", "thread", 2),
-    Worker("warehouse", "apscheduler", PRODUCTION, "apscheduler@hall-1", "hall-1", "thread", 10),
 )
 APPS: Final = ("shop", "documents", "media", "warehouse")
 

@@ -57,7 +57,7 @@ def _of_warehouse(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def warm_cache(page: str) -> int:
+def warm_cache(page: str) -> Any:
     """Loads a page into the cache; the cache does not always answer."""
     return _work(60, 240, 0.12, TimeoutError(f"cache-2 did not answer for {page}"), len(page))
 
@@ -70,7 +70,7 @@ def print_label(order: int) -> str:
     return f"label-{order}"
 
 
-def count_stock(hall: str) -> int:
+def count_stock(hall: str) -> Any:
     """Counts the stock of a hall."""
     return _work(200, 700, 0.0, None, 1_822)
 
@@ -86,12 +86,12 @@ def pack_order(order: int) -> str:
     return f"packed {order}"
 
 
-def count_pallets() -> int:
+def count_pallets() -> Any:
     """Runs every minute."""
     return _work(20, 80, 0.0, None, 240)
 
 
-def close_day() -> int:
+def close_day() -> Any:
     """Runs every night."""
     return _work(20, 80, 0.0, None, 1)
 

@@ -49,7 +49,7 @@ def _ended(task: asyncio.Task[None]) -> None:
 
 async def _open(server: Server) -> None:
     until = clock.ticks() + int(WAIT_S * 1_000_000)
-    while len(server.hub.all()) < AGENTS and clock.ticks() < until:
+    while len(server.hub.all()) < AGENTS and clock.ticks() < until:  # noqa: ASYNC110 -- once, at the start of a demo
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.5)  # discoveries follow the hello
     for step in (_retry_invoices, _cancel_mails, _prepare_charges, _pause_images, _own_schedules):
@@ -79,13 +79,17 @@ async def _prepare_charges(server: Server) -> None:
     """A plan that waits for somebody to execute it: what the bad release broke."""
     now = clock.now()
     found = TaskFilter(states=("failed",), name="billing.charge", environment="production", since=now - 4 * DAY_US, until=now - 2 * DAY_US)
-    await server.plans.freeze(AMELIA, "retry_task", {}, Source("state:failed name:billing.charge env:production", found), "2026.12.0 was taken back")
+    await server.plans.freeze(
+        AMELIA, "retry_task", {}, Source("state:failed name:billing.charge env:production", found), "2026.12.0 was taken back"
+    )
 
 
 async def _pause_images(server: Server) -> None:
     media = next(app.id for app in await apps.list_apps(server.store) if app.name == "media")
     need = Need(media, "dramatiq", "pause_queue", "production", queue="images")
-    await server.dispatch.submit(JONAS, CommandRequest(need, "queue dramatiq:images", {"queue": "images"}, reason="maintenance of the store"))
+    await server.dispatch.submit(
+        JONAS, CommandRequest(need, "queue dramatiq:images", {"queue": "images"}, reason="maintenance of the store")
+    )
 
 
 async def _own_schedules(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 from z4j.agents.command_results import Sender, settle
@@ -40,8 +41,8 @@ async def write_past(store: Store, log: AuditLog, now: int) -> None:
     """Writes the audit log of the month, oldest first, with a retry of some failed tasks of the last days."""
     found = await task_search.find(store, TaskFilter(states=("failed",)), None, None, 400)
     chosen = found.ids[:: max(1, len(found.ids) // RETRIES)]
-    failed = [task for id in chosen if (task := await tasks.get_task(store, id)) is not None and task.row.engine != "apscheduler"]
-    deeds = [(now - days * DAY_US, functools.partial(_note, log, *deed)) for days, *deed in DEEDS]
+    failed = [task for id in chosen if (task := await tasks.get_task(store, id)) is not None]
+    deeds = [(now - days * DAY_US, functools.partial(_note, log, deed)) for days, *deed in DEEDS]
     retries = [(min(task.row.last_at + 4 * MINUTE_US, now - MINUTE_US), functools.partial(_retry, log, task)) for task in failed]
 
     def write(db: Connection) -> Appended | None:
@@ -55,7 +56,8 @@ async def write_past(store: Store, log: AuditLog, now: int) -> None:
     await log.sign_head(store, now)
 
 
-def _note(log: AuditLog, who: str, role: str, action: str, target: str, db: Connection, at: int) -> Appended:
+def _note(log: AuditLog, deed: Sequence[str], db: Connection, at: int) -> Appended:
+    who, role, action, target = deed
     return log.append(db, at=at, actor=who, role=role, action=action, target=target, address="127.0.0.1")
 
 

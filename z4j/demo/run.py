@@ -56,10 +56,11 @@ def _run_round(settings: Settings, story: Story, demo: Demo, link: str, *, is_fi
 def _announce(seeded: Seeded, host: str, *, is_first: bool) -> None:
     print(f"{seeded.tasks:,} tasks in {seeded.seconds:.1f} s. Everything in this demo is invented.", flush=True)
     if is_first:
-        print(f"\nOpen this link, which signs you in once:\n\n    http://{host}/login?code={seeded.link}\n\nCtrl-C ends the demo.\n", flush=True)
+        print(
+            f"\nOpen this link, which signs you in once:\n\n    http://{host}/login?code={seeded.link}\n\nCtrl-C ends the demo.\n",
+            flush=True,
+        )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-

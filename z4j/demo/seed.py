@@ -14,7 +14,7 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from z4j import clock, files
 from z4j.agents.ingest import apply_batch
@@ -107,7 +107,7 @@ async def _ingest(store: Store, processes: Processes) -> int:
     return tasks
 
 
-def _read_batch(pipe: BinaryIO) -> tuple[str, int, bytes] | None:
+def _read_batch(pipe: IO[bytes]) -> tuple[str, int, bytes] | None:
     """Returns app, time and records of the next batch, None at the end."""
     head = pipe.readline()
     if not head:

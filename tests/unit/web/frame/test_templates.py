@@ -28,6 +28,7 @@ from z4j.web.frame.strip import StripRegion
 from z4j.web.pages.changes.audit_log import AuditLine, AuditPage
 from z4j.web.pages.changes.commands import CommandsPage
 from z4j.web.pages.component_gallery import TRACE, make_page
+from z4j.web.pages.demo import ResetPage
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import list as task_list
@@ -342,19 +343,22 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("audit none", "changes/audit_log.html", AuditPage(SHELL, (), "")),
     ("error", "error.html", ErrorPage("dark", "Not found", 404, EVIL, EVIL, "abc")),
     ("patterns", "component_gallery.html", make_page(SHELL)),
+    ("reset of a demo", "demo/reset.html", ResetPage("dark", "/login?code=x")),
     ("strip", "_strip.html", StripRegion(SHELL.strip)),
 )
 
 
+@pytest.mark.parametrize("is_demo", [False, True], ids=["real", "demo"])
 @pytest.mark.parametrize(("template", "page"), [(template, page) for _, template, page in PAGES], ids=[name for name, _, _ in PAGES])
-def test_page_renders_from_its_dataclass_and_escapes(template: str, page: Any) -> None:
-    html = to_html(template, page)
+def test_page_renders_from_its_dataclass_and_escapes(template: str, page: Any, *, is_demo: bool) -> None:
+    html = to_html(template, page, is_demo=is_demo)
     assert "<script>alert" not in html
     assert "None" not in html.replace("data-none", "")
     if not template.startswith(("_", "tasks/_", "schedules/_")):
         assert html.lstrip().lower().startswith("<!doctype html>")
         assert html.count("<h1") == 1
         assert html.count("<main") == 1
+        assert ('class="chip demo"' in html) is is_demo, "every page of a demo says so, and no other"
 
 
 def test_every_template_is_rendered_here() -> None:
