@@ -15,9 +15,6 @@ from z4j_agent.capture.originals import Binding, close_original
 from z4j_agent.settings import SealKey
 from z4j_demo.story import BAD, BAD_AGO, BAD_RELEASE, GOOD, HOUR, MINUTE, PRODUCTION, REAL, SECOND, SMTP, Failure, Kind, Worker
 
-ORIGINAL = base64.b64encode(b'\x00{"demo":"no message: its agent is recorded"}').decode("ascii")
-"""Stands for the message of an engine that the demo does not run."""
-
 
 class Process(NamedTuple):
     """A worker between two deployments. Its records are those of `boot`."""
@@ -109,10 +106,18 @@ def sent(life: Life, key: SealKey | None, *, has_original: bool, eta: int | None
 def _original(life: Life, args: str, key: SealKey | None) -> tuple[list[str | None] | None, str]:
     kind = life.kind
     if kind.engine != REAL:
-        return [None, ORIGINAL], "plain"
+        recorded = json.dumps({"demo": "no message: its agent is recorded", "args": args}, ensure_ascii=False)
+        return [None, base64.b64encode(b"\0" + recorded.encode()).decode("ascii")], "plain"
     binding = Binding(REAL, life.task_id, life.process.worker.environment, kind.name, kind.queue)
     blob, state = close_original({"args": json.loads(args), "kwargs": {}}, binding, is_masked=False, key=key)
     return (None, state) if blob is None else ([blob[0], base64.b64encode(blob[1]).decode("ascii")], state)
+
+
+def arguments(original: str) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments in an original of a recorded engine, as it was stored."""
+    shown = json.loads(base64.b64decode(original)[1:])["args"]
+    args, end = json.JSONDecoder().raw_decode(shown)
+    return args, json.loads(shown[end:] or "{}")
 
 
 def started(life: Life, attempt: int = 0, at: int | None = None) -> bytes:

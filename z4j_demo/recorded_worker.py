@@ -9,6 +9,7 @@ import random
 from collections import defaultdict
 from typing import Any
 
+from z4j_agent.commands.edits import apply_edit
 from z4j_demo import capabilities, lives, present
 from z4j_demo.brief import Brief
 from z4j_demo.link import NOTE, Facts, Link, now
@@ -107,8 +108,11 @@ class RecordedWorker(Link):
         """A new task under the requested ID, which succeeds with a recorded result."""
         kind = self.kinds.get(str(params.get("name"))) or self._unknown(str(params.get("name")), str(params.get("queue") or ""))
         task_id = str(params["new_id"])
-        if "args" in params:
-            kind = kind._replace(args=f"{json.dumps(params['args'])} {json.dumps(params.get('kwargs') or {})}")
+        args, kwargs = params.get("args") or [], params.get("kwargs") or {}
+        if params.get("original"):
+            args, kwargs = apply_edit(*lives.arguments(params["original"]), params.get("edit") or {})
+        shown = f"{json.dumps(args, ensure_ascii=False)} {json.dumps(kwargs, ensure_ascii=False)}".removesuffix(" {}")
+        kind = kind._replace(args=shown)
         life = lives.begin(self.rng, kind, self.process, now())._replace(task_id=task_id, runtime=120_000)
         life = life._replace(started_at=life.at + 2_000)
         self.waiting += lives.sent(life, None, has_original=True, retry_of=str(params.get("task_id") or ""))

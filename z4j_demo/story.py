@@ -92,7 +92,7 @@ KINDS: Final = (
     Kind("media", "dramatiq", "media.probe", "images", 4, 120, '["v_{number}.mov"]'),
     Kind("media", "dramatiq", "media.publish", "video", 2, 700, "[{number}]", "null", TIMEOUT, 0.03),
     Kind("media", "dramatiq", "media.clean_up", "images", 1, 60, "[{number}]"),
-    Kind("media", "taskiq", "recommend.rank", "recommend", 6, 110, '[{number}] {"limit": 2}', "[3, 5]"),
+    Kind("media", "taskiq", "recommend.rank", "recommend", 6, 110, '[{number}] {"limit": 2}', "[3, 5]", TIMEOUT, 0.04),
     Kind("media", "taskiq", "recommend.train", "recommend", 1, 41_000, '["loyal"] {"password": "•••"}', "0.93", TIMEOUT, 0.05),
     Kind("media", "taskiq", "recommend.forget", "recommend", 1, 20, "[{number}]"),
     Kind("media", "taskiq", "recommend.refresh", "recommend", 2, 900, "[]", "1"),

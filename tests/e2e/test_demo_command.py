@@ -53,7 +53,7 @@ def test_the_month_tells_its_story(demo: RunningDemo) -> None:
     with closing(sqlite3.connect(f"file:{demo.data}/z4j.db?mode=ro", uri=True)) as db:
         first, last, tasks = db.execute("SELECT min(first_at), max(first_at), count(*) FROM task").fetchone()
         counted = db.execute("SELECT sum(tasks) FROM counter").fetchone()[0]
-    assert tasks > 3_900
+    assert tasks > 7_800
     assert counted == tasks, "the counters agree with the rows"
     assert 27 < (last - first) / 86_400_000_000 < 31
     failed = demo.tasks(state="failed", limit=500)
@@ -95,6 +95,19 @@ def test_edit_cancel_pause_and_resume_of_the_real_engine(demo: RunningDemo) -> N
     [resumed] = demo.post("/queues/actions", action="resume_queue", **queue)["commands"]
     assert demo.settled(resumed)["status"] == "done"
     wait_for(lambda: demo.tasks(task_id=waiting["task_id"])[0]["state"] == "cancelled", what="the cancelled task is dropped")
+
+
+def test_a_real_worker_that_is_shut_down_comes_back(demo: RunningDemo) -> None:
+    def connected() -> list[str]:
+        return [
+            row["name"] for row in demo.get("/workers")["workers"] if row["state"] == "connected" and row["name"].startswith("warehouse@")
+        ]
+
+    [before] = connected()
+    about = {"app": "warehouse", "environment": "production", "worker": before}
+    [command] = demo.post("/workers/actions", action="shutdown_worker", confirm="shutdown", **about)["commands"]
+    assert demo.settled(command)["status"] == "done"
+    wait_for(lambda: connected() not in ([], [before]), seconds=40, what="the next consumer")
 
 
 def test_a_real_schedule_is_edited_and_fires(demo: RunningDemo) -> None:
@@ -157,6 +170,7 @@ def test_recorded_agents_answer_every_action_and_say_demo(demo: RunningDemo, eng
         if action in ("retry_task", "edit_task", "restore_task"):
             [again] = wait_for(partial(demo.tasks, task_id=result["params"]["new_id"]), what="the new task")
             assert "demo" in again["result"]
+            assert again["args"].startswith("[5") if action == "edit_task" else again["args"] == task["args"]
             assert "demo: a recorded result" in demo.page(f"/tasks/{task['id']}")
     [queue] = {task["queue"] for task in demo.tasks(state="queued", limit=1, **scope)}
     about = {"app": scope["app"], "engine": engine, "queue": queue, "environment": "production"}

@@ -82,7 +82,7 @@ def running_demo(
     folder: Path,
     *,
     program: Sequence[str | Path] = (sys.executable, "-m", "z4j"),
-    tasks: int = 4_000,
+    tasks: int = 8_000,
     env: dict[str, str] | None = None,
     ends: tuple[int, ...] = (0, 130),
 ) -> Iterator[RunningDemo]:

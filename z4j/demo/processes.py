@@ -7,11 +7,14 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO, Final
 
 from z4j.exceptions import Unsupported
 
+AGAIN_S: Final = 5.0
+"""After which a part that has ended is started again, as a service manager does: an operator may shut down a worker."""
 RUNNING: Final = ("recorded", "warehouse", "crons")
 GRACE_S: Final = 5.0
 HISTORY: Final = "history"
@@ -22,16 +25,26 @@ class Processes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self._is_over = threading.Event()
+        self._watch = threading.Thread(target=self._restart_ended, name="demo processes", daemon=True)
 
     def history(self) -> subprocess.Popen[bytes]:
         """Starts the process that writes the past to its standard output."""
         return self._start(HISTORY, subprocess.PIPE)
 
     def start(self) -> None:
-        """Starts the engines and the recorded agents."""
+        """Starts the engines and the recorded agents, and starts each again that ends."""
         for part in RUNNING:
             self._start(part, subprocess.DEVNULL)
+        self._watch.start()
+
+    def _restart_ended(self) -> None:
+        while not self._is_over.wait(AGAIN_S):
+            for part in RUNNING:
+                if self.running[part].poll() is not None and not self._is_over.is_set():
+                    _close(self.running[part].stdin)
+                    self._start(part, subprocess.DEVNULL)
 
     def _start(self, part: str, output: int) -> subprocess.Popen[bytes]:
         with (self.folder / f"{part}.log").open("ab") as log:
@@ -43,15 +56,18 @@ class Processes:
                 env=_environment(self.folder.resolve()),
                 start_new_session=True,  # Ctrl-C reaches this process, which ends the others
             )
-        self.running.append(process)
+        self.running[part] = process
         return process
 
     def stop(self) -> None:
         """Ends all of them, and waits until they have ended."""
-        for process in self.running:
+        self._is_over.set()
+        if self._watch.ident is not None:
+            self._watch.join()
+        for process in self.running.values():
             _close(process.stdin)
             process.terminate()
-        for process in self.running:
+        for process in self.running.values():
             try:
                 process.wait(GRACE_S)
             except subprocess.TimeoutExpired:
