@@ -10,6 +10,7 @@ from collections import defaultdict
 from typing import Any
 
 from z4j_agent.commands.edits import apply_edit
+from z4j_agent.contract.adapter import Refused
 from z4j_demo import capabilities, lives, present
 from z4j_demo.brief import Brief
 from z4j_demo.link import NOTE, Facts, Link, now
@@ -99,7 +100,12 @@ class RecordedWorker(Link):
     # -- what it answers -------------------------------------------------------------------------------------------------
     def execute(self, action: str, params: Facts) -> tuple[str, Facts]:
         answer = getattr(self, f"_{action}", None)
-        return ("done", answer(params) or {}) if answer is not None else ("unsupported", {"error": "demo: not recorded"})
+        if answer is None:
+            return "unsupported", {"error": "demo: not recorded"}
+        try:
+            return "done", answer(params) or {}
+        except Refused as error:  # an edit that does not fit the arguments
+            return "refused", {"error": f"demo: {error}"}
 
     def _task(self, params: Facts) -> Held | None:
         return self.held.get(str(params.get("task_id")))
