@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.browserless import Person
+from tests.support.demo import running_demo
 from tests.support.executable import build
 from tests.support.stack import stack, wait_for
 
@@ -60,3 +61,21 @@ def test_killed_launcher_takes_the_server_with_it(executable: Path, tmp_path: Pa
 def test_version(executable: Path) -> None:
     printed = subprocess.run([executable, "version"], capture_output=True, text=True, timeout=60, check=True).stdout
     assert printed.startswith("z4j 0.")
+
+
+@pytest.mark.timeout(420)
+def test_executable_is_a_demo_of_its_own(executable: Path, tmp_path: Path) -> None:
+    """From an empty folder with an empty environment: the month, a real task, a recorded action, and the sizes that are promised."""
+    assert executable.stat().st_size < 45_000_000
+    with running_demo(tmp_path, program=[executable], cwd=tmp_path, env={}, tasks=60_000) as demo:
+        assert demo.started_s < 40
+        failed = next(task for task in demo.tasks(state="failed", engine="huey", limit=500) if task["worker"] == "huey@hall-1")
+        retried = demo.settled(demo.post(f"/tasks/{failed['id']}/actions", action="retry_task"))
+        wait_for(
+            lambda: [task["worker"][:10] for task in demo.tasks(task_id=retried["params"]["new_id"])] == ["warehouse@"], what="its run"
+        )
+        recorded = demo.tasks(state="failed", engine="celery", env="production", limit=1)[0]
+        noted = demo.settled(demo.post(f"/tasks/{recorded['id']}/actions", action="retry_task"))
+        assert "demo" in noted["detail"]["note"]
+        wait_for(lambda: len({row["scheduler"] for row in demo.get("/schedules")["schedules"]}) == 8, what="all schedulers")
+    assert {path.name for path in tmp_path.iterdir()} == {"demo", "demo.log"}

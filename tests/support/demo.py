@@ -82,6 +82,7 @@ def running_demo(
     folder: Path,
     *,
     program: Sequence[str | Path] = (sys.executable, "-m", "z4j"),
+    cwd: Path = ROOT,
     tasks: int = 8_000,
     env: dict[str, str] | None = None,
     ends: tuple[int, ...] = (0, 130),
@@ -92,7 +93,7 @@ def running_demo(
     with log.open("wb") as out:
         process = subprocess.Popen(
             command_line(program, data, "demo", "--port", str(free_port()), "--tasks", str(tasks)),
-            cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
         links = wait_for(lambda: re.findall(r"http://\S+/login\S+", log.read_text()), seconds=60, what=f"the demo's link in {log}")
@@ -104,7 +105,7 @@ def running_demo(
             demo = RunningDemo(data, log, process, links[0], time.monotonic() - began, visitor)
             done = subprocess.run(
                 command_line(program, data, "token", "create", "--api", "walk", "--role", "admin"),
-                cwd=ROOT, env=env, capture_output=True, text=True, check=True,
+                cwd=cwd, env=env, capture_output=True, text=True, check=True,
             )  # fmt: skip
             headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
             with httpx.Client(base_url=address, headers=headers, timeout=60) as demo.program:
