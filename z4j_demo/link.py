@@ -36,7 +36,7 @@ class Link:
         self.boot = boot
         self.hello = {
             "type": "hello", "protocol": wire.PROTOCOL, "agent_version": "demo", "boot": boot, "spool": f"demo-{boot}", "pid": 7,
-            "denied": [], "shipper": True, "allow": "all", "redaction": 1 << 30,
+            "denied": [], "shipper": True, "allow": "all", "redaction": 1 << 30, "authenticates_originals": True,
         } | hello  # fmt: skip
         self.waiting: list[bytes] = []
         self.seq = self.acked = 0

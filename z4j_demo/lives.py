@@ -106,18 +106,27 @@ def sent(life: Life, key: SealKey | None, *, has_original: bool, eta: int | None
 def _original(life: Life, args: str, key: SealKey | None) -> tuple[list[str | None] | None, str]:
     kind = life.kind
     if kind.engine != REAL:
-        recorded = json.dumps({"demo": "no message: its agent is recorded", "args": args}, ensure_ascii=False)
+        recorded = json.dumps({"name": kind.name, "queue": kind.queue, "args": args}, ensure_ascii=False)
         return [None, base64.b64encode(b"\0" + recorded.encode()).decode("ascii")], "plain"
     binding = Binding(REAL, life.task_id, life.process.worker.environment, kind.name, kind.queue)
     blob, state = close_original({"args": json.loads(args), "kwargs": {}}, binding, is_masked=False, key=key)
     return (None, state) if blob is None else ([blob[0], base64.b64encode(blob[1]).decode("ascii")], state)
 
 
-def arguments(original: str) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments in an original of a recorded engine, as it was stored."""
-    shown = json.loads(base64.b64decode(original)[1:])["args"]
-    args, end = json.JSONDecoder().raw_decode(shown)
-    return args, json.loads(shown[end:] or "{}")
+class Recorded(NamedTuple):
+    """What stands in the original of an engine that the demo does not run, instead of its message."""
+
+    name: str
+    queue: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+def read_original(original: str) -> Recorded:
+    """Reads an original of a recorded engine, as it was stored."""
+    fields = json.loads(base64.b64decode(original)[1:])
+    args, end = json.JSONDecoder().raw_decode(fields["args"])
+    return Recorded(fields["name"], fields["queue"], args, json.loads(fields["args"][end:] or "{}"))
 
 
 def started(life: Life, attempt: int = 0, at: int | None = None) -> bytes:

@@ -20,6 +20,8 @@ from z4j_demo.story import KINDS, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, queu
 
 EVERY_S = {PRODUCTION: 12.0}
 """Mean time between new tasks of one worker; elsewhere they are rarer."""
+HELD_S = (120, 300)
+"""How long a task still runs that was running when the demo began."""
 RESTART_S = 8.0
 
 
@@ -30,7 +32,7 @@ class RecordedWorker(Link):
         worker = process.worker
         hello = {
             "host": worker.host, "role": "worker", "worker": worker.name, "app": worker.app, "environment": worker.environment,
-            "release": process.release, "engines": {worker.engine: VERSIONS[worker.engine]},
+            "release": process.release, "engines": {worker.engine: f"{VERSIONS[worker.engine]} demo"},
             "capabilities": capabilities.of_engine(worker.engine),
         }  # fmt: skip
         super().__init__(brief.connections[worker.app], process.boot, hello)
@@ -60,7 +62,7 @@ class RecordedWorker(Link):
                 "queues": queues,
                 "worker": {
                     "name": worker.name, "pool": worker.pool, "concurrency": self.concurrency, "queues": self.queues, "pids": [7],
-                    "notes": ["This worker is part of the demo: its agent answers with recorded results."],
+                    "notes": [],
                 },
             }
         )  # fmt: skip
@@ -76,14 +78,24 @@ class RecordedWorker(Link):
         ]
 
     async def live(self) -> None:
-        """Finishes a new task from time to time, and what it holds after some minutes."""
+        """Finishes a new task from time to time, and soon what it has begun."""
+        await asyncio.gather(self._finish_held(), self._go_on())
+
+    async def _finish_held(self) -> None:
+        for held in [each for each in self.held.values() if each.state == "running" and each.life.process == self.process]:
+            await asyncio.sleep(self.rng.uniform(*HELD_S))
+            if self.held.pop(held.life.task_id, None) is not None:
+                self.waiting.append(lives.succeeded(held.life._replace(runtime=now() - held.life.started_at)))
+                await self.flush()
+
+    async def _go_on(self) -> None:
         worker = self.process.worker
         mean = EVERY_S.get(worker.environment, 60.0)
         kinds = list(self.kinds.values())
         while True:
             await asyncio.sleep(self.rng.expovariate(1 / mean))
             life = lives.begin(self.rng, self.rng.choices(kinds, [kind.weight for kind in kinds])[0], self.process, now())
-            if life.kind.queue in self.paused or self.socket is None:
+            if life.kind.queue in self.paused or self.socket is None or len(self.running()) >= self.concurrency:
                 continue
             self.waiting += lives.sent(life, None, has_original=True)
             await self.flush()
@@ -112,11 +124,15 @@ class RecordedWorker(Link):
 
     def _again(self, params: Facts) -> Facts:
         """A new task under the requested ID, which succeeds with a recorded result."""
-        kind = self.kinds.get(str(params.get("name"))) or self._unknown(str(params.get("name")), str(params.get("queue") or ""))
         task_id = str(params["new_id"])
-        args, kwargs = params.get("args") or [], params.get("kwargs") or {}
         if params.get("original"):
-            args, kwargs = apply_edit(*lives.arguments(params["original"]), params.get("edit") or {})
+            recorded = lives.read_original(params["original"])
+            name, queue = recorded.name, recorded.queue
+            args, kwargs = apply_edit(recorded.args, recorded.kwargs, params.get("edit") or {})
+        else:
+            name, queue = str(params["name"]), str(params.get("queue") or "")
+            args, kwargs = params.get("args") or [], params.get("kwargs") or {}
+        kind = self.kinds.get(name) or self._unknown(name, queue)
         shown = f"{json.dumps(args, ensure_ascii=False)} {json.dumps(kwargs, ensure_ascii=False)}".removesuffix(" {}")
         kind = kind._replace(args=shown)
         life = lives.begin(self.rng, kind, self.process, now())._replace(task_id=task_id, runtime=120_000)

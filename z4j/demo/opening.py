@@ -65,7 +65,7 @@ async def _retry_invoices(server: Server) -> None:
     found = TaskFilter(states=("failed",), name="documents.render_invoice", environment="production", since=since)
     source = Source("state:failed name:documents.render_invoice env:production, last 9 days", found)
     plan = await server.plans.freeze(AMELIA, "retry_task", {}, source, "the disk has room again")
-    await server.plans.execute(AMELIA, plan.id, plan.digest, Pace(per_minute=120))
+    await server.plans.execute(AMELIA, plan.id, plan.digest, Pace(per_minute=20))
 
 
 async def _cancel_mails(server: Server) -> None:
