@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
 from tests.support.demo import RunningDemo, command_line, processes_of, running_demo
@@ -211,6 +212,22 @@ def test_a_reset_begins_again_and_keeps_the_visitor_signed_in(tmp_path: Path) ->
         assert demo.visitor.get("/tasks.json").json()["tasks"] != []
         answer = demo.program.get("/api/v1/tasks")
         assert answer.status_code == 401, "the tokens of the last round are gone"
+
+
+def test_a_second_demo_on_its_folder_is_refused_and_changes_nothing(demo: RunningDemo) -> None:
+    command = command_line((sys.executable, "-m", "z4j"), demo.data, "demo", "--port", "0")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "is already running on the data folder" in done.stderr) == (9, True), done.stderr
+    assert BADGE in demo.page("/tasks")
+    assert len(demo.tasks(limit=500)) == 500
+
+
+def test_nobody_signs_in_with_a_password(demo: RunningDemo) -> None:
+    with httpx.Client(base_url=demo.address, headers={"Origin": demo.address}) as stranger:
+        for password in ("", "x", "a long enough passphrase"):
+            answer = stranger.post("/login", data={"name": "visitor", "password": password})
+            assert answer.status_code == 403, answer.text[:300]
+            assert "Restart the demo: it prints a new link" in answer.text
 
 
 def test_it_refuses_what_is_not_a_demo_and_a_server_refuses_it(tmp_path: Path) -> None:

@@ -61,6 +61,10 @@ def test_the_umbrella_installs_from_a_folder(dist: Path, tmp_path: Path) -> None
     bundled = Path(run(python, "-c", "from z4j import resources; print(resources.templates())", cwd=tmp_path).split()[0])
     assert bundled.is_relative_to(tmp_path)
     assert (bundled / "tasks/list.html").exists()
+    demo = subprocess.run([python, "-m", "z4j", "demo"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (demo.returncode, "pip install 'z4j[demo]'" in demo.stderr) == (6, True), "its applications are there, their engines are not"
+    assert "z4j_demo" not in demo.stderr
+    assert not (tmp_path / ".z4j-demo").exists()
 
 
 def test_a_worker_host_receives_no_agpl(dist: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from z4j import app
+from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.appliance.demo import Demo
 from z4j.demo import opening
 from z4j.demo.folder import check_folder, create_database, empty_folder
@@ -26,6 +27,7 @@ def run_demo(settings: Settings, story: Story) -> int:
     """Runs until Ctrl-C or SIGTERM. Returns the exit code. Raises Z4jError before anything is started."""
     check_installed()
     check_folder(settings.data)
+    prepare_data(settings.data)
     signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises the signal again when it has stopped: the processes must end first
     with ports.bind(settings.host, settings.port) as listener:
         settings = dataclasses.replace(settings, port=listener.getsockname()[1], days_kept=DAYS_KEPT)
@@ -40,10 +42,11 @@ def run_demo(settings: Settings, story: Story) -> int:
 def _run_round(settings: Settings, story: Story, demo: Demo, link: str, *, is_first: bool) -> int:
     """One round, from seeding to the end of its processes."""
     print(f"Demo in {settings.data}: writing a month of tasks …", flush=True)
-    empty_folder(settings.data)
-    create_database(settings.data)
     host = f"{settings.host}:{settings.port}"
-    seeded = asyncio.run(seed_demo(settings.data, host, story, link))
+    with data_lock(settings.data):  # another demo may run on it
+        empty_folder(settings.data)
+        create_database(settings.data)
+        seeded = asyncio.run(seed_demo(settings.data, host, story, link))
     processes = Processes(settings.data)
     try:
         processes.start()
