@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from z4j_agent.commands.edits import apply_edit
 from z4j_agent.contract.adapter import Refused
@@ -25,10 +25,19 @@ HELD_S = (120, 300)
 RESTART_S = 8.0
 
 
+class Group(NamedTuple):
+    """What the workers of an engine of an app and environment share: any of them may be asked about a task in the broker, and some requests
+    go to all of them."""
+
+    held: dict[str, Held]
+    taken: set[str]
+    """IDs of tasks that an operator has cancelled, stopped or released."""
+
+
 class RecordedWorker(Link):
     """One worker of an engine that the demo does not run."""
 
-    def __init__(self, brief: Brief, process: Process, held: dict[str, Held]) -> None:
+    def __init__(self, brief: Brief, process: Process, group: Group) -> None:
         worker = process.worker
         hello = {
             "host": worker.host, "role": "worker", "worker": worker.name, "app": worker.app, "environment": worker.environment,
@@ -38,8 +47,7 @@ class RecordedWorker(Link):
         super().__init__(brief.connections[worker.app], process.boot, hello)
         self.process, self.engine = process, worker.engine
         self.rng = random.Random(f"{brief.seed}{process.boot}")  # noqa: S311 -- a story, no secret
-        self.held = held
-        """Shared with the other workers of the engine: any of them may be asked about a task in the broker."""
+        self.held, self.taken = group
         self.kinds = {kind.name: kind for kind in KINDS if (kind.app, kind.engine) == (worker.app, worker.engine)}
         self.queues = queues_of(worker.app, worker.engine)
         self.concurrency = worker.concurrency
@@ -97,9 +105,12 @@ class RecordedWorker(Link):
             life = lives.begin(self.rng, self.rng.choices(kinds, [kind.weight for kind in kinds])[0], self.process, now())
             if life.kind.queue in self.paused or self.socket is None or len(self.running()) >= self.concurrency:
                 continue
+            self.held[life.task_id] = Held(life, "queued")
             self.waiting += lives.sent(life, None, has_original=True)
             await self.flush()
             await asyncio.sleep(max(0.0, (life.started_at - now()) / SECOND))
+            if life.task_id not in self.held:  # cancelled meanwhile
+                continue
             self.held[life.task_id] = Held(life, "running")
             self.waiting.append(lives.started(life))
             await self.flush()
@@ -116,11 +127,20 @@ class RecordedWorker(Link):
             return "unsupported", {"error": "demo: not recorded"}
         try:
             return "done", answer(params) or {}
-        except Refused as error:  # an edit that does not fit the arguments
+        except Refused as error:  # its task has ended, or an edit does not fit the arguments
             return "refused", {"error": f"demo: {error}"}
 
     def _task(self, params: Facts) -> Held | None:
         return self.held.get(str(params.get("task_id")))
+
+    def _take(self, params: Facts) -> Held | None:
+        """Removes a task from what is held; None if another worker has done so at the same request. Raises Refused if it has ended."""
+        task_id = str(params["task_id"])
+        held = self.held.pop(task_id, None)
+        if held is None and task_id not in self.taken:
+            raise Refused("this task has ended, or is not in the queue. No changes were made.")
+        self.taken.add(task_id)
+        return held
 
     def _again(self, params: Facts) -> Facts:
         """A new task under the requested ID, which succeeds with a recorded result."""
@@ -148,12 +168,14 @@ class RecordedWorker(Link):
         return Kind(worker.app, worker.engine, name, queue or self.queues[0], 1, 100, "[]", failure=SMTP)
 
     def _cancel_task(self, params: Facts) -> None:
-        if (held := self.held.pop(str(params["task_id"]), None)) is not None:
-            self._cancelled(held.life, "revoked")
+        self._end(params, "revoked")
 
     def _terminate_task(self, params: Facts) -> None:
-        if (held := self.held.pop(str(params["task_id"]), None)) is not None:
-            self._cancelled(held.life, "stopped")
+        self._end(params, "stopped")
+
+    def _end(self, params: Facts, reason: str) -> None:
+        if (held := self._take(params)) is not None:
+            self._cancelled(held.life, reason)
 
     def _cancelled(self, life: Life, reason: str) -> None:
         self.record("cancelled", *self._head(life), None, None, reason, None, None)
@@ -162,7 +184,7 @@ class RecordedWorker(Link):
         return self.engine, life.task_id, 0, now(), f"{life.process.boot}.7", life.kind.name, life.kind.queue
 
     def _release_task(self, params: Facts) -> None:
-        if (held := self.held.pop(str(params["task_id"]), None)) is not None:
+        if (held := self._take(params)) is not None:
             life = held.life._replace(runtime=90_000)
             self.waiting += [lives.started(life, 1, now()), lives.succeeded(life, 1, now(), result=f'"{NOTE}"')]
 
@@ -229,8 +251,8 @@ class RecordedWorker(Link):
 
 def workers_of(brief: Brief) -> list[RecordedWorker]:
     """All recorded workers, with the tasks that they hold."""
-    shared: dict[tuple[str, ...], dict[str, Held]] = defaultdict(dict)
+    shared: dict[tuple[str, ...], Group] = defaultdict(lambda: Group({}, set()))
     for each in present.held_now(brief):
-        shared[each.life.process.worker[:3]][each.life.task_id] = each
+        shared[each.life.process.worker[:3]].held[each.life.task_id] = each
     known = [process for process in present.processes(brief) if process.worker.engine in VERSIONS]
     return [RecordedWorker(brief, process, shared[process.worker[:3]]) for process in known]
