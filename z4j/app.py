@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import gc
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
