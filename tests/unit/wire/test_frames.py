@@ -193,7 +193,7 @@ def whole(frame: dict[str, Any]) -> Any:
 def test_an_agent_that_is_older_says_less() -> None:
     assert whole(HELLO) == HELLO | {
         "worker": None, "seat": None, "app": None, "release": None, "seal_key": None, "notes": None, "audit_head": None, "redaction": 0,
-        "authenticates_originals": False, "brokers": None,
+        "authenticates_originals": False, "brokers": None, "pins": None,
     }  # fmt: skip
     assert whole(HELLO | {"capabilities": [ITEM[:4]]})["capabilities"] == [ITEM]
     assert whole(BEAT) == BEAT | {"queues": None, "audit_head": None}
