@@ -229,3 +229,9 @@ def test_a_fire_is_reported_as_it_came_out(tmp_path: Path) -> None:
         ("arq_cron", "nightly", None, {"outcome": "failed", "error": "ValueError: no pw=•••"}),
         ("arq_cron", "nightly", 5, {"task_id": "", "outcome": "skipped", "error": "it was cancelled"}),
     ]
+
+
+@pytest.mark.parametrize("skipped", [{"nothing"}, ("nothing",), ["nothing"], frozenset({"nothing"})])
+def test_the_calling_code_takes_any_collection_of_packages(skipped: Any) -> None:
+    """Adapters of third parties call it, too."""
+    assert hooks.calling_code(skipped, depth=1).startswith(f"{__name__}:")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
+from collections.abc import Collection
 from typing import Any
 
 WRAPPERS = frozenset(
@@ -21,19 +22,21 @@ _NEVER = WRAPPERS | {"z4j_agent", "contextlib", "functools", "threading", "async
 """Packages whose code is never the application's."""
 
 
-def calling_code(skipped: frozenset[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
+def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
     """`module:line` that enqueued: the first frame that is neither the engine's (`skipped`) nor of a library that wraps its calls.
 
     A wrapper that is not listed is recognised by its path: it is in an installed package, and application code, which is not, is at most a
     few frames above it. "" when there is no caller, or when it is a `__main__` whose file ends with one of `commands`: the engine itself is
     the caller then.
     """
+    # Any collection of a third party's adapter; a frozenset is not copied, and looked up faster.
+    listed = skipped if type(skipped) is frozenset else frozenset(skipped)
     frame: Any = sys._getframe(depth)
     first: Any = None
     left = WRAPPERS_DEEP
     while frame is not None and left:
         module = str(frame.f_globals.get("__name__", ""))
-        if not _is_skipped(module, skipped):
+        if not _is_skipped(module, listed):
             if not _is_installed(frame.f_code.co_filename):
                 if first is None or not _is_command(frame, module, commands):
                     first = frame
