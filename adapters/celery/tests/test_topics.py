@@ -40,7 +40,7 @@ def test_a_task_is_in_the_queue_that_receives_it(tmp_path: Path) -> None:
         wait_for(lambda: " ready." in harness.log("worker"), "the worker is ready", seconds=60)
         for name, queue in (("add", "default"), ("feed", "feed_tasks")):
             task_id = harness.ask_producer([sys.executable, "-c", "import topic_app; topic_app.serve()"], name)
-            wait_for(lambda id=task_id: KINDS <= {record.kind for record in gateway.records(id)}, f"{name} is reported")  # type: ignore[misc]
+            wait_for(lambda id=task_id: {record.kind for record in gateway.records(id)} >= KINDS, f"{name} is reported")  # type: ignore[misc]
             queues = {record.kind: record.queue for record in gateway.records(task_id)}
             assert set(queues.values()) == {queue}
         assert not [record for record in gateway.decoded() if record[0] == "fault"]
