@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from z4j import logs
 
+PASSWORD_FORMS: Final = frozenset({b"/login", b"/login/code", b"/setup"})
 CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization"})
 _OURS: Final = re.compile(rb"(?:^|;)\s*z4j_session=")
 """Cookies are not bound to a port: others on this host name are of other applications, and no reason to raise an alarm."""
@@ -37,7 +38,8 @@ class PlainRequests:
         names = {name for name, _ in scope["headers"]}
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         has_session = any(name == b"cookie" and _OURS.search(value) for name, value in scope["headers"])
-        is_exposed = has_session or bool(names & CREDENTIALS) or bool(_SECRET_QUERY.search(scope["query_string"]))
+        has_password = scope["type"] == "http" and scope["method"] == "POST" and scope["raw_path"].partition(b"?")[0] in PASSWORD_FORMS
+        is_exposed = has_password or has_session or bool(names & CREDENTIALS) or bool(_SECRET_QUERY.search(scope["query_string"]))
         address = str((scope["client"] or ("-",))[0])
         if scope["type"] == "websocket":
             logs.plain_request(address, is_exposed=is_exposed)

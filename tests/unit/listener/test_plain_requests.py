@@ -65,3 +65,10 @@ def test_a_path_cannot_become_another_host() -> None:
 
 def test_a_cookie_of_another_application_on_this_host_is_no_alarm() -> None:
     assert ask(cookie="theme=dark; xz4j_session=1")[:2] == (308, "https://box:7700/tasks")
+
+
+@pytest.mark.parametrize("path", ["/login", "/login/code?x=1", "/setup"])
+def test_a_password_in_clear_is_named(path: str) -> None:
+    status, location, text = ask("POST", path)
+    assert (status, location) == (400, "")
+    assert "revoke it" in text

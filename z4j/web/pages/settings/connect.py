@@ -74,6 +74,8 @@ def _chosen(given: dict[str, str]) -> Chosen:
     if engine not in ENGINES or framework not in FRAMEWORKS:
         raise BadInput("Unknown engine or framework. No changes were made.", "Choose from the lists.")
     environment = check_name(given.get("environment") or DEFAULT_ENVIRONMENT)
+    if not setup_lines.is_environment(environment):  # it becomes part of lines that are pasted into a shell
+        raise BadInput("The environment may contain letters, digits, dots, underscores and hyphens. No changes were made.")
     return Chosen(given.get("app", "").strip(), engine, framework, environment)
 
 

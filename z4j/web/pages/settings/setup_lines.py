@@ -53,6 +53,11 @@ class Block:
     has_url: bool = False
 
 
+def is_environment(text: str) -> bool:
+    """Whether the name of an environment needs no quotes anywhere."""
+    return bool(re.fullmatch(r"[\w.-]+", text))
+
+
 def is_host(text: str) -> bool:
     """Whether a Host header may become part of lines that somebody pastes into a shell."""
     if not _HOST.fullmatch(text):

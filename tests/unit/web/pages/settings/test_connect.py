@@ -42,7 +42,12 @@ def test_an_app_with_a_key_asks_for_an_existing_string(shop: Shop) -> None:
 
 
 def test_nothing_is_created_for_wrong_input(shop: Shop) -> None:
-    for form in ({"app": ""}, {"app": "x", "engine": "nothing"}, {"app": "x", "framework": "rails"}):
+    for form in (
+        {"app": ""},
+        {"app": "x", "engine": "nothing"},
+        {"app": "x", "framework": "rails"},
+        {"app": "x", "environment": "x'; $(id)"},
+    ):
         answer = shop.post("/connect", **form)
         assert (answer.status_code, answer.headers["location"]) == (303, "/connect")
     assert "create_token" not in [row[1] for row in shop.audit()]
