@@ -64,7 +64,7 @@ def _read_once(path: Path) -> None:
 
 
 def forget_news(path: Path, tasks: int) -> None:
-    """Deletes what was added since, with the server stopped. Counters are made anew, the statistics of the added minutes stay."""
+    """Deletes what was added since, with the server stopped. Counters are computed again, the statistics of the added minutes stay."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA cache_size = -262144")
         db.execute("BEGIN IMMEDIATE")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The records of tasks as they come in life: IDs are random, and a task is told in three batches.
+"""The records of tasks as they come in life: IDs are random, and the records of a task are in three batches.
 
 A producer tells of a task when it is sent, a worker when it begins, and the same worker when it ends; what others do in between fills the
 batches between. `in_life` gives batches in that order, `whole_lives` the easiest case: rising IDs and all records of a task in one batch.
@@ -37,7 +37,7 @@ def origin(boot: str, role: str, at: int) -> bytes:
 
 
 def told(chance: Random, number: int, at: int, producer: str, worker: str) -> tuple[bytes, bytes, bytes]:
-    """What is told of one task when it is sent, when it begins and when it ends. Process tokens as arguments."""
+    """The records of one task when it is sent, when it begins and when it ends. Process tokens as arguments."""
     head = ["celery", str(uuid.UUID(int=chance.getrandbits(128), version=4)), 0]
     tail = [NAMES[number % len(NAMES)], QUEUES[number % len(QUEUES)]]
     original = base64.b64encode(b"\0" + chance.randbytes(150)).decode()

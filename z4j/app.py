@@ -142,8 +142,7 @@ class Server:
     async def greet(self) -> None:
         """Runs after the port is bound. The first start prints the setup link for creating an administrator."""
         settings, tls = self.settings, self.tls
-        name = "" if tls is None else next(iter((*settings.tls_name, *tls.certificate.names)), settings.host)
-        recorded = None if tls is None else server_address.Tls(str(tls.certificate_file.resolve()), tls.pins, name)
+        recorded = None if tls is None else server_address.tls_of(settings, tls.certificate_file, tls.certificate.names, tls.pins)
         address = server_address.Serving(settings.host, settings.port, os.getpid(), settings.behind_proxy, tls=recorded).public_url
         logs.started(address, settings.data, __version__)
         with contextlib.suppress(OSError):  # the command line guesses then

@@ -98,7 +98,7 @@ class Link:
         self.waiting.append(wire.encode_record(list(fields)))
 
     async def flush(self) -> None:
-        """Sends what waits, unless the window is full: the next ack calls this again."""
+        """Sends the queued records, unless the window is full: the next ack calls this again."""
         if self.waiting and self.socket is not None and self.seq - self.acked < wire.WINDOW:
             self.seq += 1
             records, self.waiting = b"".join(self.waiting), []

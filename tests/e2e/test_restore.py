@@ -121,7 +121,7 @@ def test_a_file_copied_over_the_database_still_alarms(tmp_path: Path) -> None:
         for name in ("z4j.db-wal", "z4j.db-shm"):
             (made.data / name).unlink(missing_ok=True)
         shutil.copy(backup, made.data / "z4j.db")
-        for name in ("audit.head", "audit.witnesses"):  # whoever did this also removed what remembers the rows beside the database
+        for name in ("audit.head", "audit.witnesses"):  # the attacker also removed the files beside the database that remember its rows
             (made.data / name).unlink()
         made.start_server()
         wait_for(lambda: made.rows("SELECT 1 FROM audit WHERE action = 'audit_head_missing'"), what="the agent's alarm", seconds=40)

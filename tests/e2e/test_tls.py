@@ -123,7 +123,7 @@ def make_ca(folder: Path) -> None:
 
 @dataclass
 class Producer:
-    """Enqueues until it is told to stop."""
+    """Enqueues until it is stopped."""
 
     shop: Stack
     sent: list[str] = field(default_factory=list)

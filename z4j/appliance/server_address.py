@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -134,8 +135,12 @@ def configured_tls(settings: Settings) -> Tls | None:
     else:
         file, following = Path(settings.tls_cert), ""
         found = certificates.read(file)
-    pins = (found.pin, following) if found.is_self_signed else ()
-    return Tls(str(file.resolve()), tuple(pin for pin in pins if pin), next(iter((*settings.tls_name, *found.names)), settings.host))
+    return tls_of(settings, file, found.names, certificates.pins_of(found, following))
+
+
+def tls_of(settings: Settings, file: Path, names: Sequence[str], pins: tuple[str, ...]) -> Tls:
+    """Returns what is recorded of a certificate. Agents are told the name that the operator chose first, else the first of it."""
+    return Tls(str(file.resolve()), pins, next(iter((*settings.tls_name, *names)), settings.host))
 
 
 def address_of(words: argparse.Namespace, settings: Settings) -> Address:
@@ -172,7 +177,7 @@ def _current(tls: Tls | None, settings: Settings) -> Tls | None:
     file = certificates.server_file(settings.data)
     if Path(tls.certificate) != file.resolve():
         return replace(tls, pins=(certificates.read(Path(tls.certificate)).pin,))
-    return replace(tls, pins=tuple(pin for pin in (certificates.read(file).pin, certificates.next_pin(settings.data)) if pin))
+    return replace(tls, pins=certificates.pins_of(certificates.read(file), certificates.next_pin(settings.data)))
 
 
 def _address(serving: Serving, note: str) -> Address:

@@ -16,12 +16,13 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock
+from z4j.clock import DAY_US
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
-from z4j.store.tasks.bulk_deletion import DAY_US, EVER, Retention, Victims, WalkPosition
+from z4j.store.tasks.bulk_deletion import EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.disk_usage import Part
 from z4j.store.tasks.task_writer import MINUTE_US
 

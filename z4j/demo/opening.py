@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from z4j import clock, logs
 from z4j.agents.connections import Need
+from z4j.clock import DAY_US
 from z4j.exceptions import Z4jError
 from z4j.operations.commands import CommandRequest
 from z4j.operations.plans import Source
@@ -25,7 +26,6 @@ JONAS: Final = Identity("jonas", "operator", "session", "127.0.0.1")
 AGENTS: Final = 18
 """Connected agents that are waited for, of 20."""
 WAIT_S: Final = 30.0
-DAY_US: Final = 24 * 3_600_000_000
 OWN: Final = (
     ScheduleRequest(
         "warehouse", "production", "z4j", "huey", "warm the front page", "interval", "60", "", "warehouse.warm_cache", args=["/start"]

@@ -18,6 +18,7 @@ from typing import IO, Final
 
 from z4j import clock, files
 from z4j.agents.ingest import apply_batch
+from z4j.clock import DAY_US
 from z4j.demo.past import USERS, VISITOR, write_past
 from z4j.demo.processes import Processes
 from z4j.exceptions import StoreError
@@ -31,7 +32,6 @@ from z4j.web.pages.settings.connection_strings import connect_app
 APPS: Final = ("shop", "documents", "media", "warehouse")
 DAYS: Final = 29
 LINK_US: Final = 24 * 3_600_000_000
-DAY_US: Final = 24 * 3_600_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

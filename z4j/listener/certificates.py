@@ -177,6 +177,13 @@ def _pem(key: ec.EllipticCurvePrivateKey, names: Sequence[str], at: int) -> byte
     return _key_bytes(key) + certificate.public_bytes(Encoding.PEM)
 
 
+def pins_of(certificate: Certificate, following: str = "") -> tuple[str, ...]:
+    """Returns the pins of a connection string: of the key, and of the next key if a rotation has begun; none with a certificate of a CA."""
+    if not certificate.is_self_signed:
+        return ()
+    return (certificate.pin, following) if following else (certificate.pin,)
+
+
 # -- read ------------------------------------------------------------------------------------------------------------------
 
 

@@ -69,10 +69,9 @@ class ServerTls:
     @property
     def pins(self) -> tuple[str, ...]:
         """The pins of a new connection string: of the key, and of the next key if a rotation has begun."""
-        if not self.certificate.is_self_signed:
-            return ()
-        following = self.next_pin
-        return (self.certificate.pin, *((following,) if following else ()))
+        from z4j.listener import certificates
+
+        return certificates.pins_of(self.certificate, self.next_pin)
 
     @property
     def next_pin(self) -> str:

@@ -14,11 +14,12 @@ from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.background.workers import Heard, states
 from z4j.background.duties import BackgroundDuties
 from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
+from z4j.clock import DAY_US
 from z4j.store.fleet import agents, processes
 from z4j.store.names import name_limits, names, unused_names
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage
-from z4j.store.tasks.bulk_deletion import DAY_US, Retention
+from z4j.store.tasks.bulk_deletion import Retention
 from z4j.store.tasks.originals import get_original
 from z4j.store.tasks.tasks import TaskFilter, get_task, list_tasks
 from z4j.wire.frames import Discovery, Hello, QueueItem

@@ -17,7 +17,6 @@ from z4j.store.tasks import reused_ids, task_writer
 
 SQL = sql.load("tasks/bulk_deletion")
 
-DAY_US: Final = 24 * 3_600_000_000
 EVER: Final = 1 << 62
 CHUNK: Final = 20
 """Tasks deleted between two looks at the clock: less than a millisecond."""

@@ -19,6 +19,7 @@ from argon2 import PasswordHasher
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from z4j import clock, files, logs
+from z4j.clock import DAY_US
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany
 from z4j.rate_limit import spread
 from z4j.rules.addresses import limit_key
@@ -32,7 +33,6 @@ from z4j.web.auth.password_hashing import PasswordHashing
 from z4j.web.auth.totp import SecondStep
 
 COOKIE: Final = "z4j_session"
-DAY_US: Final = 24 * 3_600_000_000
 SESSION_US: Final = 7 * DAY_US
 IDLE_US: Final = 12 * 3_600_000_000
 TOUCH_US: Final = 60_000_000

@@ -181,7 +181,7 @@ def _as_json(body: Any) -> str:
         return str(dumps(body, serializer="json")[2])
     try:
         return str(_encode_as_kombu(body))
-    except Exception as error:  # an application's object is asked for its form
+    except Exception as error:  # the object of an application serializes itself
         let_through(error)
         raise EncodeError(str(type(error))) from error
 

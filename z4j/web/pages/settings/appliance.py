@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.background_duty import WHENEVER_S
+from z4j.clock import DAY_US
 from z4j.exceptions import StoreError
 from z4j.listener.tls import ServerTls, days_left
 from z4j.rules.backups import OLD_US
@@ -21,7 +22,7 @@ from z4j.store.fleet import agents
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import disk_usage
-from z4j.store.tasks.bulk_deletion import DAY_US, Victims, WalkPosition, list_victims, oldest_task, read_size
+from z4j.store.tasks.bulk_deletion import Victims, WalkPosition, list_victims, oldest_task, read_size
 from z4j.store.tasks.disk_usage import Part
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell

@@ -12,9 +12,10 @@ from tests.support.site import text_of
 from tests.support.stack import wait_for
 from tests.unit.web.pages.conftest import Shop
 from z4j import clock
+from z4j.clock import DAY_US
 from z4j.rules.backups import OLD_US
 from z4j.store.backups.backup_results import RESULTS, BackupResult, BackupResults, folder_of, write_results
-from z4j.store.tasks.bulk_deletion import DAY_US, oldest_task
+from z4j.store.tasks.bulk_deletion import oldest_task
 
 
 def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) -> None:
