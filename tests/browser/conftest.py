@@ -75,6 +75,13 @@ class Site:
             assert errors == [], f"{path}: {errors}"
 
 
+def press(page: Page, *keys: str) -> None:
+    """Presses keys one after the other once the page's scripts run: what it shows can be seen, and waited for, before."""
+    page.wait_for_load_state()
+    for key in keys:
+        page.keyboard.press(key)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:

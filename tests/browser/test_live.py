@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, press
 
 pytestmark = pytest.mark.browser
 
@@ -41,7 +41,7 @@ def test_a_row_changes_in_place(site: Site) -> None:
 
 def test_typed_text_focus_and_open_folds_survive_refreshes(site: Site) -> None:
     with site.page("/tasks") as page:
-        page.keyboard.press("/")
+        press(page, "/")
         page.keyboard.type("queue:em")
         page.locator(".facets summary").first.click()
         page.locator("input[name=q]").focus()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, press
 
 pytestmark = pytest.mark.browser
 EMAILS = "/queues/emails?app=shop&environment=production&engine=celery"
@@ -21,7 +21,7 @@ def last_asked(site: Site, action: str) -> dict[str, object]:
 
 def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.page(f"/tasks/{site.ids['masked']}") as page:
-        page.keyboard.press("e")
+        press(page, "e")
         expect(page.locator(".sheet form.edit")).to_be_visible()
         page.wait_for_timeout(250)
         shot(page, "edit-1440")
@@ -30,7 +30,7 @@ def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Pa
         page.get_by_role("button", name="Run 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("changed arguments requested")
         assert last_asked(site, "edit_task")["edit"] == {"args": {"1": 250}, "kwargs": {}}
-        page.keyboard.press("e")
+        press(page, "e")
         page.locator("textarea[name='arg.1']").fill("{broken")
         page.get_by_role("button", name="Run 1 task").click()
         expect(page.locator(".notice.bad")).to_contain_text("is not valid JSON at character 2")
@@ -38,12 +38,12 @@ def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Pa
 
 def test_a_place_in_the_queue_and_another_queue(site: Site) -> None:
     with site.page(f"/tasks/{site.ids['queued']}") as page:
-        page.keyboard.press("o")
+        press(page, "o")
         page.locator(".sheet:visible").get_by_label("Priority").select_option("next")
         page.get_by_role("button", name="Change priority of 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Priority change requested")
         assert last_asked(site, "prioritise_task")["level"] == "next"
-        page.keyboard.press("m")
+        press(page, "m")
         page.locator(".sheet:visible input[name=queue]").fill("exports")
         page.get_by_role("button", name="Move 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Move requested")
@@ -53,10 +53,9 @@ def test_a_place_in_the_queue_and_another_queue(site: Site) -> None:
 def test_a_plan_from_ticked_rows_by_keyboard(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.page("/tasks?state=failed") as page:
         for _ in range(2):
-            page.keyboard.press("j")
-            page.keyboard.press("x")
+            press(page, "j", "x")
         expect(page.locator("[data-ticks]")).to_contain_text("2 selected")
-        page.keyboard.press("b")
+        press(page, "b")
         expect(page).to_have_url(re.compile("/plans/new"))
         expect(page.locator(".head .sub")).to_contain_text("2 selected tasks")
         page.get_by_label("Reason (audit log)").fill("by hand")
@@ -84,8 +83,7 @@ def test_a_plan_from_the_filter_to_its_account(site: Site, shot: Callable[[Page,
         assert len(site.responder.asked) - before == int(number[0])
         page.locator(".account a", has_text="done").click()
         expect(page).to_have_url(re.compile("status=done"))
-        page.keyboard.press("g")
-        page.keyboard.press("c")
+        press(page, "g", "c")
         page.get_by_role("link", name="Plans").click()
         expect(page.locator(".plans tbody tr").first).to_contain_text(title)
         shot(page, "plans-1440")
@@ -106,7 +104,7 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
         page.get_by_role("button", name="Preview").click()
         page.get_by_label("all at once").check()
         page.locator("main").focus()
-        page.keyboard.press("y")
+        press(page, "y")
         expect(page.locator(".plan-head .st")).to_contain_text("done")
         plan = page.url
         page.goto("/tasks?state=failed&name=hooks.deliver")
@@ -115,7 +113,7 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
         page.get_by_role("button", name="Restore…").click()
         page.get_by_label("all at once").check()
         page.locator("main").focus()
-        page.keyboard.press("y")
+        press(page, "y")
         expect(page.locator(".plan-head .st")).to_contain_text("done")
         page.goto("/tasks?state=failed&name=hooks.deliver")
         assert page.locator("tbody tr").count() == count
@@ -123,18 +121,18 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
 
 def test_a_queue_is_looked_into_paused_and_purged(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.page(EMAILS) as page:
-        page.keyboard.press("l")
+        press(page, "l")
         expect(page.locator(".peek tbody tr")).to_have_count(12)
         shot(page, "queue-1440")
-        page.keyboard.press("p")
+        press(page, "p")
         expect(page.locator(".place-head")).to_contain_text("paused by ada")
         assert last_asked(site, "pause_queue") == {"queue": "emails"}
         page.goto("/queues")
         expect(page.locator("tr", has_text="emails").first).to_contain_text("paused")
         page.goto(EMAILS)
-        page.keyboard.press("p")
+        press(page, "p")
         expect(page.locator(".place-head")).not_to_contain_text("paused by")
-        page.keyboard.press("d")
+        press(page, "d")
         page.get_by_label("Type purge to confirm").fill("purge")
         page.get_by_role("button", name="Purge waiting tasks").click()
         expect(page.locator(".asked li", has_text="purge").first).to_contain_text("3 tasks")
@@ -146,7 +144,7 @@ def test_a_worker_is_resized_and_shut_down(site: Site, shot: Callable[[Page, str
     with site.page("/workers/celery@host-0?app=shop") as page:
         expect(page.locator(".holds-now tbody tr")).to_have_count(1)
         shot(page, "worker-1440")
-        page.keyboard.press("z")
+        press(page, "z")
         page.locator(".sheet:visible input[name=by]").fill("2")
         page.locator(".sheet:visible").get_by_role("button", name="Resize").click()
         expect(page.locator(".notice.good")).to_contain_text("Resize requested")
@@ -166,9 +164,9 @@ def test_what_a_worker_cannot_is_said_one_click_away(site: Site) -> None:
 def test_a_task_is_run_by_its_name(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.page("/tasks") as page:
         page.get_by_role("link", name="Run a task").click()
-        page.keyboard.press("/")
+        press(page, "/")
         page.keyboard.type("charge")
-        page.keyboard.press("Enter")
+        press(page, "Enter")
         page.get_by_role("link", name=re.compile("billing.charge celery production")).click()
         page.locator("textarea[name='of.batch']").fill("oops")
         page.get_by_role("button", name="Run 1 task").click()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.beats import ENTRIES, IN_CODE
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, press
 
 pytestmark = pytest.mark.browser
 PLACES = {scheduler: f"/schedules/new?app=shop&environment=production&scheduler={scheduler}" for scheduler in ENTRIES}
@@ -25,7 +25,7 @@ def fill(page: Page, name: str, expression: str = "15 4 * * 1-5") -> None:
 
 def test_one_of_z4js_own_from_the_first_click_to_its_page(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.page("/schedules") as page:
-        page.keyboard.press("a")
+        press(page, "a")
         page.get_by_role("link", name="z4j", exact=True).nth(1).click()
         page.fill("input[name=name]", "monday report")
         page.fill("input[name=task_name]", "metrics.rollup")
@@ -41,16 +41,16 @@ def test_one_of_z4js_own_from_the_first_click_to_its_page(site: Site, shot: Call
         page.get_by_role("button", name="Create 1 schedule").click()
         expect(page.locator("h1")).to_have_text("monday report")
         expect(page.locator("main")).to_contain_text("30 7 * * mon")
-        page.keyboard.press("o")
+        press(page, "o")
         page.locator(".sheet:visible input[name=reason]").fill("holidays")
         page.get_by_role("button", name="Disable 1 schedule").click()
         # The notice, not the state alone: that is also refreshed in the page which is about to be left.
         expect(page.locator(".notice.good")).to_contain_text("was disabled")
         expect(page.locator(".place-head .st")).to_contain_text("disabled")
-        page.keyboard.press("o")
+        press(page, "o")
         expect(page.locator(".notice.good")).to_contain_text("was enabled")
         expect(page.locator(".place-head .st")).to_contain_text("on time")
-        page.keyboard.press("d")
+        press(page, "d")
         page.locator(".sheet:visible input[name=confirm]").fill("delete")
         page.get_by_role("button", name="Delete 1 schedule").click()
         expect(page.locator(".notice.good")).to_contain_text("was deleted")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, press
 
 pytestmark = pytest.mark.browser
 
@@ -47,27 +47,24 @@ def test_a_used_up_setup_link_says_so(site: Site, shot: Callable[[Page, str], No
 
 def test_keys(site: Site) -> None:
     with site.page("/tasks") as page:
-        page.keyboard.press("j")
-        page.keyboard.press("j")
-        page.keyboard.press("k")
+        press(page, "j", "j", "k")
         first = page.locator("tbody tr .through").first
         assert first.evaluate("of => of === document.activeElement")
-        page.keyboard.press("x")
+        press(page, "x")
         expect(page.locator("[data-ticks]")).to_contain_text("1 selected")
-        page.keyboard.press("x")
+        press(page, "x")
         expect(page.locator("[data-ticks]")).to_be_hidden()
-        page.keyboard.press("Enter")
+        press(page, "Enter")
         expect(page).to_have_url(re.compile(r"/tasks/\d+$"))
-        page.keyboard.press("g")
-        page.keyboard.press("q")
+        press(page, "g", "q")
         expect(page).to_have_url(re.compile("/queues$"))
 
 
 def test_the_query_box_becomes_filters_in_the_url(site: Site) -> None:
     with site.page("/tasks") as page:
-        page.keyboard.press("/")
+        press(page, "/")
         page.keyboard.type("state:failed queue:emails since:24h")
-        page.keyboard.press("Enter")
+        press(page, "Enter")
         expect(page).to_have_url(re.compile(r"/tasks\?state=failed&queue=emails&since=24h$"))
         for row in page.locator("tbody tr").all():
             assert "failed" in row.inner_text()
@@ -77,10 +74,10 @@ def test_the_query_box_becomes_filters_in_the_url(site: Site) -> None:
 def test_paging_both_ways(site: Site) -> None:
     with site.page("/tasks") as page:
         first = page.locator("tbody tr").first.get_attribute("id")
-        page.keyboard.press("n")
+        press(page, "n")
         expect(page).to_have_url(re.compile("older="))
         assert page.locator("tbody tr").first.get_attribute("id") != first
-        page.keyboard.press("p")
+        press(page, "p")
         expect(page).to_have_url(re.compile("newer="))
         expect(page.locator(f"#{first}")).to_have_count(1)
 
@@ -96,8 +93,7 @@ def test_a_stop_needs_its_word(site: Site, shot: Callable[[Page, str], None]) ->
         page.get_by_label("Type stop to confirm").fill("stop")
         page.get_by_role("button", name="Stop 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Stop requested")
-        page.keyboard.press("g")
-        page.keyboard.press("c")
+        press(page, "g", "c")
         expect(page.locator(".changes tbody tr").first).to_contain_text("terminate task")
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx2 as httpx
@@ -164,6 +165,26 @@ def test_idle_connections_are_closed_and_the_newcomer_gets_in(server: Stack) -> 
         agent.send_and_wait(agent.origin())  # this one is idle, too, and stays
     for one in held:
         one.close()
+
+
+def test_a_person_keeps_a_connection_that_a_stranger_loses(server: Stack) -> None:
+    """httpx keeps an idle connection for five seconds, nginx for a minute: the request that they send just then must be answered."""
+    cookies = Person.sign_in(server).client.cookies
+    signed_in = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    known, stranger = HTTPConnection("127.0.0.1", server.port), HTTPConnection("127.0.0.1", server.port)
+    for connection, path, headers in ((known, "/tasks", signed_in), (stranger, "/login", {})):
+        connection.request("GET", path, headers=headers)
+        with connection.getresponse() as answer:
+            assert (answer.status, bool(answer.read())) == (200, True)
+    time.sleep(12.5)  # REQUEST_WITHIN_S and two sweeps
+    known.request("GET", "/tasks", headers=signed_in)
+    with known.getresponse() as answer:
+        assert answer.status == 200
+    assert stranger.sock is not None
+    assert stranger.sock.recv(1) == b""  # closed by the server
+    known.close()
+    stranger.close()
+    assert "no further request in time" not in (server.folder / "server.log").read_text()
 
 
 def start_with_few_descriptors(made: Stack, limit: int) -> Child:

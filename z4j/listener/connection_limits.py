@@ -22,12 +22,17 @@ from z4j.rules.addresses import Network, find_origin, is_within, limit_key, pars
 
 REQUEST_WITHIN_S: Final = 10.0
 """From the connection, or from the last response, to the end of a request's headers."""
+KEEP_ALIVE_S: Final = 75
+"""The same after a response, where the connection is admitted. Longer than clients and proxies keep an idle connection (httpx 5 s, nginx
+and load balancers 60 s): whoever closes later never sends a request into a connection that is being closed."""
 BODY_WITHIN_S: Final = 30.0
 READ_WITHIN_S: Final = 30.0
 """How long a peer may leave a response unread."""
 CLOSE_WITHIN_S: Final = 10.0
 YOUNG_S: Final = 2.0
 """A connection this young may be about to show its credential."""
+IDLE: Final = "no further request in time"
+"""How most connections end: not worth a line of the log."""
 SWEEP_S: Final = 1.0
 SPARE_DESCRIPTORS: Final = 100
 """For the database, its readers, backups and the log."""
@@ -173,7 +178,8 @@ class Connections:
         now = loop.time()
         for peer in list(self._peers.values()):
             if why := _overdue(peer, now):
-                logs.connection_refused(peer.key, why)
+                if why != IDLE:
+                    logs.connection_refused(peer.key, why)
                 peer.transport.abort()
         self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop) if self._peers else None
 
@@ -201,7 +207,9 @@ def _overdue(peer: Peer, now: float) -> str:
     if not peer.is_busy:
         if peer.cycle is not None:
             peer.cycle, peer.since = None, now
-        return "no request in time" if now - peer.since > REQUEST_WITHIN_S else ""
+        if protocol.cycle is None:
+            return "no request in time" if now - peer.since > REQUEST_WITHIN_S else ""
+        return IDLE if now - peer.since > (KEEP_ALIVE_S if peer.is_admitted else REQUEST_WITHIN_S) else ""
     if peer.cycle is not protocol.cycle:
         peer.cycle, peer.since = protocol.cycle, now
     return "the request's body did not end in time" if protocol.cycle.more_body and now - peer.since > BODY_WITHIN_S else ""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from z4j.listener.connection_limits import Connections, protocols
+from z4j.listener.connection_limits import KEEP_ALIVE_S, Connections, protocols
 from z4j.listener.plain_requests import PlainRequests
 from z4j.listener.tls import ServerTls
 from z4j.listener.tls_listener import TlsListener
@@ -24,7 +24,6 @@ PARENT_CHECK_S: Final = 1.0
 GRACE_S: Final = 3
 BACKLOG: Final = 256
 """Connections the kernel keeps until they are accepted; asyncio tries as many at once when descriptors run out."""
-KEEP_ALIVE_S: Final = 5
 
 
 def _config(app: ASGIApp, room: Connections, **more: Any) -> uvicorn.Config:

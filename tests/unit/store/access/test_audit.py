@@ -342,6 +342,7 @@ async def test_a_server_that_starts_on_a_copy_says_so_in_the_log(tmp_path: Path)
         await log.start(store, T + 9)
         row = (await list_audit(store, limit=1))[0]
         assert (row.action, json.loads(row.detail)) == ("restore", {"copied_at": T + 5})
+        log.memory.close()
         (tmp_path / "audit.witnesses").unlink()
         log = AuditLog(tmp_path)
         await log.start(store, T + 10)
