@@ -24,7 +24,7 @@ from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
 from z4j.store.tasks.bulk_deletion import EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.disk_usage import Part
-from z4j.store.tasks.task_writer import MINUTE_US
+from z4j.store.tasks.task_changes import MINUTE_US
 
 HOLD_S: Final = 0.020
 """Longest time that one slice may hold the writer, commit included."""

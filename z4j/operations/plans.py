@@ -37,8 +37,8 @@ from z4j.store.operations.commands import CommandRow
 from z4j.store.operations.plans import Candidate, FrozenPlan, NewPlan, PlanChange, PlanParams, PlanRow, Sample
 from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import task_ids, task_search
+from z4j.store.tasks.task_changes import MINUTE_US
 from z4j.store.tasks.task_search import TaskFilter
-from z4j.store.tasks.task_writer import MINUTE_US
 from z4j.text import Json, JsonObject
 
 CHUNK: Final = 1_000

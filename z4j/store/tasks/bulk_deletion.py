@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
-from z4j.store.tasks import reused_ids, task_writer
+from z4j.store.tasks import reused_ids, task_changes, task_writer
 
 SQL = sql.load("tasks/bulk_deletion")
 
@@ -84,7 +84,7 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
         _delete_parts(db, [row[6] for row in rows])
         deleted += len(rows)
         done = min(done + CHUNK, len(ids))
-    task_writer.remove(db, [(*place, tasks) for place, tasks in gone.items()])
+    task_changes.remove(db, [(*place, tasks) for place, tasks in gone.items()])
     return done, deleted
 
 

@@ -12,8 +12,8 @@ from z4j.store.fleet import agents
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_search
+from z4j.store.tasks.task_changes import MINUTE_US
 from z4j.store.tasks.task_search import TaskFilter
-from z4j.store.tasks.task_writer import MINUTE_US
 
 SQL = sql.load("tasks/minute_stats")
 

@@ -26,6 +26,7 @@ from z4j.store.names import name_limits, names
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, originals, task_writer
+from z4j.store.tasks.task_changes import TaskChanges
 from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode
 from z4j.store.tasks.task_writer import Id
 from z4j.wire.records import whole_sent
@@ -179,7 +180,7 @@ class Reused:
         return tasks
 
     def _write(self, lives: list[Execution], tasks: list[int], is_settled: bool) -> None:
-        db, tally = self.db, task_writer.Tally()
+        db, changes = self.db, TaskChanges()
         known = {row.id: row.columns for row in _read_rows(db, sorted(self.rows))}
         moved = {entry.task for entry in self.kept.values() if entry.task != entry.row} | {
             entry.row for entry in self.kept.values() if entry.task != entry.row
@@ -189,7 +190,7 @@ class Reused:
         for task in known.keys() - set(tasks):
             heir = next(entry.row for entry in self.kept.values() if entry.task == task)
             self._remove(task, heir)
-            tally.add(self.app_id, self.engine_id, known[task], -1)
+            changes.add(self.app_id, self.engine_id, task, known[task], None)
         for number, (life, task) in enumerate(zip(lives, tasks, strict=True)):
             summary = self._fold(life, task)
             is_unmarked = life.is_unmarked or (is_settled and not number and _is_bare(life))
@@ -202,13 +203,12 @@ class Reused:
                 db.execute(SQL["set_life"], (task, task))
             elif old != values:
                 db.execute(task_writer.SQL["change_task"], (*values, task))
-                tally.add(self.app_id, self.engine_id, old, -1)
             if old != values:
-                tally.add(self.app_id, self.engine_id, values, 1)
+                changes.add(self.app_id, self.engine_id, task, old, values)
             if task in moved:
                 self._write_parts(life, task)
         db.execute(SQL["set_life"], (0, tasks[-1]))
-        tally.write(db)
+        changes.write(db)
         self._put([entry for entry in self.kept.values() if entry.task != entry.row])
         self._settle(lives, tasks)
 
@@ -268,15 +268,15 @@ class Reused:
 
     def _join(self, row: StoredTask, news: Sequence[tuple[Event, Original | None]]) -> None:
         """Events of a life that is settled: they change what that one says, not where it begins and ends."""
-        db, tally, task, events = self.db, task_writer.Tally(), row.id, [event for event, _ in news]
+        db, task, events = self.db, row.id, [event for event, _ in news]
         summary = fold(decode(db, row.columns), events)
         assert summary is not None
         values = encode(db, self.app_id, summary)
         if values != row.columns:
             db.execute(task_writer.SQL["change_task"], (*values, task))
-            tally.add(self.app_id, self.engine_id, row.columns, -1)
-            tally.add(self.app_id, self.engine_id, values, 1)
-            tally.write(db)
+            changes = TaskChanges()
+            changes.add(self.app_id, self.engine_id, task, row.columns, values)
+            changes.write(db)
         attempts.save(db, self.app_id, {(task, *at): run for at, run in runs_of(events).items()})
         self._save_originals(task, [(original_key(event), *original) for event, original in news if original is not None])
         task_writer.add_links(db, self.app_id, [(*link, task) for event in events for link in links_of(event)])

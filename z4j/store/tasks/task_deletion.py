@@ -14,7 +14,7 @@ from typing import TypedDict
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row
-from z4j.store.tasks import bulk_deletion, reused_ids, task_writer
+from z4j.store.tasks import bulk_deletion, reused_ids, task_changes
 
 SQL = sql.load("tasks/task_deletion")
 
@@ -75,7 +75,7 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
         if is_shared:
             reused_ids.find_newest(db, (app_id, engine_id, raw))
         names = dict(zip(columns, kept["task"], strict=True))
-        task_writer.remove(db, [(app_id, names["environment_id"], engine_id, names["queue_id"], names["name_id"], state, -1)])
+        task_changes.remove(db, [(app_id, names["environment_id"], engine_id, names["queue_id"], names["name_id"], state, -1)])
         back.add(task)
     return back
 

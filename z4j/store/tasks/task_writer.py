@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from z4j.rules.tasks.fold import FAILED, Event, Summary, fold
+from z4j.rules.tasks.fold import Event, Summary, fold
 from z4j.rules.tasks.reused_ids.detection import is_one_life, is_ordinary
 from z4j.rules.tasks.states import FINAL_CODES, FLAGS
 from z4j.store.fleet import processes
@@ -18,11 +18,11 @@ from z4j.store.names import name_limits
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import task_ids
+from z4j.store.tasks.task_changes import TaskChanges
 from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode
 
 SQL = sql.load("tasks/task_writer")
 
-MINUTE_US = 60_000_000
 LOOKUP = 64
 """Marks of the block `find_tasks`."""
 
@@ -73,7 +73,7 @@ class _Saving:
         self.again: list[tuple[Key, int, bytes, StoredTask | None]] = []
         self.is_changed = False
         self._changed: dict[str, list[Row]] = {}
-        self._tally = Tally()
+        self._changes = TaskChanges()
         self._open: dict[Id, _OpenTask] = db.recall(_OPEN)
 
     def save(self, engine_id: int, requested: Iterable[tuple[Key, bytes, list[Event]]]) -> None:
@@ -125,7 +125,7 @@ class _Saving:
                 continue
             self.is_changed = True
             self.ids[key] = id
-            self._tally.add(app_id, engine_id, values, 1)
+            self._changes.add(app_id, engine_id, id, None, values)
             self._remember(engine_id, raw, id, values, summary)
         return left
 
@@ -141,8 +141,7 @@ class _Saving:
         values = encode(self.db, self.app_id, summary, before, old)
         if values != old:
             self._changed.setdefault(_change_of(old, values), []).append((*values, id))
-            self._tally.add(self.app_id, engine_id, old, -1)
-            self._tally.add(self.app_id, engine_id, values, 1)
+            self._changes.add(self.app_id, engine_id, id, old, values)
         self._remember(engine_id, raw, id, values, summary)
 
     def _remember(self, engine_id: int, raw: bytes, id: int, values: TaskColumns, summary: Summary) -> None:
@@ -157,7 +156,7 @@ class _Saving:
             self.db.executemany(SQL[block], rows)
         while len(self._open) > OPEN_LIMIT:
             del self._open[next(iter(self._open))]
-        self._tally.write(self.db)
+        self._changes.write(self.db)
         name_limits.flush(self.db, self.app_id)
 
 
@@ -211,11 +210,6 @@ def add_links(db: Connection, app_id: int, links: Iterable[tuple[str, str, int]]
     db.executemany(SQL["add_link"], [(app_id, kind, task_ids.encode(target), id) for kind, target, id in links])
 
 
-def remove(db: Connection, rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> None:
-    """Subtracts deleted tasks, (app, environment, engine, queue, name, state, how many), from the counters."""
-    db.executemany(SQL["add_to_counter"], [(*row[:6], -row[6]) for row in rows])
-
-
 def _folded(summary: Summary | None, events: list[Event]) -> Summary:
     folded = fold(summary, events)
     assert folded is not None
@@ -233,32 +227,3 @@ def next_id(db: Connection) -> int:
 def set_next_id(db: Connection, id: int) -> None:
     """Ids below are taken."""
     db.recall("task")["next"] = id
-
-
-class Tally:
-    """Differences of counters and minutes of one batch."""
-
-    def __init__(self) -> None:
-        self.counters: dict[tuple[int, ...], int] = {}
-        self.minutes: dict[tuple[int, ...], list[int]] = {}
-
-    def add(self, app_id: int, engine_id: int, row: TaskColumns, sign: int) -> None:
-        """Adds a row's task to its counter and its minute, or takes it out (`sign` -1)."""
-        key = (app_id, row.environment_id, engine_id, row.queue_id, row.name_id, row.state)
-        self.counters[key] = self.counters.get(key, 0) + sign
-        if row.state in FINAL_CODES:
-            sums = self.minutes.setdefault((row.state_at // MINUTE_US, *key), [0, 0])
-            sums[0] += sign
-            sums[1] += sign * (row.runtime_us or 0)
-
-    def write(self, db: Connection) -> None:
-        """Writes the changes of the counters, at the latest before the commit."""
-        db.add_sums(SQL["add_to_counter"], {key: (tasks,) for key, tasks in self.counters.items()})
-        if not self.minutes:
-            return
-        totals: dict[tuple[int, ...], tuple[int, int]] = {}
-        for key, (tasks, _) in self.minutes.items():
-            total, failed = totals.get(key[:4], (0, 0))
-            totals[key[:4]] = (total + tasks, failed + (tasks if key[6] == FAILED else 0))
-        db.add_sums(SQL["add_to_minute"], {key: (tasks, runtime_us) for key, (tasks, runtime_us) in self.minutes.items()})
-        db.add_sums(SQL["add_to_minute_total"], totals)
