@@ -24,7 +24,7 @@ REQUEST_WITHIN_S: Final = 10.0
 """From the connection, or from the last response, to the end of a request's headers."""
 KEEP_ALIVE_S: Final = 75
 """The same after a response, where the connection is admitted. Longer than clients and proxies keep an idle connection (httpx 5 s, nginx
-and load balancers 60 s): whoever closes later never sends a request into a connection that is being closed."""
+and load balancers 60 s), so that no request is sent into a connection that is being closed."""
 BODY_WITHIN_S: Final = 30.0
 READ_WITHIN_S: Final = 30.0
 """How long a peer may leave a response unread."""
