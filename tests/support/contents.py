@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from z4j.rules.tasks.states import FLAGS
+from z4j.rules.rollups import COLUMNS, STEP_US, bucket_of
+from z4j.rules.tasks.states import FINAL, FLAGS, STATE_NAMES
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import reused_ids
 from z4j.store.tasks.task_columns import TaskColumns, decode
@@ -22,7 +25,7 @@ def connect(path: Path) -> Connection:
 
 
 def contents(db: Connection) -> dict[str, Any]:
-    """Every table that ingest writes, as comparable values. Counters and minutes of nothing are left out."""
+    """Every table that ingest writes, as comparable values. Counters and sums of nothing are left out."""
     names = dict(db.execute("SELECT id, text FROM name").fetchall()) | {0: ""}
     tasks = {}
     ids = {}
@@ -42,32 +45,91 @@ def contents(db: Connection) -> dict[str, Any]:
         (ids[row[0]], row[1], boots[row[2]], row[3]): (*row[4:7], names[row[7]], *row[8:])
         for row in db.execute("SELECT * FROM run").fetchall()
     }
+    series = {row[0]: row[1:] for row in db.execute("SELECT * FROM series").fetchall()}
     counters = {
         (app, *(names[id] for id in key), state): tasks
         for app, *key, state, tasks in db.execute("SELECT * FROM counter").fetchall()
         if tasks
     }
-    minutes = {
-        (minute, app, *(names[id] for id in key), state): (tasks, runtime)
-        for minute, app, *key, state, tasks, runtime in db.execute("SELECT * FROM minute").fetchall()
-        if tasks or runtime
-    }
-    assert totals(db, "minute_total", "tasks", "failed") == totals(db, "minute", "tasks", "tasks * (state = 11)")
     return {
         "tasks": tasks,
         "runs": runs,
         "counters": counters,
-        "minutes": minutes,
+        "rollups": {(step, at, *names_of(names, series[id])): sums for (step, at, id), sums in kept_rollups(db).items()},
+        "buckets": {(step, at, *names_of(names, series[id]), bucket): tasks for (step, at, id, bucket), tasks in kept_buckets(db).items()},
+        "workers": {
+            (step, at, app, names[worker]): sums
+            for step, at, app, worker, *sums in db.execute("SELECT * FROM worker_rollup").fetchall()
+            if any(sums)
+        },
         "originals": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT task, key, data, key_id FROM original")},
         "links": {(kind, target, ids[task]) for _, kind, target, task in db.execute("SELECT * FROM task_link")},
     }
 
 
-def totals(db: Connection, table: str, tasks: str, failed: str) -> dict[Any, tuple[int, int]]:
-    """Ends and failures per minute of each app, environment and engine, as one of the two tables says."""
-    scope = "minute, app_id, environment_id, engine_id"
-    rows = db.execute(f"SELECT {scope}, sum({tasks}), sum({failed}) FROM {table} GROUP BY {scope}").fetchall()
-    return {row[:4]: row[4:] for row in rows if any(row[4:])}
+def names_of(names: dict[int, str], series: tuple[int, ...]) -> tuple[Any, ...]:
+    app, environment, engine, is_total, name, queue, release = series
+    return app, bool(is_total), *(names[id] for id in (environment, engine, name, queue, release))
+
+
+def kept_rollups(db: Connection) -> dict[tuple[int, int, int], tuple[int, ...]]:
+    return {row[:3]: row[3:] for row in db.execute("SELECT * FROM rollup").fetchall() if any(row[3:])}
+
+
+def kept_buckets(db: Connection) -> dict[tuple[int, int, int, int], int]:
+    return {row[:4]: row[4] for row in db.execute("SELECT * FROM rollup_bucket").fetchall() if row[4]}
+
+
+def recount_rollups(db: Connection) -> tuple[Any, Any]:
+    """The sums per minute, hour and day as kept, and as every task gives them: written apart from what keeps them."""
+    series = {row[1:]: row[0] for row in db.execute("SELECT * FROM series").fetchall()}
+    releases = dict(db.execute("SELECT id, coalesce(counted_release_id, 0) FROM boot").fetchall()) | {0: 0}
+    sums: defaultdict[tuple[int, int, int], Counter[str]] = defaultdict(Counter)
+    buckets: Counter[tuple[int, int, int, int]] = Counter()
+    workers: defaultdict[tuple[int, int, int, int], Counter[str]] = defaultdict(Counter)
+    ids = [row[0] for row in db.execute("SELECT id FROM task").fetchall()]
+    apps = {row[0]: row[1:] for row in db.execute("SELECT id, app_id, engine_id FROM task").fetchall()}
+    for id, *columns in db.execute(reused_ids.SQL["read_rows"], {"ids": json.dumps(ids)}).fetchall():
+        row, (app, engine) = TaskColumns._make(columns), apps[id]
+        wait = waited(db, id)
+        moments: list[tuple[int, int, dict[str, int], int | None]] = []
+        if row.enqueued_at is not None:
+            moments.append((row.enqueued_at, 0, {"enqueued": 1}, None))
+        if row.started_at is not None:
+            started = {"started": 1, "retried": row.start_attempt or 0}
+            known = {} if wait is None else {"waited": 1, "waited_us": wait}
+            moments.append((row.started_at, releases[row.boot_id], started | known, None if wait is None else 256 + bucket_of(wait)))
+        if STATE_NAMES[row.state] in FINAL:
+            ran = {} if row.runtime_us is None else {"ran": 1, "ran_us": row.runtime_us}
+            bucket = None if row.runtime_us is None else bucket_of(row.runtime_us)
+            moments.append((row.state_at, releases[row.boot_id], {STATE_NAMES[row.state]: 1} | ran, bucket))
+        for at, release, adds, bucket in moments:
+            scope = (app, row.environment_id, engine)
+            for key in ((*scope, 0, row.name_id, row.queue_id, release), (*scope, 1, 0, 0, 0)):
+                for step, length in enumerate(STEP_US):
+                    place = (step, at // length * length, series[key])
+                    sums[place].update(adds)
+                    if bucket is not None:
+                        buckets[*place, bucket] += 1
+        if STATE_NAMES[row.state] in FINAL and row.worker_id:
+            for step, length in enumerate(STEP_US):
+                of_worker = workers[step, row.state_at // length * length, app, row.worker_id]
+                of_worker.update(ended=1, failed=STATE_NAMES[row.state] == "failed", busy_us=row.runtime_us or 0)
+    counted = {key: tuple(values[column] for column in COLUMNS) for key, values in sums.items()}
+    of_workers = {key: tuple(values[column] for column in ("ended", "failed", "busy_us")) for key, values in workers.items()}
+    kept_workers = {row[:4]: row[4:] for row in db.execute("SELECT * FROM worker_rollup").fetchall() if any(row[4:])}
+    return (kept_rollups(db), kept_buckets(db), kept_workers), (counted, dict(buckets), of_workers)
+
+
+def waited(db: Connection, id: int) -> int | None:
+    """How long the last attempt that started had waited, by its own columns."""
+    attempt, enqueued, eta_attempt, eta, received_attempt, received, started = db.execute(
+        "SELECT start_attempt, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, started_at FROM task WHERE id = ?", (id,)
+    ).fetchone()
+    ready = [at for at in (enqueued if not attempt else None, eta if eta_attempt == (attempt or 0) else None) if at is not None]
+    if not ready and received_attempt == (attempt or 0) and received is not None:
+        ready = [received]
+    return max(0, started - max(ready)) if ready and started is not None else None
 
 
 def recount(db: Connection) -> tuple[dict[Any, int], dict[Any, int]]:

@@ -17,14 +17,15 @@ from typing import Any, Final
 
 from z4j import clock
 from z4j.clock import DAY_US
+from z4j.rules.rollups import KEPT_US, STEP_US
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
+from z4j.store.rollups import rollup_deletion
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
 from z4j.store.tasks.bulk_deletion import EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.disk_usage import Part
-from z4j.store.tasks.task_changes import MINUTE_US
 
 HOLD_S: Final = 0.020
 """Longest time that one slice may hold the writer, commit included."""
@@ -195,11 +196,11 @@ class RetentionDuty:
             return rows * part.bytes // max(part.rows, 1)
         rows = 0
         if part.kind == "statistics":
-            minute = await bulk_deletion.first_minute(self.store, 0)
-            while minute is not None and rows * part.bytes // max(part.rows, 1) <= over:
-                params = {"minute": minute, "app_id": part.app_id}
-                rows += await self._slices(partial(bulk_deletion.delete_some, block=bulk_deletion.MINUTES_OF, params=params))
-                minute = await bulk_deletion.first_minute(self.store, minute + 1)
+            for step in range(len(STEP_US)):  # the finest first
+                step_at = await rollup_deletion.next_at(self.store, step, 0)
+                while step_at is not None and rows * part.bytes // max(part.rows, 1) <= over:
+                    rows += await self._slices(partial(rollup_deletion.delete_of_app, app_id=part.app_id, step=step, at=step_at))
+                    step_at = await rollup_deletion.next_at(self.store, step, step_at + 1)
         else:
             params = {"before": at - LISTED_FRESH_US, "app_id": part.app_id}
             for block in bulk_deletion.LISTED_BY_APPS:
@@ -257,8 +258,9 @@ class RetentionDuty:
         """What no task refers to: old statistics, gaps, faults, processes that left, plans, fires, originals of succeeded tasks."""
         before = at - self.keep.days * DAY_US
         for block in bulk_deletion.DETAILS:
-            params = {"before": before // MINUTE_US if block in bulk_deletion.BY_MINUTE else before, "app_id": -1}
+            params = {"before": before, "app_id": -1}
             await self._slices(partial(bulk_deletion.delete_some, block=block, params=params))
+        await self._delete_rollups(at)
         while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, bulk_deletion.SOME):
             await self.store.write(partial(reused_ids.settle, ids=ids))
         await self._empty_counters()
@@ -268,6 +270,13 @@ class RetentionDuty:
         while await self.store.write(lambda db: fires.delete_old(db, before)):
             pass
         await self.store.write(lambda db: schedules.delete_old_schedulers(db, at - DAY_US))
+
+    async def _delete_rollups(self, at: int) -> None:
+        for step, kept_us in enumerate(KEPT_US):
+            first = None if kept_us is None else await rollup_deletion.next_at(self.store, step, 0)
+            if kept_us is not None and first is not None and first + STEP_US[step] <= at - kept_us:
+                before = (at - kept_us) // STEP_US[step] * STEP_US[step]
+                self._emptied += await self._slices(partial(rollup_deletion.delete_old, step=step, before=before))
 
     async def _empty_counters(self) -> None:
         while keys := await bulk_deletion.list_empty_counters(self.store, bulk_deletion.SOME):

@@ -37,7 +37,6 @@ from z4j.store.operations.commands import CommandRow
 from z4j.store.operations.plans import Candidate, FrozenPlan, NewPlan, PlanChange, PlanParams, PlanRow, Sample
 from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import task_ids, task_search
-from z4j.store.tasks.task_changes import MINUTE_US
 from z4j.store.tasks.task_search import TaskFilter
 from z4j.text import Json, JsonObject
 
@@ -210,7 +209,7 @@ class Plans(ExpiringOwner):
     async def _load(self, action: str, groups: Mapping[tuple[int, str, str, str, str], list[int]]) -> int | None:
         if action not in WITH_LOAD:
             return None
-        means = await store_plans.mean_runtimes(self.store, (clock.now() - LOAD_SINCE_US) // MINUTE_US)
+        means = await store_plans.mean_runtimes(self.store, clock.now() - LOAD_SINCE_US)
         known = [items * means[engine, name] for (_, _, engine, _, name), (_, items) in groups.items() if (engine, name) in means]
         return sum(known) if known else None
 

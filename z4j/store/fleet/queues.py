@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from z4j.store.names.name_limits import flush, intern, is_known
+from z4j.store.rollups.rollup_writer import QueueKey, add_queue_report
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 
@@ -78,17 +79,18 @@ def record(
 ) -> None:
     """Records queues as (engine, name, broker, depth, consumers, oldest_at, delayed, dead). Queues beyond the limit of names are only
     counted."""
-    db.executemany(
-        SQL["put_queue"],
-        [
-            (
-                app_id, environment_id, intern(db, app_id, "engine", engine), intern(db, app_id, "queue", name),
-                intern(db, app_id, "broker", broker), *facts, at,
-            )
-            for engine, name, broker, *facts in seen
-            if is_known(db, app_id, "queue", name) and is_known(db, app_id, "engine", engine)
-        ],
-    )  # fmt: skip
+    rows: list[tuple[Any, ...]] = [
+        (
+            app_id, environment_id, intern(db, app_id, "engine", engine), intern(db, app_id, "queue", name),
+            intern(db, app_id, "broker", broker), *facts, at,
+        )
+        for engine, name, broker, *facts in seen
+        if is_known(db, app_id, "queue", name) and is_known(db, app_id, "engine", engine)
+    ]  # fmt: skip
+    db.executemany(SQL["put_queue"], rows)
+    for app, place, engine_id, queue_id, broker_id, depth, _, oldest_at, delayed, dead, _ in rows:
+        if depth is not None:
+            add_queue_report(db, QueueKey(app, place, engine_id, queue_id, broker_id), at, depth, oldest_at, delayed, dead)
     flush(db, app_id)
 
 

@@ -26,7 +26,7 @@ WORTH_IT: Final = 1_000
 CHUNK: Final = 50
 TASKS_AT_ONCE: Final = 50_000
 NAMES = ("name ids", "name texts")
-BOOTS = ("runs", "boots")
+BOOTS = ("runs", "boots", "counted releases")
 MARK: Final = ("", "sweep")
 
 

@@ -228,7 +228,7 @@ async def list_purged(store: Store, app_id: int, engine: str, queue: str, first_
 
 
 async def mean_runtimes(store: Store, since: int) -> dict[tuple[str, str], int]:
-    """Returns (engine, task name) → mean runtime in microseconds of the tasks that succeeded since that minute."""
+    """Returns (engine, task name) → mean runtime in microseconds of the tasks that ended since that time (microseconds UTC)."""
     return {(engine, name): mean for engine, name, mean in await store.fetch_all(SQL["mean_runtimes"], {"since": since})}
 
 

@@ -22,10 +22,8 @@ CHUNK: Final = 20
 """Tasks deleted between two looks at the clock: less than a millisecond."""
 SOME: Final = 100
 """Rows of other tables deleted between two looks at the clock."""
-MINUTES_OF: Final = "delete_minutes_of"
 LISTED_BY_APPS: Final = ("delete_queues", "delete_task_names")
-BY_MINUTE: Final = ("delete_minutes", "delete_minute_totals")
-DETAILS: Final = (*BY_MINUTE, "delete_gaps", "delete_faults", "delete_agents", "delete_queues", "delete_task_names")
+DETAILS: Final = ("delete_gaps", "delete_faults", "delete_agents", "delete_queues", "delete_task_names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +128,6 @@ async def list_empty_counters(store: Store, limit: int) -> list[Row]:
 def delete_empty_counters(db: Connection, keys: Iterable[Row]) -> None:
     """Deletes these counters if they still count nothing."""
     db.executemany(SQL["delete_empty_counter"], list(keys))
-
-
-async def first_minute(store: Store, minute: int) -> int | None:
-    """Returns the first minute at or after `minute` that has a row, or None."""
-    row = await store.fetch_one(SQL["next_minute"], {"minute": minute})
-    return row[0] if row else None
 
 
 def return_pages(db: Connection, keep: int, seconds: float) -> tuple[bool, int]:

@@ -18,7 +18,7 @@ FEW: Final = 5
 """Of an app with fewer sampled tasks, the mean of all apps is taken."""
 FEW_NAMES: Final = 1_000
 COUNTER_BYTES: Final = 60
-MINUTE_BYTES: Final = 60
+ROLLUP_BYTES: Final = 40
 EMPTY_BYTES: Final = 400_000
 """A database without anything in it."""
 LEAST_SCALE: Final = 0.3
@@ -30,7 +30,7 @@ Kind = Literal["tasks", "statistics", "listed"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """About how many bytes one kind of data of one app takes: tasks with runs and originals, statistics per minute, or what its
+    """About how many bytes one kind of data of one app takes: tasks with runs and originals, sums per minute, hour and day, or what its
     processes have listed (queues and task names)."""
 
     app_id: int
@@ -43,19 +43,19 @@ async def weigh(store: Store, used: int) -> list[Part]:
     """Returns every part of the database, the largest first. Their sum is about the part of the `used` bytes that nothing else accounts
     for."""
     tasks = {app_id: (count, rows) for app_id, count, rows in await store.fetch_all(SQL["count_by_app"])}
-    minutes: dict[int, int] = dict(await store.fetch_all(SQL["count_minutes"]))
+    statistics: dict[int, int] = dict(await store.fetch_all(SQL["count_rollups"]))
     names = await _bytes_of_names(store)
     means = await _mean_bytes(store)
     overall = sum(means.values()) / len(means) if means else 0
     parts = [Part(app_id, "listed", size, rows) for app_id, size, rows in await store.fetch_all(SQL["count_known"])]
-    for app_id in tasks.keys() | minutes.keys():
+    for app_id in tasks.keys() | statistics.keys():
         count, counters = tasks.get(app_id, (0, 0))
-        rows = minutes.get(app_id, 0)
+        rows = statistics.get(app_id, 0)
         # Names are in use for as long as either refers to them: they count for the one that has more of them.
-        of_minutes = names.get(app_id, 0) * rows // max(rows + counters, 1)
-        of_tasks = names.get(app_id, 0) - of_minutes
+        of_statistics = names.get(app_id, 0) * rows // max(rows + counters, 1)
+        of_tasks = names.get(app_id, 0) - of_statistics
         parts.append(Part(app_id, "tasks", int(count * means.get(app_id, overall)) + counters * COUNTER_BYTES + of_tasks, count))
-        parts.append(Part(app_id, "statistics", rows * MINUTE_BYTES + of_minutes, rows))
+        parts.append(Part(app_id, "statistics", rows * ROLLUP_BYTES + of_statistics, rows))
     total = sum(part.bytes for part in parts)
     others = (await store.fetch_one(SQL["weigh_others"]) or (0,))[0]
     scale = min(max((used - others - EMPTY_BYTES) / total, LEAST_SCALE), LARGEST_SCALE) if total else 1.0

@@ -4,24 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from z4j import clock
+from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US, STEP_US
 from z4j.rules.tasks.states import STATES
 from z4j.store.fleet import agents
+from z4j.store.rollups import rollups
+from z4j.store.rollups.rollups import Range
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_search
-from z4j.store.tasks.task_changes import MINUTE_US
 from z4j.store.tasks.task_search import TaskFilter
 
 SQL = sql.load("tasks/minute_stats")
 
-DAY: Final = 24 * 60
-USUAL_US: Final = 60_000_000
-"""How long the usual number of failures, a sum over a day, is remembered."""
 SILENT_US: Final = 24 * 3_600_000_000
-MEMO_LIMIT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,9 @@ async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
     if params is None:
         return StripNumbers(silent_agents=silent)
     minute = now // MINUTE_US
-    rows = await store.fetch_all(SQL["sum_minutes"], {**params, "since": minute - 60, "until": minute + 11})
-    ended = {row[0]: row[1] for row in rows}
+    totals = await _totals(store, params)
+    sums = await rollups.by_time(store, totals, Range(MINUTE, (minute - 60) * MINUTE_US, (minute + 11) * MINUTE_US))
+    ended = {at // MINUTE_US: of_minute.ended for at, of_minute in sums.items()}
     share = now % MINUTE_US / MINUTE_US
     live = await store.fetch_one(SQL["count_live"], params) or (0, 0, 0)
     oldest_at, oldest_queue = await _oldest_waiting(store, params) if live[1] else (None, "")
@@ -59,8 +58,8 @@ async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
         # The minute that has begun, and of the one before what still lies within sixty seconds.
         finished_per_min=round(ended.get(minute, 0) + ended.get(minute - 1, 0) * (1 - share), 1),
         finished_before=sum(ended.get(minute - back, 0) for back in range(2, 7)) / 5,
-        failed_hour=sum(row[2] for row in rows),
-        failed_usual=await _failed_usual(store, params, minute),
+        failed_hour=sum(of_minute.failed for of_minute in sums.values()),
+        failed_usual=await _failed_usual(store, totals, minute),
         running=live[0],
         waiting=live[1],
         retrying=live[2],
@@ -79,19 +78,20 @@ async def _oldest_waiting(store: Store, params: task_search.Params) -> tuple[int
     return min(waiting) if waiting else (None, "")
 
 
-async def _failed_usual(store: Store, params: task_search.Params, minute: int) -> float | None:
-    """Failures per hour over the day before this hour: 1,440 rows of each scope, so it is remembered for a minute."""
-    key = ("failed usual", *sorted(params.items(), key=str))
-    until, known = store.memo.get(key, (0, None))
-    if clock.ticks() < until:
-        return known  # type: ignore[no-any-return]
-    first: Any = (await store.fetch_one(SQL["first_minute"]) or (None,))[0]
-    usual = None
-    if first is not None and minute - first > 120:
-        since = max(first, minute - 60 - DAY)
-        rows = await store.fetch_all(SQL["sum_minutes"], {**params, "since": since, "until": minute - 60})
-        usual = sum(row[2] for row in rows) / ((minute - 60 - since) / 60)
-    if len(store.memo) >= MEMO_LIMIT:
-        store.memo.clear()
-    store.memo[key] = (clock.ticks() + USUAL_US, usual)
-    return usual
+async def _totals(store: Store, params: task_search.Params) -> list[int]:
+    """The series that sum up all of an app, environment and engine, under the filters of every page."""
+    app_id, environment_id, engine_id = (int(params[name]) for name in ("app_id", "environment_id", "engine_id"))
+    series = await rollups.list_series(store, app_id=app_id, environment_id=environment_id, engine_id=engine_id, is_total=True)
+    return [row.id for row in series]
+
+
+async def _failed_usual(store: Store, totals: list[int], minute: int) -> float | None:
+    """Failures per hour over the day before this hour."""
+    first = await rollups.first_at(store, MINUTE)
+    if first is None or minute - first // MINUTE_US <= 120:
+        return None
+    until = (minute - 60) * MINUTE_US
+    since = max(first, until - DAY_US)
+    within = Range(HOUR, since, until) if until - since >= DAY_US else Range(MINUTE, since, until)
+    sums = await rollups.by_time(store, totals, within)
+    return sum(of_step.failed for of_step in sums.values()) / (len(within.times) * STEP_US[within.step] / HOUR_US)

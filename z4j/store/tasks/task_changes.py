@@ -8,16 +8,13 @@ the new one contributes is added. So they are exact whatever the order, the copi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-from z4j.rules.tasks.fold import FAILED
-from z4j.rules.tasks.states import FINAL_CODES
+from z4j.store.rollups.rollup_writer import RollupChanges
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks.task_columns import TaskColumns
 
 SQL = sql.load("tasks/task_changes")
-MINUTE_US: Final = 60_000_000
 
 
 class TaskChanges:
@@ -25,7 +22,7 @@ class TaskChanges:
 
     def __init__(self) -> None:
         self._counters: dict[tuple[int, ...], int] = {}
-        self._minutes: dict[tuple[int, ...], list[int]] = {}
+        self._rollups = RollupChanges()
 
     def add(self, app_id: int, engine_id: int, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
         """Notes that the row `task` had the columns `old` (None: is new) and has `new` (None: became part of another)."""
@@ -33,26 +30,16 @@ class TaskChanges:
             self._count(app_id, engine_id, old, -1)
         if new is not None:
             self._count(app_id, engine_id, new, 1)
+        self._rollups.add(app_id, engine_id, old, new)
 
     def _count(self, app_id: int, engine_id: int, row: TaskColumns, sign: int) -> None:
         key = (app_id, row.environment_id, engine_id, row.queue_id, row.name_id, row.state)
         self._counters[key] = self._counters.get(key, 0) + sign
-        if row.state in FINAL_CODES:
-            sums = self._minutes.setdefault((row.state_at // MINUTE_US, *key), [0, 0])
-            sums[0] += sign
-            sums[1] += sign * (row.runtime_us or 0)
 
     def write(self, db: Connection) -> None:
         """Writes what follows, at the latest before the commit."""
         db.add_sums(SQL["add_to_counter"], {key: (tasks,) for key, tasks in self._counters.items()})
-        if not self._minutes:
-            return
-        totals: dict[tuple[int, ...], tuple[int, int]] = {}
-        for key, (tasks, _) in self._minutes.items():
-            total, failed = totals.get(key[:4], (0, 0))
-            totals[key[:4]] = (total + tasks, failed + (tasks if key[6] == FAILED else 0))
-        db.add_sums(SQL["add_to_minute"], {key: (tasks, runtime_us) for key, (tasks, runtime_us) in self._minutes.items()})
-        db.add_sums(SQL["add_to_minute_total"], totals)
+        self._rollups.write(db)
 
 
 def remove(db: Connection, rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from z4j.rules.rollups import waited_us
 from z4j.rules.tasks.fold import attempt_of, state_of
 from z4j.rules.tasks.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
 from z4j.store.sqlite import sql
@@ -187,16 +188,11 @@ def _row(row: Row) -> TaskRow:
         name=name or "", queue=queue or "", worker=worker or "", state=state, reason=reason or "", attempt=attempt,
         first_at=first_at, last_at=last_at, enqueued_at=enqueued_at, eta_at=eta_at, received_at=received_at,
         started_at=started_at, ended_at=state_at if state in FINAL else None,
-        waited_us=_waited(attempt, enqueued_at, eta_at if eta_attempt == attempt else None, received_at, started_at),
+        waited_us=waited_us(attempt, enqueued_at, eta_at if eta_attempt == attempt else None, received_at, started_at),
         runtime_us=runtime_us, args=args or "", result=result or "", error_type=error_type or "", error=error or "",
         cancel_asked_at=cancel_asked_at, release=release or "", flags=attempts.flag_names(flags),
         label=label or "",
     )  # fmt: skip
-
-
-def _waited(attempt: int, enqueued: int | None, eta: int | None, received: int | None, started: int | None) -> int | None:
-    ready = max((at for at in (enqueued if attempt == 0 else None, eta) if at is not None), default=received)
-    return None if started is None or ready is None else max(0, started - ready)
 
 
 def _sent(text: str | None) -> dict[str, str | int]:

@@ -7,8 +7,11 @@
 SELECT name_id FROM counter WHERE tasks != 0 UNION SELECT queue_id FROM counter WHERE tasks != 0
 UNION SELECT environment_id FROM counter WHERE tasks != 0 UNION SELECT engine_id FROM counter WHERE tasks != 0
 UNION SELECT worker_id FROM task WHERE worker_id != 0
-UNION SELECT name_id FROM minute UNION SELECT queue_id FROM minute UNION SELECT environment_id FROM minute
-UNION SELECT engine_id FROM minute UNION SELECT environment_id FROM minute_total UNION SELECT engine_id FROM minute_total
+UNION SELECT name_id FROM series UNION SELECT queue_id FROM series UNION SELECT environment_id FROM series
+UNION SELECT engine_id FROM series UNION SELECT release_id FROM series
+UNION SELECT worker_id FROM worker_rollup
+UNION SELECT environment_id FROM queue_rollup UNION SELECT engine_id FROM queue_rollup UNION SELECT queue_id FROM queue_rollup
+UNION SELECT broker_id FROM queue_rollup UNION SELECT counted_release_id FROM boot
 UNION SELECT worker_id FROM boot UNION SELECT environment_id FROM boot UNION SELECT release_id FROM boot
 UNION SELECT worker_id FROM agent UNION SELECT environment_id FROM agent UNION SELECT release_id FROM agent
 UNION SELECT environment_id FROM queue UNION SELECT engine_id FROM queue UNION SELECT queue_id FROM queue

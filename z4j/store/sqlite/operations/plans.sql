@@ -145,9 +145,10 @@ WHERE q.kind = 'queue' AND q.text = :queue AND e.text = :engine AND t.app_id = :
 ORDER BY t.state_at, t.id;
 
 -- mean_runtimes --
--- Mean runtimes of what succeeded since a minute, by engine and name. Index: the primary key.
-SELECT e.text, n.text, sum(m.runtime_us) / sum(m.tasks) FROM minute AS m JOIN name AS e ON e.id = m.engine_id JOIN name AS n ON n.id = m.name_id
-WHERE m.minute >= :since AND m.state = 12 GROUP BY e.text, n.text HAVING sum(m.tasks) > 0;
+-- Mean runtimes of what ended since an hour, by engine and name. Index: the primary key, from that hour on.
+SELECT e.text, n.text, sum(r.ran_us) / sum(r.ran)
+FROM rollup AS r JOIN series AS s ON s.id = r.series_id JOIN name AS e ON e.id = s.engine_id JOIN name AS n ON n.id = s.name_id
+WHERE r.step = 1 AND r.at >= :since AND s.is_total = 0 GROUP BY e.text, n.text HAVING sum(r.ran) > 0;
 
 -- outcome --
 -- The state of a task by its id: how one that a canary made has ended. Index: task_identity.

@@ -41,25 +41,6 @@ SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'originals_swept_to';
 -- The same, noted.
 INSERT INTO setting (key, value) VALUES ('originals_swept_to', :at) ON CONFLICT DO UPDATE SET value = excluded.value;
 
--- delete_minutes --
--- Some of what ended per minute before then. Index: the primary key.
-DELETE FROM minute WHERE (minute, app_id, environment_id, engine_id, queue_id, name_id, state) IN (
-  SELECT minute, app_id, environment_id, engine_id, queue_id, name_id, state FROM minute WHERE minute < :before ORDER BY minute LIMIT :limit);
-
--- delete_minute_totals --
--- Some of the sums over them. Index: the primary key.
-DELETE FROM minute_total WHERE (minute, app_id, environment_id, engine_id) IN (
-  SELECT minute, app_id, environment_id, engine_id FROM minute_total WHERE minute < :before ORDER BY minute LIMIT :limit);
-
--- next_minute --
--- The first minute from then on. Index: the primary key.
-SELECT min(minute) FROM minute WHERE minute >= :minute;
-
--- delete_minutes_of --
--- Some of what ended in one minute, of one app. Index: the primary key.
-DELETE FROM minute WHERE (minute, app_id, environment_id, engine_id, queue_id, name_id, state) IN (
-  SELECT minute, app_id, environment_id, engine_id, queue_id, name_id, state FROM minute WHERE minute = :minute AND app_id = :app_id LIMIT :limit);
-
 -- delete_gaps --
 -- Some gaps reported before then. Index: gap_at.
 DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE at < :before LIMIT :limit);

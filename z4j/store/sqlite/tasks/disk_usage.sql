@@ -15,9 +15,12 @@ SELECT t.app_id, 320 + 2 * length(t.task_id) + coalesce(length(t.args), 0) + coa
   + coalesce((SELECT sum(100 + coalesce(length(r.traceback), 0) + coalesce(length(r.error), 0)) FROM run AS r WHERE r.task = t.id), 0)
 FROM json_each(:ids) AS w JOIN task AS t ON t.id = (SELECT n.id FROM task AS n WHERE n.id >= w.value ORDER BY n.id LIMIT 1);
 
--- count_minutes --
--- How many rows of the statistics per minute each app has.
-SELECT app_id, count(*) FROM minute GROUP BY app_id;
+-- count_rollups --
+-- How many rows of statistics each app has. Reads the keys of whole tables.
+SELECT s.app_id, sum(r.found) FROM (
+  SELECT series_id, count(*) AS found FROM rollup GROUP BY series_id
+  UNION ALL SELECT series_id, count(*) FROM rollup_bucket GROUP BY series_id
+) AS r JOIN series AS s ON s.id = r.series_id GROUP BY s.app_id;
 
 -- weigh_names --
 -- How many names there are, and about how many bytes they take with their index.
@@ -27,7 +30,7 @@ SELECT count(*), coalesce(sum(2 * length(text) + 50), 0) FROM name;
 -- How many different names and queues the tasks and statistics of each app have.
 SELECT app_id, count(*) FROM (
   SELECT app_id, name_id FROM counter UNION SELECT app_id, queue_id FROM counter
-  UNION SELECT app_id, name_id FROM minute UNION SELECT app_id, queue_id FROM minute
+  UNION SELECT app_id, name_id FROM series UNION SELECT app_id, queue_id FROM series
 ) GROUP BY app_id;
 
 -- count_known --

@@ -1,15 +1,4 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- sum_minutes --
--- Ends per minute, and how many of them failed, under the filters (-1: any). Index: the primary key, from :since on.
-SELECT minute, sum(tasks), sum(failed) FROM minute_total
-WHERE minute >= :since AND minute < :until
-  AND :engine_id IN (-1, engine_id) AND :environment_id IN (-1, environment_id) AND :app_id IN (-1, app_id)
-GROUP BY minute;
-
--- first_minute --
--- Since when there are any.
-SELECT min(minute) FROM minute_total;
-
 -- count_live --
 -- How many run, wait and retry under the filters. Scans counters only.
 SELECT coalesce(sum(tasks) FILTER (WHERE state = 4), 0), coalesce(sum(tasks) FILTER (WHERE state IN (2, 3)), 0),

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Deletes old sums in slices. A step that is deleted is never created a second time: its horizon moves first, in a transaction of its own
+or of the first slice."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from z4j.store.rollups import rollup_writer
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+
+SQL = sql.load("rollups/rollup_deletion")
+SOME: Final = 100
+"""Rows deleted between two looks at the clock."""
+EVERY: Final = 0
+"""In place of an app: all of them."""
+OLD: Final = ("delete_rollups", "delete_buckets", "delete_worker_rollups", "delete_queue_rollups")
+OF_APP: Final = ("delete_rollups_of", "delete_buckets_of")
+
+
+def move_horizon(db: Connection, app_id: int, step: int, before: int) -> None:
+    """Decides that the sums of a step before a time (microseconds UTC) are deleted."""
+    db.execute(SQL["move_horizon"], {"app_id": app_id, "step": step, "before": before})
+    rollup_writer.forget_horizons(db)
+
+
+def delete_old(db: Connection, step: int, before: int, seconds: float) -> tuple[bool, int]:
+    """Deletes sums of a step before a time until `seconds` are over. Returns (whether nothing is left, rows deleted)."""
+    move_horizon(db, EVERY, step, before)
+    return _delete(db, OLD, {"step": step, "before": before}, seconds)
+
+
+def delete_of_app(db: Connection, app_id: int, step: int, at: int, seconds: float) -> tuple[bool, int]:
+    """Deletes the sums of one app of the step that begins at `at`, as `delete_old`."""
+    move_horizon(db, app_id, step, at + 1)
+    return _delete(db, OF_APP, {"step": step, "at": at, "app_id": app_id}, seconds)
+
+
+async def next_at(store: Store, step: int, at: int) -> int | None:
+    """Returns the first time from `at` on that has sums of a step, or None."""
+    row = await store.fetch_one(SQL["next_rollup"], {"step": step, "at": at})
+    return row[0] if row else None
+
+
+def _delete(db: Connection, blocks: tuple[str, ...], params: dict[str, int], seconds: float) -> tuple[bool, int]:
+    ends, rows = time.monotonic() + seconds, 0
+    for block in blocks:
+        deleted = SOME
+        while deleted == SOME:
+            if rows and time.monotonic() > ends:
+                return False, rows
+            deleted = db.execute(SQL[block], {**params, "limit": SOME}).rowcount
+            rows += deleted
+    return True, rows
