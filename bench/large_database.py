@@ -23,6 +23,7 @@ from typing import Final
 from bench.traffic import NAMES, QUEUES, origin
 from z4j import clock
 from z4j.agents.ingest import apply_batch
+from z4j.rules.rollups import COLUMNS, MINUTE_US, STEP_US, WAITS, bucket_of
 from z4j.store.names import names
 from z4j.store.sqlite.migrate import migrate, newest
 from z4j.store.sqlite.writer import open_writer
@@ -122,7 +123,7 @@ def _make(path: Path, tasks: int) -> None:
             ids = dict(db.execute("SELECT text, id FROM name WHERE kind = ?", (kind,)).fetchall())
             db.executemany(f"INSERT INTO {kind}_of VALUES (?, ?)", [(n, ids[text]) for n, text in enumerate(texts)])
         db.execute("CREATE TEMP TABLE template AS SELECT * FROM task ORDER BY id")
-        for name in ("task", "run", "counter", "minute"):
+        for name in ("task", "run", "counter"):
             db.execute(f"DELETE FROM {name}")
         shifted = {"state_at", "first_at", "last_at", "enqueued_at", "received_at", "started_at"}
         told = {
@@ -150,10 +151,49 @@ def _statistics(db: sqlite3.Connection) -> None:
     place = "app_id, environment_id, engine_id, queue_id, name_id, state"
     db.execute(f"INSERT INTO counter SELECT {place}, count(*) FROM task GROUP BY {place}")
     db.execute("CREATE TABLE counter_of_base AS SELECT * FROM counter")
-    db.execute(f"INSERT INTO minute SELECT state_at / 60000000, {place}, count(*), sum(runtime_us) FROM task GROUP BY 1, {place}")
-    db.execute("DELETE FROM minute_total")
-    scope = "minute, app_id, environment_id, engine_id"
-    db.execute(f"INSERT INTO minute_total SELECT {scope}, sum(tasks), sum(tasks * (state = 11)) FROM minute GROUP BY {scope}")
+    _rollups(db)
+
+
+MOMENTS: Final = {
+    "enqueued_at": ("0", "'enqueued'", "0", "0", "NULL"),
+    "started_at": ("b.release_id", "'started'", "0", "0", f"{WAITS} + bucket_of(max(started_at - enqueued_at, 0))"),
+    "state_at": ("b.release_id", "CASE state WHEN 12 THEN 'succeeded' ELSE 'failed' END", "1", "runtime_us", "bucket_of(runtime_us)"),
+}
+"""By the column of its time, what a task adds: release, sum, how many ran, for how long, bucket."""
+
+
+def _rollups(db: sqlite3.Connection) -> None:
+    """Sums and histograms of all tasks, as the server would have kept them."""
+    db.create_function("bucket_of", 1, bucket_of, deterministic=True)
+    db.execute("UPDATE boot SET counted_release_id = coalesce(release_id, 0)")
+    place = "app_id, environment_id, engine_id, name_id, queue_id"
+    db.execute(f"CREATE TEMP TABLE moment (at, {place}, release_id, adds, ran, ran_us, bucket, tasks)")
+    for column, (release, adds, ran, ran_us, bucket) in MOMENTS.items():
+        db.execute(f"""
+            INSERT INTO moment SELECT t.{column} / {MINUTE_US} * {MINUTE_US}, {", ".join(f"t.{name}" for name in place.split(", "))},
+              {release}, {adds}, sum({ran}), sum({ran_us}), {bucket}, count(*)
+            FROM task AS t LEFT JOIN boot AS b ON b.id = t.boot_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 11""")
+    db.execute("DELETE FROM series")
+    db.execute(f"INSERT INTO series (is_total, {place}, release_id) SELECT DISTINCT 0, {place}, release_id FROM moment")
+    db.execute(
+        f"INSERT INTO series (is_total, {place}, release_id) SELECT DISTINCT 1, app_id, environment_id, engine_id, 0, 0, 0 FROM moment"
+    )
+    own = " AND ".join(f"s.{name} = m.{name}" for name in (*place.split(", "), "release_id"))
+    whole = "s.app_id = m.app_id AND s.environment_id = m.environment_id AND s.engine_id = m.engine_id"
+    for name in ("rollup", "rollup_bucket", "worker_rollup"):
+        db.execute(f"DELETE FROM {name}")
+    for joined in (f"s.is_total = 0 AND {own}", f"s.is_total = 1 AND {whole}"):
+        for step, length in enumerate(STEP_US):
+            at = f"m.at / {length} * {length}"
+            sums = {name: f"sum(m.tasks * (m.adds = '{name}'))" for name in COLUMNS} | {"ran": "sum(m.ran)", "ran_us": "sum(m.ran_us)"}
+            sums |= {"waited": "0", "waited_us": "0"}
+            db.execute(f"""
+                INSERT INTO rollup SELECT {step}, {at}, s.id, {", ".join(sums[name] for name in COLUMNS)}
+                FROM moment AS m JOIN series AS s ON {joined} GROUP BY 2, 3""")
+            db.execute(f"""
+                INSERT INTO rollup_bucket SELECT {step}, {at}, s.id, m.bucket, sum(m.tasks)
+                FROM moment AS m JOIN series AS s ON {joined} WHERE m.bucket IS NOT NULL GROUP BY 2, 3, 4""")
+    db.execute("DROP TABLE moment")
 
 
 if __name__ == "__main__":

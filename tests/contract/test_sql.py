@@ -106,6 +106,7 @@ def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one
         "parent_id",
         "token_id",
         "owner_id",
+        "series_id",
     }
     missing = []
     for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
