@@ -23,6 +23,7 @@ SCANS_TASKS = {
     ("tasks/task_writer", "newest_task"),  # `max(id)` is one step to the end of the table, whatever the plan calls it
     ("tasks/disk_usage", "count_names"),
     ("tasks/disk_usage", "count_rollups"),  # by a reader, once a minute while the database is too large
+    ("rollups/rollup_deletion", "list_unused_series"),  # by a reader, once an hour
     ("names/unused_names", "used_names"),  # by a reader, once an hour: the statistics and the index of workers
 }
 LARGE = ("task", "run", "original", "task_link", "rollup", "rollup_bucket", "worker_rollup", "queue_rollup")

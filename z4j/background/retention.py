@@ -109,6 +109,7 @@ class RetentionDuty:
 
     async def sweep_names(self, at: int) -> int:
         """Deletes names and processes that nothing refers to. Returns how many were listed."""
+        await self._through(await rollup_deletion.list_unused_series(self.store), rollup_deletion.delete_series)
         if not await unused_names.is_worth_it(self.store):
             return 0
         self._names_at = at

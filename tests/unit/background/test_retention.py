@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,17 @@ from tests.unit.background.workers import Heard, states
 from z4j.background.duties import BackgroundDuties
 from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
 from z4j.clock import DAY_US
+from z4j.rules.rollups import STEP_US
+from z4j.rules.tasks.states import STATES
 from z4j.store.fleet import agents, processes
 from z4j.store.names import name_limits, names, unused_names
+from z4j.store.rollups import rollup_deletion
+from z4j.store.rollups.rollup_writer import RollupChanges
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage
 from z4j.store.tasks.bulk_deletion import Retention
 from z4j.store.tasks.originals import get_original
+from z4j.store.tasks.task_columns import NO_COLUMNS
 from z4j.store.tasks.tasks import TaskFilter, get_task, list_tasks
 from z4j.wire.frames import Discovery, Hello, QueueItem
 
@@ -119,17 +125,18 @@ async def test_of_two_large_apps_the_larger_is_cut_down_to_the_other_first(tmp_p
 
 
 async def test_statistics_of_an_app_go_before_the_tasks_of_another(tmp_path: Path) -> None:
-    """Its tasks were deleted long ago; what is left of it are thousands of rows per minute."""
+    """Its tasks were deleted long ago; what is left of it are thousands of sums per minute."""
     async with database(tmp_path) as store:
         await add_app(store)
         await fill(store, 500)
 
         def add(db: Connection) -> int:
-            rows = [(T // 60_000_000 + number % 50, LOUD, 0, 1, number, number, 12) for number in range(60_000)]
-            return db.executemany(
-                "INSERT INTO minute (minute, app_id, environment_id, engine_id, queue_id, name_id, state, tasks, runtime_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 1, 1)", rows,
-            ).rowcount  # fmt: skip
+            changes = RollupChanges()
+            for number in range(20_000):
+                row = NO_COLUMNS._replace(state=STATES["succeeded"], state_at=T + number % 50 * 60_000_000, name_id=number % 500)
+                changes.add(LOUD, 1, None, row._replace(queue_id=number // 1_000))
+            changes.write(db)
+            return 0
 
         await store.write(add)
         limit = await used(store) // 2
@@ -226,6 +233,10 @@ async def test_only_names_that_nothing_uses_are_deleted(tmp_path: Path) -> None:
         await store.write(lambda db: agents.record_discovery(db, 1, "b00t", found, T + 9 * DAY_US))
         duty = RetentionDuty(store, quiet, Retention(days=3))
         await duty.round(T + 10 * DAY_US)
+        await duty.sweep_names(T + 10 * DAY_US)
+        assert len(await store.fetch_all("SELECT text FROM name WHERE text LIKE 'old.%'")) == 1_500, "days are kept for ever"
+        for step in range(len(STEP_US)):
+            await store.write(partial(rollup_deletion.delete_old, step=step, before=T + 5 * DAY_US, seconds=99))
         await duty.sweep_names(T + 10 * DAY_US)
         left = {row[0] for row in await store.fetch_all("SELECT text FROM name")}
         assert left == {"shop.kept", "work", "celery", "asleep", "w1", "production", "1.0"}

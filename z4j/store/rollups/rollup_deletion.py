@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Deletes old sums in slices. A step that is deleted is never created a second time: its horizon moves first, in a transaction of its own
-or of the first slice."""
+"""Deletes old sums in slices. A step that is deleted is never created a second time: its horizon moves first, in the transaction of each
+slice.
+
+Series without sums are found as names without use are (see `store.names.unused_names`): which have sums is read without holding the writer,
+after its cache of series was emptied; a series that is neither among those nor in the cache since is used by nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ SOME: Final = 100
 EVERY: Final = 0
 """In place of an app: all of them."""
 OLD: Final = ("delete_rollups", "delete_buckets", "delete_worker_rollups", "delete_queue_rollups")
-OF_APP: Final = ("delete_rollups_of", "delete_buckets_of")
+OF_APP: Final = ("delete_rollups_of", "delete_buckets_of", "delete_worker_rollups_of", "delete_queue_rollups_of")
 
 
 def move_horizon(db: Connection, app_id: int, step: int, before: int) -> None:
@@ -54,3 +58,23 @@ def _delete(db: Connection, blocks: tuple[str, ...], params: dict[str, int], sec
             deleted = db.execute(SQL[block], {**params, "limit": SOME}).rowcount
             rows += deleted
     return True, rows
+
+
+async def list_unused_series(store: Store) -> list[int]:
+    """Ids of series without sums in any step; see the module for when they may be deleted."""
+    await store.write(rollup_writer.mark_series)
+    return [row[0] for row in await store.fetch_all(SQL["list_unused_series"])]
+
+
+def delete_series(db: Connection, ids: list[int], seconds: float) -> int:
+    """Deletes listed series until the time is up. Returns how many ids were handled; all of them if the list is no longer valid."""
+    in_use = rollup_writer.series_since_mark(db)
+    if in_use is None:
+        return len(ids)
+    ends, done = time.monotonic() + seconds, 0
+    while done < len(ids) and (time.monotonic() < ends or not done):
+        some = ids[done : done + SOME]
+        db.executemany(SQL["delete_series"], [(id,) for id in some if id not in in_use])
+        done += len(some)
+    rollup_writer.forget_counts(db)
+    return done

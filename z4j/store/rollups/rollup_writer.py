@@ -169,6 +169,27 @@ def _series(db: Connection, key: tuple[int, ...], *, is_limited: bool) -> int:
     return id
 
 
+_MARK: Final = ()
+"""In the cache of series, until it is emptied again."""
+
+
+def mark_series(db: Connection) -> None:
+    """Empties the cache of series, so that `series_since_mark` returns those that were used since."""
+    db.recall(_SERIES).clear()
+    db.recall(_SERIES)[_MARK] = 0
+
+
+def series_since_mark(db: Connection) -> set[int] | None:
+    """Returns the ids of series that were looked up since `mark_series`; None if the cache was emptied since."""
+    known: dict[tuple[int, ...], int] = db.recall(_SERIES)
+    return set(known.values()) if _MARK in known else None
+
+
+def forget_counts(db: Connection) -> None:
+    """Has to be called when series were deleted."""
+    db.recall(_COUNTS).clear()
+
+
 def release_of(db: Connection, boot_id: int) -> int:
     """Returns the release under which the tasks of a process are counted: as it was known when the first one was, so that what is taken
     out of a sum is what was added to it."""

@@ -17,10 +17,14 @@ FROM json_each(:ids) AS w JOIN task AS t ON t.id = (SELECT n.id FROM task AS n W
 
 -- count_rollups --
 -- How many rows of statistics each app has. Reads the keys of whole tables.
-SELECT s.app_id, sum(r.found) FROM (
-  SELECT series_id, count(*) AS found FROM rollup GROUP BY series_id
-  UNION ALL SELECT series_id, count(*) FROM rollup_bucket GROUP BY series_id
-) AS r JOIN series AS s ON s.id = r.series_id GROUP BY s.app_id;
+SELECT app_id, sum(found) FROM (
+  SELECT s.app_id, r.found FROM (SELECT series_id, count(*) AS found FROM rollup GROUP BY series_id) AS r JOIN series AS s ON s.id = r.series_id
+  UNION ALL SELECT s.app_id, r.found FROM (SELECT series_id, count(*) AS found FROM rollup_bucket GROUP BY series_id) AS r
+    JOIN series AS s ON s.id = r.series_id
+  UNION ALL SELECT app_id, 4 FROM series
+  UNION ALL SELECT app_id, count(*) FROM worker_rollup GROUP BY app_id
+  UNION ALL SELECT app_id, 2 * count(*) FROM queue_rollup GROUP BY app_id
+) GROUP BY app_id;
 
 -- weigh_names --
 -- How many names there are, and about how many bytes they take with their index.
