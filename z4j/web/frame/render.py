@@ -14,8 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from z4j import resources
-from z4j.web.frame import formats
+from z4j import formats, resources
 from z4j.web.frame.forms import local_path
 from z4j.web.frame.icons import look
 from z4j.web.frame.static import url

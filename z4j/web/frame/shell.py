@@ -8,13 +8,13 @@ from typing import Final
 from starlette.requests import Request
 
 from z4j import __version__, clock
+from z4j.formats import HOUR, plural
 from z4j.rules.permissions import is_allowed
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.counters import Counts, Facet, count_scopes
 from z4j.store.tasks.minute_stats import strip_numbers
 from z4j.web.frame import strip
-from z4j.web.frame.formats import HOUR, plural
 from z4j.web.frame.render import Choice, ChoiceGroup, RailItem, Shell, notice_of, theme_of
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.formats import duration, number
 from z4j.listener.tls import WARN_DAYS, days_left, is_ending
 from z4j.rules.permissions import is_allowed
 from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
-from z4j.web.frame.formats import duration, number
 from z4j.web.frame.render import Number, respond, to_html
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services

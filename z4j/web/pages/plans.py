@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, WrongState
+from z4j.formats import number, plural
 from z4j.rules import plans as rules
 from z4j.rules.permissions import is_allowed, may_act
 from z4j.rules.plans import ACTIONS, Item
@@ -20,7 +21,6 @@ from z4j.store.operations import plans
 from z4j.store.operations.plans import GroupRow, ItemRow, PlanRow
 from z4j.store.tasks.counters import count_tasks
 from z4j.web.api.plans import source_of
-from z4j.web.frame.formats import number, plural
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.paging import before_of
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other

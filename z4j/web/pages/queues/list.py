@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.formats import MINUTE, number, plural
 from z4j.store.fleet import queues
 from z4j.store.fleet.paused_queues import find_pause, list_paused
 from z4j.store.fleet.queues import FIRST, Position, QueueRow, each_queue, place_of
 from z4j.web.frame import export, paging
-from z4j.web.frame.formats import MINUTE, number, plural
 from z4j.web.frame.paging import page_href, text_of
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.agents.connections import Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
+from z4j.formats import relative
 from z4j.rules.commands import RULES
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.due_times import BadSchedule
@@ -22,7 +23,6 @@ from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import EditRow, ScheduleRow, SchedulerRow
 from z4j.web.frame import export, values
-from z4j.web.frame.formats import relative
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.formats import number, plural
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import sentence
@@ -21,7 +22,6 @@ from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
-from z4j.web.frame.formats import number, plural
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.formats import duration
 from z4j.operations.commands import find_task
 from z4j.rules.tasks.states import ENDED_BADLY, FINAL
 from z4j.store.operations import commands
@@ -18,7 +19,6 @@ from z4j.store.schedules import fires
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.tasks import Link, SameId, TaskDetail, TaskRow
 from z4j.web.frame import export, tracebacks, values
-from z4j.web.frame.formats import duration
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.tasks.actions import Action, actions_of

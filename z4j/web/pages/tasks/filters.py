@@ -10,9 +10,9 @@ from typing import Final
 from urllib.parse import urlencode
 
 from z4j.exceptions import BadInput
+from z4j.formats import when
 from z4j.rules.tasks.states import STATES
 from z4j.store.tasks.tasks import TaskFilter
-from z4j.web.frame.formats import when
 
 _TYPED: Final = {
     "state": "state", "name": "name", "task": "name", "queue": "queue", "engine": "engine", "worker": "worker",

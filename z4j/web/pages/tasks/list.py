@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
+from z4j.formats import duration, middle, number, relative
 from z4j.rules.permissions import is_allowed, may_act
 from z4j.rules.tasks.states import FINAL, STATES
 from z4j.store.fleet import apps
@@ -20,7 +21,6 @@ from z4j.store.tasks import task_search
 from z4j.store.tasks.counters import Counts, Facet, count_tasks
 from z4j.store.tasks.tasks import TaskFilter, TaskPage, TaskRow, list_tasks
 from z4j.web.frame import export
-from z4j.web.frame.formats import duration, middle, number, relative
 from z4j.web.frame.render import Choice, ChoiceGroup, Shell, is_refresh, render, respond, to_html
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.tasks.filters import Filters, from_query, from_text

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from z4j.agents.connections import Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, Unsupported, WrongState
+from z4j.formats import DAY
 from z4j.rules.commands import RULES
 from z4j.rules.permissions import may_act
 from z4j.store.fleet import queues
@@ -19,7 +20,6 @@ from z4j.store.fleet.workers import WorkerRow
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.web import command_requests
-from z4j.web.frame.formats import DAY
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell

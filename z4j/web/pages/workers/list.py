@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.formats import DAY, duration, number, plural, size
 from z4j.store.fleet import gaps
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.fleet.workers import Position, WorkerPage, WorkerRow, page_of_workers
 from z4j.store.names.name_limits import CAUSE, LIMITS, OTHERS
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export, paging
-from z4j.web.frame.formats import DAY, duration, number, plural, size
 from z4j.web.frame.paging import page_href, text_of
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell

@@ -8,8 +8,8 @@ import html
 from tests.support.database import T, task
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
+from z4j.formats import MINUTE
 from z4j.store.fleet.queues import QueueRow, list_queues
-from z4j.web.frame.formats import MINUTE
 from z4j.web.pages.queues.list import STALE, line
 
 

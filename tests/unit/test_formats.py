@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.web.frame import formats
+from z4j import formats
 
 SECOND = 1_000_000
 NOW = 1_795_410_901_204_512  # 2026-11-23T05:15:01.204512Z
