@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The range of a drain forecast, compared with hours whose end is known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from z4j.rules.findings.forecast import HORIZON_MIN, Forecast, drain, text_of
+
+HOURS = 50
+BEFORE = 30
+
+
+def poisson(chance: random.Random, mean: float) -> int:
+    return max(round(chance.gauss(mean, mean**0.5)), 0)
+
+
+def hour(seed: int) -> tuple[int, list[int], list[int], float]:
+    """A backlog, what entered and left in the half hour before, and after how many minutes it is gone: rates that are steady, bursts that
+    last some minutes, and slow drifts."""
+    chance = random.Random(seed)
+    gone, share, burst, drift = chance.uniform(40, 900), chance.uniform(0.3, 0.9), chance.uniform(0, 0.6), chance.uniform(-0.002, 0.002)
+    level = 1.0
+
+    def minute(number: int) -> tuple[int, int]:
+        nonlocal level
+        if chance.random() < 0.3:
+            level = max(1 + chance.gauss(0, burst), 0.05)
+        return poisson(chance, gone * share * level * (1 + drift * number)), poisson(chance, gone * max(chance.gauss(1, 0.05), 0.3))
+
+    minutes = [minute(number) for number in range(BEFORE)]
+    backlog = round(gone * (1 - share) * chance.uniform(4, 45))
+    waiting, passed = float(backlog), 0.0
+    while waiting > 0 and passed < HORIZON_MIN:
+        come, left = minute(BEFORE + int(passed))
+        if left - come >= waiting:
+            return backlog, [a for a, _ in minutes], [b for _, b in minutes], passed + waiting / (left - come)
+        waiting += come - left
+        passed += 1
+    return backlog, [a for a, _ in minutes], [b for _, b in minutes], passed
+
+
+def test_the_true_time_lies_in_the_range_in_seventy_to_ninety_percent_of_hours() -> None:
+    inside = 0
+    for seed in range(HOURS):
+        backlog, entered, left, true = hour(seed)
+        forecast = drain(backlog, entered, left)
+        assert forecast is not None
+        low = HORIZON_MIN if forecast.low is None else forecast.low
+        high = float("inf") if forecast.high is None else forecast.high
+        inside += low <= true <= high
+    assert 0.70 * HOURS <= inside <= 0.90 * HOURS, inside
+
+
+def test_a_queue_that_grows_never_drains() -> None:
+    forecast = drain(1_000, [100] * 15, [80] * 15)
+    assert forecast == Forecast(None, None)
+    assert forecast.is_never
+    assert text_of(forecast) == "never at this rate"
+    assert drain(1_000, [0] * 15, [0] * 15) == Forecast(None, None)
+
+
+def test_more_workers_shorten_it() -> None:
+    entered, left = [100, 110, 90] * 5, [80, 85, 75] * 5
+    assert drain(900, entered, left) == Forecast(None, None)
+    twice = drain(900, entered, left, more=2.0)
+    assert twice is not None
+    assert twice.low is not None
+    assert twice.high is not None
+    assert 8 < twice.low <= 900 / 60 <= twice.high < 30
+
+
+def test_nothing_waits_and_nothing_is_known() -> None:
+    assert drain(0, [5] * 3, [5] * 3) == Forecast(0.0, 0.0)
+    assert drain(10, [], []) is None
+    assert drain(10, [0], [20]) == drain(10, [0], [20])
+
+
+@pytest.mark.parametrize(
+    ("forecast", "words"),
+    [
+        (Forecast(11.2, 14.4), "11–14 min"), (Forecast(0.2, 0.6), "under 1 min"), (Forecast(3.1, 3.2), "3 min"),
+        (Forecast(100, 130), "100 min–2.2 h"), (Forecast(180, 200), "3.0–3.3 h"), (Forecast(200, None), "over 3.3 h"),
+        (Forecast(0.0, 4.0), "0–4 min"),
+    ],
+)  # fmt: skip
+def test_words(forecast: Forecast, words: str) -> None:
+    assert text_of(forecast) == words

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is usual: the median of earlier values and how far they lie from it, so that one bad hour in the past changes little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+LEAST_SAMPLES: Final = 6
+"""With fewer earlier hours nothing is called unusual."""
+
+
+class Usual(NamedTuple):
+    """The median of some values, the median of their distances from it (MAD), and their number."""
+
+    median: float
+    mad: float
+    samples: int
+
+    def above(self, *, factor: float, mads: float) -> float:
+        """What a value has to exceed to be unusual: both a multiple of the median, and so many MADs above it."""
+        return max(self.median * factor, self.median + self.mad * mads)
+
+    def below(self, *, factor: float, mads: float) -> float:
+        """What a value has to be less than to be unusual."""
+        return min(self.median * factor, self.median - self.mad * mads)
+
+
+def usual(values: Sequence[float], least: int = LEAST_SAMPLES) -> Usual | None:
+    """Returns what is usual among these values; None if there are fewer than `least`."""
+    if len(values) < max(least, 1):
+        return None
+    middle = float(median(values))
+    return Usual(middle, float(median(abs(value - middle) for value in values)), len(values))

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A task name runs slower than usual at this hour, or suspiciously quick: what returns at once often does nothing any longer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from z4j.formats import duration
+from z4j.rules.findings.activity import RECENT_MIN, NameActivity
+from z4j.rules.findings.baselines import Usual, usual
+from z4j.rules.findings.finding import Finding, Link, tasks_href
+from z4j.rules.rollups import percentile
+
+LEAST_RUNS: Final = 20
+LEAST_LATEST: Final = 5
+"""Of the newest minutes; with fewer runs they do not show that it is over."""
+LEAST_HOUR: Final = 10
+"""Runs of an earlier hour that make its percentiles worth something."""
+SLOW_FACTOR: Final = 2.0
+QUICK_FACTOR: Final = 0.2
+MADS: Final = 6.0
+LEAST_US: Final = 100_000.0
+"""What takes less than this is not called slow, and what usually takes less not quick."""
+
+
+def find(activity: NameActivity) -> Finding | None:
+    """Returns the finding, or None while it is as fast as usual, or too few ran to tell."""
+    if sum(activity.ran.values()) < LEAST_RUNS:
+        return None
+    p95, p50 = percentile(activity.ran, 0.95), percentile(activity.ran, 0.5)
+    slow = usual([value for hour in activity.usual if (value := hour.percentile(0.95, LEAST_HOUR)) is not None])
+    quick = usual([value for hour in activity.usual if (value := hour.percentile(0.5, LEAST_HOUR)) is not None])
+    assert p95 is not None
+    assert p50 is not None
+    has_latest = sum(activity.latest_ran.values()) >= LEAST_LATEST
+    if slow is not None and p95 > (limit := max(slow.above(factor=SLOW_FACTOR, mads=MADS), LEAST_US)):
+        latest = percentile(activity.latest_ran, 0.95)
+        return None if has_latest and latest is not None and latest <= limit else _slow(activity, p95, slow)
+    if quick is not None and quick.median >= LEAST_US and p50 < (limit := quick.below(factor=QUICK_FACTOR, mads=MADS)):
+        latest = percentile(activity.latest_ran, 0.5)
+        return None if has_latest and latest is not None and latest >= limit else _quick(activity, p50, quick)
+    return None
+
+
+def _slow(activity: NameActivity, p95: float, past: Usual) -> Finding:
+    return Finding(
+        kind="slow", subject=activity.name, level="warn", weight=min(60 * p95 / max(past.median, 1), 450),
+        title=f"{activity.name} is slow", text=f"p95 {duration(round(p95))}, usually {duration(round(past.median))}",
+        why=f"{RECENT_MIN} minutes against {activity.usual_of} ({past.samples} hours with runs); from histograms, error below 10 %",
+        scope=activity.scope,
+        action=Link("Show the slowest…", tasks_href(activity.scope, name=activity.name, since="1h")),
+        curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
+    )  # fmt: skip
+
+
+def _quick(activity: NameActivity, p50: float, past: Usual) -> Finding:
+    return Finding(
+        kind="quick", subject=activity.name, level="warn", weight=80,
+        title=f"{activity.name} is suspiciously quick", text=f"p50 {duration(round(p50))}, usually {duration(round(past.median))}",
+        why=(
+            f"{RECENT_MIN} minutes against {activity.usual_of} ({past.samples} hours with runs); a task that returns at once may no longer "
+            "do its work"
+        ),
+        scope=activity.scope,
+        action=Link("Show the results…", tasks_href(activity.scope, name=activity.name, state=("succeeded",), since="1h")),
+        curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
+    )  # fmt: skip

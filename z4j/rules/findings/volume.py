@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A task name runs less often than usual at this hour, or is retried again and again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from z4j.formats import number
+from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, NameActivity
+from z4j.rules.findings.baselines import usual
+from z4j.rules.findings.finding import Finding, Link, tasks_href
+from z4j.rules.rollups import MINUTE_US
+
+LEAST_USUAL: Final = 20
+"""Runs per hour that are missed when they do not come."""
+SELDOM_FACTOR: Final = 0.3
+MADS: Final = 4.0
+LEAST_RETRIES: Final = 30
+RETRY_SHARE: Final = 0.5
+"""Retries per start from which they are called many."""
+
+
+def find(activity: NameActivity) -> Finding | None:
+    """Returns the finding, or None while it runs and is retried as often as usual."""
+    return _retried(activity) or _seldom(activity)
+
+
+def _retried(activity: NameActivity) -> Finding | None:
+    recent, latest = activity.last(RECENT_MIN), activity.last(LATEST_MIN)
+    if recent.retried < LEAST_RETRIES or recent.retried < RETRY_SHARE * recent.started:
+        return None
+    if latest.retried < RETRY_SHARE * latest.started / 2:
+        return None
+    past = usual([hour.counts.retried / hour.counts.started for hour in activity.usual if hour.counts.started])
+    if past is not None and recent.retried / recent.started < past.above(factor=2.0, mads=MADS):
+        return None
+    return Finding(
+        kind="retries", subject=activity.name, level="bad" if recent.retried > 3 * recent.started else "warn",
+        weight=min(40 * len(str(recent.retried)) + 20 * recent.retried / recent.started, 480),
+        title=f"{activity.name} is retried again and again",
+        text=f"{number(recent.retried)} retries for {number(recent.started)} tasks in {RECENT_MIN} minutes",
+        why=f"usually {past.median:.1f} retries per task, in {activity.usual_of}" if past else "too few earlier hours to compare with",
+        scope=activity.scope,
+        action=Link("Show what retries…", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
+        evidence=(Link("retrying", tasks_href(activity.scope, name=activity.name, state=("retrying",))),),
+        curve=tuple(float(minute.retried) for minute in activity.minutes), curve_of="retries per minute in the last hour",
+    )  # fmt: skip
+
+
+def _seldom(activity: NameActivity) -> Finding | None:
+    past = usual([float(hour.counts.ended) for hour in activity.usual])
+    if past is None or past.median < LEAST_USUAL:
+        return None
+    whole = activity.last(60)
+    if whole.ended >= past.below(factor=SELDOM_FACTOR, mads=MADS) or activity.last(LATEST_MIN).ended * 60 / LATEST_MIN > past.median / 2:
+        return None
+    quiet = next((ago for ago, minute in enumerate(reversed(activity.minutes)) if minute.ended), None)
+    return Finding(
+        kind="seldom", subject=activity.name, level="warn", weight=min(60 + past.median / 10, 300),
+        title=f"{activity.name} hardly runs" if whole.ended else f"{activity.name} does not run",
+        text=f"{number(whole.ended)} runs ended in the last hour, usually {number(past.median)}",
+        why=f"compared with {activity.usual_of} ({past.samples} hours)"
+        + (f"; the last one ended {quiet} minutes ago" if quiet is not None and quiet > 1 else ""),
+        scope=activity.scope, since=None if quiet is None else activity.at - quiet * MINUTE_US,
+        action=Link("Show its tasks…", tasks_href(activity.scope, name=activity.name, since="1d")),
+        curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
+    )  # fmt: skip
