@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from z4j import formats, resources
+from z4j.web.frame.charts import filters as charts
 from z4j.web.frame.forms import local_path
 from z4j.web.frame.icons import look
 from z4j.web.frame.static import url
@@ -109,6 +110,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters.update(formats.FILTERS)
+    env.filters.update(charts.FILTERS)
     env.globals.update(asset=url, look=look)
     return env
 

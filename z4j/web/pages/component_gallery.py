@@ -13,11 +13,10 @@ from z4j.web.frame import tracebacks, values
 from z4j.web.frame.icons import LOOKS
 from z4j.web.frame.render import Choice, ChoiceGroup, Notice, Number, Shell, render
 from z4j.web.frame.shell import make_shell
+from z4j.web.pages.chart_gallery import HEBREW, LONG, ChartSamples, make_samples
 from z4j.web.pages.tasks.detail import Segment, Timeline
 from z4j.web.pages.tasks.list import Line
 
-LONG: Final = "warehouse.replenishment.suppliers.negotiation.request_quotation_from_every_registered_supplier_in_region"
-HEBREW: Final = "חשבונות.שליחת_תזכורת_לתשלום"
 TRACE: Final = """Traceback (most recent call last):
   File "/srv/shop/mail.py", line 41, in deliver
     with connect(host) as smtp:
@@ -56,6 +55,7 @@ class ComponentGalleryPage:
     timeline: Timeline
     durations: tuple[int | None, ...]
     times: tuple[int | None, ...]
+    charts: ChartSamples
 
 
 async def show(request: Request) -> Response:
@@ -119,6 +119,7 @@ def make_page(shell: Shell) -> ComponentGalleryPage:
         ),
         durations=(None, 0, 400, 12_000, 184_000, 4_800_000, 62_000_000, 11_100_000_000, 400_000_000_000),
         times=(None, now, now - 12 * second, now - 3_600 * second, now - 90_000 * second, now + 240 * second),
+        charts=make_samples(now),
     )
 
 

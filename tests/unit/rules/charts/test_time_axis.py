@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Labels of times are round in the zone of the person, few, and within the axis."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from z4j.rules.charts.time_axis import LAST_AT, MOST, SECOND, moment_text, position, ticks
+
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+
+
+def at(text: str, zone: str = "UTC") -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()) * SECOND
+
+
+def labels(since: int, length: int, zone: str = "UTC") -> list[str]:
+    return [tick.label for tick in ticks(since, since + length, zone)]
+
+
+@pytest.mark.parametrize(
+    ("since", "length", "zone", "shown"),
+    [
+        ("2026-11-27T12:42", HOUR * 3 // 2, "UTC", ["12:45", "13:00", "13:15", "13:30", "13:45", "14:00"]),
+        ("2026-11-27T22:30", 3 * HOUR, "UTC", ["22:30", "23:00", "23:30", "28 Nov", "00:30", "01:00", "01:30"]),
+        ("2026-11-27T00:00", DAY, "Europe/Berlin", ["27 Nov", "03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00", "28 Nov"]),
+        ("2026-11-27T10:00", 7 * DAY, "UTC", ["28 Nov", "29 Nov", "30 Nov", "1 Dec", "2 Dec", "3 Dec", "4 Dec"]),
+        ("2026-11-01T00:00", 40 * DAY, "UTC", ["2 Nov", "9 Nov", "16 Nov", "23 Nov", "30 Nov", "7 Dec"]),
+        ("2026-11-05T00:00", 200 * DAY, "UTC", ["Dec", "2027", "Feb", "Mar", "Apr", "May"]),
+        ("2026-11-27T12:42", 60 * SECOND, "UTC", ["12:42:00", "12:42:10", "12:42:20", "12:42:30", "12:42:40", "12:42:50", "12:43:00"]),
+        ("2026-11-27T12:00", 2 * HOUR, "Asia/Kathmandu", ["12:00", "12:15", "12:30", "12:45", "13:00", "13:15", "13:30", "13:45", "14:00"]),
+    ],
+)
+def test_labels_are_round_local_times(since: str, length: int, zone: str, shown: list[str]) -> None:
+    assert labels(at(since, zone), length, zone) == shown
+
+
+def test_an_hour_that_the_clocks_skip_has_no_label_and_one_that_comes_twice_has_one() -> None:
+    spring = labels(at("2026-03-29T00:00", "Europe/Berlin"), 8 * HOUR, "Europe/Berlin")
+    assert spring == ["29 Mar", "01:00", "03:00", "04:00", "05:00", "06:00", "07:00", "08:00", "09:00"]
+    autumn = labels(at("2026-10-25T00:00", "Europe/Berlin"), 8 * HOUR, "Europe/Berlin")
+    assert autumn == ["25 Oct", "01:00", "02:00", "03:00", "04:00", "05:00", "06:00", "07:00"]
+
+
+def test_a_day_without_midnight_is_not_labeled_wrongly() -> None:
+    """In Beirut the clocks skip from 0:00 to 1:00."""
+    for tick in ticks(at("2026-03-28T12:00", "Asia/Beirut"), at("2026-03-29T12:00", "Asia/Beirut"), "Asia/Beirut"):
+        assert tick.label in {"12:00", "15:00", "18:00", "21:00", "03:00", "06:00", "09:00", "29 Mar"}
+
+
+def test_a_narrow_chart_shows_every_second_label() -> None:
+    found = ticks(0, 90 * 60 * SECOND, "UTC")
+    assert sum(tick.is_major for tick in found) == -(-len(found) // 2)
+    assert all(tick.is_major for tick in ticks(0, 6 * 60 * SECOND, "UTC")[::2])
+    assert all(tick.is_major for tick in ticks(1, 35 * DAY, "UTC")) is False
+    few = ticks(at("2026-11-03T00:00"), at("2026-11-28T00:00"), "UTC")
+    assert [(tick.label, tick.is_major) for tick in few] == [("9 Nov", True), ("16 Nov", True), ("23 Nov", True)]
+
+
+def test_no_range_has_no_ticks() -> None:
+    assert ticks(5, 5, "UTC") == ()
+    assert position(5, 5, 5) == 0
+    assert moment_text(LAST_AT * 2, "UTC", with_day=True) == "1 Jan 00:00"
+
+
+@given(
+    some.integers(0, 4_000_000_000 * SECOND), some.integers(1, 4_000_000_000 * SECOND),
+    some.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Beirut"]),
+)  # fmt: skip
+def test_ticks_ascend_within_the_axis(since: int, length: int, zone: str) -> None:
+    found = ticks(since, since + length, zone)
+    assert 1 <= len(found) <= MOST + 1
+    assert [tick.x for tick in found] == sorted(tick.x for tick in found)
+    assert all(0 <= tick.x <= 1_000 and tick.label for tick in found)
+    assert sum(tick.is_major for tick in found) <= MOST // 2 + 1
+
+
+def test_the_text_of_a_moment_is_local() -> None:
+    noon = int(datetime(2026, 7, 1, 12, 0, 5, tzinfo=UTC).timestamp()) * SECOND
+    assert moment_text(noon, "Europe/Berlin") == "14:00:05"
+    assert moment_text(noon - 5 * SECOND, "Europe/Berlin", with_day=True) == "1 Jul 14:00"

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Value axes: round steps, and the position of a value. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from z4j.rules.charts.model import BYTES, DURATION
+
+WIDTH: Final = 1_000
+"""Horizontal positions of every chart run from 0 to this; vertical ones are pixels, 0 at the top."""
+_SECOND: Final = 1_000_000
+_DURATION_STEPS: Final = (
+    *(unit * step for unit in (1, 1_000) for step in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *(_SECOND * step for step in (1, 2, 5, 10, 15, 30)),
+    *(60 * _SECOND * step for step in (1, 2, 5, 10, 15, 30)),
+    *(3_600 * _SECOND * step for step in (1, 2, 3, 6, 12)),
+)
+_DAY: Final = 86_400 * _SECOND
+LEAST: Final = 1e-9
+"""Smaller values are drawn as zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis from 0 at `height` to `top` at 0; `ticks` are round values, the first 0 and the last `top`."""
+
+    top: float
+    height: int
+    ticks: tuple[float, ...]
+
+    def y(self, value: float) -> float:
+        """Returns the vertical position of a value of 0 to `top`, in pixels with one decimal."""
+        return round(self.height * (1 - min(value / self.top, 1)), 1)
+
+
+def scale(values: Iterable[float | None], unit: str, height: int, most: int = 4) -> Scale:
+    """Returns the axis for these values, with at most `most` steps. Counts get whole steps."""
+    known = [value for value in values if value is not None]
+    greatest = max(known, default=0)
+    is_whole = all(value == int(value) for value in known)
+    if greatest < LEAST:
+        top = _SECOND if unit == DURATION else 1
+        return Scale(top, height, (0, top))
+    for step in _steps(greatest / most, unit):
+        if is_whole and step < 1:
+            continue
+        count = math.ceil(greatest / step * (1 - 1e-12))
+        if count <= most:
+            return Scale(step * count, height, tuple(step * number for number in range(count + 1)))
+    raise AssertionError("steps grow without end")
+
+
+def _steps(least: float, unit: str) -> Iterator[float]:
+    """Round steps that ascend from about `least` (greater than 0) without end."""
+    if unit == DURATION and least <= _DURATION_STEPS[-1]:
+        yield from (step for step in _DURATION_STEPS if step >= least / 10)
+    base: float = _DAY if unit == DURATION else 1
+    power = math.floor(math.log10(least / base)) - 1
+    if unit in (DURATION, BYTES):
+        power = max(power, 0)
+    while True:
+        for factor in (1, 2, 5):
+            yield base * factor * 10**power if power >= 0 else base * factor / 10**-power
+        power += 1

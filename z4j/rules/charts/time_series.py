@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Lines and stacked bars over time: paths, slots, gaps and marks. Pure.
+
+Horizontal positions run from 0 to `scales.WIDTH`, vertical ones are pixels from the top of the plot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from z4j.rules.charts.model import Series, TimeChart
+from z4j.rules.charts.scales import WIDTH, Scale, scale
+from z4j.rules.charts.time_axis import Tick, position, ticks
+
+LEAST: Final = 1.0
+"""Pixels of the smallest bar that is not zero: one failure among a million is seen."""
+CHARACTER: Final = 18
+"""The width of a label's character on a chart that is 340 px wide, in units of WIDTH."""
+LABEL_ROWS: Final = 3
+LABEL_LENGTH: Final = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A part of the time axis."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`path` is the data of an SVG path with one run of points per unbroken part, `dots` that of points without a neighbor."""
+
+    path: str
+    dots: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One layer of one slot: the indexes of its series and slot, its top and its height."""
+
+    series: int
+    slot: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedMark:
+    """A mark within the range: `index` of the mark, `row` of its label (0 at the top), -1 where there is no room for it."""
+
+    index: int
+    x: float
+    row: int
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What lines and bars have in common. `gaps` are the parts of the axis without any value."""
+
+    scale: Scale
+    slots: tuple[Band, ...]
+    gaps: tuple[Band, ...]
+    ticks: tuple[Tick, ...]
+    marks: tuple[PlacedMark, ...]
+    label_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineDrawing:
+    """One line per series."""
+
+    frame: Frame
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarDrawing:
+    """The bars of all slots. A slot with values that are all zero has one bar without height at the bottom."""
+
+    frame: Frame
+    bars: tuple[Bar, ...]
+
+
+def draw_lines(chart: TimeChart) -> LineDrawing:
+    """Returns the positions of a line chart. A missing value interrupts its line."""
+    frame = _frame(chart, [value for series in chart.series for value in series.values])
+    middles = [round(slot.x + slot.width / 2, 1) for slot in frame.slots]
+    return LineDrawing(frame, tuple(_line(chart, series, middles, frame.scale) for series in chart.series))
+
+
+def draw_bars(chart: TimeChart) -> BarDrawing:
+    """Returns the positions of stacked bars; the first series is at the bottom. A missing value adds nothing."""
+    totals = [total(chart.series, slot) for slot in range(len(chart.times))]
+    frame = _frame(chart, totals)
+    bars = []
+    for slot, known in enumerate(totals):
+        bottom = 0.0
+        for index, series in enumerate(chart.series):
+            value = series.values[slot]
+            if value:
+                low, high = frame.scale.y(bottom), frame.scale.y(bottom + value)
+                bars.append(Bar(index, slot, *_at_least(high, low)))
+                bottom += value
+        if known == 0:
+            bars.append(Bar(-1, slot, float(chart.height), 0.0))
+    return BarDrawing(frame, tuple(bars))
+
+
+def total(series: Sequence[Series], slot: int) -> float | None:
+    """Returns the sum of a slot, or None where no series has a value."""
+    known = [value for one in series if (value := one.values[slot]) is not None]
+    return sum(known) if known else None
+
+
+def _at_least(high: float, low: float) -> tuple[float, float]:
+    """Top and height of a bar that can be seen; it grows upwards, and downwards at the top of the plot."""
+    height = max(round(low - high, 1), LEAST)
+    return max(round(low - height, 1), 0.0), height
+
+
+def _frame(chart: TimeChart, values: Sequence[float | None]) -> Frame:
+    slots = tuple(_band(chart, at, at + chart.slot) for at in chart.times)
+    marks = _place_marks(chart)
+    return Frame(
+        scale=scale(values, chart.unit, chart.height),
+        slots=slots,
+        gaps=_gaps(chart),
+        ticks=ticks(chart.since, chart.until, chart.zone),
+        marks=marks,
+        label_rows=max((mark.row + 1 for mark in marks), default=0),
+    )
+
+
+def _band(chart: TimeChart, start: int, end: int) -> Band:
+    x = position(start, chart.since, chart.until)
+    return Band(x, round(position(end, chart.since, chart.until) - x, 1))
+
+
+def _gaps(chart: TimeChart) -> tuple[Band, ...]:
+    known = [at for slot, at in enumerate(chart.times) if total(chart.series, slot) is not None]
+    if not known:
+        return ()
+    found = []
+    end = chart.since
+    for at in (*known, chart.until):
+        if at > end:
+            found.append(_band(chart, end, at))
+        end = at + chart.slot
+    return tuple(found)
+
+
+def _line(chart: TimeChart, series: Series, middles: Sequence[float], axis: Scale) -> Line:
+    """The points of a series, in runs of neighbors that all have values."""
+    points: list[tuple[int, float, float]] = []
+    part, before = 0, None
+    for at, x, value in zip(chart.times, middles, series.values, strict=True):
+        if value is None:
+            before = None
+            continue
+        part += before is None or at - before > chart.slot * 3 // 2
+        points.append((part, x, axis.y(value)))
+        before = at
+    path, dots = [], []
+    for _, run in groupby(points, key=lambda point: point[0]):
+        places = [f"{x:g} {y:g}" for _, x, y in run]
+        if len(places) == 1:
+            dots.append(f"M{places[0]}h0")
+        else:
+            path.append("M" + " ".join(places))
+    return Line("".join(path), "".join(dots))
+
+
+def _place_marks(chart: TimeChart) -> tuple[PlacedMark, ...]:
+    """Labels are placed from left to right in the first row that has room."""
+    ends = [0.0] * LABEL_ROWS
+    placed = []
+    within = [(mark.at, index) for index, mark in enumerate(chart.marks) if chart.since <= mark.at <= chart.until and chart.times]
+    for at, index in sorted(within):
+        x = position(at, chart.since, chart.until)
+        length = CHARACTER * min(len(chart.marks[index].label), LABEL_LENGTH) + CHARACTER
+        anchor = "start" if x + length <= WIDTH else "end"
+        start, end = (x, x + length) if anchor == "start" else (x - length, x)
+        row = next((number for number, taken in enumerate(ends) if taken <= start), -1)
+        if row >= 0:
+            ends[row] = end
+        placed.append(PlacedMark(index, x, row, anchor))
+    return tuple(placed)

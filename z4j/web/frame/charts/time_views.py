@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Lines and bars over time with their texts: labels, one text per point, a summary for a screen reader and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from z4j.rules.charts.model import Series, TimeChart
+from z4j.rules.charts.time_axis import moment_text
+from z4j.rules.charts.time_series import LABEL_LENGTH, BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines
+from z4j.web.frame.charts.texts import AxisLabel, Table, axis_labels, brief, slug, value_text
+from z4j.web.frame.formats import DAY, HOUR, middle, plural
+from z4j.web.frame.icons import look
+
+DASHES: Final = ("", "dash", "dotted", "dash-dots")
+"""Classes of the lines of one color, by their order."""
+MOST_SPACED: Final = 60
+"""With more slots the bars of neighbors touch."""
+WIDEST: Final = 120
+"""The width of a single bar."""
+MANY: Final = 12
+"""With more links in a chart, a link before them leads past them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegendItem:
+    """A series by name; `tone` and `dash` are its classes."""
+
+    name: str
+    tone: str
+    dash: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A part of the time axis with its link and text. `width` is that of its bars, `x` where they begin."""
+
+    left: float
+    span: float
+    x: float
+    width: float
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A bar with a link of its own, or without one."""
+
+    slot: int
+    tone: str
+    y: float
+    height: float
+    href: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkLine:
+    """A mark; `label` is empty where there is no room for it, `text` is complete."""
+
+    x: float
+    y: int
+    anchor: str
+    label: str
+    text: str
+    href: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeView:
+    """All that the macros `lines` and `bars` show."""
+
+    id: str
+    title: str
+    summary: str
+    frame: Frame
+    axis: tuple[AxisLabel, ...]
+    legend: tuple[LegendItem, ...]
+    slots: tuple[Slot, ...]
+    segments: tuple[tuple[Segment, ...], ...]
+    """By slot."""
+    paths: tuple[Line, ...]
+    marks: tuple[MarkLine, ...]
+    table: Table
+    is_empty: bool
+    has_many_links: bool
+
+
+def line_view(chart: TimeChart) -> TimeView:
+    """Returns a line chart with its texts."""
+    return _view(chart, draw_lines(chart))
+
+
+def bar_view(chart: TimeChart) -> TimeView:
+    """Returns stacked bars with their texts."""
+    return _view(chart, draw_bars(chart))
+
+
+def legend(series: Sequence[Series]) -> tuple[LegendItem, ...]:
+    """Returns the legend. The second and later series of one color have a dash."""
+    seen: dict[str, int] = {}
+    items = []
+    for one in series:
+        tone = look(one.state).tone
+        dash = DASHES[min(seen.get(tone, 0), len(DASHES) - 1)]
+        seen[tone] = seen.get(tone, 0) + 1
+        items.append(LegendItem(one.name, tone, dash, one.href))
+    return tuple(items)
+
+
+def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
+    frame = drawing.frame
+    items = legend(chart.series)
+    times = _times(chart)
+    segments = _segments(chart, drawing, items, times)
+    links = sum(bool(href) for href in (*chart.links, *(bar.href for slot in segments for bar in slot)))
+    return TimeView(
+        id=slug(chart.title),
+        title=chart.title,
+        summary=summary(chart),
+        frame=frame,
+        axis=axis_labels(frame.scale, chart.unit),
+        legend=items,
+        slots=tuple(_slot(chart, frame, index, time) for index, time in enumerate(times)),
+        segments=segments,
+        paths=drawing.lines if isinstance(drawing, LineDrawing) else (),
+        marks=_marks(chart, frame),
+        table=Table(
+            ("time", *(one.name for one in chart.series)),
+            tuple((time, *(value_text(one.values[index], brief(chart.unit)) for one in chart.series)) for index, time in enumerate(times)),
+        ),
+        is_empty=not any(value is not None for one in chart.series for value in one.values),
+        has_many_links=links > MANY,
+    )
+
+
+def _times(chart: TimeChart) -> list[str]:
+    has_days = chart.until - chart.since > 20 * HOUR
+    if chart.slot >= DAY:
+        return [moment_text(at, chart.zone, with_day=True).rpartition(" ")[0] for at in chart.times]
+    return [moment_text(at, chart.zone, with_day=has_days) for at in chart.times]
+
+
+def _slot(chart: TimeChart, frame: Frame, index: int, time: str) -> Slot:
+    band = frame.slots[index]
+    space = max(0.15 * band.width, band.width - WIDEST) if len(frame.slots) <= MOST_SPACED else 0.0
+    unit = brief(chart.unit)
+    known = [f"{one.name} {value_text(one.values[index], unit)}" for one in chart.series if one.values[index] is not None]
+    return Slot(
+        left=band.x,
+        span=band.width,
+        x=round(band.x + space / 2, 1),
+        width=round(band.width - space, 1),
+        href=chart.links[index] if chart.links and known else "",
+        text=f"{time}: {', '.join(known) or 'no data'}",
+    )
+
+
+def _segments(
+    chart: TimeChart, drawing: LineDrawing | BarDrawing, items: Sequence[LegendItem], times: Sequence[str]
+) -> tuple[tuple[Segment, ...], ...]:
+    slots: list[list[Segment]] = [[] for _ in chart.times]
+    for bar in drawing.bars if isinstance(drawing, BarDrawing) else ():
+        if bar.series >= 0:
+            one = chart.series[bar.series]
+            href = one.links[bar.slot] if one.links else ""
+            text = f"{times[bar.slot]}: {one.name} {value_text(one.values[bar.slot], brief(chart.unit))}"
+            slots[bar.slot].append(Segment(bar.slot, items[bar.series].tone, bar.y, bar.height, href, text))
+        else:
+            slots[bar.slot].append(Segment(bar.slot, "none", bar.y - 1, 1, "", ""))
+    return tuple(map(tuple, slots))
+
+
+def _marks(chart: TimeChart, frame: Frame) -> tuple[MarkLine, ...]:
+    lines = []
+    for placed in frame.marks:
+        mark = chart.marks[placed.index]
+        time = moment_text(mark.at, chart.zone, with_day=True)
+        label = middle(mark.label, LABEL_LENGTH) if placed.row >= 0 else ""
+        lines.append(MarkLine(placed.x, 11 + 13 * max(placed.row, 0), placed.anchor, label, f"{time}: {mark.label}", mark.href, mark.kind))
+    return tuple(lines)
+
+
+def summary(chart: TimeChart) -> str:
+    """Returns the chart in sentences: its range, the smallest, greatest and last value of each series, and its marks."""
+    if not chart.times:
+        return f"{chart.title}. No data."
+    start, end = (moment_text(at, chart.zone, with_day=True) for at in (chart.since, chart.until))
+    parts = [f"{chart.title}, {start} to {end} {chart.zone}."]
+    for one in chart.series:
+        known = [value for value in one.values if value is not None]
+        if not known:
+            parts.append(f"{one.name}: no data.")
+            continue
+        low, high, last = (value_text(value, chart.unit) for value in (min(known), max(known), known[-1]))
+        parts.append(f"{one.name}: {low} to {high}, last {last}.")
+    within = [mark.label for mark in chart.marks if chart.since <= mark.at <= chart.until]
+    if within:
+        parts.append(f"{plural(len(within), 'mark')}: {', '.join(within[:5])}{' and more' if len(within) > 5 else ''}.")
+    return " ".join(parts)
