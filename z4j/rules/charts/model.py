@@ -7,6 +7,7 @@ differ, and for more than MOST_POINTS points.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Final
 MINUTE: Final = 60_000_000
 MOST_POINTS: Final = 1_500
 """A day of minutes fits; a page with more is not read by a person."""
-MOST_CELLS: Final = 6_000
+MOST_CELLS: Final = 4_000
 MOST_VALUE: Final = 2**63
 """No counter of the store is greater."""
 DURATION: Final = "us"
@@ -53,8 +54,31 @@ class Mark:
     kind: str = "release"
 
 
+class _TimeAxis:
+    """What follows from the times of a chart."""
+
+    __slots__ = ()
+    times: Sequence[int]
+    step: int
+
+    @property
+    def slot(self) -> int:
+        """The length of a slot in microseconds."""
+        return self.step or min((after - before for before, after in pairwise(self.times)), default=MINUTE)
+
+    @property
+    def since(self) -> int:
+        """The start of the first slot; 0 without slots."""
+        return self.times[0] if self.times else 0
+
+    @property
+    def until(self) -> int:
+        """The end of the last slot; 0 without slots."""
+        return self.times[-1] + self.slot if self.times else 0
+
+
 @dataclass(frozen=True, slots=True)
-class TimeChart:
+class TimeChart(_TimeAxis):
     """Values over time, for lines and for stacked bars.
 
     `times` are the starts of the slots, ascending. `links` has one URL per slot, with the rows behind it. `step` is the length of a
@@ -86,21 +110,6 @@ class TimeChart:
         if self.step < 0 or not 20 <= self.height <= 1_000:
             raise ValueError(f"step {self.step}, height {self.height}")
 
-    @property
-    def slot(self) -> int:
-        """The length of a slot in microseconds."""
-        return self.step or min((after - before for before, after in pairwise(self.times)), default=MINUTE)
-
-    @property
-    def since(self) -> int:
-        """The start of the first slot; 0 without slots."""
-        return self.times[0] if self.times else 0
-
-    @property
-    def until(self) -> int:
-        """The end of the last slot; 0 without slots."""
-        return self.times[-1] + self.slot if self.times else 0
-
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -122,7 +131,8 @@ class ValueMark:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of values by size. Buckets ascend and are drawn equally wide, so buckets of powers make a logarithmic axis.
+    """Counts of values by size. Buckets ascend without a hole between them and are drawn equally wide, so buckets of powers make a
+    logarithmic axis.
 
     `unit` is that of the sizes, `noun` what is counted.
     """
@@ -140,12 +150,14 @@ class Histogram:
         check([mark.value for mark in self.marks])
         edges = [edge for bucket in self.buckets for edge in (bucket.low, bucket.high)]
         check(edges)
-        if any(bucket.high <= bucket.low for bucket in self.buckets) or edges != sorted(edges):
+        if any(bucket.high <= bucket.low for bucket in self.buckets):
             raise ValueError("buckets must ascend")
+        if any(not math.isclose(before.high, after.low, rel_tol=1e-6) for before, after in pairwise(self.buckets)):
+            raise ValueError("a bucket must begin where the one before it ends")
 
 
 @dataclass(frozen=True, slots=True)
-class HeatMap:
+class HeatMap(_TimeAxis):
     """Counts by time and size. `counts[column][row]`: one list per time, one count per row, None where nothing was recorded.
 
     `rows` are the lower bounds of the sizes, ascending (the first is drawn at the bottom); `links` has the shape of `counts`.

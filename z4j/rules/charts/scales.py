@@ -20,8 +20,10 @@ _DURATION_STEPS: Final = (
     *(3_600 * _SECOND * step for step in (1, 2, 3, 6, 12)),
 )
 _DAY: Final = 86_400 * _SECOND
-LEAST: Final = 1e-9
+_ZERO: Final = 1e-9
 """Smaller values are drawn as zero."""
+LEAST: Final = 1.0
+"""Pixels of the smallest bar that is not zero: one failure among a million is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def scale(values: Iterable[float | None], unit: str, height: int, most: int = 4)
     known = [value for value in values if value is not None]
     greatest = max(known, default=0)
     is_whole = all(value == int(value) for value in known)
-    if greatest < LEAST:
+    if greatest < _ZERO:
         top = _SECOND if unit == DURATION else 1
         return Scale(top, height, (0, top))
     for step in _steps(greatest / most, unit):
@@ -52,6 +54,12 @@ def scale(values: Iterable[float | None], unit: str, height: int, most: int = 4)
         if count <= most:
             return Scale(step * count, height, tuple(step * number for number in range(count + 1)))
     raise AssertionError("steps grow without end")
+
+
+def at_least(high: float, low: float) -> tuple[float, float]:
+    """Returns top and height of a bar that can be seen; a low one grows upwards, and downwards at the top of the plot."""
+    height = max(round(low - high, 1), LEAST)
+    return max(round(low - height, 1), 0.0), height
 
 
 def _steps(least: float, unit: str) -> Iterator[float]:

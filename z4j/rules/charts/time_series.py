@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
 
+from z4j.rules.charts.marks import PlacedMark, place_labels
 from z4j.rules.charts.model import Series, TimeChart
-from z4j.rules.charts.scales import WIDTH, Scale, scale
+from z4j.rules.charts.scales import Scale, at_least, scale
 from z4j.rules.charts.time_axis import Tick, position, ticks
-
-LEAST: Final = 1.0
-"""Pixels of the smallest bar that is not zero: one failure among a million is seen."""
-CHARACTER: Final = 18
-"""The width of a label's character on a chart that is 340 px wide, in units of WIDTH."""
-LABEL_ROWS: Final = 3
-LABEL_LENGTH: Final = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +40,6 @@ class Bar:
     slot: int
     y: float
     height: float
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedMark:
-    """A mark within the range: `index` of the mark, `row` of its label (0 at the top), -1 where there is no room for it."""
-
-    index: int
-    x: float
-    row: int
-    anchor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +88,7 @@ def draw_bars(chart: TimeChart) -> BarDrawing:
             value = series.values[slot]
             if value:
                 low, high = frame.scale.y(bottom), frame.scale.y(bottom + value)
-                bars.append(Bar(index, slot, *_at_least(high, low)))
+                bars.append(Bar(index, slot, *at_least(high, low)))
                 bottom += value
         if known == 0:
             bars.append(Bar(-1, slot, float(chart.height), 0.0))
@@ -116,12 +99,6 @@ def total(series: Sequence[Series], slot: int) -> float | None:
     """Returns the sum of a slot, or None where no series has a value."""
     known = [value for one in series if (value := one.values[slot]) is not None]
     return sum(known) if known else None
-
-
-def _at_least(high: float, low: float) -> tuple[float, float]:
-    """Top and height of a bar that can be seen; it grows upwards, and downwards at the top of the plot."""
-    height = max(round(low - high, 1), LEAST)
-    return max(round(low - height, 1), 0.0), height
 
 
 def _frame(chart: TimeChart, values: Sequence[float | None]) -> Frame:
@@ -177,17 +154,5 @@ def _line(chart: TimeChart, series: Series, middles: Sequence[float], axis: Scal
 
 
 def _place_marks(chart: TimeChart) -> tuple[PlacedMark, ...]:
-    """Labels are placed from left to right in the first row that has room."""
-    ends = [0.0] * LABEL_ROWS
-    placed = []
     within = [(mark.at, index) for index, mark in enumerate(chart.marks) if chart.since <= mark.at <= chart.until and chart.times]
-    for at, index in sorted(within):
-        x = position(at, chart.since, chart.until)
-        length = CHARACTER * min(len(chart.marks[index].label), LABEL_LENGTH) + CHARACTER
-        anchor = "start" if x + length <= WIDTH else "end"
-        start, end = (x, x + length) if anchor == "start" else (x - length, x)
-        row = next((number for number, taken in enumerate(ends) if taken <= start), -1)
-        if row >= 0:
-            ends[row] = end
-        placed.append(PlacedMark(index, x, row, anchor))
-    return tuple(placed)
+    return place_labels([(index, position(at, chart.since, chart.until), len(chart.marks[index].label)) for at, index in sorted(within)])

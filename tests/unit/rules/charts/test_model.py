@@ -60,8 +60,9 @@ def test_order_and_size_are_checked() -> None:
         HeatMap("x", [0], [1, 0], [[1, 1]])
     with pytest.raises(ValueError, match="ascend"):
         Histogram("x", [Bucket(2, 1, 1)])
-    with pytest.raises(ValueError, match="ascend"):
-        Histogram("x", [Bucket(1, 2, 1), Bucket(0, 1, 1)])
+    for after in (Bucket(0, 1, 1), Bucket(3, 4, 1)):
+        with pytest.raises(ValueError, match="where the one before it ends"):
+            Histogram("x", [Bucket(1, 2, 1), after])
     with pytest.raises(ValueError, match="height"):
         TimeChart("x", [], [], height=0)
 

@@ -8,8 +8,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as some
 
+from z4j.rules.charts.marks import LABEL_ROWS
 from z4j.rules.charts.model import MINUTE, MOST_VALUE, Mark, Series, TimeChart
-from z4j.rules.charts.time_series import LABEL_ROWS, LEAST, Band, draw_bars, draw_lines, total
+from z4j.rules.charts.scales import LEAST
+from z4j.rules.charts.time_series import Band, draw_bars, draw_lines, total
 
 VALUES = some.floats(0, MOST_VALUE) | some.none() | some.integers(0, 3)
 

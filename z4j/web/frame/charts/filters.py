@@ -6,6 +6,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from z4j.rules.charts.sparklines import draw_sparkline
-from z4j.web.frame.charts import time_views
+from z4j.web.frame.charts.histogram_views import heat_view, histogram_view
+from z4j.web.frame.charts.time_views import bar_view, line_view
 
-FILTERS: Final[dict[str, Any]] = {"line_view": time_views.line_view, "bar_view": time_views.bar_view, "spark_view": draw_sparkline}
+FILTERS: Final[dict[str, Any]] = {
+    "line_view": line_view,
+    "bar_view": bar_view,
+    "histogram_view": histogram_view,
+    "heat_view": heat_view,
+    "spark_view": draw_sparkline,
+}

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from z4j.rules.charts.model import BYTES, DURATION
 from z4j.rules.charts.scales import Scale
-from z4j.web.frame.formats import NONE, THIN, duration, number, size
+from z4j.rules.charts.time_axis import moment_text
+from z4j.web.frame.formats import DAY, HOUR, NONE, THIN, duration, number, size
 
+MANY: Final = 12
+"""With more links in a chart, a link before them leads past them."""
 _STEPS: Final = ((1_000_000_000_000, "T"), (1_000_000_000, "bn"), (1_000_000, "M"), (1_000, "k"))
 
 
@@ -20,6 +24,19 @@ class AxisLabel:
 
     y: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkLine:
+    """A mark; `label` is empty where there is no room for it, `text` is complete."""
+
+    x: float
+    y: int
+    anchor: str
+    label: str
+    text: str
+    href: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +52,19 @@ def value_text(value: float | None, unit: str) -> str:
     if value is None:
         return NONE
     if unit == DURATION:
-        return duration(round(value))
+        return span_text(value)
     if unit == BYTES:
         return size(round(value))
     return f"{number(value)}{THIN}%" if unit == "%" else f"{number(value)} {unit}".rstrip()
+
+
+def span_text(us: float) -> str:
+    """A duration with two digits below ten seconds, so that neighboring buckets differ: 1.4 ms, 130 ms, 2 s, 1 m 02 s."""
+    if us >= 9_950_000:
+        return duration(round(us))
+    value, unit = (us / 1_000_000, "s") if us >= 995_000 else (us / 1_000, "ms")
+    text = f"{value:.2g}" if value < 99.5 else f"{round(value, -1):g}"
+    return f"{text}{THIN}{unit}"
 
 
 def brief(unit: str) -> str:
@@ -51,7 +77,7 @@ def axis_text(value: float, unit: str) -> str:
     if not value:
         return "0"
     if unit == DURATION:
-        return re.sub(rf"(?<=\d)\.0(?={THIN})|{THIN}00?{THIN}[smh]$", "", duration(round(value)))
+        return re.sub(rf"{THIN}00?{THIN}[smh]$", "", span_text(value))
     if unit == BYTES:
         return size(round(value)).replace(".0", "")
     least, letter = next(((least, letter) for least, letter in _STEPS if value >= max(least, 10_000)), (1, ""))
@@ -67,3 +93,15 @@ def axis_labels(scale: Scale, unit: str) -> tuple[AxisLabel, ...]:
 def slug(title: str) -> str:
     """Returns the id of a chart's element for its title."""
     return "chart-" + re.sub(r"\W+", "-", title.lower()).strip("-")
+
+
+def label_y(row: int) -> int:
+    """Returns the baseline of the label of a mark, in pixels; a mark without a label begins at that of the first row."""
+    return 11 + 13 * max(row, 0)
+
+
+def slot_times(times: Sequence[int], since: int, until: int, slot: int, zone: str) -> list[str]:
+    """Returns one text per slot: with the day where the chart is longer than 20 hours, without the clock where a slot is a day."""
+    if slot >= DAY:
+        return [moment_text(at, zone, with_day=True).rpartition(" ")[0] for at in times]
+    return [moment_text(at, zone, with_day=until - since > 20 * HOUR) for at in times]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from z4j.rules.charts.marks import LABEL_LENGTH
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.charts.time_axis import moment_text
-from z4j.rules.charts.time_series import LABEL_LENGTH, BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines
-from z4j.web.frame.charts.texts import AxisLabel, Table, axis_labels, brief, slug, value_text
-from z4j.web.frame.formats import DAY, HOUR, middle, plural
+from z4j.rules.charts.time_series import BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines
+from z4j.web.frame.charts.texts import MANY, AxisLabel, MarkLine, Table, axis_labels, brief, label_y, slot_times, slug, value_text
+from z4j.web.frame.formats import middle, plural
 from z4j.web.frame.icons import look
 
 DASHES: Final = ("", "dash", "dotted", "dash-dots")
@@ -20,8 +21,6 @@ MOST_SPACED: Final = 60
 """With more slots the bars of neighbors touch."""
 WIDEST: Final = 120
 """The width of a single bar."""
-MANY: Final = 12
-"""With more links in a chart, a link before them leads past them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +58,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkLine:
-    """A mark; `label` is empty where there is no room for it, `text` is complete."""
-
-    x: float
-    y: int
-    anchor: str
-    label: str
-    text: str
-    href: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
 class TimeView:
     """All that the macros `lines` and `bars` show."""
 
@@ -88,6 +74,8 @@ class TimeView:
     marks: tuple[MarkLine, ...]
     table: Table
     is_empty: bool
+    is_tight: bool
+    """Whether the bars of neighbors touch."""
     has_many_links: bool
 
 
@@ -116,7 +104,7 @@ def legend(series: Sequence[Series]) -> tuple[LegendItem, ...]:
 def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
     frame = drawing.frame
     items = legend(chart.series)
-    times = _times(chart)
+    times = slot_times(chart.times, chart.since, chart.until, chart.slot, chart.zone)
     segments = _segments(chart, drawing, items, times)
     links = sum(bool(href) for href in (*chart.links, *(bar.href for slot in segments for bar in slot)))
     return TimeView(
@@ -135,15 +123,9 @@ def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
             tuple((time, *(value_text(one.values[index], brief(chart.unit)) for one in chart.series)) for index, time in enumerate(times)),
         ),
         is_empty=not any(value is not None for one in chart.series for value in one.values),
+        is_tight=len(chart.times) > MOST_SPACED,
         has_many_links=links > MANY,
     )
-
-
-def _times(chart: TimeChart) -> list[str]:
-    has_days = chart.until - chart.since > 20 * HOUR
-    if chart.slot >= DAY:
-        return [moment_text(at, chart.zone, with_day=True).rpartition(" ")[0] for at in chart.times]
-    return [moment_text(at, chart.zone, with_day=has_days) for at in chart.times]
 
 
 def _slot(chart: TimeChart, frame: Frame, index: int, time: str) -> Slot:
@@ -182,7 +164,7 @@ def _marks(chart: TimeChart, frame: Frame) -> tuple[MarkLine, ...]:
         mark = chart.marks[placed.index]
         time = moment_text(mark.at, chart.zone, with_day=True)
         label = middle(mark.label, LABEL_LENGTH) if placed.row >= 0 else ""
-        lines.append(MarkLine(placed.x, 11 + 13 * max(placed.row, 0), placed.anchor, label, f"{time}: {mark.label}", mark.href, mark.kind))
+        lines.append(MarkLine(placed.x, label_y(placed.row), placed.anchor, label, f"{time}: {mark.label}", mark.href, mark.kind))
     return tuple(lines)
 
 

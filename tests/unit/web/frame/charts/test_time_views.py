@@ -10,10 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from z4j.rules.charts.model import BYTES, DURATION, MINUTE, Mark, Series, TimeChart
-from z4j.web.frame.charts.texts import axis_text, value_text
+from z4j.rules.charts.model import MINUTE, Mark, Series, TimeChart
 from z4j.web.frame.charts.time_views import legend, line_view, summary
-from z4j.web.frame.formats import THIN
 from z4j.web.frame.render import GZIP_LEVEL, environment
 from z4j.web.pages.chart_gallery import make_samples
 
@@ -130,27 +128,6 @@ def test_a_typical_chart_is_small(kind: str) -> None:
     assert len(chart.times) == 90
     size = len(gzip.compress(html(f"charts.{kind}(chart)", chart=chart).encode(), GZIP_LEVEL))
     assert size <= 6_000
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (0, "", "0"), (0.5, "", "0.5"), (8_000, "", "8,000"), (20_000, "", "20k"), (1_500_000, "", "1.5M"), (20_000_000, "", "20M"),
-        (30_000_000, DURATION, f"30{THIN}s"), (300_000_000, DURATION, f"5{THIN}m"), (7_200_000_000, DURATION, f"2{THIN}h"),
-        (172_800_000_000, DURATION, f"2{THIN}d"), (2_000, DURATION, f"2{THIN}ms"), (2_000_000, DURATION, f"2{THIN}s"),
-        (600_000_000, DURATION, f"10{THIN}m"), (36_000_000_000, DURATION, f"10{THIN}h"),
-        (2_000_000, BYTES, f"2{THIN}MB"), (50, "%", f"50{THIN}%"),
-    ],
-)  # fmt: skip
-def test_axis_texts_are_short(value: float, unit: str, text: str) -> None:
-    assert axis_text(value, unit) == text
-
-
-def test_texts_of_values_have_their_unit() -> None:
-    assert value_text(None, "tasks") == "–"
-    assert value_text(12_418, "tasks") == "12,418 tasks"
-    assert value_text(4_800_000, DURATION) == f"4.8{THIN}s"
-    assert value_text(5, BYTES) == f"5{THIN}B"
 
 
 def test_days_have_no_clock() -> None:
