@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from z4j.formats import NONE, middle, number, plural
 from z4j.rules.charts.heat_maps import SHADES, HeatDrawing, draw_heat
 from z4j.rules.charts.histograms import HistogramDrawing, draw_histogram
 from z4j.rules.charts.marks import LABEL_LENGTH
@@ -24,7 +25,6 @@ from z4j.web.frame.charts.texts import (
     slug,
     value_text,
 )
-from z4j.web.frame.formats import NONE, middle, number, plural
 
 MOST_ROWS: Final = 200
 """Cells in the table of a heat map; the greatest are listed."""

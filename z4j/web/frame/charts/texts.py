@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from z4j.formats import DAY, HOUR, NONE, THIN, duration, number, size
 from z4j.rules.charts.model import BYTES, DURATION
 from z4j.rules.charts.scales import Scale
 from z4j.rules.charts.time_axis import moment_text
-from z4j.web.frame.formats import DAY, HOUR, NONE, THIN, duration, number, size
 
 MANY: Final = 12
 """With more links in a chart, a link before them leads past them."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from z4j.formats import middle, plural
 from z4j.rules.charts.marks import LABEL_LENGTH
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.charts.time_axis import moment_text
 from z4j.rules.charts.time_series import BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines
 from z4j.web.frame.charts.texts import MANY, AxisLabel, MarkLine, Table, axis_labels, brief, label_y, slot_times, slug, value_text
-from z4j.web.frame.formats import middle, plural
 from z4j.web.frame.icons import look
 
 DASHES: Final = ("", "dash", "dotted", "dash-dots")

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from z4j.formats import THIN
 from z4j.rules.charts.model import MINUTE, Bucket, HeatMap, Histogram, ValueMark
 from z4j.web.frame.charts.histogram_views import heat_view, histogram_view
-from z4j.web.frame.formats import THIN
 from z4j.web.frame.render import environment
 from z4j.web.pages.chart_gallery import make_samples
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from z4j.formats import DAY, THIN
 from z4j.rules.charts.model import BYTES, DURATION, MINUTE
 from z4j.web.frame.charts.texts import axis_text, slot_times, slug, value_text
-from z4j.web.frame.formats import DAY, THIN
 
 
 @pytest.mark.parametrize(
