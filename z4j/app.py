@@ -36,6 +36,7 @@ from z4j.listener.http_server import HttpServer
 from z4j.listener.tls import CHECK_S, ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
+from z4j.operations.findings.service import EVERY_S, Findings
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler
 from z4j.operations.schedules import ScheduleService
@@ -87,6 +88,7 @@ class Server:
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
         backups = NightlyBackups(self.store, self.live.changed, self.audit, settings) if settings.has_backups else None
         self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties, backups)
+        self.findings = Findings(self.store, self.hub, self.live.changed)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
@@ -106,7 +108,7 @@ class Server:
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
-            self.duties, self.background.retention, self.tls, self.demo,
+            self.duties, self.background.retention, self.findings, self.tls, self.demo,
         )  # fmt: skip
         return asgi
 
@@ -120,7 +122,7 @@ class Server:
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
         self.scheduler.start()
-        running = [self.background.run(), self.outbox.run()]
+        running = [self.background.run(), self.outbox.run(), repeat(self.duties.add("findings", EVERY_S), self.findings.look)]
         if watchdog := service_manager.watchdog_s():
             running.append(repeat(self.duties.add("watchdog", watchdog / 3), self._report_alive))
         if self.tls is not None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from z4j import clock
 from z4j.clock import DAY_US
 from z4j.rules.rollups import KEPT_US, STEP_US
+from z4j.store.findings import findings
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
 from z4j.store.rollups import rollup_deletion
@@ -269,6 +270,8 @@ class RetentionDuty:
         for id in await plans.list_forgotten(self.store, before):
             await self._slices(partial(plans.forget_plan, id=id))
         while await self.store.write(lambda db: fires.delete_old(db, before)):
+            pass
+        while await self.store.write(lambda db: findings.delete_old(db, before)):
             pass
         await self.store.write(lambda db: schedules.delete_old_schedulers(db, at - DAY_US))
 

@@ -13,7 +13,7 @@ from z4j.rules.permissions import Needed
 from z4j.web.api.document import OPERATIONS
 from z4j.web.auth import account, login, setup
 from z4j.web.frame import live, static, strip
-from z4j.web.pages import component_gallery, demo, health, package_index, plans, theme
+from z4j.web.pages import component_gallery, demo, health, now, package_index, plans, theme
 from z4j.web.pages.changes import audit_log
 from z4j.web.pages.changes import commands as changes_commands
 from z4j.web.pages.queues import detail as queue_detail
@@ -53,8 +53,12 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/login/code", login.check_code, "public"),
     R("POST", "/logout", login.sign_out, "public"),
     R("POST", "/theme", theme.choose, "public"),
+    # now
+    R("GET", "/", now.page, "viewer"),
+    R("GET", "/now.json", now.to_json, "viewer"),
+    R("POST", "/findings/mute", now.mute, "operator"),
+    R("POST", "/findings/unmute", now.unmute, "operator"),
     # tasks
-    R("GET", "/", task_list.home, "viewer"),
     R("GET", "/tasks", task_list.list_page, "viewer"),
     R("GET", "/tasks.json", task_list.list_json, "viewer"),
     R("GET", "/tasks.csv", task_list.list_csv, "viewer"),

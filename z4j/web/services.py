@@ -14,6 +14,7 @@ from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
+from z4j.operations.findings.service import Findings
 from z4j.operations.plans import Plans
 from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
@@ -37,6 +38,7 @@ class Services:
     auth: Auth
     duties: Duties
     retention: RetentionDuty
+    findings: Findings
     tls: ServerTls | None = None
     """None where the server does not speak TLS itself."""
     demo: Demo | None = None

@@ -40,7 +40,7 @@ def find(activity: NameActivity) -> Finding | None:
         title=f"{name} fails more than usual",
         text=f"{number(recent.bad)} of {number(recent.ended)} runs ended badly in {RECENT_MIN} minutes ({recent.bad_share:.0%})",
         why=(
-            f"usually {past.median:.1%}, in {activity.usual_of} ({past.samples} hours with runs)" if past
+            f"usually {f'{past.median:.1%}' if past.median else 'none'}, in {activity.usual_of} ({past.samples} hours with runs)" if past
             else "there are too few earlier hours to compare with; found because of the share alone"
         ),
         scope=activity.scope, since=begins,

@@ -51,7 +51,7 @@ def drain(backlog: int, entered: Sequence[int], left: Sequence[int], *, more: fl
 
 
 def _run(backlog: float, net: Sequence[float], chance: random.Random) -> float:
-    """Minutes until one possible future is done. Its mean rate lies as far from that of the last minutes as theirs may from the true one."""
+    """Minutes until one possible future is done: its mean rate differs from that of the last minutes as theirs may from the true one."""
     mean = sum(net) / len(net)
     drawn = [each for _ in range(0, len(net), BLOCK) for each in _block(net, chance)][: len(net)]
     shift = WIDER * (sum(drawn) / len(drawn) - mean)
@@ -88,6 +88,14 @@ def text_of(forecast: Forecast) -> str:
         return high
     unit = high.rpartition(" ")[2]
     return f"{low.removesuffix(f' {unit}')}–{high}"
+
+
+def short_text(forecast: Forecast) -> str:
+    """Returns the forecast for a narrow column: `11–14 min`, `<1 min`, `>3 h`, `never`."""
+    if forecast.is_never:
+        return "never"
+    text = text_of(forecast)
+    return text.replace("over ", "> ").replace("under ", "< ")
 
 
 def _minutes(value: float) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The broker holds less than what waits, or dead letters grow."""
+"""The broker has fewer tasks than were enqueued, or dead letters grow."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from z4j.rules.findings.finding import Finding, Link, queue_href, tasks_href
 LEAST_MISSING: Final = 10
 LEAST_SHARE: Final = 0.2
 FRESH_US: Final = 90_000_000
-"""How old the report of a broker may be to be compared with what waits."""
+"""How old the report of a broker may be to be compared with the tasks that are queued."""
 LEAST_DEAD: Final = 5
 
 
 def find(queue: QueueActivity) -> list[Finding]:
-    """Returns what is found, nothing while the broker holds what waits and no task dies."""
+    """Returns what is found, nothing while the broker has the queued tasks and no task dies."""
     return [found for found in (_missing(queue), _dead(queue)) if found is not None]
 
 
 def _missing(queue: QueueActivity) -> Finding | None:
-    """Tasks that were enqueued and that nobody received, and that the broker does not have. A queue that was emptied at once had them a
-    moment ago; what drains fast is told within seconds."""
+    """Tasks that were enqueued and not received, and that the broker does not have in two reports one after the other: receipts of a queue
+    that drains fast arrive within seconds."""
     if queue.depth is None or queue.reported_us is None or queue.reported_us > FRESH_US:
         return None
     missing = queue.queued - queue.depth - (queue.delayed or 0)
@@ -32,11 +32,11 @@ def _missing(queue: QueueActivity) -> Finding | None:
     if missing < max(LEAST_MISSING, LEAST_SHARE * queue.queued) or not is_steady:
         return None
     earlier = max((minute.depth for minute in queue.minutes[:-2] if minute.depth is not None), default=None)
-    fell = f"; it held up to {number(earlier)} within the last hour" if earlier is not None and earlier > queue.depth else ""
+    fell = f"; it had up to {number(earlier)} within the last hour" if earlier is not None and earlier > queue.depth else ""
     return Finding(
         kind="broker_loss", subject=queue.name, level="bad", weight=700,
-        title=f"The broker holds less than what waits in {queue.name}",
-        text=f"{number(queue.queued)} tasks were enqueued and not received, the broker holds {number(queue.depth)}",
+        title=f"Tasks of {queue.name} are missing in the broker",
+        text=f"{number(queue.queued)} tasks were enqueued and not received, the broker has {number(queue.depth)}",
         why=f"reported {duration(queue.reported_us)} ago{fell}. They were removed from the broker, or run by workers that are not watched",
         scope=queue.scope,
         action=Link(

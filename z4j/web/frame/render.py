@@ -45,6 +45,8 @@ class RailItem:
     href: str
     is_current: bool
     key: str = ""
+    count: int = 0
+    """What needs a person there; 0 is not shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ from z4j.web.services import services
 
 CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
 """Largest number of chips per filter; further values are in the query box and the facets."""
-SCOPED: Final = ("tasks", "queues", "workers", "schedules")
+SCOPED: Final = ("now", "tasks", "queues", "workers", "schedules")
 """Sections whose pages can be narrowed to an environment, an app or an engine."""
 AGENTS_US: Final = 3_000_000
 RAIL: Final = (
+    ("Now", "now", "/", "n", "viewer"),
     ("Tasks", "tasks", "/tasks", "t", "viewer"),
     ("Queues", "queues", "/queues", "q", "viewer"),
     ("Workers", "workers", "/workers", "w", "viewer"),
@@ -49,7 +50,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
         user=identity.name,
         role=identity.role,
         rail=tuple(
-            RailItem(word, icon, scope.href(href) if icon in SCOPED else href, icon == section, key)
+            RailItem(word, icon, scope.href(href) if icon in SCOPED else href, icon == section, key, _count(request, icon))
             for word, icon, href, key, role in RAIL
             if is_allowed(identity.role, role)
         ),
@@ -60,6 +61,11 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
         version=__version__.partition("+")[0],
         notice=notice_of(request),
     )
+
+
+def _count(request: Request, section: str) -> int:
+    """How many findings need a person, beside the entry of Now."""
+    return sum(finding.level == "bad" for finding in services(request).findings.current) if section == "now" else 0
 
 
 async def _agents(store: Store, now: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.frame import access, operating, scheduling
+from tests.unit.web.frame import access, findings, operating, scheduling
 from z4j import resources
 from z4j.operations.commands import AvailableAction
 from z4j.rules.audit.checkpoints import Checkpoint
@@ -331,6 +331,9 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
             False,
         ),
     ),
+    ("now", "now/page.html", findings.full(SHELL, COMMAND, EVIL)),
+    ("now, all well", "now/page.html", findings.calm(SHELL, is_stale=False)),
+    ("now, not known", "now/page.html", findings.calm(SHELL, is_stale=True)),
     ("queues none", "queues/list.html", queue_list.QueuesPage(SHELL, (), "", "", "", "/queues", False)),
     ("queues none here", "queues/list.html", queue_list.QueuesPage(SHELL, (), "", "", "", "/queues", True)),
     (

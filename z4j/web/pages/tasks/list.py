@@ -110,11 +110,6 @@ class TasksRegion:
     region: Region
 
 
-async def home(request: Request) -> Response:
-    """GET /: redirects to the list of tasks."""
-    return RedirectResponse("/tasks", 303)
-
-
 async def list_page(request: Request) -> Response:
     """GET /tasks: a page of the list, or its region for htmx. `q` is typed text; it becomes filters in the URL."""
     query = request.query_params
