@@ -104,7 +104,7 @@ async def test_what_is_muted_is_listed_apart(tmp_path: Path) -> None:
         assert await findings.list_muted(store) == [muted]
         assert await store.write(partial(findings.unmute, kind=finding.kind, scope=finding.scope, subject=finding.subject))
         await found.refresh(NOW)
-        assert found.current[0].key == finding.key
+        assert finding.key in {each.key for each in found.current}
         assert not await store.write(partial(findings.unmute, kind="x", scope=Scope(), subject=""))
 
 

@@ -25,8 +25,10 @@ def full(shell: Shell, command: CommandRow, evil: str) -> NowPage:
         shell=shell,
         lines=(FindingLine(finding, "failed", "act"), FindingLine(Finding("x", "s", "blind", 1, evil, evil, evil), "unknown", "unknown")),
         muted=(FindingLine(finding, "failed", "act", Muted("slow", scope, evil, evil, evil, now)),),
-        ended=(EndedFinding("k", "slow", scope, evil, "bad", evil, evil, now - 9, now),), summary="1 to act on", checked="3 task names checked",
-        is_stale=True, queues=(QueueLine(queue, "/queues/x", "/tasks?queue=x", "11–14 min", "retrying"), QueueLine(queue, "/q", "/t", "", "")),
+        ended=(EndedFinding("k", "slow", scope, evil, "bad", evil, evil, now - 9, now),), summary="1 to act on",
+        checked="3 task names checked",
+        is_stale=True,
+        queues=(QueueLine(queue, "/queues/x", "/tasks?queue=x", "11–14 min", "retrying"), QueueLine(queue, "/q", "/t", "", "")),
         queues_href="/queues", queue_count=24, actions=(command,), chart=chart(now, evil), spans=(Choice("90 min", "/?range=90m", True),),
         live_href="/?range=90m", may_mute=True,
     )  # fmt: skip
