@@ -136,7 +136,7 @@ def _make(path: Path, tasks: int) -> None:
             WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {tasks})
             INSERT INTO task ({", ".join(columns)})
             SELECT {", ".join(told.get(column, f"t.{column}") for column in columns)}
-            FROM s CROSS JOIN name_of ON name_of.n = s.n % {len(NAMES)} CROSS JOIN queue_of ON queue_of.n = s.n % {len(QUEUES)}
+            FROM s CROSS JOIN name_of ON name_of.n = s.n % {len(NAMES)} CROSS JOIN queue_of ON queue_of.n = name_of.n % {len(QUEUES)}
               CROSS JOIN (SELECT row_number() OVER (ORDER BY id) - 1 AS n, * FROM boot WHERE role = 'worker') AS w ON w.n = s.n % {WORKERS}
               CROSS JOIN template AS t ON t.id = 1 + ({failed})
         """)
@@ -193,6 +193,7 @@ def _rollups(db: sqlite3.Connection) -> None:
             db.execute(f"""
                 INSERT INTO rollup_bucket SELECT {step}, {at}, s.id, m.bucket, sum(m.tasks)
                 FROM moment AS m JOIN series AS s ON {joined} WHERE m.bucket IS NOT NULL GROUP BY 2, 3, 4""")
+    db.execute("INSERT OR REPLACE INTO setting (key, value) SELECT 'rolled_until', CAST(max(at) + 60000000 AS TEXT) FROM moment")
     db.execute("DROP TABLE moment")
 
 

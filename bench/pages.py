@@ -55,6 +55,10 @@ class Span:
     ids: list[str]
 
 
+def _pair(name: int) -> str:
+    return f"/tasks?queue={QUEUES[name % len(QUEUES)]}&name={NAMES[name]}"
+
+
 def _deep(chance: Random, span: Span) -> str:
     return f"older={chance.randrange(span.first + (span.last - span.first) // 20, span.last)}-0"
 
@@ -65,7 +69,7 @@ KINDS: Final[dict[str, Path_of]] = {
     "state": lambda chance, span: "/tasks?state=failed",
     "name": lambda chance, span: f"/tasks?name={chance.choice(NAMES)}",
     "name_deep": lambda chance, span: f"/tasks?name={chance.choice(NAMES)}&{_deep(chance, span)}",
-    "pair": lambda chance, span: f"/tasks?queue={chance.choice(QUEUES)}&name={chance.choice(NAMES)}",
+    "pair": lambda chance, span: _pair(chance.randrange(len(NAMES))),
     "name_failed": lambda chance, span: f"/tasks?name={chance.choice(NAMES[:RARE])}&state=failed",
     "rare": lambda chance, span: f"/tasks?name={NAMES[RARE]}&state=failed",
     "rare_deep": lambda chance, span: f"/tasks?name={NAMES[RARE]}&state=failed&{_deep(chance, span)}",

@@ -39,7 +39,8 @@ def origin(boot: str, role: str, at: int) -> bytes:
 def told(chance: Random, number: int, at: int, producer: str, worker: str) -> tuple[bytes, bytes, bytes]:
     """The records of one task when it is sent, when it begins and when it ends. Process tokens as arguments."""
     head = ["celery", str(uuid.UUID(int=chance.getrandbits(128), version=4)), 0]
-    tail = [NAMES[number % len(NAMES)], QUEUES[number % len(QUEUES)]]
+    name = number % len(NAMES)
+    tail = [NAMES[name], QUEUES[name % len(QUEUES)]]  # a task name has its queue
     original = base64.b64encode(b"\0" + chance.randbytes(150)).decode()
     args = f'[{number}, "order"] {{"retry": false}}'
     parts = (

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.contents import contents, recount, recount_rollups
+from tests.support.contents import contents, recount, recount_rollups, roll_a_minute
 from z4j.agents.ingest import apply_batch
 from z4j.rules.tasks.fold import NO_RUN, Event, attempt_delta, delta, fold, join, run_join
 from z4j.store.sqlite import migrate
@@ -183,6 +183,8 @@ def ingested(empty: bytes, batches: list[list[list[Any]]]) -> dict[str, Any]:
         # Whether anything is remembered between transactions must not matter.
         if number % 3:
             db.forget()
+        if number % 2:
+            roll_a_minute(db)
     for kept, counted in (recount(db), recount_rollups(db)):
         assert kept == counted
     said = contents(db)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.contents import contents, recount, recount_rollups
+from tests.support.contents import contents, recount, recount_rollups, roll_a_minute
 from tests.support.histories import BOOTS, Plan, S, T, history, meant
 from z4j.agents.ingest import apply_batch
 from z4j.rules.tasks.states import FLAGS, STATE_NAMES
@@ -71,6 +71,8 @@ def ingested(empty: bytes, batches: list[list[list[Any]]]) -> dict[str, Any]:
         assert not apply_batch(db, 1, b"".join(wire.encode_record(entry) for entry in batch), T + 10**15).refused
         if number % 3:
             db.forget()
+        if number % 2:
+            roll_a_minute(db)
     for kept, counted in (recount(db), recount_rollups(db)):
         assert kept == counted
     said = contents(db)

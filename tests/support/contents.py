@@ -11,6 +11,7 @@ from typing import Any
 
 from z4j.rules.rollups import COLUMNS, STEP_US, bucket_of
 from z4j.rules.tasks.states import FINAL, FLAGS, STATE_NAMES
+from z4j.store.rollups.rolling import roll_minute
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import reused_ids
 from z4j.store.tasks.task_columns import TaskColumns, decode
@@ -55,12 +56,14 @@ def contents(db: Connection) -> dict[str, Any]:
         "tasks": tasks,
         "runs": runs,
         "counters": counters,
-        "rollups": {(step, at, *names_of(names, series[id])): sums for (step, at, id), sums in kept_rollups(db).items()},
-        "buckets": {(step, at, *names_of(names, series[id]), bucket): tasks for (step, at, id, bucket), tasks in kept_buckets(db).items()},
+        "rollups": {(at, *names_of(names, series[id])): sums for (step, at, id), sums in kept_rollups(db).items() if not step},
+        "buckets": {
+            (at, *names_of(names, series[id]), bucket): tasks for (step, at, id, bucket), tasks in kept_buckets(db).items() if not step
+        },
         "workers": {
-            (step, at, app, names[worker]): sums
+            (at, app, names[worker]): sums
             for step, at, app, worker, *sums in db.execute("SELECT * FROM worker_rollup").fetchall()
-            if any(sums)
+            if any(sums) and not step
         },
         "originals": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT task, key, data, key_id FROM original")},
         "links": {(kind, target, ids[task]) for _, kind, target, task in db.execute("SELECT * FROM task_link")},
@@ -88,6 +91,7 @@ def recount_rollups(db: Connection) -> tuple[Any, Any]:
     buckets: Counter[tuple[int, int, int, int]] = Counter()
     workers: defaultdict[tuple[int, int, int, int], Counter[str]] = defaultdict(Counter)
     ids = [row[0] for row in db.execute("SELECT id FROM task").fetchall()]
+    rolled = int((db.execute("SELECT value FROM setting WHERE key = 'rolled_until'").fetchone() or (0,))[0])
     apps = {row[0]: row[1:] for row in db.execute("SELECT id, app_id, engine_id FROM task").fetchall()}
     for id, *columns in db.execute(reused_ids.SQL["read_rows"], {"ids": json.dumps(ids)}).fetchall():
         row, (app, engine) = TaskColumns._make(columns), apps[id]
@@ -106,19 +110,32 @@ def recount_rollups(db: Connection) -> tuple[Any, Any]:
         for at, release, adds, bucket in moments:
             scope = (app, row.environment_id, engine)
             for key in ((*scope, 0, row.name_id, row.queue_id, release), (*scope, 1, 0, 0, 0)):
-                for step, length in enumerate(STEP_US):
+                for step, length in steps(at, rolled):
                     place = (step, at // length * length, series[key])
                     sums[place].update(adds)
                     if bucket is not None:
                         buckets[*place, bucket] += 1
         if STATE_NAMES[row.state] in FINAL and row.worker_id:
-            for step, length in enumerate(STEP_US):
+            for step, length in steps(row.state_at, rolled):
                 of_worker = workers[step, row.state_at // length * length, app, row.worker_id]
                 of_worker.update(ended=1, failed=STATE_NAMES[row.state] == "failed", busy_us=row.runtime_us or 0)
     counted = {key: tuple(values[column] for column in COLUMNS) for key, values in sums.items()}
     of_workers = {key: tuple(values[column] for column in ("ended", "failed", "busy_us")) for key, values in workers.items()}
     kept_workers = {row[:4]: row[4:] for row in db.execute("SELECT * FROM worker_rollup").fetchall() if any(row[4:])}
     return (kept_rollups(db), kept_buckets(db), kept_workers), (counted, dict(buckets), of_workers)
+
+
+def roll_a_minute(db: Connection) -> None:
+    """Adds the next minute to its hour and day, as the server does some time later: what comes afterwards is late."""
+    rolled = int((db.execute("SELECT value FROM setting WHERE key = 'rolled_until'").fetchone() or (0,))[0])
+    (at,) = db.execute("SELECT min(at) FROM rollup WHERE step = 0 AND at >= ?", (rolled,)).fetchone()
+    if at is not None:
+        roll_minute(db, at)
+
+
+def steps(at: int, rolled: int) -> list[tuple[int, int]]:
+    """The steps that a moment is counted in, with their lengths: hours and days have the minutes before `rolled`."""
+    return list(enumerate(STEP_US))[: 3 if at < rolled else 1]
 
 
 def waited(db: Connection, id: int) -> int | None:

@@ -23,6 +23,7 @@ from z4j.background.server_events import Changed
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.store.access.audit import AuditLog
 from z4j.store.fleet import agents
+from z4j.store.rollups import rolling
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.bulk_deletion import Retention
 
@@ -66,9 +67,13 @@ class BackgroundDuties:
             ("checkpoint of the database", 2, self.database_checkpoint.checkpoint),
             ("audit checkpoint", 1, self.audit_checks.sign_head),
             ("check of the audit log", 5, self.audit_checks.check_audit),
+            ("hours and days", 20, self._roll),
             ("retention", 1, self.retention.round),
             ("unused names", 3_600, self.retention.sweep_names),
         ]
+
+    async def _roll(self, at: int) -> int:
+        return await rolling.roll(self.store, at)
 
     async def start(self) -> None:
         """Records the restart, before the first agent connects. Raises nothing."""

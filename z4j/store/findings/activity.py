@@ -10,6 +10,7 @@ from typing import NamedTuple
 from z4j.rules.findings.activity import Counts, QueueMinute
 from z4j.rules.findings.finding import Scope
 from z4j.rules.rollups import HOUR, HOUR_US, MINUTE
+from z4j.store.rollups import rolling
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 
@@ -58,8 +59,9 @@ async def read_minutes(store: Store, since: int, until: int) -> Steps:
 
 
 async def read_hour(store: Store, at: int) -> Steps:
-    """Returns the hour that begins at a time by task name."""
-    return await _read(store, HOUR, at, at + HOUR_US)
+    """Returns the hour that begins at a time by task name, by its minutes where they were not added to it yet."""
+    is_rolled = await rolling.rolled_until(store) >= at + HOUR_US
+    return await _read(store, HOUR if is_rolled else MINUTE, at, at + HOUR_US)
 
 
 async def _read(store: Store, step: int, since: int, until: int) -> Steps:
@@ -81,7 +83,7 @@ async def _read(store: Store, step: int, since: int, until: int) -> Steps:
 async def first_hour(store: Store) -> int | None:
     """Returns the beginning of the first hour that was counted."""
     row = await store.fetch_one(SQL["first_hour"])
-    return row[0] if row else None
+    return None if row is None or row[0] is None else row[0] // HOUR_US * HOUR_US
 
 
 class QueueSteps(NamedTuple):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Adds changed tasks to the sums per minute, hour and day, in the transaction that changes them; `task_changes` calls it.
 
-What one batch changes is summed up in memory by minute first, so that the longer steps and the sum over everything cost a row for each
-series and batch, not for each task.
+Only minutes are written with the tasks; `rolling` adds them to hours and days some minutes later. News of a minute that was added
+already are added to all three.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _SERIES: Final = "series"
 _COUNTS: Final = "series of apps"
 _RELEASES: Final = "counted releases"
 _HORIZONS: Final = "rollup horizons"
+_ROLLED: Final = (-1, 0)
+"""The key of `rolled_until` among the horizons."""
 _FAILED: Final = STATES["failed"]
 
 Place = tuple[int, int, int, int, int]
@@ -89,34 +91,28 @@ class RollupChanges:
 
     def write(self, db: Connection) -> None:
         """Writes the sums, at the latest before the commit."""
-        sums: dict[tuple[int, ...], tuple[int, ...]] = {}
-        buckets: dict[tuple[int, ...], tuple[int, ...]] = {}
-        workers: dict[tuple[int, ...], tuple[int, ...]] = {}
-        rows = {key: _Rows(db, key) for key, values in self._sums.items() if any(values)}
-        for key, of_key in rows.items():
-            for row in of_key.rows:
-                _plus(sums, row, self._sums[key])
+        sums: _Sums = {}
+        buckets: _Sums = {}
+        workers: _Sums = {}
+        rows: dict[_Key, list[tuple[int, int, int]]] = {}
+        steps: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+        for key, values in self._sums.items():
+            minute, place, boot_id = key
+            if (of_minute := steps.get((place[0], minute))) is None:
+                of_minute = steps[place[0], minute] = steps_of(db, place[0], minute)
+            id, total = series_of(db, place, release_of(db, boot_id)), total_of(db, *place[:3])
+            rows[key] = mine = [(step, at, each) for step, at in of_minute for each in (id, total)]
+            for row in mine:
+                _plus(sums, row, values)
         for (key, bucket), tasks in self._buckets.items():
-            if tasks:
-                for row in (rows.get(key) or _Rows(db, key)).rows:
-                    _plus(buckets, (*row, bucket), [tasks])
+            for row in rows[key]:
+                _plus(buckets, (*row, bucket), [tasks])
         for (minute, app_id, worker_id), values in self._workers.items():
-            for step, at in _steps(db, app_id, minute):
+            for step, at in steps_of(db, app_id, minute):
                 _plus(workers, (step, at, app_id, worker_id), values)
         for statement, changes in (("add_to_rollup", sums), ("add_to_bucket", buckets), ("add_to_worker", workers)):
             if changes:
-                db.add_sums(SQL[statement], changes)
-
-
-class _Rows:
-    """The rows that the sums of a minute belong to: those of its own series and of the sum over all, in each step that is kept."""
-
-    __slots__ = ("rows",)
-
-    def __init__(self, db: Connection, key: _Key) -> None:
-        minute, place, boot_id = key
-        ids = (series_of(db, place, release_of(db, boot_id)), total_of(db, *place[:3]))
-        self.rows = [(step, at, id) for step, at in _steps(db, place[0], minute) for id in ids]
+                db.add_sums(SQL[statement], {key: tuple(values) for key, values in changes.items() if any(values)})
 
 
 class QueueKey(NamedTuple):
@@ -134,7 +130,7 @@ def add_queue_report(
 ) -> None:
     """Adds what a broker reports of a queue at a time (microseconds UTC)."""
     oldest_us = None if oldest_at is None else max(0, at - oldest_at)
-    steps = _steps(db, queue.app_id, at // MINUTE_US)
+    steps = [(step, at // length * length) for step, length in enumerate(STEP_US)]
     db.executemany(SQL["add_queue_report"], [(step, start, *queue, depth, oldest_us, delayed, dead) for step, start in steps])
 
 
@@ -211,9 +207,9 @@ def release_of(db: Connection, boot_id: int) -> int:
 def horizon(db: Connection, app_id: int, step: int) -> int:
     """Returns the time (microseconds UTC) before which the sums of a step were deleted."""
     known: dict[tuple[int, int], int] = db.recall(_HORIZONS)
-    if not known:
+    if (0, MINUTE) not in known:
+        known[0, MINUTE] = 0
         known.update({(app, step): before for app, step, before in db.execute(SQL["read_horizons"])})
-        known.setdefault((0, MINUTE), 0)
     return max(known.get((0, step), 0), known.get((app_id, step), 0))
 
 
@@ -222,16 +218,36 @@ def forget_horizons(db: Connection) -> None:
     db.recall(_HORIZONS).clear()
 
 
-def _steps(db: Connection, app_id: int, minute: int) -> list[tuple[int, int]]:
-    """The steps around a minute, as (step, its beginning), without those that were deleted."""
+def rolled_until(db: Connection) -> int:
+    """Returns the minute before which minutes were added to their hour and day; see `rolling`."""
+    known: dict[tuple[int, int], int] = db.recall(_HORIZONS)
+    if (rolled := known.get(_ROLLED)) is None:
+        row = db.execute(SQL["read_rolled"]).fetchone()
+        rolled = known[_ROLLED] = row[0] // MINUTE_US if row else 0
+    return rolled
+
+
+def steps_of(db: Connection, app_id: int, minute: int) -> tuple[tuple[int, int], ...]:
+    """Returns the steps that the news of a minute are added to, as (step, its beginning): the minute alone, which is added to its hour and
+    day some minutes later; of one that was, all three. Without those that were deleted."""
     at = minute * MINUTE_US
-    starts = [(step, at // length * length) for step, length in enumerate(STEP_US)]
-    return [(step, start) for step, start in starts if start >= horizon(db, app_id, step)]
+    if minute >= rolled_until(db):
+        return ((MINUTE, at),) if at >= horizon(db, app_id, MINUTE) else ()
+    starts = ((step, at // length * length) for step, length in enumerate(STEP_US))
+    return tuple((step, start) for step, start in starts if start >= horizon(db, app_id, step))
 
 
-def _plus(sums: dict[tuple[int, ...], tuple[int, ...]], key: tuple[int, ...], values: list[int]) -> None:
+_Sums = dict[tuple[int, ...], list[int]]
+
+
+def _plus(sums: _Sums, key: tuple[int, ...], values: list[int]) -> None:
     old = sums.get(key)
-    sums[key] = tuple(values) if old is None else tuple(map(int.__add__, old, values))
+    if old is None:
+        sums[key] = values.copy()
+    else:
+        for column, value in enumerate(values):
+            if value:
+                old[column] += value
 
 
 def _of_start(row: TaskColumns) -> tuple[int | None, ...]:
@@ -240,6 +256,8 @@ def _of_start(row: TaskColumns) -> tuple[int | None, ...]:
 
 def _waited(row: TaskColumns) -> int | None:
     attempt = row.start_attempt or 0
+    if not attempt and row.eta_at is None and row.enqueued_at is not None and row.started_at is not None:
+        return max(0, row.started_at - row.enqueued_at)  # almost always
     return rollups.waited_us(
         attempt, row.enqueued_at, row.eta_at if row.eta_attempt == attempt else None,
         row.received_at if row.received_attempt == attempt else None, row.started_at,

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
 from z4j.rules import rollups
-from z4j.rules.rollups import WAITS
+from z4j.rules.rollups import MINUTE, STEP_US, WAITS
+from z4j.store.rollups import rolling
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.db import Row, Store
 
 SQL = sql.load("rollups/rollups")
 
@@ -88,24 +89,58 @@ async def list_series(
 
 async def by_time(store: Store, ids: Iterable[int], within: Range) -> dict[int, Sums]:
     """Returns the sums of some series by the beginning of each step; steps without tasks are left out."""
-    rows = await store.fetch_all(SQL["sum_by_time"], _params(ids, within))
-    return {at: Sums(*sums) for at, *sums in rows}
+    found: dict[int, Sums] = {}
+    async for step, rows in _rows(store, "sum_by_time", ids, within):
+        for at, *sums in rows:
+            _add_sums(found, at // step * step, Sums(*sums))
+    return found
 
 
 async def by_series(store: Store, ids: Iterable[int], within: Range) -> dict[int, Sums]:
     """Returns the sums of a range by series; those without tasks are left out."""
-    rows = await store.fetch_all(SQL["sum_by_series"], _params(ids, within))
-    return {id: Sums(*sums) for id, *sums in rows}
+    found: dict[int, Sums] = {}
+    async for _, rows in _rows(store, "sum_by_series", ids, within):
+        for id, *sums in rows:
+            _add_sums(found, id, Sums(*sums))
+    return found
 
 
 async def histograms_by_time(store: Store, ids: Iterable[int], within: Range) -> dict[int, Histograms]:
     """Returns the histograms of some series by the beginning of each step."""
-    return _histograms(await store.fetch_all(SQL["histogram_by_time"], _params(ids, within)))
+    found: dict[int, Histograms] = {}
+    async for step, rows in _rows(store, "histogram_by_time", ids, within):
+        _add_histograms(found, ((at // step * step, *rest) for at, *rest in rows))
+    return found
 
 
 async def histograms_by_series(store: Store, ids: Iterable[int], within: Range) -> dict[int, Histograms]:
     """Returns the histograms of a range by series."""
-    return _histograms(await store.fetch_all(SQL["histogram_by_series"], _params(ids, within)))
+    found: dict[int, Histograms] = {}
+    async for _, rows in _rows(store, "histogram_by_series", ids, within):
+        _add_histograms(found, rows)
+    return found
+
+
+async def _rows(store: Store, block: str, ids: Iterable[int], within: Range) -> AsyncIterator[tuple[int, list[Row]]]:
+    """The rows of a block, with the length of the steps asked for: those of the steps, and those of the minutes that were not added to them
+    yet."""
+    length, listed = STEP_US[within.step], json.dumps(list(ids))
+    for part in await _parts(store, within):
+        yield length, await store.fetch_all(SQL[block], {"ids": listed, "step": part.step, "times": json.dumps(part.times)})
+
+
+async def _parts(store: Store, within: Range) -> list[Range]:
+    if within.step == MINUTE:
+        return [within]
+    length = STEP_US[within.step]
+    until = -(-within.until // length) * length  # a step that the range only touches counts whole
+    rolled = max(await rolling.rolled_until(store), within.since // length * length)
+    return [within, Range(MINUTE, rolled, until)] if rolled < until else [within]
+
+
+def _add_sums(found: dict[int, Sums], key: int, sums: Sums) -> None:
+    old = found.get(key)
+    found[key] = sums if old is None else Sums(*map(int.__add__, old, sums))
 
 
 async def first_at(store: Store, step: int) -> int | None:
@@ -124,14 +159,27 @@ class WorkerSums(NamedTuple):
 
 async def by_worker(store: Store, app_id: int, within: Range) -> dict[int, WorkerSums]:
     """Returns the sums of a range by worker (id of its name)."""
-    params = {"app_id": app_id, "step": within.step, "times": json.dumps(within.times)}
-    return {id: WorkerSums(*sums) for id, *sums in await store.fetch_all(SQL["sum_workers"], params)}
+    found: dict[int, WorkerSums] = {}
+    for part in await _parts(store, within):
+        params = {"app_id": app_id, "step": part.step, "times": json.dumps(part.times)}
+        for id, *sums in await store.fetch_all(SQL["sum_workers"], params):
+            found[id] = WorkerSums(*map(int.__add__, found.get(id, NO_WORK), sums))
+    return found
 
 
 async def of_worker(store: Store, app_id: int, worker_id: int, within: Range) -> dict[int, WorkerSums]:
     """Returns the sums of one worker by the beginning of each step."""
-    params = {"app_id": app_id, "worker_id": worker_id, "step": within.step, "times": json.dumps(within.times)}
-    return {at: WorkerSums(*sums) for at, *sums in await store.fetch_all(SQL["worker_by_time"], params)}
+    found: dict[int, WorkerSums] = {}
+    length = STEP_US[within.step]
+    for part in await _parts(store, within):
+        params = {"app_id": app_id, "worker_id": worker_id, "step": part.step, "times": json.dumps(part.times)}
+        for at, *sums in await store.fetch_all(SQL["worker_by_time"], params):
+            start = at // length * length
+            found[start] = WorkerSums(*map(int.__add__, found.get(start, NO_WORK), sums))
+    return found
+
+
+NO_WORK = WorkerSums(0, 0, 0)
 
 
 class QueueReport(NamedTuple):
@@ -174,20 +222,12 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else one + other
 
 
-def _params(ids: Iterable[int], within: Range) -> dict[str, object]:
-    return {"ids": json.dumps(list(ids)), "step": within.step, "times": json.dumps(within.times)}
-
-
-def _histograms(rows: Iterable[tuple[int, ...]]) -> dict[int, Histograms]:
-    found: dict[int, Histograms] = {}
+def _add_histograms(found: dict[int, Histograms], rows: Iterable[Row]) -> None:
     for key, bucket, tasks in rows:
-        if tasks > 0:
+        if tasks:
             of_key = found.setdefault(key, Histograms({}, {}))
-            if bucket < WAITS:
-                of_key.ran[bucket] = tasks
-            else:
-                of_key.waited[bucket - WAITS] = tasks
-    return found
+            kind, place = (of_key.ran, bucket) if bucket < WAITS else (of_key.waited, bucket - WAITS)
+            kind[place] = kind.get(place, 0) + tasks
 
 
 def merged(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:

@@ -99,7 +99,7 @@ async def test_what_is_muted_is_listed_apart(tmp_path: Path) -> None:
         muted = Muted(finding.kind, finding.scope, finding.subject, "ann", "known", NOW)
         await store.write(partial(findings.mute, muted=muted))
         await found.refresh(NOW)
-        assert found.current == ()
+        assert not found.current
         assert found.muted == ((finding, muted),)
         assert await findings.list_muted(store) == [muted]
         assert await store.write(partial(findings.unmute, kind=finding.kind, scope=finding.scope, subject=finding.subject))

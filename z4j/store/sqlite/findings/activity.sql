@@ -48,5 +48,5 @@ SELECT n.id, n.text FROM json_each(:ids) AS w JOIN name AS n ON n.id = w.value;
 SELECT id, name FROM app;
 
 -- first_hour --
--- The first hour that has sums. Index: the primary key.
-SELECT min(at) FROM rollup WHERE step = 1;
+-- The first hour that has sums, and the first minute that may not have been added to one. Index: the primary key.
+SELECT min(at) FROM (SELECT min(at) AS at FROM rollup WHERE step = 1 UNION ALL SELECT min(at) FROM rollup WHERE step = 0);

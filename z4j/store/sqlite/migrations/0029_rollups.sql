@@ -102,6 +102,7 @@ INSERT INTO rollup
     JOIN series AS s ON s.app_id = o.app_id AND s.environment_id = o.environment_id AND s.engine_id = o.engine_id
       AND ((s.is_total = 0 AND s.name_id = o.name_id AND s.queue_id = o.queue_id) OR s.is_total = 1)
   GROUP BY 1, 2, 3;
+INSERT INTO setting (key, value) SELECT 'rolled_until', CAST(max(at) + 60000000 AS TEXT) FROM old HAVING count(*) > 0;
 DROP TABLE old;
 DROP TABLE minute;
 DROP TABLE minute_total;

@@ -15,6 +15,10 @@ INSERT INTO series (app_id, environment_id, engine_id, is_total, name_id, queue_
 -- Before when sums were deleted.
 SELECT app_id, step, before FROM rollup_horizon;
 
+-- read_rolled --
+-- Until when minutes were added to hours and days.
+SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'rolled_until';
+
 -- read_counted_release --
 -- The release under which the tasks of a process are counted. Index: the primary key.
 SELECT counted_release_id, release_id FROM boot WHERE id = ?;
