@@ -13,7 +13,7 @@ import pytest
 from tests.support.browserless import Person
 from tests.support.demo import running_demo
 from tests.support.executable import build
-from tests.support.stack import stack, wait_for
+from tests.support.stack import ROOT, stack, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,39 @@ def test_executable_is_a_demo_of_its_own(executable: Path, tmp_path: Path) -> No
         assert "demo" in noted["detail"]["note"]
         wait_for(lambda: len({row["scheduler"] for row in demo.get("/schedules")["schedules"]}) == 8, what="all schedulers")
     assert {path.name for path in tmp_path.iterdir()} == {"demo", "demo.log"}
+
+
+MOUNTED = "mount -t tmpfs -o noexec tmpfs /tmp && mkdir /tmp/data && "
+"""Run in a mount namespace of its own, as root: the machine's /tmp is left alone."""
+
+
+def in_namespace(script: str, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = ["unshare", "--mount", "bash", "-c", MOUNTED + script, "bash", *map(str, words)]
+    ours = {name: value for name, value in os.environ.items() if name != "TMPDIR"}
+    return subprocess.run(command, env=ours | env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_where_tmp_permits_no_execution_the_documents_have_what_the_loader_says(executable: Path) -> None:
+    """The loader of the file fails before any code of z4j runs."""
+    done = in_namespace('exec "$1" version', executable)
+    assert done.returncode == 127
+    said = done.stderr.strip().partition("error while ")[2]
+    assert said.startswith("loading shared libraries: ")
+    assert said.endswith("failed to map segment from shared object")
+    documents = (ROOT / "docs/deploy/README.md").read_text().replace("\n", " ")
+    assert "error while loading shared libraries: libz.so.1: failed to map segment from shared object" in documents
+    assert f"error while {said}" in documents
+
+
+def test_where_tmp_permits_no_execution_another_folder_or_the_unit_does(executable: Path, tmp_path: Path) -> None:
+    assert in_namespace('exec "$1" version', executable, TMPDIR=str(tmp_path)).stdout.startswith("z4j ")
+    script = '"$1" install-service --user root --data "$2"'
+    printed = in_namespace(script, executable, tmp_path / "data", TMPDIR=str(tmp_path))
+    assert printed.returncode == 0, printed.stderr
+    [variable] = [line for line in printed.stdout.splitlines() if line.startswith("Environment=TMPDIR=")]
+    folder = variable.partition("TMPDIR=")[2]
+    assert in_namespace('mkdir -p "$2" && exec "$1" version', executable, folder, TMPDIR=folder).stdout.startswith("z4j ")
+    refused = in_namespace(script, executable, "/tmp/data", TMPDIR=str(tmp_path))
+    assert refused.returncode != 0
+    assert "/tmp/data is mounted noexec" in refused.stderr
+    assert "Nothing was written." in refused.stderr

@@ -6,8 +6,10 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import pwd
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import fields
@@ -22,6 +24,8 @@ UNITS = Path("/etc/systemd/system")
 DATA = Path("/var/lib/z4j")
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 PATHS = ("tls_cert", "tls_key")
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+"""What ProtectHome= of systemd hides."""
 UNIT = """\
 # Written by `z4j install-service`.
 [Unit]
@@ -90,7 +94,7 @@ def install_service(words: argparse.Namespace, settings: Settings) -> int:
 def unit_of(settings: Settings, user: str | None) -> str:
     """Returns the unit. Settings that differ from their defaults become flags of its command."""
     data = settings.data.absolute() if settings.data != Settings().data else DATA  # systemd starts it in /
-    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "z4j"]
+    program, parts = _program()
     given = [*program, "serve", "--data", str(data)]
     for known in fields(Settings):
         value = getattr(settings, known.name)
@@ -105,13 +109,59 @@ def unit_of(settings: Settings, user: str | None) -> str:
     for word in (*given, user or ""):
         if not word.isprintable():
             raise BadInput(f"{word!r} cannot be part of a unit. Nothing was written.")
-    line = f"User={user}\n" if user else "DynamicUser=yes\n" if data == DATA else f"User={getpass.getuser()}\n"
-    protect_home = "no" if data.resolve().is_relative_to("/home") or data.resolve().is_relative_to("/root") else "yes"
+    name = user or ("" if data == DATA else getpass.getuser())
+    line = f"User={name}\n" if name else "DynamicUser=yes\n"
+    read = [*parts, *(Path(getattr(settings, known)).absolute() for known in PATHS if getattr(settings, known))]
+    for path in read:
+        _check_reachable(path, name)
+    protect_home = "no" if _is_in_home(data) else "read-only" if any(map(_is_in_home, read)) else "yes"
     temporary = data / "tmp"
+    if getattr(sys, "frozen", False) and _is_noexec(data):
+        raise BadInput(
+            f"The file system of {data} is mounted noexec, and the executable unpacks itself there. Nothing was written.",
+            "Choose another folder with --data, or install z4j with pip.",
+        )
     return UNIT.format(
         command=" ".join(map(_quoted, given)), user=line, data=_value(str(data)), variable=_value(f"TMPDIR={temporary}"),
         folder=_quoted(str(temporary)), port=settings.port, protect_home=protect_home,
     )  # fmt: skip
+
+
+def _program() -> tuple[list[str], list[Path]]:
+    """Returns the words that start this installation, and the files and folders it needs."""
+    program = Path(sys.executable)
+    if getattr(sys, "frozen", False):
+        return [str(program)], [program]
+    return [str(program), "-m", "z4j"], [program, Path(sys.prefix), Path(sys.base_prefix), Path(__file__)]
+
+
+def _is_in_home(path: Path) -> bool:
+    return any(each.is_relative_to(home) for each in (path, path.resolve()) for home in HOMES)
+
+
+def _check_reachable(path: Path, user: str) -> None:
+    """Raises BadInput where the service's user may not enter a folder above `path`: systemd reports only 203/EXEC then."""
+    try:
+        uid = pwd.getpwnam(user).pw_uid if user else None
+    except KeyError:
+        return  # it is created later; nothing is known of it
+    if uid == 0:
+        return
+    for folder in {parent for each in (path, path.resolve()) for parent in each.parents if parent.exists()}:
+        found = folder.stat()
+        if found.st_mode & stat.S_IXOTH or (found.st_uid == uid and found.st_mode & stat.S_IXUSR):
+            continue
+        who = f"The user {user}" if user else "The user of the service"
+        raise BadInput(
+            f"{who} may not enter {folder}, and the service needs {path}. Nothing was written.",
+            "Install z4j outside of home folders, such as /usr/local/bin/z4j or /opt/z4j, or choose a user with --user.",
+        )
+
+
+def _is_noexec(folder: Path) -> bool:
+    while not folder.exists():
+        folder = folder.parent
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def _quoted(word: str) -> str:
