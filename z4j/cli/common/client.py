@@ -76,7 +76,7 @@ class Client:
             )
         self._base = f"{server.rstrip('/')}/api/v1"
         self._token = token
-        self._context = context
+        self._opener = https.opener_of(server, context)
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Raises Z4jError."""
@@ -92,7 +92,7 @@ class Client:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310 -- the scheme was checked
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=self._context) as answer:  # noqa: S310
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise _error_of(error) from error

@@ -8,8 +8,10 @@ import os
 import ssl
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from z4j.exceptions import BadInput, StoreError
+from z4j.rules.addresses import is_loopback
 
 
 def context_of(certificate: str) -> ssl.SSLContext:
@@ -23,6 +25,16 @@ def context_of(certificate: str) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise StoreError(f"The certificate {certificate} cannot be read: {error}. No changes were made.") from error
     return context
+
+
+def opener_of(url: str, context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
+    """Returns what opens a URL of a server. An address of this machine is never asked through a proxy of the environment: the proxy would
+    read the token, and could not reach the server."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)] if context is not None else []
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or is_loopback(host):
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
 
 
 def open_own(request: str | urllib.request.Request, certificate: str | None) -> http.client.HTTPResponse:
