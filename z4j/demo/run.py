@@ -30,13 +30,18 @@ def run_demo(settings: Settings, story: Story) -> int:
     prepare_data(settings.data)
     signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises the signal again when it has stopped: the processes must end first
     with ports.bind(settings.host, settings.port) as listener:
-        settings = dataclasses.replace(settings, port=listener.getsockname()[1], days_kept=DAYS_KEPT)
+        settings = demo_settings(settings, listener.getsockname()[1])
         link, code, is_first = "", 0, True
         while is_first or link:
             demo = Demo(listener, opening.open_demo)
             code = _run_round(settings, story, demo, link, is_first=is_first)
             link, is_first = demo.next_link, False
     return code
+
+
+def demo_settings(settings: Settings, port: int) -> Settings:
+    """Returns the settings of a demo: its month is kept, and no backups are made of what is invented and written again."""
+    return dataclasses.replace(settings, port=port, days_kept=DAYS_KEPT, backups_daily=0, backups_weekly=0)
 
 
 def _run_round(settings: Settings, story: Story, demo: Demo, link: str, *, is_first: bool) -> int:
