@@ -40,6 +40,7 @@ from z4j.operations.findings.service import EVERY_S, Findings
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler
 from z4j.operations.schedules import ScheduleService
+from z4j.rules.clock_watch import Step
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.access.audit import AuditLog
@@ -89,6 +90,7 @@ class Server:
         backups = NightlyBackups(self.store, self.live.changed, self.audit, settings) if settings.has_backups else None
         self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties, backups)
         self.findings = Findings(self.store, self.hub, self.live.changed)
+        self.background.clock_watch.on_step.append(self._on_clock_step)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
@@ -108,7 +110,7 @@ class Server:
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
-            self.duties, self.background.retention, self.findings, self.tls, self.demo,
+            self.duties, self.background.retention, self.background.clock_watch, self.findings, self.tls, self.demo,
         )  # fmt: skip
         return asgi
 
@@ -163,6 +165,10 @@ class Server:
         """Tells the service manager that this process answers: it reads its database, in the loop that serves requests."""
         await users.has_admin(self.store)
         service_manager.notify("WATCHDOG=1")
+
+    async def _on_clock_step(self, step: Step) -> None:
+        if step.by_us < 0:
+            await self.scheduler.take_back(step.at)
 
     def _is_https_only(self) -> bool:
         """Whether browsers are told to use nothing but https:// here: only where a CA has signed, or they could not get past a warning."""

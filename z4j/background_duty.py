@@ -31,7 +31,6 @@ class Duty:
     def __init__(self, name: str, every_s: float) -> None:
         self.name = name
         self.every_s = every_s
-        self.began_at = clock.now()
         self.ran_at: int | None = None
         self.succeeded_at: int | None = None
         self.failing_since: int | None = None
@@ -41,10 +40,12 @@ class Duty:
         self.cause = ""
         self._logged: dict[str, int] = {}
         self._is_running = False
+        self._ticks = clock.ticks()
+        """When it last ran, or was added, by the clock that is never set."""
 
     async def attempt(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Runs one round. Returns whether it succeeded; raises nothing but a cancellation."""
-        self.ran_at = clock.now()
+        self.ran_at, self._ticks = clock.now(), clock.ticks()
         self._is_running = True
         try:
             await work()
@@ -59,15 +60,17 @@ class Duty:
     def succeeded(self) -> None:
         """Notes a round that went well. Call it directly where the work has a loop of its own."""
         self.ran_at = self.succeeded_at = clock.now()
+        self._ticks = clock.ticks()
         if self.failing_since is not None:
-            logs.duty_recovered(self.name, self.failures, (self.succeeded_at - self.failing_since) // 1_000_000)
+            logs.duty_recovered(self.name, self.failures, max(self.succeeded_at - self.failing_since, 0) // 1_000_000)
             self.failing_since, self.failures, self.error, self.cause = None, 0, "", ""
             self._logged.clear()
 
     def failed(self, error: Exception) -> None:
         """Notes a round that failed, and logs it unless the same cause was logged already."""
-        at = self.ran_at = clock.now()
-        self.failing_since = self.failing_since or at
+        self.ran_at, at = clock.now(), clock.ticks()
+        self._ticks = at
+        self.failing_since = self.failing_since or self.ran_at
         self.failures += 1
         self.error, self.cause = describe(error), cause_of(error)
         kind = f"{type(error).__name__} {_NUMBERS.sub('#', str(error))[:200]}"
@@ -94,7 +97,7 @@ class Duty:
         """`ok`, `failing`, `stalled`, or `waiting` before the first round."""
         if self.failing_since is not None:
             return "failing"
-        if clock.now() - (self.ran_at or self.began_at) > STALLED_US + int(self.every_s * 1_000_000):
+        if clock.ticks() - self._ticks > STALLED_US + int(self.every_s * 1_000_000):
             return "stalled"
         return "ok" if self.succeeded_at is not None else "waiting"
 

@@ -38,6 +38,8 @@ class Live:
         `since` is when the page was made (microseconds UTC): changes between then and now are sent first.
         """
         subscriber = _Subscriber()
+        if since is not None and since > clock.now():
+            since = 0  # the clock was set back since the page was made
         if since is not None and (missed := {topic for topic, at in self._changed_at.items() if at >= since}):
             subscriber.topics |= missed
             subscriber.woken.set()

@@ -245,6 +245,28 @@ def duty_recovered(duty: str, failures: int, seconds: int) -> None:
     _background.info("background duty recovered", extra={"facts": {"duty": duty, "failures": failures, "seconds": seconds}})
 
 
+def clock_set(by_us: int) -> None:
+    """Logs a step of the wall clock."""
+    _background.warning("the clock was set, or the machine was suspended", extra={"facts": {"seconds": round(by_us / 1_000_000)}})
+
+
+def retention_waits(seconds: int) -> None:
+    """Logs that the clock is far ahead of the time that retention trusts."""
+    text = "the clock is far ahead of the last running time; retention waits three days before it deletes by the new time"
+    _background.warning(text, extra={"facts": {"seconds": seconds}})
+
+
+def due_times_taken_back(schedules: int) -> None:
+    """Logs that schedules were decided again after the clock was set back."""
+    _background.warning("the clock was set back; schedules continue from the new time", extra={"facts": {"schedules": schedules}})
+
+
+def backup_results_rebuilt(why: str, aside: str) -> None:
+    """Logs that the damaged results of backups were set aside and written again."""
+    text = "the results of the backups were damaged; they were set aside and written again from the files"
+    _background.warning(text, extra={"facts": {"why": why, "set_aside": aside}})
+
+
 def backup_failed(why: str) -> None:
     """Logs that a nightly backup failed."""
     _background.error("the nightly backup failed; it is tried again in an hour", extra={"facts": {"why": why}})

@@ -33,8 +33,8 @@ class Attempts:
 
     def is_over(self, key: str) -> bool:
         """Whether this key was wrong too often lately."""
-        since = clock.now() - self._per_us
-        recent = [at for at in self._wrong.get(key, ()) if at > since]
+        now = clock.now()
+        recent = [at for at in self._wrong.get(key, ()) if now - self._per_us < at <= now]  # none of a clock that was set back
         if recent:
             self._wrong[key] = recent
         else:

@@ -48,6 +48,7 @@ def test_every_page_says_demo_and_is_filled(demo: RunningDemo) -> None:
     assert len({schedule["scheduler"] for schedule in schedules}) == 8, "seven schedulers, and z4j's own"
     assert [schedule["name"] for schedule in schedules if schedule["state"] == "missed"] == ["rollup on staging"], "the dead beat"
     assert len(demo.get("/audit")["audit"]) > 20
+    assert "A demo makes no backups" in demo.page("/settings/appliance")
 
 
 def test_the_month_tells_its_story(demo: RunningDemo) -> None:

@@ -61,7 +61,7 @@ def live(shop: Site, steps: int) -> None:
     at = clock.now()
     for number in range(steps):
         at += STEP_US
-        clock.use(lambda at=at: at * 1000)  # type: ignore[misc]
+        clock.use(lambda at=at: at * 1000, lambda at=at: at * 1000)  # type: ignore[misc]
         lives = [life(str(uuid.uuid4()), at - 60_000_000, "failed" if index % 7 == 0 else "succeeded") for index in range(PER_STEP)]
         records = b"".join(map(wire.encode_record, [origin(at=at), *(record for each in lives for record in each)]))
         shop.call(ingest_batch, shop.server.store, 1, records, at=at)

@@ -34,6 +34,16 @@ def test_a_limit_in_a_sliding_minute(at: list[int]) -> None:
     tried.was_right("never wrong")
 
 
+def test_a_clock_that_was_set_back_locks_nobody_out(at: list[int]) -> None:
+    tried = Attempts(limit=1)
+    tried.was_wrong("a")
+    assert tried.is_over("a")
+    at[0] -= 7_200_000_000
+    assert not tried.is_over("a")
+    tried.was_wrong("a")
+    assert tried.is_over("a")
+
+
 def test_the_oldest_addresses_are_forgotten_first(at: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "ADDRESSES", 2)
     tried = Attempts(limit=1)

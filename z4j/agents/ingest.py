@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from z4j import logs
+from z4j import clock, logs
 from z4j.agents.command_results import Answer, Sender, settle
 from z4j.exceptions import StoreError
 from z4j.rules.tasks.fold import MAX_ATTEMPT, NO_RUN, AttemptSummary, Event, attempt_delta, original_key, run_join
@@ -134,7 +134,7 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str
     batch = _Batch(db, app_id, spool)
     runs_seen: dict[str, tuple[processes.Run, bool]] = {}
     engines: set[str] = set()
-    for record in decode_records(payload, at, refused):
+    for record in decode_records(payload, at + clock.behind(), refused):
         if isinstance(record, records.TaskRecord):
             seen = runs_seen.get(record.run)
             if seen is None:

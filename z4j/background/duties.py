@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from z4j import clock
 from z4j.agents.reconcile import Reconcile
 from z4j.background.audit_checks import AuditChecks
+from z4j.background.clock_watch import ClockWatch
 from z4j.background.database_checkpoint import DatabaseCheckpoint
 from z4j.background.due_tasks import DueTasks
 from z4j.background.lost_tasks import LostTasks
@@ -51,6 +52,7 @@ class BackgroundDuties:
         self.database_checkpoint = DatabaseCheckpoint(store)
         self.audit_checks = AuditChecks(store, changed, log)
         self.retention = RetentionDuty(store, changed, keep or Retention())
+        self.clock_watch = ClockWatch(store, changed, log)
         self.backups = backups
         for name, every_s, _ in self.table():
             self.duties.add(name, every_s)
@@ -58,22 +60,30 @@ class BackgroundDuties:
     def table(self) -> list[tuple[str, float, Work]]:
         """Returns (name, interval in seconds, work) of every duty."""
         nightly: list[tuple[str, float, Work]] = [("nightly backup", EVERY_S, self.backups.round)] if self.backups else []
+        steady = self.clock_watch.when_steady
         return [
+            ("clock", 1, self.clock_watch.round),
             *nightly,
             ("due tasks", 1, self.due_tasks.make_due),
-            ("silent agents", 5, self.lost_tasks.find_silent),
-            ("lost tasks", 5, self.lost_tasks.find_lost),
-            ("missed fires", 5, self.overdue_schedules.find_missed),
+            ("silent agents", 5, steady(self.lost_tasks.find_silent)),
+            ("lost tasks", 5, steady(self.lost_tasks.find_lost)),
+            ("missed fires", 5, steady(self.overdue_schedules.find_missed)),
             ("checkpoint of the database", 2, self.database_checkpoint.checkpoint),
             ("audit checkpoint", 1, self.audit_checks.sign_head),
             ("check of the audit log", 5, self.audit_checks.check_audit),
             ("hours and days", 20, self._roll),
-            ("retention", 1, self.retention.round),
-            ("unused names", 3_600, self.retention.sweep_names),
+            ("retention", 1, self._retain),
+            ("unused names", 3_600, self._sweep_names),
         ]
 
     async def _roll(self, at: int) -> int:
         return await rolling.roll(self.store, at)
+
+    async def _retain(self, at: int) -> int:
+        return await self.retention.round(await self.clock_watch.trusted_at(at))
+
+    async def _sweep_names(self, at: int) -> int:
+        return await self.retention.sweep_names(await self.clock_watch.trusted_at(at))
 
     async def start(self) -> None:
         """Records the restart, before the first agent connects. Raises nothing."""

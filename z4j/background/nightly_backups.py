@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,16 @@ from z4j.operations.backups import write_backup
 from z4j.rules import backups as rules
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
-from z4j.store.backups.backup_results import BackupResult, BackupResults, folder_of, read_results, write_results
+from z4j.store.backups.backup_results import (
+    BackupResult,
+    BackupResults,
+    ResultsDamaged,
+    folder_of,
+    name_of,
+    read_results,
+    rebuild_results,
+    write_results,
+)
 from z4j.store.sqlite.db import Store
 
 EVERY_S: Final = 30
@@ -34,11 +42,16 @@ class NightlyBackups:
         settings = self.settings
         if not settings.has_backups:
             return None
-        known = await asyncio.to_thread(read_results, settings.data)
+        try:
+            known = await asyncio.to_thread(read_results, settings.data)
+        except ResultsDamaged as error:
+            aside = await asyncio.to_thread(rebuild_results, settings.data, at)
+            logs.backup_results_rebuilt(error.message, str(aside))
+            known = await asyncio.to_thread(read_results, settings.data)
         if known.since is None:
             await asyncio.to_thread(self._enable, at)
             return None
-        good, failed = known.last_good, known.last_failed
+        good, failed = known.until(at).last_good, known.until(at).last_failed
         if not rules.is_due(at, settings.backup_time_us, known.since, good.at if good else None, failed.at if failed else None):
             return None
         result = await self._make(at)
@@ -48,7 +61,7 @@ class NightlyBackups:
 
     async def _make(self, at: int) -> BackupResult:
         began = time.monotonic()
-        target = folder_of(self.settings.data) / f"z4j-{datetime.fromtimestamp(at / 1_000_000, UTC):%Y%m%dT%H%M%SZ}.db"
+        target = folder_of(self.settings.data) / name_of(at)
         try:
             await asyncio.to_thread(_clear, target.parent)
             contents = await write_backup(self.store, self.log, target, "system", "")

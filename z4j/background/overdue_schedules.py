@@ -22,6 +22,7 @@ class OverdueSchedules:
 
         Not before agents had time to reconnect after a restart.
         """
+        self._began = min(self._began, at)  # the clock may be set back
         if at - self._began < SETTLE_US:
             return 0
         count = await self.store.write(lambda db: overdue.write_missed(db, at))

@@ -150,7 +150,7 @@ class RetentionDuty:
     async def _cut(self, at: int, over: int, used: int) -> bool:
         """Takes something from the largest part of the app that uses most. Returns whether anything was deleted; if not, `_obstacle` says
         why. An app that uses less than half of its equal share is never cut: then something else is large."""
-        if await self._free(at, is_forced=at - self._names_at >= LOOK_AGAIN_US):
+        if await self._free(at, is_forced=not 0 <= at - self._names_at < LOOK_AGAIN_US):
             return True
         is_fresh = not self.parts or clock.ticks() - self._weighed_at > WEIGH_US
         if is_fresh:
@@ -298,7 +298,7 @@ class RetentionDuty:
 
     async def _note(self, at: int, is_held: bool) -> None:
         used, _ = await bulk_deletion.read_size(self.store)
-        self._over_since = None if is_held else self._over_since or at
+        self._over_since = None if is_held else min(self._over_since or at, at)
         now = clock.ticks()
         while self._recent and now - self._recent[0][0] > 60_000_000:
             self._recent.popleft()

@@ -73,8 +73,8 @@ def own_names(extra: Sequence[str]) -> tuple[str, ...]:
 
 
 def prepare(data: Path, names: Sequence[str], at: int) -> Certificate:
-    """Creates key and certificate if there are none, and a new certificate with the same key where the present one ends within RENEW_DAYS
-    or lacks one of `names`. Raises StoreError if the files cannot be used."""
+    """Creates key and certificate if there are none, and a new certificate with the same key where the present one ends within RENEW_DAYS,
+    was made by a clock that was set back since, or lacks one of `names`. Raises StoreError if the files cannot be used."""
     path = server_file(data)
     try:
         if not path.exists():
@@ -82,7 +82,8 @@ def prepare(data: Path, names: Sequence[str], at: int) -> Certificate:
             with contextlib.suppress(FileExistsError):  # another process was first
                 files.create_whole(path, _pem(_new_key(), names, at))
         known = read(path)
-        if known.expires_at - at < RENEW_DAYS * DAY_US or set(names) - set(known.names):
+        is_of_another_clock = known.expires_at - at > VALID_DAYS * DAY_US  # it was set back: not valid yet
+        if known.expires_at - at < RENEW_DAYS * DAY_US or is_of_another_clock or set(names) - set(known.names):
             files.write_whole(path, _pem(_key_of(path), names, at))
             known = read(path)
     except OSError as error:

@@ -85,7 +85,9 @@ class ServerTls:
         stays."""
         from z4j.listener import certificates
 
-        if self.is_own and at - self._renewed_at >= RENEW_US and self.certificate_file.exists():  # a new key would cut off every agent
+        if (
+            self.is_own and not 0 <= at - self._renewed_at < RENEW_US and self.certificate_file.exists()
+        ):  # a new key would cut off every agent
             self._renewed_at = at
             certificates.prepare(self._data, self.names(), at)
         stamps = self._read_stamps()

@@ -2,8 +2,8 @@
 """Runs z4j's own schedules: decides each due time once, and sends an agent a `run_task` command for each run.
 
 A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. The outbox
-sends it. The clock is read again each time: one that jumps makes due times late, which `missed_runs` decides, or early, which changes
-nothing, because they are decided already.
+sends it. The clock is read again each time. One that is set forward makes due times late, which `missed_runs` decides. After one
+is set back, `take_back` undoes what was decided ahead of time and has not run.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from z4j import clock
+from z4j import clock, logs
 from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.background_duty import WHENEVER_S, Duties
+from z4j.background_duty import WHENEVER_S, Duties, until_done
 from z4j.exceptions import StoreError
 from z4j.operations.missed_runs import SKIP_AFTER, times_to_run, write_missed
 from z4j.rules.command_ids import CommandId
-from z4j.store.schedules import fires, schedules
+from z4j.store.schedules import decided_ahead, fires, schedules
 from z4j.store.schedules.fires import OpenFire
 from z4j.store.schedules.schedules import Due
 from z4j.store.sqlite.db import Connection
@@ -37,6 +37,8 @@ WAIT: Final = 24 * 3_600 * SECOND
 ANSWER: Final = 15 * 60 * SECOND
 """How long a fire may take from being handed over to the agent's answer."""
 SLEEP_S: Final = 1.0
+TIMES_AT_ONCE: Final = 1_000
+"""Due times of one schedule decided in one transaction: of a schedule by the second there are 260,000 after three days."""
 PUT_OFF: Final = 60 * SECOND
 """A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
 
@@ -56,6 +58,7 @@ class Scheduler(ExpiringOwner):
         duties = duties or Duties()
         self.duty = duties.add("own scheduler", SLEEP_S)
         self.single = duties.add("schedules that could not be decided", WHENEVER_S)
+        self.took_back = duties.add("due times after the clock was set back", WHENEVER_S)
         self._woken = asyncio.Event()
         self._pause = SLEEP_S
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +80,7 @@ class Scheduler(ExpiringOwner):
 
     async def run(self) -> None:
         """Runs until cancelled. After an error it looks again; what is due stays due."""
+        await until_done(self.took_back, lambda: self.take_back(clock.now()))
         while True:
             self._woken.clear()
             is_well = await self.duty.attempt(self._fire_all)
@@ -106,7 +110,21 @@ class Scheduler(ExpiringOwner):
             self.single.succeeded()
         await self._deliver(made)
         self.changed(("schedules",))
-        return decided == AT_ONCE
+        next_at = await schedules.next_wake(self.store)
+        return next_at is not None and next_at <= at
+
+    async def take_back(self, at: int) -> int:
+        """Decides again from `at` (microseconds UTC) where the clock was set back, also while no server ran. Returns how many schedules.
+
+        Due times after `at` that were stored as missed are due again. Those that ran do not run again, except where a schedule runs at
+        least hourly: that one goes on by the new time (cron(8) makes the same distinction).
+        """
+        count = await self.store.write(lambda db: _take_back(db, at), durable=True)
+        if count:
+            logs.due_times_taken_back(count)
+            self.changed(("schedules",))
+            self.wake()
+        return count
 
     # -- the outbox asks -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
@@ -184,9 +202,24 @@ def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], li
     return len(due), made, failed
 
 
+def _take_back(db: Connection, at: int) -> int:
+    revived = decided_ahead.drop_ahead(db, at)
+    count = 0
+    for schedule in decided_ahead.list_ahead(db, at, revived):
+        following = schedule.timing.after(at)
+        if following is None or (schedule.next_at is not None and following >= schedule.next_at):
+            continue
+        if schedule.timing.is_hourly:
+            decided_ahead.set_aside_ahead(db, schedule.id, at)
+        decided_ahead.take_back(db, schedule.id, following, wake_of(schedule.id, following, schedule.jitter_us))
+        count += 1
+    return count
+
+
 def _decide_one(db: Connection, due: Due, at: int) -> list[OpenFire]:
     times, following = _times(due, at)
-    taken = times_to_run(due, times, at)
+    is_more = following is not None and following <= at and len(times) == TIMES_AT_ONCE
+    taken = times_to_run(due, times, at) if not is_more or due.catch_up == "all" else []
     fired = [fire for due_at in taken if (fire := _fire(db, due, due_at, at)) is not None]
     write_missed(db, due, times[: len(times) - len(taken)])
     last_at = at if fired else None
@@ -198,7 +231,7 @@ def _times(due: Due, at: int) -> tuple[list[int], int | None]:
     """The due times that have come, oldest first, and the one after them. A jitter keeps the newest waiting for its moment."""
     times: list[int] = []
     due_at = due.next_at
-    while due_at <= at:
+    while due_at <= at and len(times) < TIMES_AT_ONCE:
         wake = wake_of(due.id, due_at, due.jitter_us)
         if wake is not None and wake > at:
             return times, due_at

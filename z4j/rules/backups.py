@@ -16,9 +16,10 @@ OLD_US: Final = 2 * DAY_US
 
 def is_due(at: int, time_of_day: int, since: int, last: int | None, failed: int | None) -> bool:
     """Whether a backup is due. `since`: backups have been enabled since then. `last`: the last good one. `failed`: the last attempt, if it
-    failed. A time that passed while no server ran is caught up."""
+    failed. A time that passed while no server ran is caught up. A `since` or `last` after `at` is of a clock that was set back since, and
+    prevents none."""
     due_at = at - (at - time_of_day) % DAY_US
-    if due_at <= since or (last is not None and last >= due_at):
+    if due_at <= since <= at or (last is not None and due_at <= last <= at):
         return False
     return failed is None or not at - RETRY_US < failed <= at
 

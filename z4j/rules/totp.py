@@ -29,9 +29,11 @@ def code_at(secret: bytes, step: int) -> str:
 
 
 def find_step(secret: bytes, code: str, at: int, last_step: int) -> int | None:
-    """Returns the step of `code` if it is near `at` (microseconds UTC) and after `last_step`, the last one that was used."""
+    """Returns the step of `code` if it is near `at` (microseconds UTC) and after `last_step`, the last one that was used. A last step in
+    the future is of a clock that was set back since, and refuses nothing: nobody could sign in until the clock reaches it again."""
     now = at // STEP_US
     right = None
+    last_step = last_step if last_step <= now + DRIFT else 0
     for step in range(now - DRIFT, now + DRIFT + 1):
         if hmac.compare_digest(code_at(secret, step), code) and step > last_step:
             right = step

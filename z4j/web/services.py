@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from z4j.agents.connections import Hub
 from z4j.appliance.demo import Demo
+from z4j.background.clock_watch import ClockWatch
 from z4j.background.retention import RetentionDuty
 from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
@@ -38,6 +39,7 @@ class Services:
     auth: Auth
     duties: Duties
     retention: RetentionDuty
+    clock_watch: ClockWatch
     findings: Findings
     tls: ServerTls | None = None
     """None where the server does not speak TLS itself."""

@@ -11,6 +11,7 @@ import pytest
 from tests.support.contents import connect, contents, recount, recount_rollups
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.agents.test_command_results import add_command
+from z4j import clock
 from z4j.agents.ingest import ServerFact, ingest_batch, ingest_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.fleet import gaps
@@ -125,6 +126,20 @@ async def test_bad_records_are_counted_and_the_good_ones_kept(tmp_path: Path) ->
         assert {row.app for row in rows} == {"shop"}
         await ingest_batch(store, 1, bad[0], at=T + 1)
         assert {row.cause: row.events for row in await gaps.list_refused(store)}["torn"] == 3
+
+
+async def test_times_before_the_clock_was_set_back_are_taken(tmp_path: Path) -> None:
+    now = T + 3 * 86_400 * SECOND
+    clock.use(lambda: now * 1_000)
+    try:
+        clock.now()
+        now = T
+        async with database(tmp_path) as store:
+            lives = [record for late in (0, 3 * 86_400 - 60, 3 * 86_400 + 601) for record in life(f"t{late}", T + late * SECOND)]
+            found = await ingest_batch(store, 1, b"".join(map(wire.encode_record, [origin(), *lives])), at=T)
+            assert (found.tasks, found.refused) == (2, {"future": len(lives) // 3})
+    finally:
+        clock.use()
 
 
 async def test_a_nul_in_a_text_is_shown_and_long_texts_are_cut(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.database import T, database
 from z4j.background.nightly_backups import NightlyBackups
-from z4j.exceptions import StoreError
 from z4j.rules.backups import DAY_US
 from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints
@@ -47,6 +46,42 @@ async def test_a_night_makes_one_verified_backup_with_its_row(tmp_path: Path) ->
         [row] = await list_audit(store)
         assert (row.actor, row.action, row.target, row.outcome) == ("system", "backup", f"file:{result.file}", "done")
         assert sorted(each.name for each in folder_of(tmp_path).iterdir()) == sorted([RESULTS, result.file])
+
+
+async def test_a_clock_set_forward_and_back_neither_stops_nor_repeats_them(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        nightly = duty(store, tmp_path)
+        await nightly.round(T)
+        assert await nightly.round(NIGHT + 365 * DAY_US) is not None
+        first = await nightly.round(NIGHT)
+        assert first is not None
+        assert first.problem == ""
+        assert await nightly.round(NIGHT + 60_000_000) is None
+        assert await nightly.round(NIGHT + DAY_US) is not None
+        assert len(read_results(tmp_path).until(NIGHT + DAY_US).results) == 2
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"since": null, "results": [{}]}', ""])
+async def test_damaged_results_are_set_aside_and_written_again_from_the_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    async with database(tmp_path) as store:
+        nightly = duty(store, tmp_path)
+        await nightly.round(T)
+        good = await nightly.round(NIGHT)
+        assert good is not None
+        folder = folder_of(tmp_path)
+        (folder / "my.db").write_text("mine")
+        (folder / RESULTS).write_text(content)
+        at = NIGHT + 60_000_000
+        assert await nightly.round(at) is None, "not due, as before"
+        assert "set aside" in caplog.text
+        assert (folder / f"{RESULTS}.damaged-{at}").read_text() == content
+        known = read_results(tmp_path)
+        [found] = known.results
+        assert (found.file, found.bytes, found.at // 1_000_000) == (good.file, good.bytes, good.at // 1_000_000)
+        assert known.last_good == found
+        assert await nightly.round(NIGHT + DAY_US) is not None, "the next night is backed up"
 
 
 async def test_old_ones_are_deleted_and_others_are_left_alone(tmp_path: Path) -> None:
@@ -112,12 +147,3 @@ async def test_none_are_made_if_none_are_kept(tmp_path: Path) -> None:
         nightly = duty(store, tmp_path, backups_daily=0, backups_weekly=0)
         assert await nightly.round(T) is None
         assert not folder_of(tmp_path).exists()
-
-
-async def test_damaged_results_are_told_and_no_backup_is_touched(tmp_path: Path) -> None:
-    async with database(tmp_path) as store:
-        nightly = duty(store, tmp_path)
-        await nightly.round(T)
-        (folder_of(tmp_path) / RESULTS).write_text("{")
-        with pytest.raises(StoreError, match="is damaged"):
-            await nightly.round(NIGHT)

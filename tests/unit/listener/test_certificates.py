@@ -57,6 +57,13 @@ def test_a_certificate_is_renewed_before_it_ends_with_the_same_key(tmp_path: Pat
     assert renewed.expires_at > first.expires_at
 
 
+def test_a_certificate_of_a_clock_that_was_set_back_is_made_again(tmp_path: Path) -> None:
+    ahead = make(tmp_path, AT + 400 * DAY_US)
+    assert make(tmp_path, AT + 399 * DAY_US) == ahead, "it is valid a day before it was made"
+    again = make(tmp_path, AT)
+    assert (again.pin, again.expires_at) == (ahead.pin, AT + (VALID_DAYS - 1) * DAY_US)
+
+
 def test_a_new_name_of_the_host_needs_a_new_certificate_and_a_lost_one_does_not(tmp_path: Path) -> None:
     first = make(tmp_path)
     assert make(tmp_path, names=NAMES[:-1]) == first

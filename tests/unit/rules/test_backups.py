@@ -37,6 +37,13 @@ def test_a_backup_is_due_once_a_day_and_caught_up(at: str, last: str | None, is_
     assert is_due(us(at), THREE, SINCE, us(last) if last else None, None) == is_expected
 
 
+def test_a_clock_that_was_set_back_prevents_no_backup() -> None:
+    at, later = us("2026-11-02 03:00"), us("2027-11-02 03:00")
+    assert is_due(at, THREE, SINCE, later, None)
+    assert is_due(at, THREE, later, None, None)
+    assert is_due(at, THREE, SINCE, None, later)
+
+
 def test_it_is_not_due_before_the_first_time_of_day() -> None:
     assert not is_due(SINCE, THREE, SINCE, None, None)
     assert not is_due(us("2026-11-01 23:59"), THREE, SINCE, None, None)

@@ -33,6 +33,14 @@ def test_a_clock_may_be_one_step_off_and_no_code_counts_twice() -> None:
     assert totp.find_step(b"another secret, 20 by", codes[0], at, 0) is None
 
 
+def test_a_code_counts_again_after_the_clock_was_set_back() -> None:
+    at = 1234567890 * SECOND
+    step = at // totp.STEP_US
+    code = totp.code_at(SECRET, step)
+    assert totp.find_step(SECRET, code, at, step + totp.DRIFT) is None
+    assert totp.find_step(SECRET, code, at, step + totp.DRIFT + 1) == step
+
+
 @pytest.mark.parametrize(
     ("typed", "code"), [("123 456", "123456"), (" ABCD-efgh ", "abcdefgh"), ("12;456", ""), ("", ""), ("é" * 6, ""), ("1" * 33, "")]
 )

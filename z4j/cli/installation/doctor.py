@@ -135,7 +135,8 @@ def _backups(settings: Settings) -> Iterator[Finding]:
         return
     if known.since is None:
         return  # no server has run yet
-    good, failed = known.last_good, known.last_failed
+    so_far = known.until(clock.now())
+    good, failed = so_far.last_good, so_far.last_failed
     last = _when(good.at if good else None)
     if failed is not None:
         yield Finding("warn", f"The last nightly backup failed: {clean(failed.problem)}", f"Last good backup: {last}.")

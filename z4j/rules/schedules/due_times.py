@@ -27,6 +27,7 @@ SECOND: Final = 1_000_000
 AROUND: Final = timedelta(hours=3)
 """No zone has moved its clocks by more."""
 HORIZON: Final = timedelta(days=400)
+HOUR_S: Final = 3_600
 LAST_AT: Final = 4_102_444_800 * SECOND
 """2100. Nobody waits longer, and calendars end."""
 
@@ -76,6 +77,13 @@ class Timing:
         """Returns the time between two due times around `at`, in microseconds; None for a one-off."""
         two = self.upcoming(at, 2)
         return two[1] - two[0] if len(two) == 2 else None
+
+    @property
+    def is_hourly(self) -> bool:
+        """Whether it has due times in every hour of its days."""
+        if self.kind == "interval":
+            return float(self.expression) <= HOUR_S
+        return self.kind == "cron" and cron.parse(self.expression).is_every_hour
 
     def _after(self, at: int) -> int | None:
         if self.kind == "interval":

@@ -37,9 +37,9 @@ def confirm_totp(db: Connection, user_id: int, at: int) -> None:
     db.execute(SQL["confirm_totp"], {"user_id": user_id, "at": at})
 
 
-def use_step(db: Connection, user_id: int, step: int) -> bool:
-    """Whether this step, or a later one, had not been used yet; it has now."""
-    return db.execute(SQL["use_step"], {"user_id": user_id, "step": step}).fetchone() is not None
+def use_step(db: Connection, user_id: int, step: int, newest: int) -> bool:
+    """Whether this step, or a later one up to `newest` (the newest that can be right now), had not been used yet; it has now."""
+    return db.execute(SQL["use_step"], {"user_id": user_id, "step": step, "newest": newest}).fetchone() is not None
 
 
 def delete_totp(db: Connection, user_id: int) -> bool:

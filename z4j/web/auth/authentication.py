@@ -126,7 +126,7 @@ class Auth:
             token = await tokens.find_api_token(self.store, hash_secret(bearer), at)
             if token is None:
                 return NOBODY
-            if token.used_at is None or at - token.used_at > TOUCH_US:
+            if token.used_at is None or not 0 <= at - token.used_at <= TOUCH_US:
                 await self._touch("last use of an API token", lambda db: tokens.touch_token(db, token.id, at))
             role = weaker(token.role, token.owner_role) if token.owner_role else token.role
             return Identity(token.label, role, "token", address)
@@ -136,7 +136,7 @@ class Auth:
         owner = await sessions.find_session(self.store, hash, at, at - IDLE_US)
         if owner is None:
             return await self._unstored_identity(hash, at, address)
-        if at - owner.seen_at > TOUCH_US:
+        if not 0 <= at - owner.seen_at <= TOUCH_US:
             await self._touch("last use of a session", lambda db: sessions.touch_session(db, hash, at))
         return Identity(owner.name, owner.role, "session", address, owner.user_id)
 

@@ -57,7 +57,7 @@ class SecondStep:
                 is_right = totp.use_recovery_code(db, user.id, rules.hash_recovery_code(code), at)
                 return "recovery code" if is_right else ""
             step = rules.find_step(self._open(user.id, row.secret), code, at, row.last_step)
-            return "code" if step is not None and totp.use_step(db, user.id, step) else ""
+            return "code" if step is not None and totp.use_step(db, user.id, step, at // rules.STEP_US + rules.DRIFT) else ""
 
         kind = await self.store.write(use, durable=True)
         if not kind:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.formats import duration, number
 from z4j.listener.tls import WARN_DAYS, days_left, is_ending
+from z4j.rules.clock_watch import FOLLOWED_US
 from z4j.rules.permissions import is_allowed
 from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
 from z4j.web.frame.render import Number, respond, to_html
@@ -36,8 +37,8 @@ def scope_of(request: Request) -> Filters:
 
 
 def alarms_of(request: Request) -> tuple[Number, ...]:
-    """Returns the cells of what nobody may overlook: an altered audit log, and a certificate that ends soon."""
-    return (*_audit_alarm(request), *_certificate_alarm(request))
+    """Returns the cells of what nobody may overlook: an altered audit log, a certificate that ends soon, a clock far ahead."""
+    return (*_audit_alarm(request), *_certificate_alarm(request), *_clock_alarm(request))
 
 
 def _certificate_alarm(request: Request) -> tuple[Number, ...]:
@@ -52,6 +53,14 @@ def _certificate_alarm(request: Request) -> tuple[Number, ...]:
             "failed" if tls.problem or days < WARN_DAYS[1] else "",
         ),
     )  # fmt: skip
+
+
+def _clock_alarm(request: Request) -> tuple[Number, ...]:
+    watch, may_read = services(request).clock_watch, is_allowed(request.scope["identity"].role, "auditor")
+    if watch.held_us is None or watch.trusted is None or all(step.by_us <= FOLLOWED_US for step in watch.steps):
+        return ()  # a server that was stopped for a week is no alarm
+    ahead = f"+{duration(clock.now() - watch.trusted.at)}"
+    return (Number("clock", ahead, "/settings/appliance#clock" if may_read else "", "ahead", "failed"),)
 
 
 def _audit_alarm(request: Request) -> tuple[Number, ...]:

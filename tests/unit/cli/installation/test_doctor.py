@@ -62,7 +62,7 @@ def test_damaged_results_are_a_warning(tmp_path: Path) -> None:
     findings(tmp_path)
     (folder_of(tmp_path) / RESULTS).write_text("{")
     [found] = _backups(Settings(data=tmp_path))
-    assert (found.state, "Delete it" in found.remedy) == ("warn", True)
+    assert (found.state, "sets it aside" in found.remedy) == ("warn", True)
 
 
 def test_earlier_databases_are_counted(tmp_path: Path) -> None:

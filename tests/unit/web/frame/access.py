@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from z4j.rules import clock_watch
 from z4j.rules.connection_steps import Step
 from z4j.store.access.tokens import TokenRow
 from z4j.store.backups.backup_results import BackupResult
@@ -16,7 +17,7 @@ from z4j.web.auth.account import AccountPage, qr_code
 from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame.render import Shell
 from z4j.web.pages.settings.access import Person, SettingsPage
-from z4j.web.pages.settings.appliance import AppliancePage, BackupPanel, DutyLine, PartLine, RetentionPanel, TlsPanel
+from z4j.web.pages.settings.appliance import AppliancePage, BackupPanel, ClockPanel, DutyLine, PartLine, RetentionPanel, TlsPanel
 from z4j.web.pages.settings.connect import Chosen, ConnectPage
 from z4j.web.pages.settings.connection_strings import Connect
 from z4j.web.pages.settings.setup_lines import Block
@@ -41,6 +42,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
             True, 7, 4, "03:00", (BackupResult(now, problem=evil), BackupResult(now, evil, 9_000_000, 3.2, 8_000, 7)), True, evil, evil
         ),
         RetentionPanel(7, 12.3, 120_000_000, 80_000, 83, 2_000, True),
+        ClockPanel((clock_watch.Step(now, -7_200_000_000), clock_watch.Step(now, 90_000_000)), 400 * 86_400_000_000, 86_400_000_000),
     )  # fmt: skip
     token = TokenRow(1, "api", evil, "z4k_abcd", "", "viewer", now, "ada", None, None, None)
     made = Connect(evil, "z4j+ws://z4a_x@127.0.0.1:7700", 1, False)

@@ -14,8 +14,8 @@ WHERE confirmed_at IS NULL;
 UPDATE totp SET confirmed_at = :at WHERE user_id = :user_id;
 
 -- use_step --
--- A code is used up; only the first caller gets a row.
-UPDATE totp SET last_step = :step WHERE user_id = :user_id AND last_step < :step RETURNING 1;
+-- A code is used up; only the first caller gets a row. A last step beyond :newest is of a clock that was set back since.
+UPDATE totp SET last_step = :step WHERE user_id = :user_id AND (last_step < :step OR last_step > :newest) RETURNING 1;
 
 -- delete_totp --
 -- Deletes the second factor.

@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.background.clock_watch import ClockWatch
 from z4j.background_duty import WHENEVER_S
 from z4j.clock import DAY_US
 from z4j.exceptions import StoreError
 from z4j.listener.tls import ServerTls, days_left
 from z4j.rules.backups import OLD_US
+from z4j.rules.clock_watch import Step
 from z4j.settings import Settings
 from z4j.store.backups.backup_results import BackupResult, BackupResults, folder_of, read_results
 from z4j.store.fleet import agents
@@ -106,6 +108,16 @@ class BackupPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockPanel:
+    """Steps of the wall clock since the server started, newest first. `ahead_us`: how far it is ahead of the time that retention measures
+    ages with, which follows it after `held_us` of running time; both None while there is no difference."""
+
+    steps: tuple[Step, ...]
+    ahead_us: int | None
+    held_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class AppliancePage:
     """The context of settings/appliance.html."""
 
@@ -123,6 +135,7 @@ class AppliancePage:
     tls: TlsPanel | None
     backups: BackupPanel
     retention: RetentionPanel
+    clock: ClockPanel
     tab: str = "appliance"
 
 
@@ -159,13 +172,18 @@ async def _retention(store: Store, settings: Settings, parts: list[Part], oldest
     )  # fmt: skip
 
 
+def _clock(watch: ClockWatch, at: int) -> ClockPanel:
+    held_us, trusted = watch.held_us, watch.trusted
+    return ClockPanel(tuple(watch.steps), at - trusted.at if held_us is not None and trusted is not None else None, held_us)
+
+
 def _backups(settings: Settings, at: int) -> BackupPanel:
     problem, known = "", BackupResults()
     try:
         known = read_results(settings.data)
     except StoreError as error:
         problem = f"{error.message} {error.hint}"
-    good, failed = known.last_good, known.last_failed
+    good, failed = known.until(at).last_good, known.until(at).last_failed
     if failed is not None:
         problem = f"The last nightly backup failed. {failed.problem}"
     since = good.at if good else known.since
@@ -204,6 +222,7 @@ async def page(request: Request) -> Response:
         why_not_held=report.why_not_held,
         backups=await asyncio.to_thread(_backups, settings, clock.now()),
         tls=await _tls(store, server.tls, clock.now()),
+        clock=_clock(server.clock_watch, clock.now()),
         parts=tuple(
             PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
             for part in parts[:LISTED]

@@ -77,7 +77,9 @@ def test_backups_are_listed_with_their_result_and_what_to_do(shop: Shop) -> None
     text = text_of(shop.get("/settings/appliance"))
     assert "The last nightly backup failed. The disk is full." in text
     (folder / RESULTS).write_text("{")
-    assert "Delete it. The backups beside it are not affected." in text_of(shop.get("/settings/appliance"))
+    assert "The server sets it aside and writes it again. The backups beside it are not affected." in text_of(
+        shop.get("/settings/appliance")
+    )
 
 
 def test_what_is_kept_what_it_costs_and_what_is_deleted_next(shop: Shop) -> None:

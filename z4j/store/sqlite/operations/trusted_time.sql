@@ -1,0 +1,8 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- read_trusted --
+-- The time that retention trusted last. Index: the primary key.
+SELECT value FROM setting WHERE key = 'trusted_time';
+
+-- put_trusted --
+-- The same, noted.
+INSERT INTO setting (key, value) VALUES ('trusted_time', :value) ON CONFLICT DO UPDATE SET value = excluded.value;
