@@ -33,9 +33,8 @@ def find_step(secret: bytes, code: str, at: int, last_step: int) -> int | None:
     the future is of a clock that was set back since, and refuses nothing: nobody could sign in until the clock reaches it again."""
     now = at // STEP_US
     right = None
-    last_step = last_step if last_step <= now + DRIFT else 0
     for step in range(now - DRIFT, now + DRIFT + 1):
-        if hmac.compare_digest(code_at(secret, step), code) and step > last_step:
+        if hmac.compare_digest(code_at(secret, step), code) and (step > last_step or last_step > now + DRIFT):
             right = step
     return right
 

@@ -12,6 +12,7 @@ from tests.support.database import SECOND, T, database
 from tests.unit.background.workers import Heard
 from z4j import clock
 from z4j.background.clock_watch import SETTLE_US, ClockWatch
+from z4j.background_duty import LOG_AGAIN_US, STALLED_US, Duty
 from z4j.clock import DAY_US
 from z4j.rules.clock_watch import WAIT_US, Step
 from z4j.store.access.audit import AuditLog, list_audit
@@ -116,3 +117,28 @@ async def test_retention_follows_a_clock_that_stays_ahead_also_over_restarts(tmp
         known = await read_trusted(store)
         assert known is not None
         assert known.at == clocks.wall
+
+
+def test_a_duty_stalls_by_running_time_alone(clocks: Clocks) -> None:
+    duty = Duty("rare", 3_600)
+    duty.succeeded()
+    for step in (400 * DAY_US, -800 * DAY_US):
+        clocks.wall += step
+        assert duty.state == "ok"
+    clocks.run(3_600 * SECOND + STALLED_US)
+    assert duty.state == "ok"
+    clocks.run(1)
+    assert duty.state == "stalled"
+
+
+def test_a_failure_is_logged_again_after_an_hour_of_running_time(clocks: Clocks, caplog: pytest.LogCaptureFixture) -> None:
+    duty = Duty("rare", 1)
+    duty.failed(OSError("busy"))
+    clocks.wall -= 400 * DAY_US
+    duty.failed(OSError("busy"))
+    assert len(caplog.records) == 1
+    clocks.run(LOG_AGAIN_US)
+    duty.failed(OSError("busy"))
+    assert len(caplog.records) == 2
+    duty.succeeded()
+    assert "for -" not in caplog.text

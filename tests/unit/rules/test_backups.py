@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from z4j.rules.backups import DAY_US, RETRY_US, expendable, is_due
+from z4j.rules.backups import DAY_US, OLD_US, RETRY_US, expendable, is_due
 
 THREE = 3 * 3_600_000_000
 
@@ -35,6 +35,16 @@ SINCE = us("2026-11-01 12:00")
 )
 def test_a_backup_is_due_once_a_day_and_caught_up(at: str, last: str | None, is_expected: bool) -> None:
     assert is_due(us(at), THREE, SINCE, us(last) if last else None, None) == is_expected
+
+
+def test_a_failure_is_tried_again_after_an_hour_and_a_backup_is_old_after_two_days() -> None:
+    assert (RETRY_US, OLD_US) == (3_600_000_000, 172_800_000_000)
+
+
+def test_a_backup_or_a_beginning_at_the_time_of_day_counts() -> None:
+    at = us("2026-11-02 03:00")
+    assert not is_due(at, THREE, SINCE, at, None)
+    assert not is_due(at, THREE, at, None, None)
 
 
 def test_a_clock_that_was_set_back_prevents_no_backup() -> None:

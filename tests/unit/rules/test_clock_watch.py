@@ -16,6 +16,10 @@ def test_a_step_is_what_the_clock_that_is_never_set_did_not_see(by_us: int, is_s
     assert step_of(wall, 107, T, 107 - 7 * SECOND) == (Step(wall, by_us) if is_step else None)
 
 
+def test_two_seconds_are_a_step_a_day_is_followed_and_three_days_are_waited_for() -> None:
+    assert (STEP_US, FOLLOWED_US, WAIT_US) == (2_000_000, 86_400_000_000, 259_200_000_000)
+
+
 def test_the_first_reading_is_trusted() -> None:
     assert trust(None, T, 0) == TrustedTime(T)
 

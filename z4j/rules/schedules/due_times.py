@@ -16,7 +16,6 @@ from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-import cron_descriptor
 from croniter import croniter
 from croniter.croniter import CroniterError
 
@@ -193,6 +192,8 @@ def sentence(kind: str, expression: str, *, day_or: bool = True) -> str:
         return f"Once, at {datetime.fromisoformat(expression).strftime('%Y-%m-%d %H:%M:%S %z')}"
     if kind != "cron":
         return expression
+    import cron_descriptor  # 1 MB, on the pages of schedules only
+
     options = cron_descriptor.Options()
     options.use_24hour_time_format = True
     try:

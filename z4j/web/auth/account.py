@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import segno
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -101,6 +100,8 @@ async def turn_off(request: Request) -> Response:
 
 def qr_code(text: str) -> QrCode:
     """Returns `text` as a QR code with its quiet zone."""
+    import segno  # 1 MB, for the one page that needs it
+
     rows: Sequence[Sequence[int]] = [list(row) for row in segno.make(text, error="m", micro=False).matrix_iter(border=4)]
     parts = []
     for y, row in enumerate(rows):

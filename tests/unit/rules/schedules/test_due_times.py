@@ -206,3 +206,14 @@ def test_a_time_has_an_offset(text: str) -> None:
     assert str(caught.value) == f"“{text[:60]}” is not a valid time: use a format like 2026-11-23T05:30:00+00:00."
     assert caught.value.nearest == ""
     assert at_of("2026-11-23T05:30:00.5+00:00") == us("2026-11-23 05:30") + SECOND // 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "expression", "is_hourly"),
+    [
+        ("interval", "1", True), ("interval", "3600", True), ("interval", "3601", False), ("cron", "*/5 * * * *", True),
+        ("cron", "30 * 1 * *", True), ("cron", "0 0-22 * * *", False), ("once", "2026-11-30T05:30:00+00:00", False), ("other", "", False),
+    ],
+)  # fmt: skip
+def test_what_has_due_times_in_every_hour(kind: str, expression: str, is_hourly: bool) -> None:
+    assert Timing(kind, expression).is_hourly == is_hourly
