@@ -8,7 +8,7 @@ DELETE FROM fire WHERE due_at > :at AND boot = '' AND outcome IN ('missed', 'ski
 UPDATE fire SET boot = :clock WHERE schedule_id = :schedule_id AND due_at > :at AND boot = '';
 
 -- list_ahead --
--- Own schedules that wait, and those of :ids (JSON) that wait for nothing any more. Indexes: schedule_wake, the primary key.
+-- Own schedules that wait, and those of :ids (JSON) that have no due time. Indexes: schedule_wake, the primary key.
 SELECT id, kind, expression, timezone, anchor, starts_at, ends_at, next_at, jitter_us FROM schedule WHERE wake_at > :at
 UNION ALL
 SELECT id, kind, expression, timezone, anchor, starts_at, ends_at, NULL, jitter_us FROM schedule
