@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from z4j.rules.errors.frames import is_library
+
 _FRAME: Final = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
 _LEADS: Final = {
     "The above exception was the direct cause of the following exception:": "caused by",
     "During handling of the above exception, another exception occurred:": "while handling",
 }
-_LIBRARY: Final = re.compile(r"(site-packages|dist-packages|[/\\]lib[/\\]python\d|^<frozen |[/\\]Lib[/\\])")
 FRAME_LIMIT: Final = 200
 
 
@@ -48,7 +49,7 @@ class Trace:
 
 def is_own(file: str) -> bool:
     """Whether a file belongs to the application, not to a library or to Python."""
-    return not _LIBRARY.search(file)
+    return not is_library(file)
 
 
 def read(message: str, text: str) -> Trace:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Origins read from tracebacks: the first and the last function of the application, and what caused the exception."""
+
+from __future__ import annotations
+
+import time
+import traceback
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z4j.rules.errors.frames import LIMIT, Origin, is_library, origin_of
+
+OWN = '  File "/srv/releases/20261130/shop/tasks.py", line {}, in {}\n    go()\n'
+THEIRS = '  File "/usr/lib/python3.13/site-packages/{}.py", line 7, in {}\n'
+HEAD = "Traceback (most recent call last):\n"
+CAUSED = "\nThe above exception was the direct cause of the following exception:\n\n"
+
+
+def test_frames_of_libraries_and_line_numbers_do_not_matter() -> None:
+    short = HEAD + OWN.format(3, "charge") + OWN.format(9, "capture") + "shop.Declined: no\n"
+    long = HEAD + THEIRS.format("celery/app/trace", "trace_task") + OWN.format(4, "charge") + OWN.format(1, "capture")
+    long += THEIRS.format("stripe/api", "post") + "shop.Declined: no\n"
+    assert origin_of(short) == origin_of(long) == Origin("shop.tasks.charge", "shop.tasks.capture")
+
+
+def test_a_folder_of_a_deployment_is_no_package() -> None:
+    text = HEAD + '  File "/srv/20261130/tasks.py", line 3, in run\nValueError\n'
+    assert origin_of(text).function == "tasks.run"
+
+
+def test_an_installed_application_is_found_behind_its_engine() -> None:
+    text = (
+        HEAD + THEIRS.format("celery/app/trace", "trace_task") + THEIRS.format("acme/tasks", "meter") + THEIRS.format("acme/quota", "check")
+    )
+    assert origin_of(text + THEIRS.format("redis/client", "get") + "Quota: 1\n") == Origin("acme.tasks.meter", "acme.quota.check")
+
+
+def test_only_an_engine_has_its_last_frame() -> None:
+    text = HEAD + THEIRS.format("celery/app/trace", "trace_task") + THEIRS.format("kombu/serialization", "loads") + "DecodeError: x\n"
+    assert origin_of(text).function == "kombu.serialization.loads"
+
+
+def test_causes_are_named_in_order() -> None:
+    text = HEAD + OWN.format(1, "a") + "x.First: 1\n" + CAUSED + HEAD + OWN.format(2, "b") + "y.Second: 2\nmore: text\n"
+    text += CAUSED + HEAD + OWN.format(3, "c") + "Third\n"
+    assert origin_of(text) == Origin("shop.tasks.c", "shop.tasks.c", ("First", "Second"))
+
+
+def test_comprehensions_and_generated_names() -> None:
+    text = HEAD + OWN.format(1, "rank") + OWN.format(1, "<listcomp>") + "TypeError: x\n"
+    assert origin_of(text).function == "shop.tasks.rank"
+    assert origin_of(HEAD + OWN.format(1, "handle_8f3e2a91") + "E\n").function == "shop.tasks.handle_*"
+    assert origin_of(HEAD + OWN.format(1, "step_1") + "E\n").function == "shop.tasks.step_1"
+
+
+def test_of_a_cut_traceback_the_beginning_is_not_known() -> None:
+    text = HEAD + OWN.format(1, "first") + OWN.format(1, "middle") * (LIMIT // 60) + OWN.format(1, "last") + "E: x\n"
+    assert origin_of(text) == Origin("", "shop.tasks.last")
+    assert origin_of("…" + text[-500:]) == Origin("", "shop.tasks.last")
+
+
+def test_a_group_is_told_by_what_is_in_it() -> None:
+    def raised(error: Exception) -> str:
+        try:
+            raise ExceptionGroup("two", [error, KeyError("k")])
+        except ExceptionGroup as group:
+            return "".join(traceback.format_exception(group))
+
+    values, times = origin_of(raised(ValueError("1"))), origin_of(raised(TimeoutError()))
+    assert values.function == times.function == "errors.test_frames.raised"
+    assert values.causes == ("ValueError", "KeyError")
+    assert times.causes == ("TimeoutError", "KeyError")
+
+
+def test_a_real_traceback() -> None:
+    with pytest.raises(AttributeError) as caught:
+        origin_of(None)  # type: ignore[arg-type]
+    assert origin_of("".join(traceback.format_exception(caught.value))).function.endswith("frames.origin_of")
+
+
+@pytest.mark.parametrize("file", ["/usr/lib/python3.13/json/decoder.py", "<frozen runpy>", "C:\\Python\\Lib\\json.py"])
+def test_libraries(file: str) -> None:
+    assert is_library(file)
+    assert not is_library("/srv/shop/tasks.py")
+
+
+@given(st.text() | st.lists(st.sampled_from([HEAD, OWN, CAUSED, "  | ", "+-+---- 1 ----\n", "E: x\n", "…", '  File "', "\n"])).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_any_text_has_an_origin(text: str) -> None:
+    assert origin_of(text) == origin_of(text)
+
+
+@pytest.mark.parametrize("piece", ['File "', 'File "a", line 1, in b\n', "|", "+ ", "A.", HEAD, "a\n", " "])
+def test_hostile_tracebacks_take_no_time(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    began = time.perf_counter()
+    origin_of(text)
+    assert time.perf_counter() - began < 0.2

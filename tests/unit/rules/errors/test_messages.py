@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Normalised messages: values go, what says which error it is stays, and no text takes long."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z4j.rules.errors.messages import LENGTH, normalise
+
+
+@pytest.mark.parametrize(
+    ("message", "error_type", "normal"),
+    [
+        ("order 4411 of ann@example.com failed", "", "order * of * failed"),
+        ("charge 8f14e45f-ceea-4e7a-9f0b-0a1b2c3d4e5f declined", "", "charge * declined"),
+        ("Error 111 connecting to redis-1.internal:6379. Connection refused.", "", "Error 111 connecting to *. Connection refused"),
+        ("cannot connect to [2001:db8::7]:8443", "", "cannot connect to"),
+        ("[Errno 2] No such file or directory: '/var/in/a.pdf'", "", "Errno 2 No such file or directory"),
+        ("503 Server Error: Service Unavailable for url: https://a.example/x", "", "503 Server Error: Service Unavailable for url"),
+        ("invalid item {'id': 8812, 'tags': ['a', {'b': 1}]} refused", "", "invalid item * refused"),
+        ("Object <Cart object at 0x7f9b1c0d2e80> cannot be priced", "", "Object <Cart object at *> cannot be priced"),
+        ('violates unique constraint "orders_ref_key"\nDETAIL:  Key (ref)=(7)', "", 'violates unique constraint "orders_ref_key"'),
+        ("(1205, 'Lock wait timeout exceeded; try again')", "", "error 1205: Lock wait timeout exceeded; try again"),
+        ("signal 9 (SIGKILL) Job: 118.", "", "signal 9 (SIGKILL) Job"),
+        ("'NoneType' object has no attribute 'email'", "AttributeError", "'NoneType' object has no attribute 'email'"),
+        ("'sku'", "KeyError", "'sku'"),
+        ("'SKU-88-1'", "KeyError", "*"),
+        ("'ann'", "", "*"),
+        ("Größe „XL“ ist unbekannt (Artikel 4711)", "", "Größe * ist unbekannt (Artikel *)"),
+        ("held since 2026-11-30T03:00:11.123456+00:00", "", "held since"),
+        ("", "", ""),
+        ("\n\n  late  line ", "", "late line"),
+    ],
+)  # fmt: skip
+def test_values_are_replaced(message: str, error_type: str, normal: str) -> None:
+    assert normalise(message, error_type) == normal
+
+
+TEXT = st.text() | st.text(alphabet="a0'\"[]{}()<>*,.:;/\\@= -_„“|\n", max_size=400)
+TYPES = st.sampled_from(["", "KeyError", "AttributeError", "RecursionError"])
+
+
+@given(TEXT, TYPES)
+@settings(max_examples=600, deadline=None)
+def test_a_normalised_message_is_not_changed(text: str, error_type: str) -> None:
+    once = normalise(text, error_type)
+    assert normalise(once, error_type) == once
+    assert len(once) <= LENGTH
+    assert "\n" not in once
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "1", "'", '"', "{", "[", "*", "* ", "/", "a.", "a.1", "a@", "x:1", "0x", "{'a': ", "[1, ", "\n", "'a' ", "\\", "http://", "„"],
+)  # fmt: skip
+def test_hostile_messages_take_no_time(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    began = time.perf_counter()
+    normalise(text)
+    normalise(text[:500] + "!")
+    assert time.perf_counter() - began < 0.2
