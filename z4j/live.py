@@ -9,7 +9,7 @@ from typing import Final
 
 from z4j import clock
 
-TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "schedules", "strip")
+TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "schedules", "errors", "strip")
 LOOK_S: Final = 1.0
 QUIET_S: Final = 0.5
 """A page is notified of changes at most this often."""

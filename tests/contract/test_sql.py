@@ -26,7 +26,9 @@ SCANS_TASKS = {
     ("rollups/rollup_deletion", "list_unused_series"),  # by a reader, once an hour
     ("names/unused_names", "used_names"),  # by a reader, once an hour: the statistics and the index of workers
 }
-LARGE = ("task", "run", "original", "task_link", "rollup", "rollup_bucket", "worker_rollup", "queue_rollup")
+LARGE = (
+    "task", "run", "original", "task_link", "rollup", "rollup_bucket", "worker_rollup", "queue_rollup", "error_task", "error_hour",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,10 @@ def contents(db: Connection) -> dict[str, Any]:
         for app, *key, state, tasks in db.execute("SELECT * FROM counter").fetchall()
         if tasks
     }
+    assert errors_as_kept(db) == errors_as_counted(db)
+    keys = dict(db.execute("SELECT id, key FROM error_fingerprint").fetchall())
+    listed = db.execute("SELECT id, fingerprint, environment_id, engine_id, queue_id, name_id FROM error_place").fetchall()
+    places = {id: (keys[key], *(names[name] for name in of)) for id, key, *of in listed}
     return {
         "tasks": tasks,
         "runs": runs,
@@ -64,6 +68,10 @@ def contents(db: Connection) -> dict[str, Any]:
             (at, app, names[worker]): sums
             for step, at, app, worker, *sums in db.execute("SELECT * FROM worker_rollup").fetchall()
             if any(sums) and not step
+        },
+        "errors": {
+            (ids[task], keys[key], kind, at, places[place])
+            for task, key, kind, at, place in db.execute("SELECT task, fingerprint, kind, at, place FROM error_task")
         },
         "originals": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT task, key, data, key_id FROM original")},
         "links": {(kind, target, ids[task]) for _, kind, target, task in db.execute("SELECT * FROM task_link")},
@@ -147,6 +155,29 @@ def waited(db: Connection, id: int) -> int | None:
     if not ready and received_attempt == (attempt or 0) and received is not None:
         ready = [received]
     return max(0, started - max(ready)) if ready and started is not None else None
+
+
+def errors_as_kept(db: Connection) -> dict[Any, tuple[int, ...]]:
+    """Failed tasks, failed attempts and cured ones of each fingerprint, group, place and hour, as they are kept."""
+    tables = {
+        "fingerprint": "SELECT id, stored, failed, retried, cured FROM error_fingerprint",
+        "group": "SELECT id, stored, failed, retried, cured FROM error_group",
+        "place": "SELECT id, failed + retried + cured, failed, retried, cured FROM error_place",
+        "hour": "SELECT fingerprint || ' ' || hour, failed + retried + cured, failed, retried, cured FROM error_hour",
+    }
+    return {(table, row[0]): row[1:] for table, text in tables.items() for row in db.execute(text).fetchall() if any(row[1:])}
+
+
+def errors_as_counted(db: Connection) -> dict[Any, tuple[int, ...]]:
+    """The same, as counting what each task adds gives them. Nothing may have been deleted."""
+    kinds = "count(*), sum(kind = 0), sum(kind = 1), sum(kind = 2)"
+    group = "(SELECT error_group FROM error_fingerprint WHERE id = fingerprint)"
+    of = {"fingerprint": "fingerprint", "group": group, "place": "place", "hour": "fingerprint || ' ' || (at / 3600000000)"}
+    return {
+        (table, row[0]): row[1:]
+        for table, by in of.items()
+        for row in db.execute(f"SELECT {by}, {kinds} FROM error_task GROUP BY 1").fetchall()
+    }
 
 
 def recount(db: Connection) -> tuple[dict[Any, int], dict[Any, int]]:

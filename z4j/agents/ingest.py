@@ -16,6 +16,7 @@ from z4j import clock, logs
 from z4j.agents.command_results import Answer, Sender, settle
 from z4j.exceptions import StoreError
 from z4j.rules.tasks.fold import MAX_ATTEMPT, NO_RUN, AttemptSummary, Event, attempt_delta, original_key, run_join
+from z4j.store.errors import error_changes
 from z4j.store.fleet import gaps, processes
 from z4j.store.names import name_limits, names
 from z4j.store.schedules import fires
@@ -224,6 +225,8 @@ class _Batch:
         for key, engine_id, raw, row in saved.again:
             self._save_again(key, engine_id, raw, row)
             is_changed = True
+        if error_changes.write(self.db):
+            self.topics.add("errors")
         name_limits.flush(self.db, self.app_id)
         if refused:
             gaps.record_refused(self.db, self.app_id, refused, at)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from z4j.rules.tasks.fold import NEVER, AttemptSummary, run_join, state_of
 from z4j.rules.tasks.states import FLAGS, STATE_NAMES
+from z4j.store.errors import error_changes
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite import sql
@@ -52,6 +53,7 @@ def save(db: Connection, app_id: int, news: Mapping[tuple[int, int, str], Attemp
             puts.append((task, attempt, run.boot_id, run.pid, *values))
     if puts:
         db.executemany(SQL["put_run"], puts)
+        error_changes.note(db, (values[0] for values in puts))
     return bool(puts)
 
 
@@ -64,6 +66,7 @@ def read(db: Connection, task: int) -> list[tuple[int, str, AttemptSummary]]:
 def replace(db: Connection, app_id: int, task: int, news: Mapping[tuple[int, str], AttemptSummary]) -> None:
     """Replaces the attempts of a task by these, by (attempt, process token)."""
     db.execute(SQL["delete_runs"], {"task": task})
+    error_changes.note(db, (task,))
     save(db, app_id, {(task, attempt, token): summary for (attempt, token), summary in news.items()})
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from z4j.store.errors import error_changes
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.store.tasks import reused_ids, task_changes, task_writer
@@ -175,3 +176,4 @@ def _delete_parts(db: Connection, ids: list[int]) -> None:
         listed = (json.dumps(ids),)
         for block in ("delete_runs", "delete_originals", "delete_links"):
             db.execute(SQL[block], listed)
+        error_changes.remove(db, ids)

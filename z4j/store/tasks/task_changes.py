@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from z4j.store.errors import error_changes
 from z4j.store.rollups.rollup_writer import RollupChanges
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
@@ -23,6 +24,7 @@ class TaskChanges:
     def __init__(self) -> None:
         self._counters: dict[tuple[int, ...], int] = {}
         self._rollups = RollupChanges()
+        self._failures: list[int] = []
 
     def add(self, app_id: int, engine_id: int, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
         """Notes that the row `task` had the columns `old` (None: is new) and has `new` (None: became part of another)."""
@@ -31,6 +33,8 @@ class TaskChanges:
         if new is not None:
             self._count(app_id, engine_id, new, 1)
         self._rollups.add(app_id, engine_id, old, new)
+        if error_changes.may_matter(old, new):
+            self._failures.append(task)
 
     def _count(self, app_id: int, engine_id: int, row: TaskColumns, sign: int) -> None:
         key = (app_id, row.environment_id, engine_id, row.queue_id, row.name_id, row.state)
@@ -38,6 +42,7 @@ class TaskChanges:
 
     def write(self, db: Connection) -> None:
         """Writes what follows, at the latest before the commit."""
+        error_changes.note(db, self._failures)
         db.add_sums(SQL["add_to_counter"], {key: (tasks,) for key, tasks in self._counters.items()})
         self._rollups.write(db)
 

@@ -12,6 +12,7 @@ import zlib
 from typing import TypedDict
 
 from z4j.rules.tasks.states import FLAGS
+from z4j.store.errors import error_changes
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import bulk_deletion, reused_ids, task_changes
@@ -77,6 +78,8 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
         names = dict(zip(columns, kept["task"], strict=True))
         task_changes.remove(db, [(app_id, names["environment_id"], engine_id, names["queue_id"], names["name_id"], state, -1)])
         back.add(task)
+    error_changes.note(db, back)
+    error_changes.write(db)
     return back
 
 

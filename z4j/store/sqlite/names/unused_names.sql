@@ -17,7 +17,9 @@ UNION SELECT worker_id FROM agent UNION SELECT environment_id FROM agent UNION S
 UNION SELECT environment_id FROM queue UNION SELECT engine_id FROM queue UNION SELECT queue_id FROM queue
 UNION SELECT broker_id FROM queue
 UNION SELECT engine_id FROM task_name UNION SELECT name_id FROM task_name UNION SELECT queue_id FROM task_name
-UNION SELECT environment_id FROM task_name;
+UNION SELECT environment_id FROM task_name
+UNION SELECT environment_id FROM error_place UNION SELECT engine_id FROM error_place UNION SELECT queue_id FROM error_place
+UNION SELECT name_id FROM error_place;
 
 -- list_kept --
 -- Deleted tasks that a plan can put back; their names are used inside.
