@@ -28,7 +28,7 @@ async def test_a_task_from_enqueued_to_succeeded(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         payload = task("payload", UUID, T + 1, 2, '["•••"]', True, ["k1", "AgE="], "sealed")
         found = await tell(store, origin(), *life(UUID, T), payload)
-        assert found.topics == {"tasks", "queues", "strip", "errors"}
+        assert found.topics == {"tasks", "queues", "strip"}
         assert (found.tasks, found.refused, found.answers) == (1, {}, [])
         detail = await get_task(store, 1)
         assert detail is not None
@@ -204,7 +204,7 @@ async def test_the_servers_own_facts(tmp_path: Path) -> None:
             ServerFact("celery", UUID, Event("cancel_asked", 0, T + 5)),
         ]
         found = await ingest_facts(store, 1, facts)
-        assert found.topics == {"tasks", "queues", "strip"}
+        assert found.topics == {"tasks", "queues", "strip", "errors"}
         detail = await get_task(store, 1)
         assert detail is not None
         assert (detail.row.state, detail.row.reason, detail.row.cancel_asked_at, detail.row.worker) == ("lost", "worker_gone", T + 5, "w1")
