@@ -36,6 +36,7 @@ from z4j.listener.http_server import HttpServer
 from z4j.listener.tls import CHECK_S, ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
+from z4j.operations.errors import ErrorService
 from z4j.operations.findings.service import EVERY_S, Findings
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler
@@ -83,6 +84,7 @@ class Server:
         reconcile = Reconcile(self.outbox, self.live.changed, self.duties)
         self.scheduler = Scheduler(self.outbox, self.live.changed, self.duties)
         self.schedules = ScheduleService(self.dispatch, self.scheduler)
+        self.errors = ErrorService(self.plans, self.live, self.audit)
         self.gateway = Gateway(
             self.store, self.live, self.outbox, witnesses, per_token=settings.connections_per_token, duties=self.duties
         )  # fmt: skip
@@ -109,7 +111,7 @@ class Server:
             lifespan=self._lifespan,
         )
         asgi.state.services = Services(
-            self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
+            self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.errors, self.settings, self.audit, self.auth,
             self.duties, self.background.retention, self.background.clock_watch, self.findings, self.tls, self.demo,
         )  # fmt: skip
         return asgi

@@ -16,6 +16,8 @@ from z4j.background.audit_checks import AuditChecks
 from z4j.background.clock_watch import ClockWatch
 from z4j.background.database_checkpoint import DatabaseCheckpoint
 from z4j.background.due_tasks import DueTasks
+from z4j.background.error_groups import EVERY_S as GROUPS_EVERY_S
+from z4j.background.error_groups import ErrorGroups
 from z4j.background.lost_tasks import LostTasks
 from z4j.background.nightly_backups import EVERY_S, NightlyBackups
 from z4j.background.overdue_schedules import OverdueSchedules
@@ -53,6 +55,7 @@ class BackgroundDuties:
         self.audit_checks = AuditChecks(store, changed, log)
         self.retention = RetentionDuty(store, changed, keep or Retention())
         self.clock_watch = ClockWatch(store, changed, log)
+        self.error_groups = ErrorGroups(store, changed)
         self.backups = backups
         for name, every_s, _ in self.table():
             self.duties.add(name, every_s)
@@ -72,12 +75,16 @@ class BackgroundDuties:
             ("audit checkpoint", 1, self.audit_checks.sign_head),
             ("check of the audit log", 5, self.audit_checks.check_audit),
             ("hours and days", 20, self._roll),
+            ("error groups", GROUPS_EVERY_S, self._group_errors),
             ("retention", 1, self._retain),
             ("unused names", 3_600, self._sweep_names),
         ]
 
     async def _roll(self, at: int) -> int:
         return await rolling.roll(self.store, at)
+
+    async def _group_errors(self, at: int) -> int:
+        return await self.error_groups.round(await self.clock_watch.trusted_at(at))
 
     async def _retain(self, at: int) -> int:
         return await self.retention.round(await self.clock_watch.trusted_at(at))

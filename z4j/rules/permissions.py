@@ -22,8 +22,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "admin": frozenset({"admin"}),
 }
 
-#: Actions → what they need: those of agents, and those of plans that the server carries out itself.
-ACTIONS: Final[dict[str, str]] = dict.fromkeys((*RULES, "delete_task", "undelete_task"), "operator")
+#: Actions → what they need: those of agents, those of plans that the server carries out itself, and what people decide about errors.
+ACTIONS: Final[dict[str, str]] = dict.fromkeys((*RULES, "delete_task", "undelete_task", "change_error"), "operator")
 
 
 def is_allowed(role: str, needed: str) -> bool:

@@ -15,6 +15,7 @@ from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
+from z4j.operations.errors import ErrorService
 from z4j.operations.findings.service import Findings
 from z4j.operations.plans import Plans
 from z4j.operations.schedules import ScheduleService
@@ -34,6 +35,7 @@ class Services:
     dispatch: Dispatch
     plans: Plans
     schedules: ScheduleService
+    errors: ErrorService
     settings: Settings
     audit: AuditLog
     auth: Auth

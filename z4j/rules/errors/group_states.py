@@ -69,3 +69,10 @@ def type_of(attempt: Attempt) -> str:
 def _has_failed(attempt: Attempt) -> bool:
     code = attempt.key & 15
     return code in _BAD_ENDS or (code == _RETRYING and bool(attempt.error_type or attempt.error))
+
+
+def is_ignoring_over(at: int, failed: int, in_hour: int, until: int | None, rate: int | None, total: int | None) -> bool:
+    """Whether an ignored group has to be shown again: at a time (microseconds UTC), at a number of failed tasks in this hour, or in all."""
+    return (
+        (until is not None and at >= until) or (rate is not None and in_hour >= rate) or (total is not None and failed >= total)
+    )  # fmt: skip

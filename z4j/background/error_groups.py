@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Looks after groups of failures: groups what was stored before there were groups, ends ignoring at its limit, deletes what is too old."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from z4j import clock
+from z4j.background.server_events import Changed
+from z4j.clock import DAY_US
+from z4j.store.errors import error_actions, error_groups
+from z4j.store.sqlite.db import Store
+
+EVERY_S: Final = 5
+ROUND_US: Final = 2_000_000
+"""The tasks stored before are grouped for this long in one round."""
+HOURS_KEPT_US: Final = 100 * DAY_US
+UNUSED_US: Final = 7 * DAY_US
+"""A group of which no task is stored is kept this long after it was seen last."""
+CLEAN_US: Final = 3_600_000_000
+HOLD_S: Final = 0.002
+
+
+class ErrorGroups:
+    """One per server. `changed` is called with the topics of `live` that changed."""
+
+    def __init__(self, store: Store, changed: Changed) -> None:
+        self.store, self.changed = store, changed
+        self._cleaned_at = 0
+
+    async def round(self, at: int) -> int:
+        """Does what is due. Returns how many groups changed by it, or tasks were looked at."""
+        done = await self._group_backlog()
+        if ended := await error_actions.list_ended(self.store, at):
+            await self.store.write(partial(error_actions.end_ignoring, ids=ended, at=at))
+            done += len(ended)
+        if not 0 <= at - self._cleaned_at < CLEAN_US:
+            self._cleaned_at = at
+            done += await self.clean(at)
+        if done:
+            self.changed(("errors",))
+        return done
+
+    async def clean(self, at: int) -> int:
+        """Deletes hours and groups that are too old. Returns how many groups."""
+        while not await self.store.write(partial(error_actions.delete_hours, before=at - HOURS_KEPT_US, seconds=HOLD_S)):
+            pass
+        before, deleted = at - UNUSED_US, 0
+        for id in await error_actions.list_unused(self.store, before):
+            deleted += await self.store.write(partial(error_actions.delete_groups, ids=[id], before=before))
+        return deleted
+
+    async def _group_backlog(self) -> int:
+        done, ends = 0, clock.ticks() + ROUND_US
+        while clock.ticks() < ends and (place := await error_groups.read_backlog(self.store)) is not None:
+            rows = await error_actions.list_backlog(self.store, place)
+            await self.store.write(partial(error_actions.group_backlog, rows=rows))
+            done += len(rows)
+        return done

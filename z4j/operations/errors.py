@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What people do with groups of failures: each action checks the role and is written with its audit row in one durable transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from z4j import clock
+from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
+from z4j.live import Live
+from z4j.operations.commands import Actor
+from z4j.operations.plans import Plans, Source
+from z4j.rules.errors.group_states import FAILED
+from z4j.rules.operator_input import shown_reason
+from z4j.rules.permissions import may_act
+from z4j.rules.plans import MAX_ITEMS
+from z4j.store.access.audit import Appended, AuditLog
+from z4j.store.errors import error_actions, error_groups
+from z4j.store.errors.error_groups import ErrorGroup
+from z4j.store.operations.plans import PlanRow
+from z4j.store.sqlite.db import Connection
+from z4j.text import JsonObject
+
+ACTION: Final = "change_error"
+"""What all of these actions need, see rules/permissions.py."""
+NOTE: Final = 4_000
+LINK: Final = 500
+NAME: Final = 100
+LARGEST: Final = 1_000_000_000
+LONGEST_US: Final = 366 * 24 * 3_600_000_000
+
+
+class ErrorService:
+    """One per server."""
+
+    def __init__(self, plans: Plans, live: Live, audit_log: AuditLog) -> None:
+        self.plans = plans
+        self.store = plans.store
+        self.live = live
+        self.audit_log = audit_log
+
+    async def get(self, id: int) -> ErrorGroup:
+        """Returns a group. Raises NotFound."""
+        group = await error_groups.get_group(self.store, id)
+        if group is None:
+            raise NotFound("Error group not found. It may have been deleted after the retention period.")
+        return group
+
+    async def resolve(self, actor: Actor, id: int, *, is_by_release: bool = False, reason: str = "") -> None:
+        """Marks a group as resolved; it is *regressed* if it comes back. `is_by_release`: only a run of a release that has not been seen
+        yet makes it so. Raises NotFound, NotAllowed or WrongState."""
+        group = await self.get(id)
+        releases = await error_groups.list_releases(self.store, group.app_id) if is_by_release else None
+        if releases is not None and not releases:
+            raise WrongState(
+                "The agents of this app report no release, so the next one cannot be recognized. No changes were made.",
+                "Set Z4J_RELEASE, or resolve the error at once.",
+            )
+        at = clock.now()
+        await self._change(
+            actor, group, "resolved in the next release" if is_by_release else "resolved", reason,
+            lambda db: error_actions.set_state(db, id, "resolved", actor=actor.name, at=at, releases=releases),
+        )  # fmt: skip
+
+    async def reopen(self, actor: Actor, id: int, reason: str = "") -> None:
+        """Shows a resolved or an ignored group as unresolved. Raises NotFound, NotAllowed or WrongState."""
+        at = clock.now()
+        await self._change(
+            actor, await self.get(id), "reopened", reason,
+            lambda db: error_actions.set_state(db, id, "unresolved", actor=actor.name, at=at),
+        )  # fmt: skip
+
+    async def ignore(
+        self, actor: Actor, id: int, *, for_us: int | None = None, rate: int | None = None, count: int | None = None, reason: str = ""
+    ) -> None:
+        """Ignores a group for a time, until `rate` tasks fail in an hour, until `count` more have failed, or until somebody ends that.
+
+        Raises NotFound, NotAllowed, WrongState or BadInput.
+        """
+        for value, largest in ((for_us, LONGEST_US), (rate, LARGEST), (count, LARGEST)):
+            if value is not None and not 0 < value <= largest:
+                raise BadInput("A limit of ignoring must be a positive number, and a time at most a year. No changes were made.")
+        group, at = await self.get(id), clock.now()
+        until = None if for_us is None else at + for_us
+        total = None if count is None else group.failed + count
+        limits = [f"for {for_us // 1_000_000} s"] if for_us is not None else []
+        limits += [f"until {rate} in an hour"] if rate is not None else []
+        limits += [f"until {count} more"] if count is not None else []
+        await self._change(
+            actor, group, "ignored", "; ".join([*limits, reason] if reason else limits),
+            lambda db: error_actions.set_state(db, id, "ignored", actor=actor.name, at=at, until=until, rate=rate, total=total),
+        )  # fmt: skip
+
+    async def assign(self, actor: Actor, id: int, user: str, reason: str = "") -> None:
+        """Assigns a group to a person, or to nobody. Raises NotFound, NotAllowed, WrongState or BadInput."""
+        if len(user) > NAME or not user.isprintable():
+            raise BadInput("The name of the person is not valid. No changes were made.")
+        what = f"assigned to {user}" if user else "assigned to nobody"
+        await self._change(actor, await self.get(id), what, reason, lambda db: error_actions.set_assigned(db, id, user))
+
+    async def note(self, actor: Actor, id: int, note: str, runbook: str) -> None:
+        """Replaces the note and the link to a runbook. Raises NotFound, NotAllowed, WrongState or BadInput."""
+        if runbook and (not runbook.startswith(("https://", "http://")) or len(runbook) > LINK or not runbook.isprintable()):
+            raise BadInput("A runbook is a link that begins with https:// or http://. No changes were made.")
+        if len(note) > NOTE:
+            raise BadInput(f"A note has at most {NOTE:,} characters. No changes were made.")
+        await self._change(
+            actor, await self.get(id), "changed the note", "", lambda db: error_actions.set_note(db, id, note, runbook)
+        )  # fmt: skip
+
+    async def merge(self, actor: Actor, id: int, target: int, reason: str = "") -> None:
+        """Shows a group as part of another one of its app. Raises NotFound, NotAllowed or WrongState."""
+        group, other = await self.get(id), await self.get(target)
+        if id == target or group.app_id != other.app_id:
+            raise WrongState("Only two different errors of one app can be merged. No changes were made.")
+        detail = f"into error {target}: {other.title}"
+        await self._change(
+            actor, group, "merged", f"{detail}; {reason}" if reason else detail, lambda db: error_actions.merge(db, id, target)
+        )
+
+    async def split(self, actor: Actor, id: int, reason: str = "") -> None:
+        """Shows a merged group on its own again. Raises NotFound, NotAllowed or WrongState."""
+        group = await self.get(id)
+        source = group.merged_into
+        if source is None:
+            raise WrongState("This error is not merged into another one. No changes were made.")
+        await self._change(actor, group, "split", reason, lambda db: error_actions.split(db, id, source))
+
+    async def retry(self, actor: Actor, id: int, reason: str = "") -> PlanRow:
+        """Creates a frozen plan that retries the stored failed tasks of a group. Raises NotFound, NotAllowed or BadInput."""
+        group = await self.get(id)
+        newest = await error_groups.list_newest(self.store, id, MAX_ITEMS, (FAILED,))
+        source = Source(f"error {id}: {group.title}"[:300], ids=tuple(task for task, _ in newest))
+        return await self.plans.freeze(actor, "retry_task", {}, source, reason)
+
+    async def _change(self, actor: Actor, group: ErrorGroup, action: str, detail: str, change: Callable[[Connection], bool]) -> None:
+        target, at, shown = f"error {group.id}", clock.now(), shown_reason(detail)
+        if not may_act(actor.role, ACTION):
+            await self.audit_log.note(
+                self.store, at=at, actor=actor.name, role=actor.role, action=ACTION, target=target, outcome="refused",
+                detail={"why": "role"}, address=actor.address,
+            )  # fmt: skip
+            raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
+        logged: JsonObject = {"error": group.id, "title": group.title, "change": action, "reason": shown}
+
+        def commit(db: Connection) -> Appended | None:
+            if not change(db):
+                return None
+            error_actions.add_action(db, group.id, actor.name, action, shown, at)
+            return self.audit_log.append(
+                db, at=at, actor=actor.name, role=actor.role, action=ACTION, target=target, detail=logged, address=actor.address
+            )
+
+        head = await self.store.write(commit, durable=True)
+        if head is None:
+            raise WrongState("This error was merged into another one or deleted meanwhile. No changes were made.", "Open the list again.")
+        self.audit_log.keep_head(head)
+        self.live.changed(("errors", "changes"))
