@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import logs
-from z4j.cli import audit, plan, queue, schedule, task, token, user, worker
+from z4j.cli import audit, errors, plan, queue, schedule, task, token, user, worker
 from z4j.cli.common.output import say
 from z4j.cli.installation import backup, contents, demo, doctor, health, install_service, restore, serve, settings_file, tls, wheels
 from z4j.exceptions import Z4jError
@@ -96,6 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, text, command).add_argument("name", nargs="?", metavar="NAME")
 
-    for group in (token, user, task, queue, worker, plan, schedule, audit, tls):
+    for group in (token, user, task, errors, queue, worker, plan, schedule, audit, tls):
         group.add_commands(add)
     return parser

@@ -16,6 +16,7 @@ from z4j.rules.operator_input import shown_reason
 from z4j.rules.permissions import may_act
 from z4j.rules.plans import MAX_ITEMS
 from z4j.store.access.audit import Appended, AuditLog
+from z4j.store.access.users import list_users
 from z4j.store.errors import error_actions, error_groups
 from z4j.store.errors.error_groups import ErrorGroup
 from z4j.store.operations.plans import PlanRow
@@ -50,7 +51,7 @@ class ErrorService:
     async def resolve(self, actor: Actor, id: int, *, is_by_release: bool = False, reason: str = "") -> None:
         """Marks a group as resolved; it is *regressed* if it comes back. `is_by_release`: only a run of a release that has not been seen
         yet makes it so. Raises NotFound, NotAllowed or WrongState."""
-        group = await self.get(id)
+        group = await self._open(actor, id)
         releases = await error_groups.list_releases(self.store, group.app_id) if is_by_release else None
         if releases is not None and not releases:
             raise WrongState(
@@ -67,7 +68,7 @@ class ErrorService:
         """Shows a resolved or an ignored group as unresolved. Raises NotFound, NotAllowed or WrongState."""
         at = clock.now()
         await self._change(
-            actor, await self.get(id), "reopened", reason,
+            actor, await self._open(actor, id), "reopened", reason,
             lambda db: error_actions.set_state(db, id, "unresolved", actor=actor.name, at=at),
         )  # fmt: skip
 
@@ -78,10 +79,10 @@ class ErrorService:
 
         Raises NotFound, NotAllowed, WrongState or BadInput.
         """
+        group, at = await self._open(actor, id), clock.now()
         for value, largest in ((for_us, LONGEST_US), (rate, LARGEST), (count, LARGEST)):
             if value is not None and not 0 < value <= largest:
                 raise BadInput("A limit of ignoring must be a positive number, and a time at most a year. No changes were made.")
-        group, at = await self.get(id), clock.now()
         until = None if for_us is None else at + for_us
         total = None if count is None else group.failed + count
         limits = [f"for {for_us // 1_000_000} s"] if for_us is not None else []
@@ -94,24 +95,26 @@ class ErrorService:
 
     async def assign(self, actor: Actor, id: int, user: str, reason: str = "") -> None:
         """Assigns a group to a person, or to nobody. Raises NotFound, NotAllowed, WrongState or BadInput."""
-        if len(user) > NAME or not user.isprintable():
-            raise BadInput("The name of the person is not valid. No changes were made.")
+        group = await self._open(actor, id)
+        if user and user not in {known.name for known in await list_users(self.store) if known.disabled_at is None}:
+            raise BadInput(f"Unknown user “{user[:NAME]}”. No changes were made.", "Use the name of a user who can sign in.")
         what = f"assigned to {user}" if user else "assigned to nobody"
-        await self._change(actor, await self.get(id), what, reason, lambda db: error_actions.set_assigned(db, id, user))
+        await self._change(actor, group, what, reason, lambda db: error_actions.set_assigned(db, id, user))
 
     async def note(self, actor: Actor, id: int, note: str, runbook: str) -> None:
         """Replaces the note and the link to a runbook. Raises NotFound, NotAllowed, WrongState or BadInput."""
+        group = await self._open(actor, id)
         if runbook and (not runbook.startswith(("https://", "http://")) or len(runbook) > LINK or not runbook.isprintable()):
             raise BadInput("A runbook is a link that begins with https:// or http://. No changes were made.")
         if len(note) > NOTE:
             raise BadInput(f"A note has at most {NOTE:,} characters. No changes were made.")
         await self._change(
-            actor, await self.get(id), "changed the note", "", lambda db: error_actions.set_note(db, id, note, runbook)
+            actor, group, "changed the note", "", lambda db: error_actions.set_note(db, id, note, runbook)
         )  # fmt: skip
 
     async def merge(self, actor: Actor, id: int, target: int, reason: str = "") -> None:
         """Shows a group as part of another one of its app. Raises NotFound, NotAllowed or WrongState."""
-        group, other = await self.get(id), await self.get(target)
+        group, other = await self._open(actor, id), await self.get(target)
         if id == target or group.app_id != other.app_id:
             raise WrongState("Only two different errors of one app can be merged. No changes were made.")
         detail = f"into error {target}: {other.title}"
@@ -121,7 +124,7 @@ class ErrorService:
 
     async def split(self, actor: Actor, id: int, reason: str = "") -> None:
         """Shows a merged group on its own again. Raises NotFound, NotAllowed or WrongState."""
-        group = await self.get(id)
+        group = await self._open(actor, id)
         source = group.merged_into
         if source is None:
             raise WrongState("This error is not merged into another one. No changes were made.")
@@ -129,19 +132,23 @@ class ErrorService:
 
     async def retry(self, actor: Actor, id: int, reason: str = "") -> PlanRow:
         """Creates a frozen plan that retries the stored failed tasks of a group. Raises NotFound, NotAllowed or BadInput."""
-        group = await self.get(id)
+        group = await self._open(actor, id)
         newest = await error_groups.list_newest(self.store, id, MAX_ITEMS, (FAILED,))
         source = Source(f"error {id}: {group.title}"[:300], ids=tuple(task for task, _ in newest))
         return await self.plans.freeze(actor, "retry_task", {}, source, reason)
 
-    async def _change(self, actor: Actor, group: ErrorGroup, action: str, detail: str, change: Callable[[Connection], bool]) -> None:
-        target, at, shown = f"error {group.id}", clock.now(), shown_reason(detail)
+    async def _open(self, actor: Actor, id: int) -> ErrorGroup:
+        """The group, for somebody who may change it. Raises NotFound, and NotAllowed, which is audited."""
         if not may_act(actor.role, ACTION):
             await self.audit_log.note(
-                self.store, at=at, actor=actor.name, role=actor.role, action=ACTION, target=target, outcome="refused",
+                self.store, at=clock.now(), actor=actor.name, role=actor.role, action=ACTION, target=f"error {id}", outcome="refused",
                 detail={"why": "role"}, address=actor.address,
             )  # fmt: skip
             raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
+        return await self.get(id)
+
+    async def _change(self, actor: Actor, group: ErrorGroup, action: str, detail: str, change: Callable[[Connection], bool]) -> None:
+        target, at, shown = f"error {group.id}", clock.now(), shown_reason(detail)
         logged: JsonObject = {"error": group.id, "title": group.title, "change": action, "reason": shown}
 
         def commit(db: Connection) -> Appended | None:

@@ -16,6 +16,9 @@ from z4j.web.frame import live, static, strip
 from z4j.web.pages import component_gallery, demo, health, now, package_index, plans, theme
 from z4j.web.pages.changes import audit_log
 from z4j.web.pages.changes import commands as changes_commands
+from z4j.web.pages.errors import actions as error_actions
+from z4j.web.pages.errors import detail as error_detail
+from z4j.web.pages.errors import list as error_list
 from z4j.web.pages.queues import detail as queue_detail
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.schedules import calendar
@@ -85,6 +88,14 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/plans/{id:int}/abort", plans.abort, "operator"),
     R("POST", "/plans/{id:int}/undo", plans.undo, "operator"),
     R("POST", "/commands/{id}/undo", queue_detail.undo, "operator"),
+    # failures that are one problem
+    R("GET", "/errors", error_list.list_page, "viewer"),
+    R("GET", "/errors.json", error_list.list_json, "viewer"),
+    R("GET", "/errors.csv", error_list.list_csv, "viewer"),
+    R("POST", "/errors/act", error_actions.act_on_many, "operator"),
+    R("GET", "/errors/{id:int}", error_detail.detail_page, "viewer"),
+    R("GET", "/errors/{id:int}.json", error_detail.detail_json, "viewer"),
+    R("POST", "/errors/{id:int}/act", error_actions.act, "operator"),
     # lists and settings
     R("GET", "/workers", worker_list.list_page, "viewer"),
     R("GET", "/workers.json", worker_list.list_json, "viewer"),

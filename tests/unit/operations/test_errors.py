@@ -14,6 +14,7 @@ from tests.unit.operations.test_plans import OLGA, Stage, stage
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
 from z4j.operations.errors import ErrorService
+from z4j.store.access import users
 from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorFilter, ErrorGroup
 
@@ -43,6 +44,7 @@ async def test_each_action_changes_the_group_and_is_in_both_logs(tmp_path: Path)
         await errors.ignore(OLGA, group.id, for_us=60_000_000, rate=5, count=10)
         ignored = await errors.get(group.id)
         assert (ignored.state, ignored.ignore_rate, ignored.ignore_total) == ("ignored", 5, 13)
+        await on.store.write(lambda db: users.add_user(db, "ann", "", "viewer", T))
         await errors.assign(OLGA, group.id, "ann")
         await errors.note(OLGA, group.id, "known since May", "https://wiki.example/runbook")
         noted = await errors.get(group.id)

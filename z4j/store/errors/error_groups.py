@@ -15,6 +15,7 @@ from z4j.store.names import names
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import task_search
+from z4j.store.tasks.task_columns import unpack_sent
 from z4j.store.tasks.task_search import END_OF_TIME
 
 SQL = sql.load("errors/error_groups")
@@ -95,6 +96,15 @@ class Place(NamedTuple):
     retried: int
     cured: int
     name_id: int
+
+
+class TaskOrigin(NamedTuple):
+    """Who ran a task, and where it was enqueued: `module:line` and the route of a web request."""
+
+    worker: str
+    release: str
+    code: str
+    route: str
 
 
 class Action(NamedTuple):
@@ -185,15 +195,22 @@ async def list_newest(store: Store, id: int, limit: int, kinds: Sequence[int] = 
     return list(newest.items())[:limit]
 
 
-async def share_of_runs(store: Store, app_id: int, places: Iterable[Place]) -> dict[str, tuple[int, int]]:
-    """Returns task name → (stored tasks that failed with this error, stored tasks of that name)."""
-    failed: dict[int, int] = {}
-    texts: dict[int, str] = {}
-    for place in places:
-        failed[place.name_id] = failed.get(place.name_id, 0) + place.failed
-        texts[place.name_id] = place.name
-    rows = await store.fetch_all(SQL["count_runs_of"], {"app_id": app_id, "names": json.dumps(list(failed))})
-    return {texts[name_id]: (failed[name_id], tasks) for name_id, tasks in rows if texts[name_id]}
+async def share_of_runs(store: Store, groups: Iterable[tuple[int, Iterable[Place]]]) -> dict[tuple[int, str], int]:
+    """Returns (app, task name) → its stored tasks, of the names in the places of groups, given as (app, places)."""
+    wanted: dict[tuple[int, int], str] = {}
+    for app_id, places in groups:
+        wanted.update(((app_id, place.name_id), place.name) for place in places)
+    rows = await store.fetch_all(SQL["count_runs_of"], {"names": json.dumps(list({name_id for _, name_id in wanted}))})
+    return {(app_id, wanted[app_id, name_id]): tasks for app_id, name_id, tasks in rows if (app_id, name_id) in wanted}
+
+
+async def list_origins(store: Store, tasks: Iterable[int]) -> list[TaskOrigin]:
+    """Returns who ran some tasks, and where they were enqueued."""
+    rows = await store.fetch_all(SQL["list_origins"], {"ids": json.dumps(list(tasks))})
+    return [
+        TaskOrigin(worker or "", release or "", *((unpack_sent(sent)[4], unpack_sent(sent)[5]) if sent else ("", "")))
+        for worker, release, sent in rows
+    ]
 
 
 async def list_actions(store: Store, id: int) -> list[Action]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from z4j.rules.rollups import waited_us
@@ -19,7 +20,19 @@ from z4j.wire.records import NO_PRIORITY, NOTHING_SENT
 
 SQL = sql.load("tasks/tasks")
 
-__all__ = ["Counts", "Link", "SameId", "TaskDetail", "TaskFilter", "TaskPage", "TaskRow", "count_tasks", "get_task", "list_tasks"]
+__all__ = [
+    "Counts",
+    "Link",
+    "SameId",
+    "TaskDetail",
+    "TaskFilter",
+    "TaskPage",
+    "TaskRow",
+    "count_tasks",
+    "get_task",
+    "list_tasks",
+    "read_tasks",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,11 @@ async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, n
     page = await task_search.find(store, f, older, newer, limit)
     rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(page.ids)}) if page.ids else []
     return TaskPage([_row(row) for row in rows], page.older, page.newer, page.searched_to)
+
+
+async def read_tasks(store: Store, ids: Sequence[int]) -> list[TaskRow]:
+    """Returns tasks by their row ids, in this order; those that are gone are left out."""
+    return [_row(row) for row in await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(list(ids))})]
 
 
 async def get_task(store: Store, id: int) -> TaskDetail | None:

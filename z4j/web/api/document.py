@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import __version__
-from z4j.web.api import audit, commands, plans, queues, schedules, tasks, workers
+from z4j.web.api import audit, commands, errors, plans, queues, schedules, tasks, workers
 from z4j.web.api.operations import Operation
 from z4j.web.frame import export
 
@@ -42,6 +42,7 @@ OPERATIONS: Final = (
     *queues.OPERATIONS,
     *workers.OPERATIONS,
     *commands.OPERATIONS,
+    *errors.OPERATIONS,
     *audit.OPERATIONS,
     *schedules.OPERATIONS,
     Operation("GET", "/api/v1/openapi.json", show, "viewer", "This document.", dict[str, Any]),

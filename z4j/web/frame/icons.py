@@ -35,6 +35,11 @@ LOOKS: Final[dict[str, Look]] = {
     "connected": Look("running", "s-connected", "connected"),
     "silent": Look("lost", "s-silent", "silent"),
     "left": Look("cancelled", "s-left", "left"),
+    # of an error
+    "unresolved": Look("failed", "s-failed", "unresolved"),
+    "regressed": Look("retrying", "s-failed", "regressed"),
+    "resolved": Look("succeeded", "s-done", "resolved"),
+    "ignored": Look("paused", "s-paused", "ignored"),
     # of a schedule and of its due times
     "on time": Look("succeeded", "s-done", "on time"),
     "late": Look("scheduled", "s-late", "late"),

@@ -21,12 +21,13 @@ from z4j.web.services import services
 
 CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
 """Largest number of chips per filter; further values are in the query box and the facets."""
-SCOPED: Final = ("now", "tasks", "queues", "workers", "schedules")
+SCOPED: Final = ("now", "tasks", "errors", "queues", "workers", "schedules")
 """Sections whose pages can be narrowed to an environment, an app or an engine."""
 AGENTS_US: Final = 3_000_000
 RAIL: Final = (
     ("Now", "now", "/", "n", "viewer"),
     ("Tasks", "tasks", "/tasks", "t", "viewer"),
+    ("Errors", "errors", "/errors", "e", "viewer"),
     ("Queues", "queues", "/queues", "q", "viewer"),
     ("Workers", "workers", "/workers", "w", "viewer"),
     ("Schedules", "schedules", "/schedules", "d", "viewer"),

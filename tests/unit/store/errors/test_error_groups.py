@@ -44,7 +44,7 @@ async def test_a_group_has_its_counts_hours_and_places(tmp_path: Path) -> None:
         assert [hour[1:] for hour in hours] == [(0, 0, 0), (1, 1, 1), (1, 0, 0)]
         places = (await error_groups.list_places(store, [group.id]))[group.id]
         assert [(place.queue, place.failed, place.retried, place.cured) for place in places] == [("work", 2, 0, 1), ("slow", 0, 1, 0)]
-        assert await error_groups.share_of_runs(store, 1, places) == {"shop.ship": (2, 4)}
+        assert await error_groups.share_of_runs(store, [(1, places)]) == {(1, "shop.ship"): 4}
         newest = await error_groups.list_newest(store, group.id, 2)
         assert [at for _, at in newest] == [T + HOUR_US, T + 2]
 

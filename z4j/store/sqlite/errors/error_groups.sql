@@ -49,8 +49,13 @@ ORDER BY sum(p.failed + p.retried + p.cured) DESC LIMIT :limit;
 SELECT task, at FROM error_task WHERE fingerprint = :fingerprint AND kind = :kind ORDER BY at DESC, task DESC LIMIT :limit;
 
 -- count_runs_of --
--- How many tasks of some names an app has. Scans counters only.
-SELECT name_id, sum(tasks) FROM counter WHERE app_id = :app_id AND name_id IN (SELECT value FROM json_each(:names)) GROUP BY name_id;
+-- How many tasks of some names there are. Scans counters only.
+SELECT app_id, name_id, sum(tasks) FROM counter WHERE name_id IN (SELECT value FROM json_each(:names)) GROUP BY app_id, name_id;
+
+-- list_origins --
+-- Who ran some tasks, and who enqueued them. Index: the primary keys.
+SELECT w.text, r.text, t.sent FROM json_each(:ids) AS j JOIN task AS t ON t.id = j.value
+  LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN boot AS b ON b.id = t.boot_id LEFT JOIN name AS r ON r.id = b.release_id;
 
 -- list_actions --
 -- What was done with a group, the newest first. Index: error_action_group.

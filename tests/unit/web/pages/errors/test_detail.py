@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One error: its tracebacks, tasks, shares and history."""
+
+from __future__ import annotations
+
+from tests.support.database import SECOND, T, task
+from tests.support.site import text_of
+from tests.unit.web.pages.conftest import Shop
+
+TRACE = 'Traceback (most recent call last):\n  File "/srv/shop/pay.py", line {}, in charge\n    go({})\nPayError: order {}\n'
+
+
+def charge(shop: Shop, id: str, at: int, line: int, kind: str = "failed", attempt: int = 0) -> None:
+    told = ["", "PayError", f"order {line}", TRACE.format(line, line, line)]
+    times = [at, at, 9] if kind == "failed" else [at, 9, None]
+    shop.tell(
+        task("enqueued", id, at, None, {"code": "shop.web:12", "route": "POST /orders"}),
+        task(kind, id, at + SECOND, *times, *told, attempt=attempt),
+    )
+
+
+def test_the_page_shows_what_somebody_needs_to_know(shop: Shop) -> None:
+    charge(shop, "p1", T, 4711)
+    charge(shop, "p2", T + 60 * SECOND, 17)
+    charge(shop, "p3", T + 70 * SECOND, 18, "retried")
+    shop.tell(task("succeeded", "p3", T + 90 * SECOND, T, T, 9, "1", attempt=1))
+    page = shop.get("/errors/2")
+    text = text_of(page)
+    for word in ("PayError: order", "shop.pay.charge", "go(17)", "shop.web:12", "POST /orders", "1.0", "w1", "production", "work"):
+        assert word in text, word
+    assert page.text.count('data-row="') == 3
+    assert "File &#34;/srv/shop/pay.py&#34;, line 17" in page.text
+    row = shop.get("/errors/2.json").json()
+    assert (row["error"]["failed"], row["error"]["retried"], row["error"]["cured"]) == (2, 0, 1)
+    assert len(row["tasks"]) == 2
+    assert row["places"][0]["name"] == "shop.ship"
+    assert "name_id" not in row["places"][0]
+
+
+def test_a_refresh_is_the_part_that_changes(shop: Shop) -> None:
+    page = shop.get("/errors/1", **{"HX-Request": "true"})
+    assert "<html" not in page.text
+    assert 'id="error"' in page.text
+
+
+def test_an_unknown_error_is_not_found(shop: Shop) -> None:
+    for path in ("/errors/99", "/errors/99.json"):
+        assert shop.get(path).status_code == 404
+
+
+def test_the_hours_lead_to_their_tasks(shop: Shop) -> None:
+    at = shop.server.duties and T
+    page = shop.get("/errors/1")
+    assert at
+    assert "Last 7 days, per hour" in text_of(page)
+
+
+def test_an_error_whose_tasks_are_gone_is_still_shown(shop: Shop) -> None:
+    shop.write(lambda db: db.execute("DELETE FROM error_task").rowcount)
+    assert "No tasks stored" in text_of(shop.get("/errors/1"))

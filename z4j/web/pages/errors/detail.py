@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One error: what fails and where, its newest tasks with their tracebacks, what people wrote about it and did with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.rules.errors.group_states import FAILED, OPEN
+from z4j.rules.permissions import may_act
+from z4j.store.access.users import list_users
+from z4j.store.errors import error_groups
+from z4j.store.errors.error_groups import Action, ErrorGroup, Hour, Merged, Place, TaskOrigin
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import attempts
+from z4j.store.tasks.tasks import TaskRow, read_tasks
+from z4j.web.frame import export, tracebacks
+from z4j.web.frame.formats import HOUR, iso
+from z4j.web.frame.render import Shell, is_refresh, render
+from z4j.web.frame.shell import make_shell
+from z4j.web.pages.errors.curve import Curve, curve
+from z4j.web.pages.errors.list import distinct, share_text
+from z4j.web.pages.tasks import list as task_list
+from z4j.web.pages.tasks.detail import trace_of
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.services import services
+
+NEWEST: Final = 20
+SAMPLES: Final = 3
+LOOKED_AT: Final = 200
+"""Newest failures whose workers, releases and callers are counted."""
+SHOWN: Final = 8
+HOURS: Final = 7 * 24
+OTHERS: Final = 50
+"""Errors that a merge offers."""
+BAD: Final = ("failed", "lost", "rejected")
+SPANS: Final = (("1h", "1 hour"), ("1d", "1 day"), ("7d", "7 days"), ("30d", "30 days"))
+"""How long an error can be ignored: value of the field, and word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A failure with its traceback. `at` is microseconds UTC."""
+
+    task: TaskRow
+    attempt: int
+    at: int
+    trace: tracebacks.Trace
+
+
+@dataclass(frozen=True, slots=True)
+class NameShare:
+    """A task name with its stored failed tasks of this error, and their share of all its stored tasks."""
+
+    name: str
+    failed: int
+    share: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something the failures have in common: (text, how many of those looked at, URL or "")."""
+
+    title: str
+    values: tuple[tuple[str, int, str], ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class HourLink:
+    """An hour with failures, for the table beside the curve."""
+
+    hour: Hour
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """The context of errors/detail.html."""
+
+    shell: Shell
+    group: ErrorGroup
+    curve: Curve
+    hours: tuple[HourLink, ...]
+    shares: tuple[NameShare, ...]
+    parts: tuple[Part, ...]
+    looked_at: int
+    lines: tuple[task_list.Line, ...]
+    samples: tuple[Sample, ...]
+    actions: tuple[Action, ...]
+    merged: tuple[Merged, ...]
+    others: tuple[tuple[str, str], ...]
+    users: tuple[tuple[str, str], ...]
+    spans: tuple[tuple[str, str], ...]
+    may_change: bool
+    is_open: bool
+    environments: tuple[str, ...]
+
+    @property
+    def attempts(self) -> int:
+        """Failed attempts that were not the end of their task."""
+        return self.group.retried + self.group.cured
+
+
+async def detail_page(request: Request) -> Response:
+    """GET /errors/{id}."""
+    server = services(request)
+    group, store = await server.errors.get(request.path_params["id"]), server.store
+    shell = await make_shell(request, "errors", Filters(app=group.app))
+    places = (await error_groups.list_places(store, [group.id])).get(group.id, [])
+    hours = (await error_groups.list_hours(store, [group.id], shell.now, HOURS))[group.id]
+    newest = await error_groups.list_newest(store, group.id, LOOKED_AT)
+    rows = await read_tasks(store, [task for task, _ in newest[:NEWEST]])
+    origins = await error_groups.list_origins(store, [task for task, _ in newest])
+    may_change = may_act(request.scope["identity"].role, "change_error")
+    can = task_list.able(request)
+    page = ErrorPage(
+        shell=shell,
+        group=group,
+        curve=curve(hours),
+        hours=tuple(HourLink(hour, _hour_href(group, places, hour)) for hour in reversed(hours) if any(hour[1:])),
+        shares=await _shares(store, group, places),
+        parts=_parts(group, places, origins),
+        looked_at=len(newest),
+        lines=tuple(task_list.line(row, Filters(app=group.app), shell.now, can) for row in rows),
+        samples=await _samples(store, rows, dict(newest)),
+        actions=tuple(await error_groups.list_actions(store, group.id)),
+        merged=tuple(await error_groups.list_merged(store, group.id)),
+        others=await _others(store, group) if may_change else (),
+        users=tuple((user.name, user.name) for user in await list_users(store) if user.disabled_at is None) if may_change else (),
+        spans=SPANS,
+        may_change=may_change,
+        is_open=group.state in OPEN,
+        environments=distinct(place.environment for place in places),
+    )
+    return render(request, "errors/_detail.html" if is_refresh(request) else "errors/detail.html", page)
+
+
+async def detail_json(request: Request) -> Response:
+    """GET /errors/{id}.json."""
+    server = services(request)
+    return export.to_json(export_of(*await everything(server.store, await server.errors.get(request.path_params["id"]))))
+
+
+async def everything(store: Store, group: ErrorGroup) -> tuple[ErrorGroup, list[Place], list[Action], list[Merged], list[tuple[int, int]]]:
+    """Returns a group, where it happened, what was done with it, what is merged into it, and its newest failed tasks."""
+    places = (await error_groups.list_places(store, [group.id])).get(group.id, [])
+    return (
+        group, places, await error_groups.list_actions(store, group.id), await error_groups.list_merged(store, group.id),
+        await error_groups.list_newest(store, group.id, LOOKED_AT, (FAILED,)),
+    )  # fmt: skip
+
+
+def export_of(
+    group: ErrorGroup, places: Iterable[Place], actions: Iterable[Action], merged: Iterable[Merged], newest: Iterable[tuple[int, int]]
+) -> dict[str, Any]:
+    """Returns the JSON of a group."""
+    return {
+        "error": export.plain(group),
+        "places": [{key: value for key, value in place._asdict().items() if key != "name_id"} for place in places],
+        "actions": [action._asdict() for action in actions],
+        "merged": [each._asdict() for each in merged],
+        "tasks": [{"id": task, "at": at} for task, at in newest],
+    }
+
+
+def _hour_href(group: ErrorGroup, places: Sequence[Place], hour: Hour) -> str:
+    names = distinct(place.name for place in places)
+    filters = Filters(BAD, names[0] if len(names) == 1 else "", app=group.app, since=iso(hour.at), until=iso(hour.at + HOUR))
+    return filters.href()
+
+
+async def _shares(store: Store, group: ErrorGroup, places: Sequence[Place]) -> tuple[NameShare, ...]:
+    tasks = await error_groups.share_of_runs(store, [(group.app_id, places)])
+    failed: Counter[str] = Counter()
+    for place in places:
+        failed[place.name] += place.failed
+    return tuple(
+        NameShare(name, count, share_text(count, tasks.get((group.app_id, name), 0)), Filters(BAD, name, app=group.app).href())
+        for name, count in failed.most_common(SHOWN)
+        if name
+    )
+
+
+def _parts(group: ErrorGroup, places: Sequence[Place], origins: Sequence[TaskOrigin]) -> tuple[Part, ...]:
+    def of_places(title: str, field: str) -> Part:
+        counts: Counter[str] = Counter()
+        for place in places:
+            counts[getattr(place, field)] += place.failed + place.retried + place.cured
+        return _part(title, counts, lambda text: Filters(BAD, app=group.app).but(**{field: text}).href())
+
+    def of_origins(title: str, field: str, filtered: str = "") -> Part:
+        counts = Counter(getattr(origin, field) for origin in origins)
+        return _part(title, counts, lambda text: Filters(BAD, app=group.app).but(**{filtered: text}).href() if filtered else "")
+
+    parts = (
+        of_places("Queues", "queue"), of_places("Environments", "environment"), of_places("Engines", "engine"),
+        of_origins("Workers", "worker", "worker"), of_origins("Releases", "release"), of_origins("Callers", "code"),
+        of_origins("Routes", "route"),
+    )  # fmt: skip
+    return tuple(part for part in parts if part.values)
+
+
+def _part(title: str, counts: Counter[str], href: Any) -> Part:
+    known = [(text, count) for text, count in counts.most_common() if text]
+    return Part(title, tuple((text, count, href(text)) for text, count in known[:SHOWN]), max(len(known) - SHOWN, 0))
+
+
+async def _samples(store: Store, rows: Sequence[TaskRow], failed_at: dict[int, int]) -> tuple[Sample, ...]:
+    samples = []
+    for row in rows[:SAMPLES]:
+        at = failed_at[row.id]
+        for run in reversed(await attempts.list_runs(store, row.id)):
+            trace = trace_of(run)
+            if trace is not None and run.ended_at == at:
+                samples.append(Sample(row, run.attempt, at, trace))
+                break
+    return tuple(samples)
+
+
+async def _others(store: Store, group: ErrorGroup) -> tuple[tuple[str, str], ...]:
+    groups, _ = await error_groups.list_groups(store, error_groups.ErrorFilter(app=group.app), None, OTHERS)
+    return tuple((str(other.id), f"{other.id}: {other.title[:80]}") for other in groups if other.id != group.id)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The filters of the list of errors, in its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from urllib.parse import urlencode
+
+from z4j.exceptions import BadInput
+from z4j.rules.errors.group_states import GROUP_STATES, OPEN
+from z4j.store.errors.error_groups import ErrorFilter, Position
+from z4j.web.pages.tasks.filters import Filters
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFilters:
+    """The filters as text. No state means those that are open."""
+
+    state: tuple[str, ...] = ()
+    name: str = ""
+    queue: str = ""
+    engine: str = ""
+    app: str = ""
+    environment: str = ""
+    assigned: str = ""
+
+    def but(self, **changes: str | tuple[str, ...]) -> ErrorFilters:
+        """Returns these filters with `changes`."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Returns (name, value) for a query string in a fixed order."""
+        values = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
+
+    def href(self, path: str = "/errors", **more: str) -> str:
+        """Returns a URL with these filters and `more` (a cursor)."""
+        query = urlencode([*self.pairs(), *more.items()], safe=",:")
+        return f"{path}?{query}" if query else path
+
+    def scope(self) -> Filters:
+        """Returns the filters that apply to every page."""
+        return Filters(engine=self.engine, app=self.app, environment=self.environment)
+
+    def for_store(self) -> ErrorFilter:
+        """Returns the filter of the store."""
+        return ErrorFilter(
+            states=self.state or OPEN, app=self.app, environment=self.environment, engine=self.engine, queue=self.queue, name=self.name,
+            assigned=self.assigned,
+        )  # fmt: skip
+
+
+def from_query(query: Mapping[str, str], states: Sequence[str]) -> ErrorFilters:
+    """Parses a query string; `states` are all its `state` values, repeated or joined by commas. Raises BadInput."""
+    wanted = tuple(dict.fromkeys(part for value in states for part in value.split(",") if part))
+    for state in wanted:
+        if state not in GROUP_STATES:
+            raise BadInput(f"Unknown state “{state[:40]}”.", f"Use one of {', '.join(GROUP_STATES)}.")
+    names = [field.name for field in fields(ErrorFilters) if field.name != "state"]
+    return ErrorFilters(wanted, **{name: query.get(name, "").strip()[:1_000] for name in names})
+
+
+def position_of(text: str) -> Position | None:
+    """Returns the position in `after`; None at the beginning. Raises BadInput."""
+    if not text:
+        return None
+    at, _, id = text.partition("-")
+    if not (at.isascii() and at.isdigit() and id.isascii() and id.isdigit() and len(text) < 40):
+        raise BadInput("This page of the list does not exist.", "Open the first page of the list.")
+    return min(int(at), 1 << 62), min(int(id), 1 << 62)
+
+
+def text_of(position: Position) -> str:
+    """Returns a position as the text in a URL."""
+    return f"{position[0]}-{position[1]}"
