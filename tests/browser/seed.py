@@ -29,6 +29,12 @@ TRACEBACK = """Traceback (most recent call last):
     raise ConnectionError("smtp.internal:587 refused")
 ConnectionError: smtp.internal:587 refused
 """
+OTHER_ERRORS = (
+    ("IntegrityError", 'duplicate key value violates unique constraint "orders_ref_key"', "place_order"),
+    ("ReadTimeout", "HTTPSConnectionPool(host='api.stripe.com', port=443): Read timed out. (read timeout=10)", "charge"),
+    ("KeyError", "'sku'", "import_row"),
+)
+"""Errors of the tasks that are not `emails.send_campaign`: class, message, function."""
 CAPABILITIES: list[list[Any]] = [["celery", action, "any", "exact", [], ""] for action in ("retry_task", "cancel_task", "terminate_task")]
 
 
@@ -130,6 +136,10 @@ class Shop:
             record("payload", 0, at, 2, args, masked, [None, "AFsxLCAyXQ=="], "plain"),
         ]  # fmt: skip
         error = ["ConnectionError", "smtp.internal:587 refused", TRACEBACK]
+        if (place := NAMES.index((name, queue))) > 2:
+            kind, message, function = OTHER_ERRORS[place % len(OTHER_ERRORS)]
+            where = f'  File "/srv/shop/{name.partition(".")[0]}.py", line 12, in {function}\n    go(order)\n'
+            error = [kind, message, f"Traceback (most recent call last):\n{where}{kind}: {message}\n"]
         if end not in ("scheduled", "queued"):
             records.append(record("received", 0, at + 900, None, None))
         if end not in ("scheduled", "queued", "received", "expired", "rejected", "cancelled"):

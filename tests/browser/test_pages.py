@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 PAGES = (
     "/tasks", "/tasks?state=failed&since=24h", "/tasks?name=no.such_task",
     "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
-    "/tasks/masked", "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",
+    "/tasks/masked", "/errors", "/errors?state=resolved", "/errors?name=emails.send_campaign", "/errors/1",
+    "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",
     "/settings/users", "/settings/account", "/patterns",
     "/plans", "/plans/plan", "/plans/frozen", "/plans/new?state=failed", "/tasks/run",
     "/tasks/run?app=shop&engine=celery&name=billing.charge",
@@ -120,6 +121,8 @@ def test_lists_are_dense(site: Site, page: str, size: tuple[int, int], at_least:
     [
         "/tasks",
         "/tasks/failed",
+        "/errors",
+        "/errors/1",
         "/workers",
         "/queues",
         "/changes",
