@@ -11,8 +11,8 @@ import hashlib
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from z4j.rules.errors.frames import Origin, origin_of
 from z4j.rules.errors.messages import normalise
+from z4j.rules.errors.origins import Origin, origin_of
 
 VERSION: Final = 1
 KEY_BYTES: Final = 16

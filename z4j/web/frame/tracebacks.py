@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from z4j.rules.errors.frames import is_library
+from z4j.rules.errors.origins import is_library
 
 _FRAME: Final = re.compile(r'  File "(?P<file>.+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
 _LEADS: Final = {

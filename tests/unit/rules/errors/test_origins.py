@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z4j.rules.errors.frames import LIMIT, Origin, is_library, origin_of
+from z4j.rules.errors.origins import LIMIT, Origin, is_library, origin_of
 
 OWN = '  File "/srv/releases/20261130/shop/tasks.py", line {}, in {}\n    go()\n'
 THEIRS = '  File "/usr/lib/python3.13/site-packages/{}.py", line 7, in {}\n'
@@ -69,7 +69,7 @@ def test_a_group_is_told_by_what_is_in_it() -> None:
             return "".join(traceback.format_exception(group))
 
     values, times = origin_of(raised(ValueError("1"))), origin_of(raised(TimeoutError()))
-    assert values.function == times.function == "errors.test_frames.raised"
+    assert values.function == times.function == "errors.test_origins.raised"
     assert values.causes == ("ValueError", "KeyError")
     assert times.causes == ("TimeoutError", "KeyError")
 
@@ -77,7 +77,7 @@ def test_a_group_is_told_by_what_is_in_it() -> None:
 def test_a_real_traceback() -> None:
     with pytest.raises(AttributeError) as caught:
         origin_of(None)  # type: ignore[arg-type]
-    assert origin_of("".join(traceback.format_exception(caught.value))).function.endswith("frames.origin_of")
+    assert origin_of("".join(traceback.format_exception(caught.value))).function.endswith("origins.origin_of")
 
 
 @pytest.mark.parametrize("file", ["/usr/lib/python3.13/json/decoder.py", "<frozen runpy>", "C:\\Python\\Lib\\json.py"])
