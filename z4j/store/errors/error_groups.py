@@ -213,6 +213,12 @@ async def list_origins(store: Store, tasks: Iterable[int]) -> list[TaskOrigin]:
     ]
 
 
+async def group_of_task(store: Store, task: int) -> int | None:
+    """Returns the group of a task's failure, or None."""
+    row = await store.fetch_one(SQL["group_of_task"], {"task": task})
+    return None if row is None else int(row[0])
+
+
 async def list_actions(store: Store, id: int) -> list[Action]:
     """Returns the last hundred actions on a group, the newest first."""
     return [Action(*row) for row in await store.fetch_all(SQL["list_actions"], {"id": id})]

@@ -57,3 +57,30 @@ def test_long_texts_take_no_time() -> None:
     began = time.perf_counter()
     fingerprint("E" * 1_000_000, "x 1 " * 250_000, '  File "' * 100_000)
     assert time.perf_counter() - began < 0.5
+
+
+TRACE = 'Traceback (most recent call last):\n  File "/srv/shop/pay.py", line {}, in charge\n    go()\n'
+
+
+def test_what_follows_the_last_frame_does_not_matter_but_a_group_of_exceptions_does() -> None:
+    assert key_of_trace(TRACE.format(1) + "PayError: order 1\n") == key_of_trace(TRACE.format(2) + "PayError: order 2\nmore\n")
+    assert key_of_trace(TRACE.format(1)) != key_of_trace(TRACE.format(1).replace("charge", "refund"))
+    group = "  + Exception Group Traceback (most recent call last):\n" + '  |   File "/srv/shop/pay.py", line 1, in charge\n'
+    inside = "  | ExceptionGroup: two\n  +-+---------------- 1 ----------------\n    | {}: no\n    +------------------------------------\n"
+    assert key_of_trace(group + inside.format("KeyError")) != key_of_trace(group + inside.format("OSError"))
+    cut = TRACE.format(1).partition("\n")[2]
+    assert key_of_trace("…" + cut + "A: 1\n") == key_of_trace("…" + cut + "A: 2\n")
+    assert key_of_trace("Traceback (most recent call last):\nA: 1\n") == key_of_trace("Traceback (most recent call last):\nA: 2\n")
+
+
+def key_of_trace(traceback: str) -> bytes:
+    return fingerprint("PayError", "no", traceback).key
+
+
+def test_keys_are_stored_so_they_stay_the_same() -> None:
+    assert fingerprint("PayError", "order 7", TRACE.format(1) + "PayError: order 7\n").key.hex() == STORED
+    assert fingerprint("AB", "C", "").key != fingerprint("A", "BC", "").key
+    assert fingerprint("A" * 300, "", "").error_type == "A" * 200
+
+
+STORED = "14fb861666f869994b62f039d72561b7"

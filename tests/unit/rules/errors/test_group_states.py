@@ -5,7 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.rules.errors.group_states import CURED, FAILED, RETRIED, Attempt, failures_of, is_ignoring_over, type_of
+from z4j.rules.errors.group_states import (
+    CURED,
+    FAILED,
+    GROUP_STATE_NAMES,
+    GROUP_STATES,
+    OPEN,
+    RETRIED,
+    Attempt,
+    failures_of,
+    is_ignoring_over,
+    type_of,
+)  # fmt: skip
 from z4j.rules.tasks.fold import state_key
 from z4j.rules.tasks.states import STATES
 
@@ -57,3 +68,24 @@ def test_a_lost_task_has_no_attempt_of_its_own() -> None:
 )  # fmt: skip
 def test_ignoring_ends_at_the_first_limit(limits: tuple[int | None, int | None, int | None], is_over: bool) -> None:
     assert is_ignoring_over(100, 20, 5, *limits) == is_over
+
+
+def test_stored_codes_stay_the_same() -> None:
+    assert GROUP_STATES == {"unresolved": 0, "resolved": 1, "ignored": 2, "regressed": 3}
+    assert GROUP_STATE_NAMES == {0: "unresolved", 1: "resolved", 2: "ignored", 3: "regressed"}
+    assert OPEN == ("unresolved", "regressed")
+    assert (FAILED, RETRIED, CURED) == (0, 1, 2)
+    assert attempt("failed", 0).traceback == ""
+
+
+def test_each_bad_end_counts_and_has_a_word() -> None:
+    for kind in ("failed", "lost", "rejected"):
+        bare = attempt(kind, 0, "")
+        assert kinds(kind, bare) == [FAILED]
+        assert kinds("succeeded", attempt("succeeded", 1, ""), bare) == [CURED]
+        assert type_of(bare) == kind
+    assert type_of(attempt("retried", 0, "")) == "failed"
+    only_text = attempt("retried", 0, "")._replace(error="no")
+    assert kinds("retrying", only_text, only_text) == [RETRIED]
+    other_run = attempt("failed", 0, run=2)
+    assert failures_of(STATES["failed"], attempt("failed", 0), [other_run])[1].attempt.run == (1, 7)

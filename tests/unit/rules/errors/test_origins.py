@@ -98,3 +98,47 @@ def test_hostile_tracebacks_take_no_time(piece: str) -> None:
     began = time.perf_counter()
     origin_of(text)
     assert time.perf_counter() - began < 0.2
+
+
+def test_the_words_of_deployments_and_engines() -> None:
+    words = "app apps src code srv opt current workspace work home lib project build repo site tmp"
+    for word in (*words.split(), "APP", "v2", "20261130"):
+        assert origin_of(HEAD + f'  File "/x/{word}/tasks.py", line 3, in run\nE\n').function == "tasks.run", word
+    for engine in ["celery", "billiard", "kombu", "rq", "dramatiq", "huey", "arq", "taskiq", "apscheduler"]:
+        text = HEAD + THEIRS.format(f"{engine}/a", "f") + THEIRS.format("acme/b", "g") + THEIRS.format(f"{engine}/c", "h")
+        assert origin_of(text + "E\n").function == "acme.b.g", engine
+    for word in ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"):
+        assert origin_of(HEAD + OWN.format(1, "rank") + OWN.format(1, word) + "E\n").function == "shop.tasks.rank"
+
+
+def test_generated_files_are_not_of_the_application() -> None:
+    assert origin_of(HEAD + OWN.format(1, "run") + '  File "<string>", line 1, in handler\nE\n').function == "shop.tasks.run"
+    assert origin_of(HEAD + '  File "<string>", line 1, in handler\nE\n') == Origin()
+    assert origin_of(HEAD + '  File "/usr/lib/python3.13/json/decoder.py", line 1, in decode\nE\n') == Origin()
+    assert origin_of(HEAD + '  File "C:\\srv\\shop\\tasks.py", line 1, in run\nE\n').function == "shop.tasks.run"
+    assert origin_of(HEAD + '  File "/srv/shop/tasks.pyc", line 1\nE\n').function == "shop.tasks."
+    assert origin_of(HEAD + THEIRS.replace(".py", ".pyx").format("acme/fast", "go") + "E\n").function == "acme.fast.pyx.go"
+
+
+def test_causes_are_limited_and_named_once() -> None:
+    def chain(names: list[str]) -> str:
+        return CAUSED.join(HEAD + OWN.format(1, "run") + f"x.{name}: 1\n" for name in names)
+
+    assert origin_of(chain([*"ABCDEFG", "Last"])).causes == tuple("CDEFG")
+    assert origin_of(chain(["A", "A", "Last"])).causes == ("A",)
+    during = "\nDuring handling of the above exception, another exception occurred:\n\n"
+    assert origin_of(chain(["A", "Last"]).replace(CAUSED, during)).causes == ("A",)
+    assert origin_of("A: without frames\n" + CAUSED + HEAD + OWN.format(1, "run") + "Last\n").causes == ("A",)
+    assert origin_of(
+        HEAD + OWN.format(1, "run") + "A: 1\nB: is more of the message\n" + CAUSED + HEAD + OWN.format(1, "run") + "C\n"
+    ).causes == ("A",)
+
+
+def test_a_name_and_a_text_have_a_limit() -> None:
+    assert len(origin_of(HEAD + f'  File "/srv/{"p" * 300}/tasks.py", line 3, in run\nE\n').function) == 200
+    head = HEAD + OWN.format(1, "first")
+    middle = "x" * (LIMIT - len(head) - len(OWN.format(1, "last")))
+    whole = head + middle + OWN.format(1, "last")
+    assert len(whole) == LIMIT
+    assert origin_of(whole).entry == "shop.tasks.first"
+    assert origin_of(whole + "\n").entry == ""

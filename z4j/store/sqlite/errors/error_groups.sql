@@ -57,6 +57,11 @@ SELECT app_id, name_id, sum(tasks) FROM counter WHERE name_id IN (SELECT value F
 SELECT w.text, r.text, t.sent FROM json_each(:ids) AS j JOIN task AS t ON t.id = j.value
   LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN boot AS b ON b.id = t.boot_id LEFT JOIN name AS r ON r.id = b.release_id;
 
+-- group_of_task --
+-- The group of a task's failure: of that which ended it, else of its last attempt. Index: the primary keys.
+SELECT f.error_group FROM error_task AS t JOIN error_fingerprint AS f ON f.id = t.fingerprint
+WHERE t.task = :task ORDER BY t.kind, t.at DESC LIMIT 1;
+
 -- list_actions --
 -- What was done with a group, the newest first. Index: error_action_group.
 SELECT at, actor, action, detail FROM error_action WHERE error_group = :id ORDER BY id DESC LIMIT 100;

@@ -13,6 +13,7 @@ from z4j import clock
 from z4j.formats import duration
 from z4j.operations.commands import find_task
 from z4j.rules.tasks.states import ENDED_BADLY, FINAL
+from z4j.store.errors import error_groups
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.schedules import fires
@@ -104,6 +105,8 @@ class DetailPage:
     args: str
     result: str
     trace: tracebacks.Trace | None
+    error_group: int | None
+    """The error that its failure belongs to."""
     attempts: tuple[Attempt, ...]
     timeline: Timeline | None
     links: tuple[LinkGroup, ...]
@@ -148,6 +151,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         args=row.args,
         result=values.pretty_text(row.result) if row.result else "",
         trace=last if is_bad else None,
+        error_group=await error_groups.group_of_task(server.store, row.id),
         attempts=attempts,
         timeline=timeline(row, task.runs, clock.now()),
         links=tuple(

@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from tests.support.database import SECOND, T, task
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import Shop
+from z4j import clock
+from z4j.agents.ingest import ingest_batch
+from z4j_agent import wire
 
 TRACE = 'Traceback (most recent call last):\n  File "/srv/shop/pay.py", line {}, in charge\n    go({})\nPayError: order {}\n'
 
@@ -48,11 +54,17 @@ def test_an_unknown_error_is_not_found(shop: Shop) -> None:
         assert shop.get(path).status_code == 404
 
 
-def test_the_hours_lead_to_their_tasks(shop: Shop) -> None:
-    at = shop.server.duties and T
-    page = shop.get("/errors/1")
-    assert at
-    assert "Last 7 days, per hour" in text_of(page)
+def test_a_task_leads_to_its_error_and_the_hours_to_their_tasks(shop: Shop) -> None:
+    for task_row in (1, 2, 3):
+        assert 'href="/errors/1"' in shop.get(f"/tasks/{task_row}").text
+    assert 'href="/errors/' not in shop.get("/tasks/4").text.replace('href="/errors"', "")
+    at = clock.now() - 5 * SECOND
+    failed = task("failed", "now", at, at, at, 9, "", "PayError", "no", TRACE.format(1, 1, 1))
+    shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(failed), at=at)
+    page = shop.get("/errors/2")
+    [href] = re.findall(r'href="(/tasks\?state=failed,lost,rejected&amp;name=shop.ship[^"]*since[^"]*)"', page.text)
+    listed = shop.get(html.unescape(href).replace("/tasks", "/tasks.json")).json()["tasks"]
+    assert [row["task_id"] for row in listed] == ["now"]
 
 
 def test_an_error_whose_tasks_are_gone_is_still_shown(shop: Shop) -> None:
