@@ -31,15 +31,17 @@ class Fingerprint(NamedTuple):
 def fingerprint(error_type: str, message: str, traceback: str) -> Fingerprint:
     """Returns the fingerprint of a failure, as its agent reported it. Any text is allowed; the time is bounded."""
     name = error_type.rpartition(".")[2][:200] or "failed"
-    return _of(name, _normalise(message, name), _origin_of(_through_last_frame(traceback)))
+    return _of(name, _normalise(message, name), _origin_of(through_last_frame(traceback)))
 
 
 _normalise: Final = lru_cache(2_048)(normalise)
 _origin_of: Final = lru_cache(256)(origin_of)
 
 
-def _through_last_frame(traceback: str) -> str:
-    """A traceback without what follows its last frame, which is another text in each failure of a group; of a group of exceptions all."""
+def through_last_frame(traceback: str) -> str:
+    """Returns a traceback without what follows its last frame, which is another text in each failure of a group.
+
+    A group of exceptions is returned whole: what it consists of follows."""
     if not traceback.startswith("Traceback (") or "Exception Group Traceback" in traceback:
         return traceback
     start = traceback.rfind('\n  File "')

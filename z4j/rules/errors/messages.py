@@ -83,13 +83,9 @@ def _once(line: str, error_type: str) -> str:
         if match["noun"] is not None:
             return match["noun"] + match["name"]
         text = match[0]
-        if text.startswith(("'", '"')) and (
-            (error_type in _NAMING and _NAME.fullmatch(text)) or (error_type == "KeyError" and _LOWER_NAME.fullmatch(text))
-        ):
+        if (error_type in _NAMING and _NAME.fullmatch(text)) or (error_type == "KeyError" and _LOWER_NAME.fullmatch(text)):
             return text
-        # What ends a sentence is not of the value.
-        end = len(text.rstrip(".,:")) if text[0] not in "'\"`" else len(text)
-        return "*" + text[end:]
+        return "*" + text[len(text.rstrip(".,:")) :]  # what ends a sentence is not of the value
 
     line = _PATTERN.sub(value, line)
     for _ in range(_NESTED):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from z4j.rules.errors.fingerprints import KEY_BYTES, fingerprint
+from z4j.rules.errors.fingerprints import KEY_BYTES, fingerprint, through_last_frame
 
 CORPUS = Path(__file__).with_name("corpus") / "failures.jsonl"
 ENGINES = {"celery", "rq", "dramatiq", "huey", "arq", "taskiq"}
@@ -84,3 +84,18 @@ def test_keys_are_stored_so_they_stay_the_same() -> None:
 
 
 STORED = "14fb861666f869994b62f039d72561b7"
+
+
+def test_what_follows_the_last_frame_is_left_out() -> None:
+    head = 'Traceback (most recent call last):\n  File "/a.py", line 1, in f\n    g()\n  File "/a.py", line 2, in g'
+    assert through_last_frame(head + "\n    h()\nE: 1\n") == head
+    assert through_last_frame(head) == head  # nothing follows
+    for text in ("…" + head + "\nE: 1\n", "Traceback (most recent call last):\nE: 1\n", "no traceback\n", ""):
+        assert through_last_frame(text) == text
+    group = f"{head}\n  + Exception Group Traceback (most recent call last):\n  | E: 1\n"
+    assert through_last_frame(group) == group
+    assert through_last_frame(head + "\n") == head
+
+
+def test_a_lone_surrogate_is_no_obstacle() -> None:
+    assert fingerprint("E", "a \ud800 b", "").key == fingerprint("E", "a \ud800 b", "").key

@@ -89,3 +89,9 @@ def test_each_bad_end_counts_and_has_a_word() -> None:
     assert kinds("retrying", only_text, only_text) == [RETRIED]
     other_run = attempt("failed", 0, run=2)
     assert failures_of(STATES["failed"], attempt("failed", 0), [other_run])[1].attempt.run == (1, 7)
+
+
+def test_an_attempt_without_a_message_or_that_goes_on() -> None:
+    silent = attempt("retried", 0)._replace(error="")
+    assert kinds("retrying", silent, silent) == [RETRIED]
+    assert kinds("running", attempt("started", 0), attempt("started", 0)) == []

@@ -32,6 +32,17 @@ from z4j.rules.errors.messages import LENGTH, normalise
         ("'ann'", "", "*"),
         ("Größe „XL“ ist unbekannt (Artikel 4711)", "", "Größe * ist unbekannt (Artikel *)"),
         ("held since 2026-11-30T03:00:11.123456+00:00", "", "held since"),
+        ("failed for 4711, 4712. Retry at 7: no", "", "failed for *. Retry at *: no"),
+        ("Command '['ffmpeg', '-i', '/tmp/a.mp4']' returned", "", "Command * returned"),
+        ("TimeLimitExceeded(60,)", "", "TimeLimitExceeded(*)"),
+        ("got 'two words' and 'one'", "TypeError", "got * and 'one'"),
+        ("got 'one' of 'x1'", "TypeError", "got 'one' of"),
+        ("'Not_lower'", "KeyError", "*"),
+        ('value "*" of', "", "value * of"),
+        ("field 'a b' missing", "", "field * missing"),
+        ("argument 'name' missing", "", "argument 'name' missing"),
+        ("maximum recursion depth exceeded in comparison", "RecursionError", "maximum recursion depth exceeded"),
+        ("Client error '429 Too Many Requests' for url 'https://a.example/'", "", "Client error '429 Too Many Requests' for url"),
         ("", "", ""),
         ("\n\n  late  line ", "", "late line"),
     ],
@@ -63,3 +74,11 @@ def test_hostile_messages_take_no_time(piece: str) -> None:
     normalise(text)
     normalise(text[:500] + "!")
     assert time.perf_counter() - began < 0.2
+
+
+def test_only_the_beginning_is_looked_at() -> None:
+    assert normalise("a" * 3_000) == "a" * LENGTH
+    assert LENGTH == 200
+    assert normalise("\n" * 999 + "x") == "x"
+    assert normalise("\n" * 1_000 + "x") == ""
+    assert normalise("deep [[[[1, 2], 3], 4], 5] end") == "deep * end"

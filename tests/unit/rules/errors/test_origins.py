@@ -142,3 +142,30 @@ def test_a_name_and_a_text_have_a_limit() -> None:
     assert len(whole) == LIMIT
     assert origin_of(whole).entry == "shop.tasks.first"
     assert origin_of(whole + "\n").entry == ""
+
+
+def test_where_a_line_belongs() -> None:
+    own = HEAD + OWN.format(1, "run")
+    assert origin_of("Old: 1\n" + own + "New: 2\n").causes == ("Old",)
+    assert origin_of('  File "/srv/shop/tasks.py", line 1, in old\n' + own + "New: 2\n") == Origin("shop.tasks.run", "shop.tasks.run")
+    # lines of source look like the name of an exception, too
+    assert origin_of(HEAD + '  File "/srv/shop/tasks.py", line 1, in run\n    else:\nA: 1\n' + CAUSED + own + "B: 2\n").causes == ("A",)
+    lead = CAUSED.strip()
+    assert origin_of(f"A: 1\n{lead}\n{own}B: 2\n").causes == ("A",)
+    assert origin_of(own.removeprefix(HEAD) + f"A: 1\n{lead}\n" + own.removeprefix(HEAD) + "B: 2\n").causes == ("A",)
+
+
+def test_of_a_cut_chain_only_the_first_part_is_not_whole() -> None:
+    own = HEAD + OWN.format(1, "run") + OWN.format(1, "last")
+    assert origin_of("…" + OWN.format(1, "other") + "A: 1\n" + CAUSED + own + "B: 2\n") == Origin(
+        "shop.tasks.run", "shop.tasks.last", ("A",)
+    )
+
+
+def test_a_group_says_where_each_of_its_exceptions_was_raised() -> None:
+    head = "  + Exception Group Traceback (most recent call last):\n"
+    head += '  |   File "/srv/shop/tasks.py", line 1, in fan_out\n  |     async with group:\n  | x.Group: two\n'
+    one = "  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n"
+    one += '    |   File "/srv/shop/tasks.py", line 2, in send\n    |     raise: it\n    | ValueError: no\n'
+    two = "    +---------------- 2 ----------------\n    | KeyError: 'k'\n    +------------------------------------\n"
+    assert origin_of(head + one + two) == Origin("shop.tasks.fan_out", "shop.tasks.fan_out", ("ValueError@shop.tasks.send", "KeyError"))
