@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,8 @@ async def test_what_is_not_possible_is_refused(tmp_path: Path) -> None:
     async with service(tmp_path) as (_, errors, group):
         with pytest.raises(NotFound):
             await errors.get(99)
-        for limits in ({"for_us": 0}, {"rate": -1}, {"count": 10**12}, {"for_us": 10**18}):
+        refused: tuple[dict[str, Any], ...] = ({"for_us": 0}, {"rate": -1}, {"count": 10**12}, {"for_us": 10**18})
+        for limits in refused:
             with pytest.raises(BadInput):
                 await errors.ignore(OLGA, group.id, **limits)
         for runbook in ("javascript:alert(1)", "ftp://x", "https://" + "x" * 600, "https://a\nb"):

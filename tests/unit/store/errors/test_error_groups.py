@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ async def test_ignoring_ends_at_its_limit(tmp_path: Path) -> None:
             ({"rate": 2}, T + HOUR_US, []), ({"total": 3}, T, []), ({"total": 2}, T, [group.id]), ({}, T, []),
         ):  # fmt: skip
             chosen: dict[str, Any] = dict(limits)
-            await store.write(lambda db, chosen=chosen: error_actions.set_state(db, group.id, "ignored", actor="ann", at=T, **chosen))
+            await store.write(partial(error_actions.set_state, id=group.id, state="ignored", actor="ann", at=T, **chosen))
             assert await error_actions.list_ended(store, at) == ended
         await store.write(lambda db: error_actions.end_ignoring(db, [group.id, group.id], T))
         assert [found.state for found in await groups(store)] == ["unresolved"]

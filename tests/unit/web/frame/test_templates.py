@@ -216,6 +216,7 @@ def detail(**changes: Any) -> task_detail.DetailPage:
         args=EVIL,
         result=EVIL,
         trace=tracebacks.read(EVIL, TRACE),
+        error_group=7,
         attempts=(task_detail.Attempt(RUN, task_detail.trace_of(RUN)), task_detail.Attempt(RUN, None)),
         timeline=task_detail.timeline(ROW, [RUN], NOW),
         links=(task_detail.LinkGroup("retry-of", "Retry of", (Link(None, EVIL, "", ""), Link(3, "x", EVIL, "failed"))),),

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.database import SECOND, T, task
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j.web.pages.errors.list import distinct, share_text
 
 
-def fail(shop: Shop, id: str, error: str, message: str = "no", at: int = T, kind: str = "failed", **head: str) -> None:
+def fail(shop: Shop, id: str, error: str, message: str = "no", at: int = T, kind: str = "failed", **head: Any) -> None:
     told = ["", error, message, ""]
     shop.tell(task(kind, id, at, *([at, at, 9] if kind == "failed" else [at, 9, None]), *told, **head))
 
