@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from z4j.clock import DAY_US
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
+from z4j.formats import HOUR, plural
 from z4j.operations.commands import Actor
 from z4j.operations.errors import ErrorService
-from z4j.web.frame.formats import HOUR, plural
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, see_other
 from z4j.web.services import services

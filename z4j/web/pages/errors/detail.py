@@ -11,6 +11,8 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.formats import HOUR, iso
+from z4j.rules.charts.model import Mark, Series, TimeChart
 from z4j.rules.errors.group_states import FAILED, OPEN
 from z4j.rules.permissions import may_act
 from z4j.store.access.users import list_users
@@ -20,10 +22,8 @@ from z4j.store.sqlite.db import Store
 from z4j.store.tasks import attempts
 from z4j.store.tasks.tasks import TaskRow, read_tasks
 from z4j.web.frame import export, tracebacks
-from z4j.web.frame.formats import HOUR, iso
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.errors.curve import Curve, curve
 from z4j.web.pages.errors.list import distinct, share_text
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks.detail import trace_of
@@ -73,21 +73,12 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class HourLink:
-    """An hour with failures, for the table beside the curve."""
-
-    hour: Hour
-    href: str
-
-
-@dataclass(frozen=True, slots=True)
 class ErrorPage:
     """The context of errors/detail.html."""
 
     shell: Shell
     group: ErrorGroup
-    curve: Curve
-    hours: tuple[HourLink, ...]
+    chart: TimeChart
     shares: tuple[NameShare, ...]
     parts: tuple[Part, ...]
     looked_at: int
@@ -118,19 +109,19 @@ async def detail_page(request: Request) -> Response:
     newest = await error_groups.list_newest(store, group.id, LOOKED_AT)
     rows = await read_tasks(store, [task for task, _ in newest[:NEWEST]])
     origins = await error_groups.list_origins(store, [task for task, _ in newest])
+    actions = await error_groups.list_actions(store, group.id)
     may_change = may_act(request.scope["identity"].role, "change_error")
     can = task_list.able(request)
     page = ErrorPage(
         shell=shell,
         group=group,
-        curve=curve(hours),
-        hours=tuple(HourLink(hour, _hour_href(group, places, hour)) for hour in reversed(hours) if any(hour[1:])),
+        chart=_chart(group, places, hours, actions),
         shares=await _shares(store, group, places),
         parts=_parts(group, places, origins),
         looked_at=len(newest),
         lines=tuple(task_list.line(row, Filters(app=group.app), shell.now, can) for row in rows),
         samples=await _samples(store, rows, dict(newest)),
-        actions=tuple(await error_groups.list_actions(store, group.id)),
+        actions=tuple(actions),
         merged=tuple(await error_groups.list_merged(store, group.id)),
         others=await _others(store, group) if may_change else (),
         users=tuple((user.name, user.name) for user in await list_users(store) if user.disabled_at is None) if may_change else (),
@@ -168,6 +159,25 @@ def export_of(
         "merged": [each._asdict() for each in merged],
         "tasks": [{"id": task, "at": at} for task, at in newest],
     }
+
+
+def _chart(group: ErrorGroup, places: Sequence[Place], hours: Sequence[Hour], actions: Sequence[Action]) -> TimeChart:
+    """Failures per hour, with what people did."""
+    since = hours[0].at
+    return TimeChart(
+        "Failures per hour",
+        tuple(hour.at for hour in hours),
+        (
+            Series("failed tasks", "failed", tuple(float(hour.failed) for hour in hours)),
+            Series("failed attempts", "retrying", tuple(float(hour.retried + hour.cured) for hour in hours)),
+        ),
+        "per hour",
+        tuple(
+            Mark(each.at, f"{each.actor or 'z4j'}: {each.action}", "#history", "action") for each in reversed(actions) if each.at > since
+        ),
+        tuple(_hour_href(group, places, hour) for hour in hours),
+        step=HOUR,
+    )
 
 
 def _hour_href(group: ErrorGroup, places: Sequence[Place], hour: Hour) -> str:

@@ -10,16 +10,15 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.formats import plural
 from z4j.rules.errors.group_states import GROUP_STATES, OPEN
 from z4j.rules.permissions import may_act
 from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorGroup, Hour, Place
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
-from z4j.web.frame.formats import plural
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.errors.curve import Curve, curve
 from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of, text_of
 from z4j.web.services import services
 
@@ -34,7 +33,9 @@ class Line:
     """A group as one row. `share` is that of the stored tasks of its most frequent name; it is empty where there are none."""
 
     group: ErrorGroup
-    curve: Curve
+    hours: tuple[float, ...]
+    """Failures in each of the last hours, the present one last."""
+    hours_label: str
     names: tuple[str, ...]
     engines: tuple[str, ...]
     environments: tuple[str, ...]
@@ -128,7 +129,8 @@ def _line(group: ErrorGroup, hours: Sequence[Hour], places: Sequence[Place], sha
     name = max(failed, key=lambda each: failed[each], default="")
     return Line(
         group=group,
-        curve=curve(hours),
+        hours=tuple(float(hour.failed + hour.retried + hour.cured) for hour in hours),
+        hours_label=hours_label(hours),
         names=distinct(place.name for place in places),
         engines=distinct(place.engine for place in places),
         environments=distinct(place.environment for place in places),
@@ -140,6 +142,12 @@ def _line(group: ErrorGroup, hours: Sequence[Hour], places: Sequence[Place], sha
 def distinct(texts: Iterable[str]) -> tuple[str, ...]:
     """Returns texts without empty ones and copies, in their order."""
     return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def hours_label(hours: Sequence[Hour]) -> str:
+    """Says in words what the curve of some hours shows."""
+    failed, attempts = sum(hour.failed for hour in hours), sum(hour.retried + hour.cured for hour in hours)
+    return f"{plural(failed, 'failed task')} and {plural(attempts, 'failed attempt')} in {plural(len(hours), 'hour')}"
 
 
 def share_text(failed: int, tasks: int) -> str:
