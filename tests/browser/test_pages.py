@@ -143,7 +143,8 @@ def test_targets_on_a_phone_are_large(site: Site, page: str) -> None:
     with site.page(path_of(site, page), width=390, height=844) as open_page:
         small = open_page.evaluate(
             """() => [...document.querySelectorAll("a, button, summary, input, select")]
-              .filter((el) => el.checkVisibility({ visibilityProperty: true }) && !el.closest(".skip, .past, p, dd") && el.type !== "hidden")
+              .filter((el) => el.checkVisibility({ visibilityProperty: true }) && el.type !== "hidden")
+              .filter((el) => !el.closest(".skip, .past, p, dd"))
               .map((el) => {
                 let box = el.getBoundingClientRect();
                 if (el.matches(".through")) box = el.closest("tr").getBoundingClientRect();

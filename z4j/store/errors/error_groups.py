@@ -183,12 +183,17 @@ async def list_places(store: Store, ids: Iterable[int]) -> dict[int, list[Place]
     return places
 
 
-async def list_newest(store: Store, id: int, limit: int, kinds: Sequence[int] = (FAILED, RETRIED, CURED)) -> list[tuple[int, int]]:
-    """Returns (task row, time of the failure in microseconds UTC) of a group's newest failures, each task once."""
+async def list_newest(
+    store: Store, id: int, limit: int, kinds: Sequence[int] = (FAILED, RETRIED, CURED), before: Position | None = None
+) -> list[tuple[int, int]]:
+    """Returns (task row, time of the failure in microseconds UTC) of a group's newest failures before (time, task row), each task once."""
+    at, task_row = before or (END_OF_TIME, 0)
     rows: list[Row] = []
     for (fingerprint,) in await store.fetch_all(SQL["list_fingerprints"], {"id": id}):
         for kind in kinds:
-            rows += await store.fetch_all(SQL["list_newest"], {"fingerprint": fingerprint, "kind": kind, "limit": limit})
+            rows += await store.fetch_all(
+                SQL["list_newest"], {"fingerprint": fingerprint, "kind": kind, "limit": limit, "at": at, "task": task_row}
+            )
     newest: dict[int, int] = {}
     for task, at in sorted(rows, key=lambda row: (-row[1], -row[0])):
         newest.setdefault(task, at)

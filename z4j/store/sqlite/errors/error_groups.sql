@@ -46,7 +46,8 @@ ORDER BY sum(p.failed + p.retried + p.cured) DESC LIMIT :limit;
 
 -- list_newest --
 -- The newest tasks of a fingerprint that failed, or whose attempts did. Index: error_task_newest.
-SELECT task, at FROM error_task WHERE fingerprint = :fingerprint AND kind = :kind ORDER BY at DESC, task DESC LIMIT :limit;
+SELECT task, at FROM error_task WHERE fingerprint = :fingerprint AND kind = :kind AND (at, task) < (:at, :task)
+ORDER BY at DESC, task DESC LIMIT :limit;
 
 -- count_runs_of --
 -- How many tasks of some names there are. Scans counters only.

@@ -24,6 +24,7 @@ from z4j.store.tasks.tasks import TaskRow, read_tasks
 from z4j.web.frame import export, tracebacks
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
+from z4j.web.pages.errors.filters import position_of, text_of
 from z4j.web.pages.errors.list import distinct, share_text
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks.detail import trace_of
@@ -82,6 +83,11 @@ class ErrorPage:
     shares: tuple[NameShare, ...]
     parts: tuple[Part, ...]
     looked_at: int
+    live_href: str
+    older_href: str
+    """The page of older tasks, "" on the last."""
+    newest_href: str
+    """The page of the newest tasks, "" on it."""
     lines: tuple[task_list.Line, ...]
     samples: tuple[Sample, ...]
     actions: tuple[Action, ...]
@@ -103,11 +109,14 @@ async def detail_page(request: Request) -> Response:
     """GET /errors/{id}."""
     server = services(request)
     group, store = await server.errors.get(request.path_params["id"]), server.store
+    here = f"/errors/{group.id}"
     shell = await make_shell(request, "errors", Filters(app=group.app))
     places = (await error_groups.list_places(store, [group.id])).get(group.id, [])
     hours = (await error_groups.list_hours(store, [group.id], shell.now, HOURS))[group.id]
     newest = await error_groups.list_newest(store, group.id, LOOKED_AT)
-    rows = await read_tasks(store, [task for task, _ in newest[:NEWEST]])
+    before = position_of(request.query_params.get("before", ""))
+    shown = newest if before is None else await error_groups.list_newest(store, group.id, NEWEST + 1, before=before)
+    rows = await read_tasks(store, [task for task, _ in shown[:NEWEST]])
     origins = await error_groups.list_origins(store, [task for task, _ in newest])
     actions = await error_groups.list_actions(store, group.id)
     may_change = may_act(request.scope["identity"].role, "change_error")
@@ -119,8 +128,11 @@ async def detail_page(request: Request) -> Response:
         shares=await _shares(store, group, places),
         parts=_parts(group, places, origins),
         looked_at=len(newest),
+        live_href=f"{here}?before={text_of(before)}" if before else here,
+        older_href=f"{here}?before={text_of((shown[NEWEST - 1][1], shown[NEWEST - 1][0]))}#tasks" if len(shown) > NEWEST else "",
+        newest_href=f"{here}#tasks" if before else "",
         lines=tuple(task_list.line(row, Filters(app=group.app), shell.now, can) for row in rows),
-        samples=await _samples(store, rows, dict(newest)),
+        samples=await _samples(store, rows, dict(shown)),
         actions=tuple(actions),
         merged=tuple(await error_groups.list_merged(store, group.id)),
         others=await _others(store, group) if may_change else (),

@@ -72,3 +72,16 @@ def test_a_task_leads_to_its_error_and_the_hours_to_their_tasks(shop: Shop) -> N
 def test_an_error_whose_tasks_are_gone_is_still_shown(shop: Shop) -> None:
     shop.write(lambda db: db.execute("DELETE FROM error_task").rowcount)
     assert "No tasks stored" in text_of(shop.get("/errors/1"))
+
+
+def test_all_tasks_of_an_error_are_found_by_its_pages(shop: Shop) -> None:
+    shop.tell(*(task("failed", f"p{n}", T + n // 2, T, T, 9, "", "PayError", "no", "") for n in range(45)))
+    path, seen = "/errors/2", list[str]()
+    while path:
+        page = shop.get(path)
+        assert page.status_code == 200
+        seen += re.findall(r'data-task="(p\d+)"', page.text)
+        older = re.search(r'href="(/errors/2\?before=[^"#]*)#tasks" rel="next"', page.text)
+        path = html.unescape(older[1]) if older else ""
+    assert sorted(seen) == sorted(f"p{n}" for n in range(45))
+    assert shop.get("/errors/2?before=odd").status_code == 400
