@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.frame import access, findings, operating, scheduling
+from tests.unit.web.frame import access, errors, findings, operating, scheduling
 from z4j import resources
 from z4j.operations.commands import AvailableAction
 from z4j.rules.audit.checkpoints import Checkpoint
@@ -332,6 +332,12 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
             False,
         ),
     ),
+    ("errors", "errors/list.html", errors.full_list(SHELL, EVIL)),
+    ("errors none", "errors/list.html", errors.no_errors(SHELL, is_narrowed=False)),
+    ("errors none here", "errors/list.html", errors.no_errors(SHELL, is_narrowed=True)),
+    ("an error", "errors/detail.html", errors.full_page(SHELL, ROW, task_list.line(ROW, Filters(), NOW, CAN), EVIL)),
+    ("an error that is merged", "errors/detail.html", errors.merged_page(SHELL, ROW, task_list.line(ROW, Filters(), NOW, CAN), EVIL)),
+    ("an error without tasks", "errors/detail.html", errors.empty_page(SHELL, ROW, task_list.line(ROW, Filters(), NOW, CAN), EVIL)),
     ("now", "now/page.html", findings.full(SHELL, COMMAND, EVIL)),
     ("now, all well", "now/page.html", findings.calm(SHELL, is_stale=False)),
     ("now, not known", "now/page.html", findings.calm(SHELL, is_stale=True)),
