@@ -65,7 +65,7 @@ async def test_beyond_its_size_the_oldest_go_and_no_more_than_needed(tmp_path: P
         await duty.round(T)
         assert await used(store) <= limit
         left = (await tasks_of(store))[1]
-        assert 2_000 < left < 3_200, "about three tenths went"
+        assert 1_800 < left < 3_200, "about three tenths went, and what the empty tables and statistics take beside them"
         rows = await store.fetch_all("SELECT min(first_at), max(first_at) FROM task")
         assert rows[0][1] == T + 3_999 * SECOND
         assert rows[0][0] == T + (4_000 - left) * SECOND, "the oldest"
