@@ -23,7 +23,7 @@ def forget_all(db: Connection) -> None:
     """The database as an earlier release leaves it, after the migration."""
     for table in TABLES:
         db.execute(f"DELETE FROM {table}")
-    db.execute("INSERT INTO error_backlog SELECT max(id) + 1 FROM task")
+    db.execute("INSERT INTO error_backlog SELECT 1, max(id) + 1 FROM task")
     db.forget()
 
 
