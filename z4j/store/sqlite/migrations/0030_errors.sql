@@ -94,7 +94,7 @@ CREATE INDEX error_action_group ON error_action (error_group, id);
 
 -- Failures of tasks that are stored already are grouped by a duty, the newest first: the row id it has got to. Empty when it has done all.
 CREATE TABLE error_backlog (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
+  id INTEGER PRIMARY KEY,                   -- 1
   task INTEGER NOT NULL
 ) STRICT;
 INSERT INTO error_backlog (id, task) SELECT 1, max(id) + 1 FROM task HAVING max(id) IS NOT NULL;
