@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from z4j.rules.queries.parse import MAX_LENGTH, MAX_TERMS, WrongQuery, parse
+from z4j.rules.queries.query import Query, Term
+
+ID = "b5a1f3c2-0000-4000-8000-000000000001"
+
+
+def words(*terms: Term, order: str = "first") -> Query:
+    return Query(terms, order)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", words()),
+        ("  ", words()),
+        ("state:failed", words(Term("state", "failed"))),
+        ("state:failed,lost -state:queued", words(Term("state", "failed"), Term("state", "lost"), Term("state", "queued", is_not=True))),
+        ("name:emails.* -env:staging", words(Term("name", "emails.", is_prefix=True), Term("env", "staging", is_not=True))),
+        ("task:a environment:b task_id:c", words(Term("name", "a"), Term("env", "b"), Term("id", "c"))),
+        ("waited:>5s ran:<=200ms", words(Term("waited", "5s", ">"), Term("ran", "200ms", "<="))),
+        ("attempt:2 attempt:>=3", words(Term("attempt", "2"), Term("attempt", "3", ">="))),
+        ("args.user_id:42 arg.0:x*", words(Term("args", "42", path="user_id"), Term("args", "x", path="0", is_prefix=True))),
+        ("since:2h until:2026-11-23T05:15Z", words(Term("since", "2h"), Term("until", "2026-11-23T05:15Z"))),
+        ("caller:shop/views.py:12", words(Term("caller", "shop/views.py:12"))),
+        ('"two words" -"not these"', words(Term("words", "two words"), Term("words", "not these", is_not=True))),
+        ('"say \\"x\\" \\\\ y"', words(Term("words", 'say "x" \\ y'))),
+        ('queue:"a b"*,c', words(Term("queue", "a b", is_prefix=True), Term("queue", "c"))),
+        (f"failed shop.ship plain {ID}", words(Term("state", "failed"), Term("name", "shop.ship"), Term("words", "plain"), Term("id", ID))),
+        ("-shop.ship -plain", words(Term("name", "shop.ship", is_not=True), Term("words", "plain", is_not=True))),
+        ('"failed" a,b refund*', words(Term("words", "failed"), Term("words", "a,b"), Term("words", "refund", is_prefix=True))),
+        ("order:ran", words(order="ran")),
+    ],
+)
+def test_queries(text: str, query: Query) -> None:
+    assert parse(text) == query
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "says"),
+    [
+        ("queue:a stat:failed", "stat", "Unknown field “stat”"),
+        ("queue:a -stat:failed", "-stat", "Unknown field"),
+        ("name.x:1", "name.x", "Unknown field"),
+        ("a state:sleepy b", "state:sleepy", "Unknown state “sleepy”"),
+        ("state:failed,sleepy", "sleepy", "Unknown state"),
+        ("state:", "state:", "has no value"),
+        ("state:failed,", "state:failed,", "has no value"),
+        ('name:"open', '"open', "not closed"),
+        ("name:a*b c", "name:a*b", "end of a value"),
+        ("*", "*", "nothing to search for"),
+        ("- x", "-", "nothing to search for"),
+        ('a""', 'a""', "middle of a word"),
+        ("a*", "a*", "not enough"),
+        ("args:42", "args:", "name or its position"),
+        ("args.:42", "args.:", "name or its position"),
+        ("ran:5s", "ran:5s", "comparison"),
+        ("ran:>5", "ran:>5", "comparison"),
+        ("-ran:>5s", "-ran:>5s", "cannot be negated"),
+        ("attempt:>x", "attempt:>x", "needs a number"),
+        ("since:yesterday", "since:yesterday", "not a valid time"),
+        ("since:1h since:2h", "since:2h", "given twice"),
+        ("order:ran order:first", "order:first", "given twice"),
+        ("order:size", "order:size", "Unknown order"),
+        ("state:fail*", "state:fail*", "takes no \\*"),
+        (f"-{ID}", f"-{ID}", "cannot be excluded"),
+    ],
+)
+def test_a_wrong_word_is_pointed_at(text: str, wrong: str, says: str) -> None:
+    with pytest.raises(WrongQuery, match=says) as caught:
+        parse(text)
+    assert text[caught.value.start : caught.value.start + caught.value.length] == wrong
+    assert caught.value.text == text
+    assert caught.value.hint
+
+
+def test_terms_say_where_they_are() -> None:
+    text = 'a:b -queue:"x y",z'.replace("a:b", "state:lost")
+    assert [text[term.start : term.start + term.length] for term in parse(text).terms] == ["state:lost", '-queue:"x y"', "z"]
+
+
+def test_limits() -> None:
+    assert len(parse(" ".join(["queue:a"] * MAX_TERMS)).terms) == MAX_TERMS
+    with pytest.raises(WrongQuery, match="more than"):
+        parse(" ".join(["queue:a"] * (MAX_TERMS + 1)))
+    assert parse("a" * MAX_LENGTH)
+    with pytest.raises(WrongQuery, match="longer"):
+        parse("a" * (MAX_LENGTH + 1))
+
+
+@given(st.text(max_size=40) | st.text('state:name"*-,.\\<> order1sfailed', max_size=40))
+def test_any_text_is_a_query_or_points_into_itself(text: str) -> None:
+    try:
+        parse(text)
+    except WrongQuery as wrong:
+        assert 0 <= wrong.start <= len(text)
+        assert wrong.length >= 1
+        assert wrong.start + wrong.length <= max(len(text), 1)
