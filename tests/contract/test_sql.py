@@ -119,13 +119,29 @@ def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one
     assert missing == []
 
 
-@pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker"])
+@pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker", "label"])
 @pytest.mark.parametrize("direction", ["older", "newer"])
 def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: str, direction: str) -> None:
     steps = plan(db, "tasks/tasks", f"walk_{drive}_{direction}")
-    assert len(steps) == 1, steps
     assert re.match(r"SEARCH t USING INDEX task_\w+ \(", steps[0])
     assert "first_at" in steps[0]
+    assert steps_of_conditions(steps[1:]) == []
+
+
+@pytest.mark.parametrize("direction", ["older", "newer"])
+def test_walks_along_words_search_their_index_and_never_sort(db: sqlite3.Connection, direction: str) -> None:
+    steps = plan(db, "tasks/tasks", f"walk_words_{direction}")
+    assert steps[0].startswith("SCAN s VIRTUAL TABLE INDEX ")
+    assert "M1" in steps[0], "the words are looked up"
+    assert "<" in steps[0] if direction == "older" else ">" in steps[0], "and only from the place on"
+    assert steps[1] == "SEARCH t USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN"
+    assert steps_of_conditions(steps[2:]) == []
+
+
+def steps_of_conditions(steps: list[str]) -> list[str]:
+    """What is neither a list of the conditions nor the process of one task."""
+    known = r"(LIST|SCALAR|CORRELATED SCALAR) SUBQUERY \d+|SCAN (json_each|p) VIRTUAL TABLE INDEX 1:|SEARCH b USING INTEGER PRIMARY KEY .*"
+    return [step for step in steps if not re.fullmatch(known, step)]
 
 
 def test_tasks_are_found_by_their_identity(db: sqlite3.Connection) -> None:

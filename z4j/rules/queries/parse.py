@@ -26,6 +26,7 @@ from z4j.rules.queries.fields import (
     span_us,
 )
 from z4j.rules.queries.query import DOTTED, UUID, Query, Term, is_path
+from z4j.rules.queries.words import words_of
 from z4j.rules.tasks.states import STATES
 
 MAX_LENGTH: Final = 2_000
@@ -191,6 +192,8 @@ class _Parser:
             raise self._wrong(f"“{field.name}:” takes no *.", "Write the whole value.", start, end)
         if is_prefix and field.kind == "words" and len(value) < MIN_PREFIX:
             raise self._wrong("One letter before the * is not enough.", "Write at least two.", start, end)
+        if field.kind == "words" and not words_of(value):
+            raise self._wrong("There is no word in it.", "Search for letters or digits.", start, end)
         self._check(field, value, op, start, end)
         if field.name in ONCE and (self.order if field.kind == "order" else any(term.field == field.name for term in self.terms)):
             raise self._wrong(f"“{field.name}:” is given twice.", "Remove one of them.", start, end)

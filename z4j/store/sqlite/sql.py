@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Loads the SQL of a module of the store: `sqlite/<folder>/<stem>.sql`, in blocks named by a line ``-- name --``."""
+"""Loads the SQL of a module of the store: `sqlite/<folder>/<stem>.sql`, in blocks named by a line ``-- name --``.
+
+A block named ``part_…`` is no statement: it is put in wherever its name stands in braces, so that many statements share a condition.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,23 @@ import re
 from importlib.resources import files
 
 _BLOCK = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
+_PART = re.compile(r"\{(part_\w+)\}")
+_COMMENT = re.compile(r"^-- .*\n", re.MULTILINE)
 
 
 def load(name: str) -> dict[str, str]:
-    """Returns the blocks of `<name>.sql` by their names; `name` is `<folder>/<stem>`. Raises ValueError if a block name is used twice."""
+    """Returns the statements of `<name>.sql` by their names; `name` is `<folder>/<stem>`. Raises ValueError if a block name is used twice,
+    KeyError for a part that does not exist. A part may contain parts that stand before it."""
     parts = _BLOCK.split(files("z4j.store.sqlite").joinpath(f"{name}.sql").read_text("utf-8"))
     blocks, texts = parts[1::2], parts[2::2]
     if len(set(blocks)) != len(blocks):
         raise ValueError(f"{name}.sql uses a block name twice: {blocks}")
-    return {block: text.strip() for block, text in zip(blocks, texts, strict=True)}
+    shared: dict[str, str] = {}
+    statements: dict[str, str] = {}
+    for block, text in zip(blocks, texts, strict=True):
+        whole = _PART.sub(lambda match: shared[match[1]], text.strip())
+        if block.startswith("part_"):
+            shared[block] = _COMMENT.sub("", whole)
+        else:
+            statements[block] = whole
+    return statements

@@ -40,12 +40,12 @@ async def count_scopes(store: Store) -> Counts:
 
 
 async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
-    """Returns the facets under a filter; None for filters without counters (worker, label, time and task id).
+    """Returns the facets under a filter; None for conditions without counters (see `TaskFilter.is_counted`).
 
     Raises BadInput for an unknown state.
     """
     params = await task_search.resolve(store, f)
-    if f.worker or f.task_id or f.label or f.since is not None or f.until is not None:
+    if not f.is_counted:
         return None
     if params is None:
         return Counts()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from z4j.store.errors import error_changes
 from z4j.store.rollups.rollup_writer import RollupChanges
+from z4j.store.search.word_changes import WordChanges
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks.task_columns import TaskColumns
@@ -25,6 +26,7 @@ class TaskChanges:
         self._counters: dict[tuple[int, ...], int] = {}
         self._rollups = RollupChanges()
         self._failures: list[int] = []
+        self._words = WordChanges()
 
     def add(self, app_id: int, engine_id: int, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
         """Notes that the row `task` had the columns `old` (None: is new) and has `new` (None: became part of another)."""
@@ -35,6 +37,7 @@ class TaskChanges:
         self._rollups.add(app_id, engine_id, old, new)
         if error_changes.may_matter(old, new):
             self._failures.append(task)
+        self._words.add(task, old, new)
 
     def _count(self, app_id: int, engine_id: int, row: TaskColumns, sign: int) -> None:
         key = (app_id, row.environment_id, engine_id, row.queue_id, row.name_id, row.state)
@@ -43,6 +46,7 @@ class TaskChanges:
     def write(self, db: Connection) -> None:
         """Writes what follows, at the latest before the commit."""
         error_changes.note(db, self._failures)
+        self._words.write(db)
         db.add_sums(SQL["add_to_counter"], {key: (tasks,) for key, tasks in self._counters.items()})
         self._rollups.write(db)
 

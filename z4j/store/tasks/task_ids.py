@@ -20,7 +20,12 @@ def encode(text: str) -> bytes:
 
 def decode(raw: bytes) -> str:
     """Returns the task id of stored bytes."""
-    return _uuid(raw) if len(raw) == 16 else raw.lstrip(b"\0").decode()
+    return _uuid(raw) if is_uuid(raw) else raw.lstrip(b"\0").decode()
+
+
+def is_uuid(raw: bytes) -> bool:
+    """Whether stored bytes are those of a canonical UUID."""
+    return len(raw) == 16
 
 
 def _uuid(raw: bytes) -> str:

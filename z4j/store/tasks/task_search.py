@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Finds the tasks of one page. Only this module of the store knows cursors and walks; `tasks` uses it.
 
-A page is found by walking the narrowest index. Where its filters leave few tasks of many, the walk stops after ten
-milliseconds and says how far it came: a page never pretends to be complete.
+A page is found by walking the narrowest index: one of the tasks, or that of the words. Where its conditions leave few tasks of many, the
+walk stops after ten milliseconds and says how far it came: a page never pretends to be complete.
 """
 
 from __future__ import annotations
@@ -10,57 +10,54 @@ from __future__ import annotations
 import contextlib
 import heapq
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
 from z4j import clock
 from z4j.exceptions import BadInput
+from z4j.rules.queries import arguments, words
+from z4j.rules.queries.query import Term
 from z4j.rules.tasks.states import STATES
-from z4j.store.names import names
+from z4j.store.search import word_search
+from z4j.store.search.conditions import Params, TaskFilter, resolve
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_ids
 
 SQL = sql.load("tasks/tasks")
 
+__all__ = ["END_OF_TIME", "Found", "Params", "TaskFilter", "cursor", "find", "position", "resolve"]
+
 WALK_US: Final = 10_000
+ORDER_US: Final = 50_000
+"""A result that is not in the order of time looks for this long, because what it finds first is not what comes first."""
 LOOK_EVERY: Final = 16
 """Rows between two looks at the clock."""
-ANY: Final = -1
-ALL_STATES: Final = sum(1 << code for code in STATES.values())
+MAX_STREAMS: Final = 40
+"""Stretches of an index that are walked side by side."""
 END_OF_TIME: Final = 1 << 62
 
+Direction = Literal["older", "newer"]
 Position = tuple[int, int]
 """first_at and id of a task: the order of every list, newest first."""
-Params = dict[str, int | bytes | str]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
-    """What a list of tasks is narrowed to; empty means any. Times are microseconds UTC of `first_at`, until excluded."""
-
-    states: tuple[str, ...] = ()
-    name: str = ""
-    queue: str = ""
-    engine: str = ""
-    worker: str = ""
-    app: str = ""
-    environment: str = ""
-    since: int | None = None
-    until: int | None = None
-    task_id: str = ""
-    label: str = ""
+Hit = tuple[int, int, int]
+"""first_at and id of a task, and the duration a result is ordered by."""
+Step = tuple[int, int, int, int | None]
+"""id, first_at, whether the conditions match, and that duration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Ids in the order of the page, and where the neighbouring pages begin."""
+    """Ids in the order of the page, and where the neighbouring pages begin. `searched` is how many tasks were looked at where that is the
+    bound of an order by duration."""
 
     ids: list[int]
     older: str | None
     newer: str | None
     searched_to: int | None
+    searched: int | None = None
 
 
 def cursor(position: Position) -> str:
@@ -76,28 +73,6 @@ def position(text: str) -> Position:
     return min(int(at), END_OF_TIME), min(int(id), END_OF_TIME)
 
 
-async def resolve(store: Store, f: TaskFilter) -> Params | None:
-    """Returns the filter as parameters for SQL; None if it names something that no task has. Raises BadInput for an unknown state."""
-    unknown = [state for state in f.states if state not in STATES]
-    if unknown:
-        raise BadInput(f"Unknown state “{unknown[0]}”.", f"States are: {', '.join(STATES)}.")
-    texts = {
-        "name": f.name, "queue": f.queue, "engine": f.engine, "worker": f.worker, "environment": f.environment,
-    }  # fmt: skip
-    ids = await names.find(store, texts)
-    params: Params = {"states": sum(1 << STATES[state] for state in set(f.states)) or ALL_STATES, "app_id": ANY, "label": f.label}
-    for kind, text in texts.items():
-        if text and kind not in ids:
-            return None
-        params[f"{kind}_id"] = ids.get(kind, ANY)
-    if f.app:
-        row = await store.fetch_one(SQL["find_app"], {"name": f.app})
-        if row is None:
-            return None
-        params["app_id"] = row[0]
-    return params
-
-
 async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None, limit: int) -> Found:
     """Finds one page of at most `limit` tasks, beyond the cursor `older` or `newer`, else the newest. Raises BadInput."""
     params = await resolve(store, f)
@@ -107,29 +82,34 @@ async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None
         return Found([], None, None, None)
     if f.task_id:
         return await _find_task_id(store, f, params, limit)
-    drive = "label" if f.label else await _narrowest(store, f, params)
+    drive = await _narrowest(store, f, params)
     if drive is None:
         return Found([], None, None, None)
-    direction: Literal["older", "newer"] = "newer" if newer else "older"
+    direction: Direction = "newer" if newer and f.order == "first" else "older"
     if direction == "newer":
         params["bound"] = f.until if f.until is not None else END_OF_TIME
     else:
         params["bound"] = f.since if f.since is not None else 0
         start = min(start, (f.until, 0)) if f.until is not None else start
-    hits, reached = await _walk(store, drive, direction, params, start, limit + 1)
-    is_more = len(hits) > limit
-    hits = hits[:limit]
+    walk = _Walk(f, direction, limit + 1 if f.order == "first" else limit)
+    rows = partial(word_search.walk, f=f, params=params, direction=direction) if drive == "words" else _stretches(drive, direction, params)
+    hits, reached = await store.read(partial(walk.run, rows=partial(rows, start=start)))
+    if f.order != "first":
+        return Found([id for _, id, _ in hits], cursor(reached) if reached else None, None, reached[0] if reached else None, walk.searched)
+    places = [(at, id) for at, id, _ in hits]
+    is_more = len(places) > limit
+    places = places[:limit]
     if direction == "newer":
-        hits.reverse()
+        places.reverse()
         # Stopped on the way up: the newest seen so far is where a further look begins.
-        ahead = cursor(hits[0]) if is_more and hits else cursor(reached) if reached and not is_more else None
-        back = cursor(hits[-1]) if hits else cursor(start)
-        return Found([id for _, id in hits], back, ahead, None)
-    onward = hits[-1] if is_more else reached
+        ahead = cursor(places[0]) if is_more and places else cursor(reached) if reached and not is_more else None
+        back = cursor(places[-1]) if places else cursor(start)
+        return Found([id for _, id in places], back, ahead, None)
+    onward = places[-1] if is_more else reached
     return Found(
-        [id for _, id in hits],
+        [id for _, id in places],
         cursor(onward) if onward else None,
-        (cursor(hits[0]) if hits else cursor(start)) if older else None,
+        (cursor(places[0]) if places else cursor(start)) if older else None,
         reached[0] if reached and not is_more else None,
     )
 
@@ -146,9 +126,18 @@ async def _find_task_id(store: Store, f: TaskFilter, params: Params, limit: int)
 
 async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     """The index that the fewest tasks stand under; None when the counters know that nothing matches."""
-    narrow = {"state": len(f.states), "name": f.name, "queue": f.queue, "worker": f.worker}
-    candidates = [drive for drive, value in narrow.items() if value]
-    broad = bool(f.engine or f.app or f.environment)
+    if word_search.can_walk(f):
+        return "words"
+    if params["label"]:
+        return "label"
+    terms = f.all_terms()
+    wanted = {term.field for term in terms if not term.is_not}
+    candidates = [
+        kind
+        for kind in ("state", "name", "queue", "worker")
+        if kind in wanted and (kind == "state" or _count(params[f"{kind}_ids"]) <= MAX_STREAMS)
+    ]
+    broad = {term.field for term in terms} - set(candidates)
     if not candidates and not broad:
         return "first"
     if len(candidates) == 1 and not broad:
@@ -158,41 +147,91 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     if not row[3]:
         return None
     # Workers have no counter of their own; the tasks of one are few beside those of a name or a queue.
-    weights = {"state": row[0], "name": row[1], "queue": row[2], "worker": min(row[:3], default=0) // 8 or 1}
+    weights = {"state": row[0], "name": row[1], "queue": row[2]}
+    weights["worker"] = min(weights[kind] for kind in weights) // 8 or 1
     return min(candidates, key=lambda drive: weights[drive], default="first")
 
 
-async def _walk(
-    store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, limit: int
-) -> tuple[list[Position], Position | None]:
-    """Up to `limit` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""
-    mask = int(params["states"])
-    # Each state is its own stretch of the index.
-    streams: list[Params] = [{"state": code} for code in STATES.values() if mask >> code & 1] if drive == "state" else [{}]
-    block, at = SQL[f"walk_{drive}_{direction}"], {"at": start[0], "id": start[1]}
-    return await store.read(
-        partial(_step, block=block, streams=[{**params, **stream, **at} for stream in streams], is_older=direction == "older", limit=limit)
-    )
+def _count(ids: object) -> int:
+    return 0 if ids is None else str(ids).count(",") + 1
 
 
-def _step(
-    db: sqlite3.Connection, block: str, streams: list[Params], limit: int, *, is_older: bool
-) -> tuple[list[Position], Position | None]:
-    """Steps through the rows one by one and looks at the clock on the way: rows that are not in memory take a hundred times as long."""
-    deadline = clock.ticks() + WALK_US
-    hits: list[Position] = []
+def _stretches(drive: str, direction: Direction, params: Params) -> partial[Iterator[Step]]:
+    """A walk along one index, as a function of a connection and its start."""
+    mask = params["states"]
+    assert isinstance(mask, int)
+    streams: list[Params] = [{}]
+    # Each state, and each of several names, is its own stretch of the index.
+    if drive == "state":
+        streams = [{"state": code} for code in STATES.values() if mask >> code & 1]
+    elif drive in ("name", "queue", "worker"):
+        streams = [{f"{drive}_id": int(id)} for id in str(params[f"{drive}_ids"]).strip("[]").split(",")]
+    block = SQL[f"walk_{drive}_{direction}"]
+    return partial(_walk_stretches, block=block, streams=[{**params, **stream} for stream in streams], is_older=direction == "older")
+
+
+def _walk_stretches(db: sqlite3.Connection, *, block: str, streams: list[Params], is_older: bool, start: Position) -> Iterator[Step]:
     with contextlib.ExitStack() as cursors:
-        walks = [cursors.enter_context(contextlib.closing(db.execute(block, stream))) for stream in streams]
-        rows = walks[0] if len(walks) == 1 else heapq.merge(*walks, key=_place_of, reverse=is_older)
-        for number, (id, at, matches) in enumerate(rows, 1):
-            if matches:
-                hits.append((at, id))
-                if len(hits) == limit:
-                    return hits, None
-            if not number % LOOK_EVERY and clock.ticks() > deadline:
-                return hits, (at, id)
-    return hits, None
+        at: Params = {"at": start[0], "id": start[1]}
+        walks = [cursors.enter_context(contextlib.closing(db.execute(block, {**stream, **at}))) for stream in streams]
+        yield from walks[0] if len(walks) == 1 else heapq.merge(*walks, key=_place_of, reverse=is_older)
 
 
-def _place_of(row: tuple[int, int, int]) -> Position:
+def _place_of(row: Step) -> Position:
     return row[1], row[0]
+
+
+class _Walk:
+    """Takes rows until the page is full or its time is up. `searched` is how many it looked at."""
+
+    def __init__(self, f: TaskFilter, direction: Direction, limit: int) -> None:
+        self._texts = f.texts()
+        self._is_ordered = f.order != "first"
+        self._limit = limit
+        self.searched = 0
+
+    def run(self, db: sqlite3.Connection, *, rows: partial[Iterator[Step]]) -> tuple[list[Hit], Position | None]:
+        """Returns the matches, nearest or longest first; and, if the time ran out before the end, how far it came. It looks at the clock on
+        the way: rows that are not in memory take a hundred times as long."""
+        deadline = clock.ticks() + (ORDER_US if self._is_ordered else WALK_US)
+        hits: list[Hit] = []
+        with contextlib.closing(rows(db)) as steps:  # type: ignore[type-var]
+            for self.searched, (id, at, matches, value) in enumerate(steps, 1):
+                if matches and (not self._is_ordered or value is not None) and self._has_texts(db, id):
+                    hits.append((at, id, value or 0))
+                    if len(hits) == self._limit and not self._is_ordered:
+                        return hits, None
+                if (not self.searched % LOOK_EVERY or self._texts) and clock.ticks() > deadline:
+                    return self._best(hits), (at, id)
+        return self._best(hits), None
+
+    def _best(self, hits: list[Hit]) -> list[Hit]:
+        return heapq.nlargest(self._limit, hits, key=_value_of) if self._is_ordered else hits
+
+    def _has_texts(self, db: sqlite3.Connection, id: int) -> bool:
+        if not self._texts:
+            return True
+        row = db.execute(SQL["read_texts"], {"id": id}).fetchone()
+        return row is not None and has_texts(self._texts, *row)
+
+
+def _value_of(hit: Hit) -> tuple[int, int, int]:
+    return hit[2], hit[0], hit[1]
+
+
+def has_texts(terms: list[Term], name: str | None, args: str | None, *others: str | None) -> bool:
+    """Whether the texts of a task have all these words and arguments. Values of one argument are alternatives."""
+    texts = [text for text in (name, args, *others) if text]
+    pairs = arguments.pairs_of(args or "") if any(term.field == "args" for term in terms) else set()
+    paths: dict[str, bool] = {}
+    for term in terms:
+        if term.field == "words":
+            if words.has_words(texts, term.value, is_prefix=term.is_prefix) is term.is_not:
+                return False
+        else:
+            has = arguments.has_argument(pairs, term.path, term.value, is_prefix=term.is_prefix)
+            if term.is_not and has:
+                return False
+            if not term.is_not:
+                paths[term.path] = paths.get(term.path, False) or has
+    return all(paths.values())

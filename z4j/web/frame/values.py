@@ -29,26 +29,6 @@ def pairs(args: str) -> tuple[tuple[str, str], ...]:
     return tuple(items)
 
 
-def arguments(args: str) -> tuple[list[Any], dict[str, Any]] | None:
-    """Returns the values of positional and named arguments; None when the text is truncated or not JSON."""
-    decoder, rest = json.JSONDecoder(), args.strip()
-    positional: list[Any] = []
-    named: dict[str, Any] = {}
-    while rest:
-        try:
-            value, end = decoder.raw_decode(rest)
-        except (ValueError, RecursionError):
-            return None
-        if isinstance(value, list):
-            positional += value
-        elif isinstance(value, dict):
-            named |= value
-        else:
-            return None
-        rest = rest[end:].strip()
-    return positional, named
-
-
 def pretty(value: Any, depth: int = 0) -> str:
     """Formats JSON on one line when it is short, else indented, with flat lists on one line."""
     line = json.dumps(value, ensure_ascii=False)

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from z4j.rules.queries.fields import FIELDS, ORDERS
 from z4j.rules.queries.parse import parse
 from z4j.rules.queries.query import Query, Term, format_query, is_path
+from z4j.rules.queries.words import words_of
 from z4j.rules.tasks.states import STATES
 
 VALUES = st.text(min_size=2, max_size=12).filter(lambda text: "\x00" not in text) | st.text('ab".,-*\\: ', min_size=2, max_size=6)
 FREE = [name for name, field in FIELDS.items() if field.kind in ("name", "text")]
 TERMS = st.one_of(
     st.builds(Term, st.sampled_from(FREE), VALUES, is_not=st.booleans(), is_prefix=st.booleans()),
-    st.builds(Term, st.just("words"), VALUES, is_not=st.booleans(), is_prefix=st.booleans()),
+    st.builds(Term, st.just("words"), VALUES.filter(words_of), is_not=st.booleans(), is_prefix=st.booleans()),
     st.builds(Term, st.just("state"), st.sampled_from(sorted(STATES)), is_not=st.booleans()),
     st.builds(Term, st.sampled_from(["ran", "waited"]), st.sampled_from(["5s", "1.5h", "200ms"]), st.sampled_from([">", ">=", "<", "<="])),
     st.builds(Term, st.just("attempt"), st.sampled_from(["1", "12"]), st.sampled_from(["", ">", "<="])),

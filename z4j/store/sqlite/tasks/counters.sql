@@ -1,34 +1,54 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
+-- part_name --
+-- Whether a counter has one of these.
+(:name_ids IS NULL OR (name_id IN (SELECT value FROM json_each(:name_ids))) = :name_in)
+
+-- part_queue --
+-- Whether a counter has one of these.
+(:queue_ids IS NULL OR (queue_id IN (SELECT value FROM json_each(:queue_ids))) = :queue_in)
+
+-- part_engine --
+-- Whether a counter has one of these.
+(:engine_ids IS NULL OR (engine_id IN (SELECT value FROM json_each(:engine_ids))) = :engine_in)
+
+-- part_environment --
+-- Whether a counter has one of these.
+(:environment_ids IS NULL OR (environment_id IN (SELECT value FROM json_each(:environment_ids))) = :environment_in)
+
+-- part_app --
+-- Whether a counter has one of these.
+(:app_ids IS NULL OR (app_id IN (SELECT value FROM json_each(:app_ids))) = :app_in)
+
 -- count_facets --
--- How many tasks each value of each facet has under the other filters (-1: any). Scans counters only.
+-- How many tasks each value of each facet has under the other filters (NULL: any). Scans counters only.
 SELECT 'state', CAST(state AS TEXT), sum(tasks) FROM counter
-WHERE :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id) AND :engine_id IN (-1, engine_id)
-  AND :environment_id IN (-1, environment_id) AND :app_id IN (-1, app_id)
+WHERE {part_name} AND {part_queue} AND {part_engine}
+  AND {part_environment} AND {part_app}
 GROUP BY state HAVING sum(tasks) > 0
 UNION ALL
 SELECT 'name', n.text, c.tasks FROM (SELECT name_id, sum(tasks) AS tasks FROM counter
-  WHERE (:states >> state) & 1 AND :queue_id IN (-1, queue_id) AND :engine_id IN (-1, engine_id)
-    AND :environment_id IN (-1, environment_id) AND :app_id IN (-1, app_id)
+  WHERE (:states >> state) & 1 AND {part_queue} AND {part_engine}
+    AND {part_environment} AND {part_app}
   GROUP BY name_id ORDER BY tasks DESC LIMIT 200) AS c JOIN name AS n ON n.id = c.name_id WHERE c.tasks > 0
 UNION ALL
 SELECT 'queue', n.text, c.tasks FROM (SELECT queue_id, sum(tasks) AS tasks FROM counter
-  WHERE (:states >> state) & 1 AND :name_id IN (-1, name_id) AND :engine_id IN (-1, engine_id)
-    AND :environment_id IN (-1, environment_id) AND :app_id IN (-1, app_id)
+  WHERE (:states >> state) & 1 AND {part_name} AND {part_engine}
+    AND {part_environment} AND {part_app}
   GROUP BY queue_id ORDER BY tasks DESC LIMIT 200) AS c JOIN name AS n ON n.id = c.queue_id WHERE c.tasks > 0
 UNION ALL
 SELECT 'engine', n.text, c.tasks FROM (SELECT engine_id, sum(tasks) AS tasks FROM counter
-  WHERE (:states >> state) & 1 AND :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id)
-    AND :environment_id IN (-1, environment_id) AND :app_id IN (-1, app_id)
+  WHERE (:states >> state) & 1 AND {part_name} AND {part_queue}
+    AND {part_environment} AND {part_app}
   GROUP BY engine_id) AS c JOIN name AS n ON n.id = c.engine_id WHERE c.tasks > 0
 UNION ALL
 SELECT 'environment', n.text, c.tasks FROM (SELECT environment_id, sum(tasks) AS tasks FROM counter
-  WHERE (:states >> state) & 1 AND :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id)
-    AND :engine_id IN (-1, engine_id) AND :app_id IN (-1, app_id)
+  WHERE (:states >> state) & 1 AND {part_name} AND {part_queue}
+    AND {part_engine} AND {part_app}
   GROUP BY environment_id) AS c JOIN name AS n ON n.id = c.environment_id WHERE c.tasks > 0
 UNION ALL
 SELECT 'app', a.name, c.tasks FROM (SELECT app_id, sum(tasks) AS tasks FROM counter
-  WHERE (:states >> state) & 1 AND :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id)
-    AND :engine_id IN (-1, engine_id) AND :environment_id IN (-1, environment_id)
+  WHERE (:states >> state) & 1 AND {part_name} AND {part_queue}
+    AND {part_engine} AND {part_environment}
   GROUP BY app_id) AS c JOIN app AS a ON a.id = c.app_id WHERE c.tasks > 0;
 
 -- count_scopes --

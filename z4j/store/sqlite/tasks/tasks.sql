@@ -1,124 +1,169 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- A walk looks at the tasks along one index, beginning beside (:at, :id), and says of each whether it matches all filters
--- (-1: any). The caller takes rows until the page is full or its time is up, see task_search.py.
+-- A walk looks at the tasks along one index, beginning beside (:at, :id), and says of each whether it matches all conditions. The caller
+-- takes rows until the page is full or its time is up, see task_search.py. A list of ids or of patterns is JSON, NULL where there is no
+-- such condition; `…_in` is 0 where it lists what a task must not have.
+
+-- part_attempt --
+-- The number of the attempt that decides the state, from 0 on (rules/tasks/fold.py).
+((t.state_key >> 47) & 4095)
+
+-- part_waited --
+-- How long a task waited to be started or, while it waits, has waited, in microseconds. As tasks.py computes it for the page.
+max(0, CASE WHEN t.start_attempt = {part_attempt} THEN t.started_at WHEN t.state IN (2, 3) THEN :now END - coalesce(
+    nullif(max(CASE WHEN {part_attempt} = 0 THEN coalesce(t.enqueued_at, 0) ELSE 0 END,
+      CASE WHEN t.eta_attempt = {part_attempt} THEN coalesce(t.eta_at, 0) ELSE 0 END), 0),
+    CASE WHEN t.received_attempt = {part_attempt} THEN t.received_at END))
+
+-- part_ran --
+-- How long it ran or, while it runs, has run.
+coalesce(t.runtime_us, CASE WHEN t.state = 4 AND t.start_attempt = {part_attempt} THEN max(0, :now - t.started_at) END)
+
+-- part_matches --
+-- Whether a task matches the conditions.
+(:states >> t.state) & 1
+  AND (:name_ids IS NULL OR (t.name_id IN (SELECT value FROM json_each(:name_ids))) = :name_in)
+  AND (:queue_ids IS NULL OR (t.queue_id IN (SELECT value FROM json_each(:queue_ids))) = :queue_in)
+  AND (:engine_ids IS NULL OR (t.engine_id IN (SELECT value FROM json_each(:engine_ids))) = :engine_in)
+  AND (:app_ids IS NULL OR (t.app_id IN (SELECT value FROM json_each(:app_ids))) = :app_in)
+  AND (:environment_ids IS NULL OR (t.environment_id IN (SELECT value FROM json_each(:environment_ids))) = :environment_in)
+  AND (:worker_ids IS NULL OR (t.worker_id IN (SELECT value FROM json_each(:worker_ids))) = :worker_in)
+  AND (:is_simple OR (
+    (:release_ids IS NULL OR (coalesce((SELECT b.release_id FROM boot AS b WHERE b.id = t.boot_id), 0)
+      IN (SELECT value FROM json_each(:release_ids))) = :release_in)
+    AND (:errors IS NULL OR EXISTS (SELECT 1 FROM json_each(:errors) AS p WHERE t.error_type GLOB p.value))
+    AND (:not_errors IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:not_errors) AS p WHERE t.error_type GLOB p.value))
+    AND (:labels IS NULL OR EXISTS (SELECT 1 FROM json_each(:labels) AS p WHERE t.label GLOB p.value))
+    AND (:not_labels IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:not_labels) AS p WHERE t.label GLOB p.value))
+    AND (:routes IS NULL OR EXISTS (SELECT 1 FROM json_each(:routes) AS p WHERE t.sent ->> 5 GLOB p.value))
+    AND (:not_routes IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:not_routes) AS p WHERE t.sent ->> 5 GLOB p.value))
+    AND (:callers IS NULL OR EXISTS (SELECT 1 FROM json_each(:callers) AS p WHERE t.sent ->> 4 GLOB p.value))
+    AND (:not_callers IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:not_callers) AS p WHERE t.sent ->> 4 GLOB p.value))
+    AND (:waited_min IS NULL OR {part_waited} BETWEEN :waited_min AND :waited_max)
+    AND (:ran_min IS NULL OR {part_ran} BETWEEN :ran_min AND :ran_max)
+    AND {part_attempt} BETWEEN :attempt_min AND :attempt_max
+    AND (:since IS NULL OR t.first_at >= :since) AND (:until IS NULL OR t.first_at < :until)))
+
+-- part_order --
+-- What a result is ordered by, where that is a duration.
+CASE :order WHEN 'ran' THEN {part_ran} WHEN 'waited' THEN {part_waited} END
+
+-- part_counted --
+-- Whether a counter matches the conditions that counters have.
+(:states >> state) & 1
+  AND (:name_ids IS NULL OR (name_id IN (SELECT value FROM json_each(:name_ids))) = :name_in)
+  AND (:queue_ids IS NULL OR (queue_id IN (SELECT value FROM json_each(:queue_ids))) = :queue_in)
+  AND (:engine_ids IS NULL OR (engine_id IN (SELECT value FROM json_each(:engine_ids))) = :engine_in)
+  AND (:app_ids IS NULL OR (app_id IN (SELECT value FROM json_each(:app_ids))) = :app_in)
+  AND (:environment_ids IS NULL OR (environment_id IN (SELECT value FROM json_each(:environment_ids))) = :environment_in)
 
 -- walk_first_older --
 -- Older tasks. Index: task_first.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_first
 WHERE (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_first_newer --
 -- Newer tasks. Index: task_first.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_first
 WHERE (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_state_older --
 -- Older tasks of one state. Index: task_state.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_state
 WHERE t.state = :state AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_state_newer --
 -- Newer tasks of one state. Index: task_state.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_state
 WHERE t.state = :state AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_name_older --
 -- Older tasks of one name. Index: task_named.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_named
 WHERE t.name_id = :name_id AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_name_newer --
 -- Newer tasks of one name. Index: task_named.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_named
 WHERE t.name_id = :name_id AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_queue_older --
 -- Older tasks of one queue. Index: task_queue.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_queue
 WHERE t.queue_id = :queue_id AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_queue_newer --
 -- Newer tasks of one queue. Index: task_queue.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_queue
 WHERE t.queue_id = :queue_id AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_worker_older --
 -- Older tasks of one worker. Index: task_worker.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_worker
 WHERE t.worker_id = :worker_id AND t.worker_id != 0 AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_worker_newer --
 -- Newer tasks of one worker. Index: task_worker.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_worker
 WHERE t.worker_id = :worker_id AND t.worker_id != 0 AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_label_older --
 -- Older tasks of one label. Index: task_label.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_label
 WHERE t.label = :label AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_label_newer --
 -- Newer tasks of one label. Index: task_label.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_label
 WHERE t.label = :label AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
+-- walk_words_older --
+-- Older tasks of a day that have some words, by row id. `search_day` stands for the table of the day, see search/word_index.sql. Index: that
+-- of the words, and the primary key. A task that was deleted has no row, and one whose day changed is in the table of that day too.
+SELECT s.rowid, coalesce(t.first_at, :day * 86400000000), t.first_at / 86400000000 = :day AND {part_matches}, {part_order}
+FROM search_day AS s LEFT JOIN task AS t ON t.id = s.rowid
+WHERE search_day MATCH :match AND s.rowid < :id ORDER BY s.rowid DESC;
+
+-- walk_words_newer --
+-- Newer ones.
+SELECT s.rowid, coalesce(t.first_at, :day * 86400000000), t.first_at / 86400000000 = :day AND {part_matches}, {part_order}
+FROM search_day AS s LEFT JOIN task AS t ON t.id = s.rowid
+WHERE search_day MATCH :match AND s.rowid > :id ORDER BY s.rowid ASC;
+
 -- weigh --
--- How many tasks each filter alone leaves, and all of them together: which index is the narrowest. Scans counters only.
+-- How many tasks each condition alone leaves, and all of them together: which index is the narrowest. Scans counters only.
 SELECT coalesce(sum(tasks) FILTER (WHERE (:states >> state) & 1), 0),
-  coalesce(sum(tasks) FILTER (WHERE name_id = :name_id), 0),
-  coalesce(sum(tasks) FILTER (WHERE queue_id = :queue_id), 0),
-  coalesce(sum(tasks) FILTER (WHERE (:states >> state) & 1 AND :name_id IN (-1, name_id)
-    AND :queue_id IN (-1, queue_id) AND :engine_id IN (-1, engine_id) AND :app_id IN (-1, app_id)
-    AND :environment_id IN (-1, environment_id)), 0)
+  coalesce(sum(tasks) FILTER (WHERE (name_id IN (SELECT value FROM json_each(:name_ids))) = :name_in), 0),
+  coalesce(sum(tasks) FILTER (WHERE (queue_id IN (SELECT value FROM json_each(:queue_ids))) = :queue_in), 0),
+  coalesce(sum(tasks) FILTER (WHERE {part_counted}), 0)
 FROM counter;
+
+-- read_texts --
+-- What a text condition looks at. Index: the primary key.
+SELECT n.text, t.args, t.result, t.error_type, t.error, t.label FROM task AS t LEFT JOIN name AS n ON n.id = t.name_id WHERE t.id = :id;
 
 -- read_tasks --
 -- The rows of a page by their ids. Index: the primary key.
@@ -139,9 +184,7 @@ ORDER BY j.key;
 
 -- find_by_task_id --
 -- Every task that bears a task id, in whatever app and engine. Index: task_identity.
-SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
-  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id) AND (:label = '' OR t.label = :label)
+SELECT t.id, t.first_at, {part_matches}
 FROM task AS t WHERE t.task_id = :task_id ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
 
 -- find_other --

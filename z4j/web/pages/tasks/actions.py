@@ -16,6 +16,7 @@ from z4j.operations.commands import AvailableAction, find_task
 from z4j.rules import task_signatures
 from z4j.rules.commands import RULES
 from z4j.rules.plans import LEVELS
+from z4j.rules.queries.arguments import arguments_of
 from z4j.store.fleet import queues
 from z4j.store.tasks.tasks import TaskDetail
 from z4j.web import command_requests
@@ -100,7 +101,7 @@ async def parameters_of(request: Request, app: str, engine: str, name: str, envi
 
 def edit_fields(args: str, parameters: tuple[task_signatures.Parameter, ...]) -> tuple[Field, ...]:
     """Returns a field for each argument shown, () when the text is truncated and cannot be parsed."""
-    parsed = values.arguments(args)
+    parsed = arguments_of(args)
     if parsed is None:
         return ()
     positional, named = parsed

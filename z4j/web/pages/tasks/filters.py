@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The filters of the task list: in the URL, as typed text, and for the store. Pure."""
+"""The filters of the task list: in the URL, as typed text, and for the store. Pure.
+
+A query has one form in the URL. What a parameter can say (one value of a field as it is, several states) stands in that parameter, as it
+did before there was a query language; everything else stands in `q`, as text of the language. `q` may say all of it: it is taken apart.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
@@ -11,21 +14,22 @@ from urllib.parse import urlencode
 
 from z4j.exceptions import BadInput
 from z4j.formats import when
+from z4j.rules.queries.parse import WrongQuery, parse
+from z4j.rules.queries.query import Query, Term, format_query
 from z4j.rules.tasks.states import STATES
 from z4j.store.tasks.tasks import TaskFilter
 
-_TYPED: Final = {
-    "state": "state", "name": "name", "task": "name", "queue": "queue", "engine": "engine", "worker": "worker",
-    "app": "app", "env": "environment", "environment": "environment", "since": "since", "until": "until", "id": "task_id",
-    "task_id": "task_id", "label": "label",
+_PARAMETERS: Final = {
+    "name": "name", "queue": "queue", "engine": "engine", "worker": "worker", "app": "app", "env": "environment", "since": "since",
+    "until": "until", "id": "task_id", "label": "label",
 }  # fmt: skip
-_WORD: Final = re.compile(r'(?:([a-z_]+):)?(?:"([^"]*)"|(\S+))')
-_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+"""Fields of the language that are a parameter of the URL when they are given once and alone."""
+_TIME_HINT: Final = "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters as text. Times are stored as written (`1h`), so that a URL keeps its meaning."""
+    """The filters as text. Times are stored as written (`1h`), so that a URL keeps its meaning. `q` is what the other fields cannot say."""
 
     state: tuple[str, ...] = ()
     name: str = ""
@@ -38,6 +42,7 @@ class Filters:
     until: str = ""
     task_id: str = ""
     label: str = ""
+    q: str = ""
 
     @property
     def is_any(self) -> bool:
@@ -63,45 +68,62 @@ class Filters:
         """Returns only the filters that apply to every page."""
         return Filters(engine=self.engine, app=self.app, environment=self.environment)
 
+    def query(self) -> Query:
+        """Returns the whole query. Raises WrongQuery."""
+        terms = [Term("state", state) for state in self.state]
+        terms += [Term(name, value) for name, parameter in _PARAMETERS.items() if (value := getattr(self, parameter))]
+        rest = parse(self.q)
+        return Query((*terms, *rest.terms), rest.order)
+
     def text(self) -> str:
         """Returns the text of the query box."""
-        short = {"environment": "env", "task_id": "id"}
-        return " ".join(f"{short.get(name, name)}:{_quoted(value)}" for name, value in self.pairs())
+        return format_query(self.query())
 
     def for_store(self, now: int) -> TaskFilter:
-        """Returns the filter of the store; `1h` is an hour before `now`. Raises BadInput for a time that cannot be parsed."""
+        """Returns the filter of the store; `1h` is an hour before `now`. Raises BadInput for a time that cannot be parsed, WrongQuery."""
+        rest = parse(self.q)
         return TaskFilter(
             states=self.state, name=self.name, queue=self.queue, engine=self.engine, worker=self.worker, app=self.app,
             environment=self.environment, since=_time(self.since, now), until=_time(self.until, now), task_id=self.task_id,
-            label=self.label,
+            label=self.label, terms=rest.terms, order=rest.order,
         )  # fmt: skip
 
 
 def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
-    """Parses a query string; `states` are all its `state` values, repeated or joined by commas. Raises BadInput."""
+    """Parses a query string; `states` are all its `state` values, repeated or joined by commas. Raises BadInput, WrongQuery."""
     wanted = tuple(dict.fromkeys(part for value in states for part in value.split(",") if part))
     for state in wanted:
         if state not in STATES:
             raise BadInput(f"Unknown state “{state[:40]}”.", f"Use one of {', '.join(STATES)}.")
-    names = [field.name for field in fields(Filters) if field.name != "state"]
-    return Filters(wanted, **{name: query.get(name, "").strip()[:1_000] for name in names})
+    given = Filters(wanted, **{parameter: query.get(parameter, "").strip()[:1_000] for parameter in _PARAMETERS.values()})
+    text = query.get("q", "").strip()
+    return _of(given.but(q=text).query()) if text else given
 
 
 def from_text(text: str) -> Filters:
-    """Parses typed text: `state:failed queue:emails since:1h`; a bare word is a task ID or a task name."""
-    values: dict[str, str] = {}
-    for key, quoted, plain in _WORD.findall(text[:2_000]):
-        value = quoted or plain
-        name = _TYPED.get(key)
-        if name is None:
-            value = f"{key}:{value}" if key else value
-            name = "task_id" if _UUID.fullmatch(value) else "state" if value in STATES else "name"
-        values[name] = f"{values[name]},{value}" if name == "state" and "state" in values else value
-    return from_query(values, [values.get("state", "")])
+    """Parses typed text: `state:failed queue:emails since:1h`, see rules/queries/parse.py. Raises WrongQuery."""
+    return _of(parse(text))
 
 
-def _quoted(value: str) -> str:
-    return f'"{value}"' if " " in value else value
+def _of(query: Query) -> Filters:
+    """The one form of a query."""
+    states = query.of("state")
+    simple: dict[str, str] = {}
+    taken: list[Term] = []
+    if not any(term.is_not for term in states):
+        taken += states
+    for name, parameter in _PARAMETERS.items():
+        terms = query.of(name)
+        if len(terms) == 1 and terms[0].is_exact:
+            simple[parameter] = terms[0].value
+            taken += terms
+        elif len(terms) > 1 and name in ("since", "until", "id"):
+            text = format_query(query)
+            raise WrongQuery(f"“{name}:” is given twice.", "Remove one of them.", text, text.rindex(f"{name}:"), len(name) + 1)
+    rest = Query(tuple(term for term in query.terms if term not in taken), query.order)
+    return Filters(
+        tuple(dict.fromkeys(term.value for term in states)) if states and states[0] in taken else (), **simple, q=format_query(rest)
+    )
 
 
 def _time(text: str, now: int) -> int | None:
@@ -110,4 +132,4 @@ def _time(text: str, now: int) -> int | None:
     try:
         return when(text, now)
     except (ValueError, OverflowError):
-        raise BadInput(f"“{text[:40]}” is not a valid time.", "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z.") from None
+        raise BadInput(f"“{text[:40]}” is not a valid time.", _TIME_HINT) from None

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The index of words: reads what is to be indexed, makes words of it, and writes them to the table of its day.
+
+A task is indexed once with all it has, and once more for what it got later. Rows are read, and words made, by a reading connection; the
+writer only adds them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from z4j.clock import DAY_US
+from z4j.rules.queries.arguments import pair, pairs_of
+from z4j.rules.queries.words import words_of
+from z4j.store.search import word_changes
+from z4j.store.search.word_changes import INPUT, OUTCOME
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Row, Store
+from z4j.store.tasks import task_ids
+
+SQL = sql.load("search/word_index")
+
+MAX_DAYS: Final = 400
+"""Tasks that came earlier than that are not indexed: each day is a table."""
+MAX_WORDS: Final = 400
+"""Words of one task."""
+COUNT_LIMIT: Final = 100_000
+EMPTY_PAGES: Final = 50
+_PAIR: Final = "\x80"
+"""Begins the word of an argument. All of it but letters and digits is moved beyond ASCII, where every character is part of a word."""
+_BEYOND: Final = {code: code + 0x80 for code in range(0x80) if not chr(code).isalnum()}
+
+
+class Entry(NamedTuple):
+    """The words of a task. `change` is the number of changes it is the answer to, 0 of a task that is indexed for the first time."""
+
+    id: int
+    day: int
+    words: str
+    change: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Row ids: tasks up to `to` and from `back` on are indexed, of which `back` goes down to 1 over the tasks from before there was an
+    index. `newest` is the highest id there is, `changes` how many tasks changed since (at most COUNT_LIMIT)."""
+
+    to: int
+    back: int
+    newest: int
+    changes: int
+
+
+async def positions(store: Store) -> Positions:
+    """Returns how far the index is."""
+    known: dict[str, int] = dict(await store.fetch_all(SQL["read_positions"]))
+    newest = (await store.fetch_all(SQL["newest_task"]))[0][0] or 0
+    changes = (await store.fetch_all(SQL["count_changes"], {"limit": COUNT_LIMIT}))[0][0]
+    return Positions(known.get("words_to", 0), known.get("words_from", 0), newest, changes)
+
+
+async def list_new(store: Store, after: int, to: int, limit: int, oldest_day: int) -> tuple[list[Entry], int]:
+    """Returns the words of tasks with ids after `after` up to `to`, and the last id looked at. Claim up to `to` before."""
+
+    def read(db: sqlite3.Connection) -> tuple[list[Entry], int]:
+        rows = db.execute(SQL["list_new"], {"after": after, "to": to, "limit": limit}).fetchall()
+        return _entries(rows, oldest_day), rows[-1][0] if len(rows) == limit else to
+
+    return await store.read(read)
+
+
+async def list_old(store: Store, before: int, limit: int, oldest_day: int) -> tuple[list[Entry], int]:
+    """The same of tasks before an id, newest first, and the last id looked at: 0 at the end."""
+
+    def read(db: sqlite3.Connection) -> tuple[list[Entry], int]:
+        rows = db.execute(SQL["list_old"], {"before": before, "limit": limit}).fetchall()
+        return _entries(rows, oldest_day), rows[-1][0] if len(rows) == limit else 0
+
+    return await store.read(read)
+
+
+async def list_changed(store: Store, limit: int, oldest_day: int) -> list[Entry]:
+    """Returns the words that tasks got since they were indexed. An entry without words is of a task that was deleted, or has none."""
+
+    def read(db: sqlite3.Connection) -> list[Entry]:
+        entries = []
+        for *row, task, parts, changes in db.execute(SQL["list_changed"], {"limit": limit}):
+            day = row[1] // DAY_US if row[0] is not None else -1
+            words = words_of_row(row, parts) if day >= oldest_day else ""
+            entries.append(Entry(task, day, words, changes))
+        return entries
+
+    return await store.read(read)
+
+
+def _entries(rows: list[Row], oldest_day: int) -> list[Entry]:
+    return [Entry(row[0], row[1] // DAY_US, words_of_row(row, INPUT | OUTCOME)) for row in rows if row[1] // DAY_US >= oldest_day]
+
+
+def words_of_row(row: Sequence[object], parts: int) -> str:
+    """Returns the words of a row of the `list_…` blocks, each once."""
+    _, _, name, args, label, task_id, result, error_type, error = row
+    found: dict[str, None] = {}
+    if parts & INPUT:
+        for text in (name, args, label):
+            if text:
+                found.update(dict.fromkeys(words_of(str(text))))
+        if args:
+            found.update(dict.fromkeys(map(word_of_pair, pairs_of(str(args)))))
+        if isinstance(task_id, bytes) and not task_ids.is_uuid(task_id):
+            found.update(dict.fromkeys(words_of(task_ids.decode(task_id))))
+    if parts & OUTCOME:
+        for text in (error_type, error, result):
+            if text:
+                found.update(dict.fromkeys(words_of(str(text))))
+    return " ".join(list(found)[:MAX_WORDS])
+
+
+def word_of_pair(path_and_value: str) -> str:
+    """Returns `path=value` as one word."""
+    return _PAIR + path_and_value.translate(_BEYOND)
+
+
+def word_of_argument(path: str, value: str) -> str:
+    """Returns an argument as one word."""
+    return word_of_pair(pair(path, value))
+
+
+def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[str, int] | None) -> int:
+    """Adds entries until the time is up. Returns how many. Notes the position, (key, id), with the last one; else the id of the last one
+    added."""
+    ends, done = time.monotonic() + seconds, 0
+    known = db.recall("words days")
+    while done < len(entries) and (time.monotonic() < ends or not done):
+        some = entries[done : done + 32]
+        for day in {entry.day for entry in some if entry.words} - known.keys():
+            _make_day(db, day)
+            known[day] = True
+        for day in {entry.day for entry in some}:
+            db.executemany(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in some if entry.day == day and entry.words])
+        done += len(some)
+    db.executemany(SQL["forget_change"], [(entry.id, entry.change) for entry in entries[:done] if entry.change])
+    if position is not None:
+        key, id = position
+        db.execute(SQL["put_position"], {"key": key, "id": str(id if done == len(entries) else entries[done - 1].id)})
+    return done
+
+
+def claim(db: Connection, to: int) -> None:
+    """Call it before `list_new` reads up to an id, see `word_changes`."""
+    word_changes.claim(db, to)
+
+
+def _make_day(db: Connection, day: int) -> None:
+    db.execute(of_day(SQL["create_day"], day))
+    db.execute(of_day(SQL["set_automerge"], day))
+    db.execute(SQL["note_day"], {"day": day})
+
+
+def of_day(statement: str, day: int) -> str:
+    """Returns a statement about `search_day` for the table of a day."""
+    return statement.replace("search_day", f"search_{day}")
+
+
+async def old_days(store: Store) -> list[int]:
+    """Returns the days that have a table and no tasks any more."""
+    oldest = (await store.fetch_all(SQL["oldest_task"]))[0][0]
+    days = [row[0] for row in await store.fetch_all(SQL["list_days"])]
+    return [day for day in days if oldest is None or day < oldest // DAY_US]
+
+
+def drop(db: Connection, day: int, seconds: float) -> bool:
+    """Empties and drops the table of a day, as far as the time goes. Returns whether it is done."""
+    ends = time.monotonic() + seconds
+    while db.execute(of_day(SQL["empty_day"], day), {"limit": EMPTY_PAGES}).rowcount:
+        if time.monotonic() > ends:
+            return False
+    db.execute(of_day(SQL["drop_day"], day))
+    db.execute(SQL["forget_day"], {"day": day})
+    db.recall("words days").pop(day, None)
+    return True
