@@ -23,6 +23,7 @@ from z4j.background.nightly_backups import EVERY_S, NightlyBackups
 from z4j.background.overdue_schedules import OverdueSchedules
 from z4j.background.retention import RetentionDuty
 from z4j.background.server_events import Changed
+from z4j.background.word_index import WordIndexDuty
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.store.access.audit import AuditLog
 from z4j.store.fleet import agents
@@ -56,6 +57,7 @@ class BackgroundDuties:
         self.retention = RetentionDuty(store, changed, keep or Retention())
         self.clock_watch = ClockWatch(store, changed, log)
         self.error_groups = ErrorGroups(store, changed)
+        self.word_index = WordIndexDuty(store)
         self.backups = backups
         for name, every_s, _ in self.table():
             self.duties.add(name, every_s)
@@ -77,6 +79,7 @@ class BackgroundDuties:
             ("hours and days", 20, self._roll),
             ("error groups", GROUPS_EVERY_S, self._group_errors),
             ("retention", 1, self._retain),
+            ("index of words", 0.5, self.word_index.round),
             ("unused names", 3_600, self._sweep_names),
         ]
 

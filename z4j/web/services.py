@@ -11,6 +11,7 @@ from z4j.agents.connections import Hub
 from z4j.appliance.demo import Demo
 from z4j.background.clock_watch import ClockWatch
 from z4j.background.retention import RetentionDuty
+from z4j.background.word_index import WordIndexDuty
 from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
 from z4j.live import Live
@@ -42,6 +43,7 @@ class Services:
     duties: Duties
     retention: RetentionDuty
     clock_watch: ClockWatch
+    word_index: WordIndexDuty
     findings: Findings
     tls: ServerTls | None = None
     """None where the server does not speak TLS itself."""

@@ -74,12 +74,14 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Rows, newest first, and opaque cursors. `searched_to` (microseconds UTC) is set when the search stopped early."""
+    """Rows, newest first, and opaque cursors. `searched_to` (microseconds UTC) is set when the search stopped early; `searched` (number of
+    tasks) where rows are the longest first: they are the longest of so many."""
 
     rows: list[TaskRow]
     older: str | None
     newer: str | None
     searched_to: int | None
+    searched: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, n
     """Returns one page of the tasks that match. Raises BadInput for an invalid cursor or state."""
     page = await task_search.find(store, f, older, newer, limit)
     rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(page.ids)}) if page.ids else []
-    return TaskPage([_row(row) for row in rows], page.older, page.newer, page.searched_to)
+    return TaskPage([_row(row) for row in rows], page.older, page.newer, page.searched_to, page.searched)
 
 
 async def read_tasks(store: Store, ids: Sequence[int]) -> list[TaskRow]:
