@@ -14,7 +14,7 @@ from z4j import clock
 from z4j.background.word_index import CHUNK, SETTLE_US, WordIndexDuty
 from z4j.clock import DAY_US
 from z4j.rules.queries.parse import parse
-from z4j.store.search import word_index
+from z4j.store.search import word_index, word_search
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import bulk_deletion
 from z4j.store.tasks.tasks import TaskFilter, list_tasks
@@ -165,6 +165,27 @@ async def test_days_are_walked_newest_first_and_both_ways(tmp_path: Path, shift:
         assert await found(store, "ship queue:q1") == [id for id in seen if id[-1] in "13"]
         since = TaskFilter(terms=parse("ship").terms, since=T + DAY_US + 2 * SECOND, until=T + 2 * DAY_US + SECOND)
         assert [row.task_id for row in (await list_tasks(store, since)).rows] == ["d2n0", "d1n3", "d1n2"]
+
+
+async def test_words_that_begin_with_a_text_may_be_too_many_to_look_up(
+    tmp_path: Path, shift: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database(tmp_path) as store:
+        for day in range(2):
+            await tell_all(store, *(task("enqueued", f"d{day}n{n}", T + day * DAY_US + n * SECOND, name=f"word{n}x.y") for n in range(9)))
+        await settle(WordIndexDuty(store), shift)
+        ids = [f"d{day}n{n}" for day in (1, 0) for n in range(8, -1, -1)]
+        assert await found(store, "word*") == ids
+        with monkeypatch.context() as patch:
+            patch.setattr(word_search, "MAX_EXPANDED", 3)
+            assert await found(store, "word*") == ids
+            assert await found(store, "word*  -word3x") == [id for id in ids if id[-1] != "3"]
+            first = await list_tasks(store, TaskFilter(terms=parse("word*").terms), limit=4)
+            second = await list_tasks(store, TaskFilter(terms=parse("word*").terms), limit=10, older=first.older)
+            assert [row.task_id for row in second.rows] == ids[4:14]
+            back = await list_tasks(store, TaskFilter(terms=parse("word*").terms), limit=4, newer=second.newer)
+            assert [row.task_id for row in back.rows] == ids[:4]
+        assert await found(store, "wor* neverthere*") == []
 
 
 async def test_a_day_goes_with_its_last_task(tmp_path: Path, shift: list[int]) -> None:

@@ -157,6 +157,7 @@ def claim(db: Connection, to: int) -> None:
 
 def _make_day(db: Connection, day: int) -> None:
     db.execute(of_day(SQL["create_day"], day))
+    db.execute(of_day(SQL["create_words"], day))
     db.execute(of_day(SQL["set_automerge"], day))
     db.execute(SQL["note_day"], {"day": day})
 
@@ -179,6 +180,7 @@ def drop(db: Connection, day: int, seconds: float) -> bool:
     while db.execute(of_day(SQL["empty_day"], day), {"limit": EMPTY_PAGES}).rowcount:
         if time.monotonic() > ends:
             return False
+    db.execute(of_day(SQL["drop_words"], day))
     db.execute(of_day(SQL["drop_day"], day))
     db.execute(SQL["forget_day"], {"day": day})
     db.recall("words days").pop(day, None)

@@ -18,6 +18,8 @@ TASKS = sql.load("tasks/tasks")
 SQL = sql.load("search/word_index")
 
 FIRST: Final = -1
+MAX_EXPANDED: Final = 200
+"""Words that a text with a * may stand for."""
 
 
 def can_walk(f: TaskFilter) -> bool:
@@ -25,26 +27,47 @@ def can_walk(f: TaskFilter) -> bool:
     return any(not term.is_not for term in f.texts())
 
 
-def match_of(f: TaskFilter) -> str:
-    """Returns the conditions as an expression of FTS5: every word, and of each argument one of its values."""
-    parts = [
-        _quoted(word, is_prefix=term.is_prefix and index == 0)
-        for term in f.texts()
-        if term.field == "words" and not term.is_not
-        for index, word in enumerate(reversed(words_of(term.value)))
-    ]
+def _match_of(db: sqlite3.Connection, f: TaskFilter, day: int) -> str | None:
+    """Returns the conditions as an expression of FTS5 for the table of a day: every word, and of each argument one of its values. None
+    where the words that begin with a text are too many: FTS5 would read the entries of all of them before it gives the first one."""
+    parts: list[list[str]] = []
     by_path: dict[str, list[str]] = {}
+    into: list[str]
     for term in f.texts():
-        if term.field == "args" and not term.is_not:
-            word = word_index.word_of_argument(term.path, term.value)
-            by_path.setdefault(term.path, []).append(_quoted(word, is_prefix=term.is_prefix))
-    parts += [f"({' OR '.join(values)})" for values in by_path.values()]
-    return " AND ".join(parts)
+        if term.is_not:
+            continue
+        if term.field == "words":
+            *whole, last = words_of(term.value)
+            parts += [[word] for word in whole]
+            wanted, into = last, []
+            parts.append(into)
+        else:
+            wanted, into = word_index.word_of_argument(term.path, term.value), by_path.setdefault(term.path, [])
+        if term.is_prefix:
+            found = db.execute(word_index.of_day(SQL["list_words"], day), {"prefix": wanted, "limit": MAX_EXPANDED + 1}).fetchall()
+            if len(found) > MAX_EXPANDED:
+                return None
+            into += [row[0] for row in found]
+        else:
+            into.append(wanted)
+    parts += by_path.values()
+    return "" if not all(parts) else " AND ".join(f"({' OR '.join(map(_quoted, words))})" for words in parts)
 
 
-def _quoted(word: str, *, is_prefix: bool) -> str:
+def _quoted(word: str) -> str:
     escaped = word.replace('"', '""')
-    return f'"{escaped}"' + ("*" if is_prefix else "")
+    return f'"{escaped}"'
+
+
+def _span(day: int, start: tuple[int, int], bound: object, *, is_older: bool) -> Params:
+    """The part of a walk by time that lies in a day."""
+    assert isinstance(bound, int)
+    begin, end = day * DAY_US, (day + 1) * DAY_US
+    if is_older:
+        at, id = min(start, (end, 0))
+        return {"at": at, "id": id, "bound": max(bound, begin)}
+    at, id = max(start, (begin, FIRST))
+    return {"at": at, "id": id, "bound": min(bound, end)}
 
 
 def walk(
@@ -55,9 +78,8 @@ def walk(
     The order is that of days and, within a day, of row ids, which is the order in which tasks were first reported.
     """
     is_older = direction == "older"
-    block, match = TASKS[f"walk_words_{direction}"], match_of(f)
     # Tables of days are in the order of time, their rows are not.
-    bounds: Params = {**params, "is_simple": int(bool(params["is_simple"]) and f.since is None and f.until is None), "match": match}
+    bounds: Params = {**params, "is_simple": int(bool(params["is_simple"]) and f.since is None and f.until is None)}
     low, high = (f.since or 0) // DAY_US, (f.until if f.until is not None else LONGEST) // DAY_US
     first = start[0] // DAY_US
     db.execute(SQL["begin_read"])
@@ -66,8 +88,15 @@ def walk(
         for day in days if is_older else reversed(days):
             if not low <= day <= high or (day > first if is_older else day < first):
                 continue
-            id = start[1] if day == first and start[1] else LONGEST if is_older else FIRST
-            rows = db.execute(word_index.of_day(block, day), {**bounds, "day": day, "id": id})
+            match = _match_of(db, f, day)
+            if match == "":  # no such word
+                continue
+            if match is None:
+                rows = db.execute(TASKS[f"walk_first_{direction}"], bounds | _span(day, start, params["bound"], is_older=is_older))
+            else:
+                id = start[1] if day == first and start[1] else LONGEST if is_older else FIRST
+                block = word_index.of_day(TASKS[f"walk_words_{direction}"], day)
+                rows = db.execute(block, {**bounds, "day": day, "id": id, "match": match})
             with contextlib.closing(rows):
                 yield from rows
     finally:

@@ -31,7 +31,7 @@ SQL = sql.load("tasks/tasks")
 __all__ = ["END_OF_TIME", "Found", "Params", "TaskFilter", "cursor", "find", "position", "resolve"]
 
 WALK_US: Final = 10_000
-ORDER_US: Final = 50_000
+ORDER_US: Final = 15_000
 """A result that is not in the order of time looks for this long, because what it finds first is not what comes first."""
 LOOK_EVERY: Final = 16
 """Rows between two looks at the clock."""

@@ -8,6 +8,14 @@
 -- letters already, and all that is not ASCII is part of a word.
 CREATE VIRTUAL TABLE IF NOT EXISTS search_day USING fts5(words, content='', columnsize=0, detail=none, tokenize='ascii');
 
+-- create_words --
+-- What lists the words of a day. It stores nothing.
+CREATE VIRTUAL TABLE IF NOT EXISTS search_day_words USING fts5vocab('search_day', 'row');
+
+-- list_words --
+-- The words of a day that begin with a text, up to a limit. Searches the index from there on.
+SELECT term FROM search_day_words WHERE term >= :prefix AND term <= :prefix || char(0x10ffff) LIMIT :limit;
+
 -- add_words --
 -- Words of a task. Words that are added later to the same row are found beside the first.
 INSERT INTO search_day (rowid, words) VALUES (?, ?);
@@ -19,6 +27,10 @@ INSERT INTO search_day (search_day, rank) VALUES ('automerge', 8);
 -- empty_day --
 -- Some pages of a day's index, before it is dropped: to free all of them at once would hold the writer too long. Index: the primary key.
 DELETE FROM search_day_data WHERE id IN (SELECT id FROM search_day_data WHERE id > 10 ORDER BY id DESC LIMIT :limit);
+
+-- drop_words --
+-- What lists the words of a day.
+DROP TABLE search_day_words;
 
 -- drop_day --
 -- The table of a day.

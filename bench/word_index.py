@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The index of words over a million tasks of a day: how fast a backlog is caught up, how long slices hold the writer, bytes per task, and
+how long searches take. Every task gets arguments of its own, about 90 characters with four values.
+
+    python -m bench.word_index [tasks]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from bench.large_database import database, folder
+from z4j import clock
+from z4j.background import word_index as duty_module
+from z4j.background.word_index import WordIndexDuty
+from z4j.rules.queries.parse import parse
+from z4j.store.search import word_index
+from z4j.store.sqlite.db import Connection, Store
+from z4j.store.tasks.tasks import TaskFilter, list_tasks
+
+QUERIES: Final = (
+    "nightly", "order", "order -retry", "\"no such order\"", "customer77", "custom*", "args.user_id:4711", "args.order:12*",
+    "args.region:eu order state:failed", "args.region:eu args.user_id:4711", "order nightly eu", "neverthere", "ran:>6ms order:ran",
+)  # fmt: skip
+REPEAT: Final = 40
+
+
+def _prepare(tasks: int) -> Path:
+    data = folder() / f"words-{tasks}"
+    shutil.rmtree(data, ignore_errors=True)
+    shutil.copytree(database(tasks), data)
+    with closing(sqlite3.connect(data / "z4j.db", isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("""UPDATE task SET args = '[' || id || ', "order"] {"user_id": ' || abs(random() % 20000)
+            || ', "order": ' || abs(random() % 9000000) || ', "email": "customer' || abs(random() % 200000)
+            || '@example.org", "region": "' || iif(id % 3, 'eu', 'us') || '"}'""")
+        db.execute("UPDATE setting SET value = (SELECT max(id) FROM task) WHERE key = 'words_to'")
+        db.execute("UPDATE setting SET value = (SELECT max(id) + 1 FROM task) WHERE key = 'words_from'")
+        db.execute("VACUUM")
+    return data / "z4j.db"
+
+
+def _bytes(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        used, free, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size"))
+    return int((used - free) * size)
+
+
+async def _measure(path: Path, tasks: int) -> None:
+    before = _bytes(path)
+    store = Store(path)
+    await store.start()
+    held: list[float] = []
+    add = duty_module._add
+
+    def timed(db: Connection, entries: list[word_index.Entry], position: tuple[str, int] | None) -> int:
+        began = time.perf_counter()
+        done = add(db, entries, position)
+        held.append(time.perf_counter() - began)
+        return done
+
+    duty_module._add = timed
+    duty, began, cpu = WordIndexDuty(store), time.perf_counter(), time.process_time()
+    commits: list[float] = []
+    while (await word_index.positions(store)).back > 1:
+        await duty.round(clock.now())
+        commits.append(store.commit_s)
+    took = time.perf_counter() - began
+    held.sort()
+    print(f"backlog of {tasks:,}: {tasks / took:,.0f} tasks/s, {(time.process_time() - cpu) / tasks * 1e6:.0f} µs CPU per task")
+    print(
+        f"a slice holds the writer {held[len(held) // 2] * 1e3:.1f} ms at p50, {held[-max(len(held) // 100, 1)] * 1e3:.1f} at p99; last commits up to {max(commits) * 1e3:.1f} ms"
+    )
+    await store.checkpoint()
+    print(f"{(_bytes(path) - before) / tasks:.0f} bytes per task for words, {before / tasks:.0f} without")
+    for text in QUERIES:
+        query, times, rows, is_whole = parse(text), [], 0, True
+        for _ in range(REPEAT):
+            began = time.perf_counter()
+            page = await list_tasks(store, TaskFilter(terms=query.terms, order=query.order))
+            times.append(time.perf_counter() - began)
+            rows, is_whole = len(page.rows), page.searched_to is None
+        times.sort()
+        print(
+            f"{text:40} p50 {times[len(times) // 2] * 1e3:6.1f} ms  max {times[-1] * 1e3:6.1f} ms  {rows:3} rows{'' if is_whole else ', stopped early'}"
+        )
+    await store.close()
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    asyncio.run(_measure(_prepare(count), count))
