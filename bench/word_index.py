@@ -41,8 +41,8 @@ def _prepare(tasks: int) -> Path:
         db.execute("""UPDATE task SET args = '[' || id || ', "order"] {"user_id": ' || abs(random() % 20000)
             || ', "order": ' || abs(random() % 9000000) || ', "email": "customer' || abs(random() % 200000)
             || '@example.org", "region": "' || iif(id % 3, 'eu', 'us') || '"}'""")
-        db.execute("UPDATE setting SET value = (SELECT max(id) FROM task) WHERE key = 'words_to'")
-        db.execute("UPDATE setting SET value = (SELECT max(id) + 1 FROM task) WHERE key = 'words_from'")
+        db.execute("UPDATE search_position SET task = (SELECT max(id) FROM task) WHERE key = 'to'")
+        db.execute("UPDATE search_position SET task = (SELECT max(id) + 1 FROM task) WHERE key = 'from'")
         db.execute("VACUUM")
     return data / "z4j.db"
 
@@ -75,9 +75,8 @@ async def _measure(path: Path, tasks: int) -> None:
     took = time.perf_counter() - began
     held.sort()
     print(f"backlog of {tasks:,}: {tasks / took:,.0f} tasks/s, {(time.process_time() - cpu) / tasks * 1e6:.0f} µs CPU per task")
-    print(
-        f"a slice holds the writer {held[len(held) // 2] * 1e3:.1f} ms at p50, {held[-max(len(held) // 100, 1)] * 1e3:.1f} at p99; last commits up to {max(commits) * 1e3:.1f} ms"
-    )
+    p50, p99 = held[len(held) // 2] * 1e3, held[-max(len(held) // 100, 1)] * 1e3
+    print(f"a slice holds the writer {p50:.1f} ms at p50, {p99:.1f} at p99; last commits up to {max(commits) * 1e3:.1f} ms")
     await store.checkpoint()
     print(f"{(_bytes(path) - before) / tasks:.0f} bytes per task for words, {before / tasks:.0f} without")
     for text in QUERIES:
@@ -88,9 +87,8 @@ async def _measure(path: Path, tasks: int) -> None:
             times.append(time.perf_counter() - began)
             rows, is_whole = len(page.rows), page.searched_to is None
         times.sort()
-        print(
-            f"{text:40} p50 {times[len(times) // 2] * 1e3:6.1f} ms  max {times[-1] * 1e3:6.1f} ms  {rows:3} rows{'' if is_whole else ', stopped early'}"
-        )
+        p50, end = times[len(times) // 2] * 1e3, "" if is_whole else ", stopped early"
+        print(f"{text:40} p50 {p50:6.1f} ms  max {times[-1] * 1e3:6.1f} ms  {rows:3} rows{end}")
     await store.close()
 
 

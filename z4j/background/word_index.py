@@ -92,7 +92,7 @@ class WordIndexDuty:
     async def _index_new(self, after: int, settled: int, oldest_day: int) -> None:
         await self.store.write(partial(word_index.claim, to=settled))
         entries, last = await word_index.list_new(self.store, after, settled, CHUNK, oldest_day)
-        await self._add(entries, ("words_to", last))
+        await self._add(entries, ("to", last))
 
     async def _index_changed(self, oldest_day: int) -> int:
         began = clock.ticks()
@@ -104,7 +104,7 @@ class WordIndexDuty:
 
     async def _index_old(self, before: int, oldest_day: int) -> None:
         entries, last = await word_index.list_old(self.store, before, CHUNK, oldest_day)
-        await self._add(entries, ("words_from", last))
+        await self._add(entries, ("from", last))
 
     async def _add(self, entries: list[Entry], position: tuple[str, int] | None) -> None:
         while entries or position is not None:

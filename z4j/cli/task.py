@@ -19,6 +19,7 @@ def add_commands(add: Add) -> None:
     """Adds `z4j task` and its actions."""
     actions = add("task", "Manage tasks on a running server.").add_subparsers(required=True, metavar="ACTION")
     made = remote_options(add("list", "List tasks, newest first.", list_tasks, actions))
+    made.add_argument("query", nargs="*", help="A query, such as 'state:failed name:emails.* since:2h'. Options narrow further.")
     filter_options(made)
     made.add_argument("--limit", type=int, default=50)
     remote_options(add("show", "Show one task as JSON.", show_task, actions)).add_argument("task", help="Row number or task ID.")
@@ -59,7 +60,8 @@ def add_commands(add: Add) -> None:
 
 def list_tasks(words: argparse.Namespace, settings: Settings) -> int:
     """Runs `z4j task list`."""
-    answer = client_of(words, settings).get("/tasks", limit=words.limit, **{name: getattr(words, name) for name in FILTERS})
+    filters = {name: getattr(words, name) for name in FILTERS} | {"q": " ".join([*words.query, words.q or ""]).strip() or None}
+    answer = client_of(words, settings).get("/tasks", limit=words.limit, **filters)
     if words.json:
         print_json(answer)
         return 0

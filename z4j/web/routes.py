@@ -27,7 +27,9 @@ from z4j.web.pages.schedules import form as schedule_form
 from z4j.web.pages.schedules import list as schedule_list
 from z4j.web.pages.settings import access, appliance, connect
 from z4j.web.pages.tasks import actions as task_actions
+from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
+from z4j.web.pages.tasks import exports as task_exports
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks import run
 from z4j.web.pages.workers import detail as worker_detail
@@ -63,8 +65,9 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/findings/unmute", now.unmute, "operator"),
     # tasks
     R("GET", "/tasks", task_list.list_page, "viewer"),
-    R("GET", "/tasks.json", task_list.list_json, "viewer"),
-    R("GET", "/tasks.csv", task_list.list_csv, "viewer"),
+    R("GET", "/tasks.json", task_exports.list_json, "viewer"),
+    R("GET", "/tasks.csv", task_exports.list_csv, "viewer"),
+    R("GET", "/tasks/complete", task_completion.complete, "viewer"),
     R("GET", "/tasks/{id:int}", task_detail.detail_page, "viewer"),
     R("GET", "/tasks/{id:int}.json", task_detail.detail_json, "viewer"),
     R("POST", "/tasks/{id:int}/retry", task_actions.retry, "operator"),

@@ -43,7 +43,7 @@ class Search:
     def in_database(self, path: Path) -> Iterator[tuple[str, bytes]]:
         """(table, what stands around) for every column of every row, each as it is and unpacked."""
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
-            for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for (table,) in db.execute("SELECT name FROM sqlite_master WHERE rootpage > 0 AND type = 'table'").fetchall():
                 for row in db.execute(f'SELECT * FROM "{table}"'):
                     for value in row:
                         data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value

@@ -30,7 +30,7 @@ BY_STATUS: Final[dict[int, type[Z4jError]]] = {
 }  # fmt: skip
 ENDED: Final = {"done": 0, "refused": 6, "unsupported": 6, "failed": 10, "expired": 7, "unknown": 11}
 """Status of a command → exit code."""
-FILTERS: Final = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label")
+FILTERS: Final = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label", "q")
 """Filters of tasks, as `GET /tasks` names them."""
 Add = Callable[..., argparse.ArgumentParser]
 """(name, text, command, parent) → the parser of a command, see `z4j.cli`."""
@@ -178,5 +178,6 @@ def remote_options(made: argparse.ArgumentParser, *, asks: bool = False) -> argp
 
 def filter_options(made: argparse.ArgumentParser) -> None:
     """Adds an option for each filter of tasks."""
+    helps = {"state": "One or more states, separated by commas.", "q": "A query, such as 'name:emails.* -env:staging ran:>2s'."}
     for name in FILTERS:
-        made.add_argument(f"--{name.replace('_', '-')}", help="One or more states, separated by commas." if name == "state" else None)
+        made.add_argument(f"--{name.replace('_', '-')}", help=helps.get(name))

@@ -44,6 +44,12 @@ class WrongQuery(BadInput):
         self.start = start
         self.length = length
 
+    @property
+    def located(self) -> str:
+        """The message with the wrong part, for answers that cannot point at it."""
+        word = self.text[self.start : self.start + self.length]
+        return f"{self.message} In the query at character {self.start + 1}: {word[:60] or 'its end'}."
+
 
 def parse(text: str) -> Query:
     """Returns the query of a text. Raises WrongQuery."""

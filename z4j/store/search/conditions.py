@@ -63,6 +63,11 @@ class TaskFilter:
         states = [Term("state", state) for state in self.states]
         return [*states, *(Term(field, value) for field, value in alone.items() if value), *self.terms]
 
+    def counted_states(self) -> set[str]:
+        """Returns the states that match. Raises BadInput for an unknown one."""
+        mask = _states([term for term in self.all_terms() if term.field == "state"])
+        return {state for state, code in STATES.items() if mask >> code & 1}
+
     def texts(self) -> list[Term]:
         """Returns the conditions that are about words and arguments."""
         return [term for term in self.terms if term.field in ("words", "args")]

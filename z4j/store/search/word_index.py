@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from z4j import clock
 from z4j.clock import DAY_US
 from z4j.rules.queries.arguments import pair, pairs_of
 from z4j.rules.queries.words import words_of
@@ -60,7 +61,7 @@ async def positions(store: Store) -> Positions:
     known: dict[str, int] = dict(await store.fetch_all(SQL["read_positions"]))
     newest = (await store.fetch_all(SQL["newest_task"]))[0][0] or 0
     changes = (await store.fetch_all(SQL["count_changes"], {"limit": COUNT_LIMIT}))[0][0]
-    return Positions(known.get("words_to", 0), known.get("words_from", 0), newest, changes)
+    return Positions(known.get("to", 0), known.get("from", 0), newest, changes)
 
 
 async def list_new(store: Store, after: int, to: int, limit: int, oldest_day: int) -> tuple[list[Entry], int]:
@@ -146,7 +147,7 @@ def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[st
     db.executemany(SQL["forget_change"], [(entry.id, entry.change) for entry in entries[:done] if entry.change])
     if position is not None:
         key, id = position
-        db.execute(SQL["put_position"], {"key": key, "id": str(id if done == len(entries) else entries[done - 1].id)})
+        db.execute(SQL["put_position"], {"key": key, "id": id if done == len(entries) else entries[done - 1].id})
     return done
 
 
@@ -159,7 +160,7 @@ def _make_day(db: Connection, day: int) -> None:
     db.execute(of_day(SQL["create_day"], day))
     db.execute(of_day(SQL["create_words"], day))
     db.execute(of_day(SQL["set_automerge"], day))
-    db.execute(SQL["note_day"], {"day": day})
+    db.execute(SQL["note_day"], {"day": day, "at": clock.now()})
 
 
 def of_day(statement: str, day: int) -> str:

@@ -148,7 +148,10 @@ def _snapshot(path: Path, target: Path) -> Contents:
 
 def _contents(db: sqlite3.Connection) -> Contents:
     tables = [
-        row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+        row[0]
+        for row in db.execute(
+            "SELECT name FROM sqlite_schema WHERE rootpage > 0 AND type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        )
     ]
     rows = {table: int(db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]) for table in tables}  # noqa: S608 -- its own names
     last = db.execute("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1").fetchone() if "audit" in rows else None

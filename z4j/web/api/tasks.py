@@ -20,24 +20,28 @@ from z4j.store.tasks.tasks import TaskDetail, TaskRow, list_tasks
 from z4j.web import command_requests
 from z4j.web.api.commands import Commands
 from z4j.web.api.operations import Operation, answer, read_body
-from z4j.web.pages.tasks.list import PAGE, filters_of, limit_of
+from z4j.web.pages.tasks.exports import PAGE, limit_of
+from z4j.web.pages.tasks.filters import filters_of
 from z4j.web.services import services
 
 FILTERS: Final = (
     ("state", "States, joined by commas."), ("name", "Task name."), ("queue", "Queue."), ("engine", "Engine."), ("worker", "Worker."),
     ("app", "App."), ("environment", "Environment."), ("since", "15m, 24h, 7d, or a date."), ("until", "Like `since`."),
     ("task_id", "The ID of the engine."), ("label", "The label that the application gave the task."),
+    ("q", "A query, such as `state:failed name:emails.* -env:staging ran:>2s`; it narrows further. See docs/search.md."),
 )  # fmt: skip
 PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the previous page."), ("limit", "Rows, at most 500."))
 
 
 class TaskList(Struct):
-    """One page, newest first; `searched_to` is set when the search stopped at that time and continues with `older`."""
+    """One page, newest first; `searched_to` is set when the search stopped at that time and continues with `older`. With an order by
+    duration the tasks are the longest of those that were searched, `searched` of them."""
 
     tasks: list[TaskRow]
     older: str | None
     newer: str | None
     searched_to: int | None
+    searched: int | None
 
 
 class TaskNames(Struct):
@@ -90,7 +94,9 @@ async def list_all(request: Request) -> Response:
         services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
         limit=limit_of(query.get("limit", "")) if query.get("limit") else PAGE,
     )  # fmt: skip
-    return answer({"tasks": page.rows, "older": page.older, "newer": page.newer, "searched_to": page.searched_to})
+    return answer(
+        {"tasks": page.rows, "older": page.older, "newer": page.newer, "searched_to": page.searched_to, "searched": page.searched}
+    )
 
 
 async def show(request: Request) -> Response:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from z4j import logs
 from z4j.exceptions import Z4jError
+from z4j.rules.queries.parse import WrongQuery
 
 
 def wants_json(connection: HTTPConnection) -> bool:
@@ -48,6 +49,8 @@ async def answer(connection: HTTPConnection, status: int, message: str, hint: st
 async def on_expected(connection: HTTPConnection, error: Exception) -> Response:
     """Answers a `Z4jError`."""
     assert isinstance(error, Z4jError)
+    if isinstance(error, WrongQuery):
+        return await answer(connection, error.status, error.located, error.hint)
     return await answer(connection, error.status, error.message, error.hint)
 
 

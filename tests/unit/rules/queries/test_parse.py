@@ -79,6 +79,7 @@ def test_a_wrong_word_is_pointed_at(text: str, wrong: str, says: str) -> None:
     assert text[caught.value.start : caught.value.start + caught.value.length] == wrong
     assert caught.value.text == text
     assert caught.value.hint
+    assert caught.value.located.endswith(f"at character {caught.value.start + 1}: {wrong}.")
 
 
 def test_terms_say_where_they_are() -> None:

@@ -48,8 +48,13 @@ def build(path: Path, version: int) -> None:
         write_log(db, AuditLog(path.parent), version)
 
 
+TABLES = """SELECT name FROM sqlite_schema WHERE rootpage > 0 AND type = 'table' AND name NOT LIKE 'sqlite_%'
+  AND name NOT LIKE 'search_day_%'"""
+"""Not those of the index of words, which SQLite writes."""
+
+
 def tables(db: sqlite3.Connection) -> list[str]:
-    return [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+    return [row[0] for row in db.execute(TABLES)]
 
 
 def fill(db: sqlite3.Connection, table: str, number: int) -> None:
@@ -98,7 +103,7 @@ def contents(path: Path) -> dict[str, list[dict[str, Any]]]:
     found = {}
     with closing(sqlite3.connect(path)) as db:
         db.row_factory = sqlite3.Row
-        for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall():
+        for (table,) in db.execute(TABLES).fetchall():
             found[table] = [dict(row) for row in db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")]
     return found
 

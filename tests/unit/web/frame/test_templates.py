@@ -14,6 +14,7 @@ from z4j import resources
 from z4j.operations.commands import AvailableAction
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
+from z4j.rules.queries.completion import Completion
 from z4j.store.fleet.agents import AgentRow
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.fleet.queues import QueueRow
@@ -30,10 +31,12 @@ from z4j.web.pages.changes.commands import CommandsPage
 from z4j.web.pages.component_gallery import TRACE, make_page
 from z4j.web.pages.demo import ResetPage
 from z4j.web.pages.queues import list as queue_list
+from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
+from z4j.web.pages.tasks import facets as task_facets
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks.actions import Action, Field
-from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.tasks.filters import COLUMNS, Filters
 from z4j.web.pages.workers import list as worker_list
 
 NOW = 1_795_410_901_204_512
@@ -182,7 +185,7 @@ def region(**changes: Any) -> task_list.Region:
     made = task_list.Region(
         now=NOW,
         lines=(task_list.line(ROW, Filters(), NOW, CAN),),
-        facets=task_list.facets(Filters(name=EVIL), None),
+        facets=task_facets.facets(Filters(name=EVIL), None),
         summary="1 task",
         live_href="/tasks?top=1-1",
         news=200,
@@ -270,6 +273,22 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     *access.pages(SHELL, EVIL, NOW),
     ("tasks", "tasks/list.html", TASKS),
     ("tasks region", "tasks/_region.html", task_list.TasksRegion(region())),
+    (
+        "tasks wrong query",
+        "tasks/list.html",
+        dataclasses.replace(TASKS, region=None, wrong=task_list.WrongWord(EVIL, EVIL, EVIL, EVIL, EVIL)),
+    ),
+    (
+        "tasks with every column",
+        "tasks/list.html",
+        dataclasses.replace(
+            TASKS,
+            region=region(headings=tuple(task_list.Heading(name, word, "/tasks") for name, word in COLUMNS.items()), note=EVIL),
+            columns=(("ran", "ran", True),),
+            completions=(Completion(EVIL, EVIL),),
+        ),
+    ),
+    ("completions", "tasks/_completions.html", task_completion.Completions((Completion(EVIL, EVIL),))),
     ("tasks new", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=(), is_new=True, has_app=False))),
     ("tasks new with an app", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=(), is_new=True))),
     ("tasks sparse", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=()))),

@@ -5,7 +5,8 @@ CREATE VIRTUAL TABLE search_day_words USING fts5vocab('search_day', 'row'); -- t
 
 -- Days that have a table.
 CREATE TABLE search_table (
-  day INTEGER PRIMARY KEY                   -- of first_at, in days since 1970
+  day INTEGER PRIMARY KEY,                  -- of first_at, in days since 1970
+  created_at INTEGER NOT NULL
 ) STRICT;
 
 -- Tasks whose words changed after they were indexed.
@@ -15,6 +16,10 @@ CREATE TABLE search_change (
   changes INTEGER NOT NULL                  -- how often since it was last indexed
 ) STRICT;
 
--- New tasks are indexed from here on, earlier ones from here back.
-INSERT INTO setting (key, value) SELECT 'words_to', coalesce(max(id), 0) FROM task WHERE true ON CONFLICT DO NOTHING;
-INSERT INTO setting (key, value) SELECT 'words_from', coalesce(max(id), 0) + 1 FROM task WHERE true ON CONFLICT DO NOTHING;
+-- How far the index is. New tasks are indexed from here on ('to'), earlier ones from here back ('from').
+CREATE TABLE search_position (
+  key TEXT PRIMARY KEY,
+  task INTEGER NOT NULL                     -- task.id
+) STRICT, WITHOUT ROWID;
+INSERT INTO search_position (key, task) SELECT 'to', coalesce(max(id), 0) FROM task;
+INSERT INTO search_position (key, task) SELECT 'from', coalesce(max(id), 0) + 1 FROM task;

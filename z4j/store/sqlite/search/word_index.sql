@@ -42,7 +42,7 @@ SELECT day FROM search_table ORDER BY day DESC;
 
 -- note_day --
 -- A day has a table.
-INSERT INTO search_table (day) VALUES (:day) ON CONFLICT DO NOTHING;
+INSERT INTO search_table (day, created_at) VALUES (:day, :at) ON CONFLICT DO NOTHING;
 
 -- forget_day --
 -- A day has none.
@@ -54,11 +54,11 @@ SELECT min(first_at) FROM task;
 
 -- read_positions --
 -- How far new tasks, and those from before there was an index, are in it: row ids.
-SELECT key, CAST(value AS INTEGER) FROM setting WHERE key IN ('words_to', 'words_from');
+SELECT key, task FROM search_position;
 
 -- put_position --
 -- The same, noted.
-INSERT INTO setting (key, value) VALUES (:key, :id) ON CONFLICT DO UPDATE SET value = excluded.value;
+UPDATE search_position SET task = :id WHERE key = :key;
 
 -- newest_task --
 -- The highest row id. One step to the end of the table.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The filters of the task list: in the URL, as typed text, and for the store. Pure.
+"""The filters of the task list: in the URL, as typed text, and for the store. Pure, but for `filters_of`.
 
 A query has one form in the URL. What a parameter can say (one value of a field as it is, several states) stands in that parameter, as it
 did before there was a query language; everything else stands in `q`, as text of the language. `q` may say all of it: it is taken apart.
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
+
+from starlette.requests import Request
 
 from z4j.exceptions import BadInput
 from z4j.formats import when
@@ -19,11 +21,18 @@ from z4j.rules.queries.query import Query, Term, format_query
 from z4j.rules.tasks.states import STATES
 from z4j.store.tasks.tasks import TaskFilter
 
+COLUMNS: Final[dict[str, str]] = {
+    "place": "queue, worker", "env": "environment", "app": "app", "release": "release", "error": "exception", "label": "label",
+    "enqueued": "enqueued", "started": "started", "waited": "waited", "ran": "ran", "updated": "updated",
+}  # fmt: skip
+"""Columns that a person can choose, in the order of the table, with their headings. State and task are always there."""
+USUAL_COLUMNS: Final = ("place", "waited", "ran", "updated")
 _PARAMETERS: Final = {
     "name": "name", "queue": "queue", "engine": "engine", "worker": "worker", "app": "app", "env": "environment", "since": "since",
     "until": "until", "id": "task_id", "label": "label",
 }  # fmt: skip
 """Fields of the language that are a parameter of the URL when they are given once and alone."""
+_FIELDS: Final = {parameter: name for name, parameter in _PARAMETERS.items()} | {"state": "state"}
 _TIME_HINT: Final = "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."
 
 
@@ -43,11 +52,13 @@ class Filters:
     task_id: str = ""
     label: str = ""
     q: str = ""
+    columns: tuple[str, ...] = ()
+    """Columns of the table; empty: the usual ones. They narrow nothing."""
 
     @property
     def is_any(self) -> bool:
         """Whether there is no filter."""
-        return self == Filters()
+        return replace(self, columns=()) == Filters()
 
     def pairs(self) -> list[tuple[str, str]]:
         """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
@@ -61,12 +72,21 @@ class Filters:
         return f"{path}?{query}" if query else path
 
     def but(self, **changes: str | tuple[str, ...]) -> Filters:
-        """Returns these filters with `changes`."""
+        """Returns these filters with `changes`. What `q` says about a changed field is dropped: a chosen value is no alternative to it."""
+        names = {_FIELDS[parameter] for parameter in changes if parameter in _FIELDS}
+        if self.q and names and "q" not in changes:
+            rest = parse(self.q)
+            kept = tuple(term for term in rest.terms if term.field not in names)
+            changes["q"] = format_query(Query(kept, rest.order))
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def scope(self) -> Filters:
         """Returns only the filters that apply to every page."""
         return Filters(engine=self.engine, app=self.app, environment=self.environment)
+
+    def ordered(self, order: str) -> Filters:
+        """Returns these filters with another order of the result."""
+        return replace(self, q=format_query(replace(parse(self.q), order=order)))
 
     def query(self) -> Query:
         """Returns the whole query. Raises WrongQuery."""
@@ -95,9 +115,16 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
     for state in wanted:
         if state not in STATES:
             raise BadInput(f"Unknown state “{state[:40]}”.", f"Use one of {', '.join(STATES)}.")
-    given = Filters(wanted, **{parameter: query.get(parameter, "").strip()[:1_000] for parameter in _PARAMETERS.values()})
+    values: dict[str, Any] = {parameter: query.get(parameter, "").strip()[:1_000] for parameter in _PARAMETERS.values()}
+    given = Filters(wanted, columns=_columns(query.get("columns", "")), **values)
     text = query.get("q", "").strip()
-    return _of(given.but(q=text).query()) if text else given
+    return _of(replace(given, q=text).query()).but(columns=given.columns) if text else given
+
+
+def filters_of(request: Request) -> Filters:
+    """Returns the filters in the URL of a request. Raises BadInput, WrongQuery."""
+    query = request.query_params
+    return from_query({**query, "columns": ",".join(query.getlist("columns"))}, query.getlist("state"))
 
 
 def from_text(text: str) -> Filters:
@@ -108,7 +135,7 @@ def from_text(text: str) -> Filters:
 def _of(query: Query) -> Filters:
     """The one form of a query."""
     states = query.of("state")
-    simple: dict[str, str] = {}
+    simple: dict[str, Any] = {}
     taken: list[Term] = []
     if not any(term.is_not for term in states):
         taken += states
@@ -124,6 +151,11 @@ def _of(query: Query) -> Filters:
     return Filters(
         tuple(dict.fromkeys(term.value for term in states)) if states and states[0] in taken else (), **simple, q=format_query(rest)
     )
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(name for name in text.split(",") if name in COLUMNS))
+    return () if wanted == USUAL_COLUMNS else tuple(name for name in COLUMNS if name in wanted)
 
 
 def _time(text: str, now: int) -> int | None:

@@ -1,40 +1,40 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Tasks: the list with its filters and live refresh, and its exports. One task: see detail.py."""
+"""Tasks: the list with its query and live refresh. Its exports: see exports.py; one task: see detail.py."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
-from z4j.exceptions import BadInput
-from z4j.formats import duration, middle, number, relative
+from z4j.background.word_index import IndexReport
+from z4j.formats import duration, plural, relative
 from z4j.rules.permissions import is_allowed, may_act
-from z4j.rules.tasks.states import FINAL, STATES
+from z4j.rules.queries.completion import Completion
+from z4j.rules.queries.parse import WrongQuery
+from z4j.rules.tasks.states import FINAL
 from z4j.store.fleet import apps
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_search
-from z4j.store.tasks.counters import Counts, Facet, count_tasks
-from z4j.store.tasks.tasks import TaskFilter, TaskPage, TaskRow, list_tasks
-from z4j.web.frame import export
-from z4j.web.frame.render import Choice, ChoiceGroup, Shell, is_refresh, render, respond, to_html
+from z4j.store.tasks.counters import count_tasks
+from z4j.store.tasks.tasks import TaskRow, list_tasks
+from z4j.web.frame.render import ChoiceGroup, Shell, is_refresh, render, respond, to_html
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.tasks.filters import Filters, from_query, from_text
+from z4j.web.frame.strip import scope_of
+from z4j.web.pages.tasks.completion import completions_of
+from z4j.web.pages.tasks.exports import PAGE
+from z4j.web.pages.tasks.facets import facets, summary
+from z4j.web.pages.tasks.filters import COLUMNS, USUAL_COLUMNS, Filters, filters_of
 from z4j.web.services import services
 
-PAGE: Final = 50
 NEWS_LIMIT: Final = 200
-JSON_LIMIT: Final = 500
-CSV_LIMIT: Final = 100_000
-FACET: Final = 8
 SAYS: Final = 300
-SPANS: Final = (("15m", "last 15 minutes"), ("1h", "last hour"), ("24h", "last 24 hours"), ("7d", "last 7 days"))
 BAD: Final = frozenset({"failed", "lost", "rejected", "expired"})
-COLUMNS: Final = tuple(field.name for field in fields(TaskRow) if field.name != "flags")
+LATE_US: Final = 3_000_000
+"""An index of words that is so far behind is reported on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,36 @@ class Line:
     """The likeliest action, retry or cancel; empty when no connected agent can do it."""
     back: str
     """The list to return to."""
+    app: str = ""
+    environment: str = ""
+    release: str = ""
+    error_type: str = ""
+    enqueued_at: int | None = None
+    started_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The head of a column. `href` orders the list by it, or ends that order; empty where it cannot be ordered by."""
+
+    name: str
+    word: str
+    href: str = ""
+    is_on: bool = False
+
+
+USUAL_HEADINGS: Final = tuple(Heading(name, COLUMNS[name]) for name in USUAL_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongWord:
+    """The text of a query that cannot be understood, in three parts, of which the second is wrong."""
+
+    before: str
+    word: str
+    after: str
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +117,9 @@ class Region:
     is_new: bool
     """No task was ever reported."""
     has_app: bool
+    headings: tuple[Heading, ...] = USUAL_HEADINGS
+    note: str = ""
+    """What the index of words does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +128,17 @@ class TasksPage:
 
     shell: Shell
     query: str
-    region: Region
+    region: Region | None
+    """None where the query cannot be understood."""
     json_href: str
     csv_href: str
     may_plan: bool
     pairs: tuple[tuple[str, str], ...]
     """The filters as hidden fields of a form."""
+    wrong: WrongWord | None = None
+    columns: tuple[tuple[str, str, bool], ...] = ()
+    """(name, heading, whether it is shown) of every column that can be chosen."""
+    completions: tuple[Completion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +149,52 @@ class TasksRegion:
 
 
 async def list_page(request: Request) -> Response:
-    """GET /tasks: a page of the list, or its region for htmx. `q` is typed text; it becomes filters in the URL."""
+    """GET /tasks: a page of the list, or its region for htmx. `q` is a query; it gets its one form in the URL (see filters.py)."""
     query = request.query_params
-    if "q" in query:
-        return RedirectResponse(from_text(query["q"]).href(), 303)
-    filters = filters_of(request)
-    region = await make_region(services(request).store, filters, query.get("older"), query.get("newer"), query.get("top"), able(request))
+    try:
+        filters = filters_of(request)
+    except WrongQuery as wrong:
+        return await _wrong_page(request, wrong)
+    if "q" in query and (query["q"] != filters.q or not filters.q):
+        return RedirectResponse(filters.href(older=query.get("older"), newer=query.get("newer"), top=query.get("top")), 303)
+    server = services(request)
+    region = await make_region(
+        server.store, filters, query.get("older"), query.get("newer"), query.get("top"), able(request), server.word_index.report
+    )
     if is_refresh(request):
         return respond(request, to_html("tasks/_region.html", TasksRegion(region)))
-    shell = await make_shell(request, "tasks", filters)
-    may_plan = is_allowed(request.scope["identity"].role, "operator")
     page = TasksPage(
-        shell, filters.text(), region, filters.href("/tasks.json"), filters.href("/tasks.csv"), may_plan, tuple(filters.pairs())
-    )
+        await make_shell(request, "tasks", filters), filters.text(), region, filters.href("/tasks.json", limit="all"),
+        filters.href("/tasks.csv"), is_allowed(request.scope["identity"].role, "operator"),
+        tuple(filters.but(columns=()).pairs()),
+        columns=tuple((name, word, name in (filters.columns or USUAL_COLUMNS)) for name, word in COLUMNS.items()),
+        completions=await completions_of(server.store, f"{filters.text()} ".lstrip()),
+    )  # fmt: skip
     return render(request, "tasks/list.html", page)
 
 
-def filters_of(request: Request) -> Filters:
-    """Returns the filters in the URL of a request. Raises BadInput."""
-    return from_query(request.query_params, request.query_params.getlist("state"))
+async def _wrong_page(request: Request, wrong: WrongQuery) -> Response:
+    """The query box with the query, and which word of it is wrong."""
+    end = wrong.start + wrong.length
+    word = WrongWord(wrong.text[: wrong.start], wrong.text[wrong.start : end], wrong.text[end:], wrong.message, wrong.hint)
+    page = TasksPage(await make_shell(request, "tasks", scope_of(request)), wrong.text, None, "", "", False, (), word)
+    return render(request, "tasks/list.html", page, 400)
 
 
 async def make_region(
-    store: Store, filters: Filters, older: str | None, newer: str | None, top: str | None, can: frozenset[tuple[str, str]]
+    store: Store,
+    filters: Filters,
+    older: str | None,
+    newer: str | None,
+    top: str | None,
+    can: frozenset[tuple[str, str]],
+    index: IndexReport | None = None,
 ) -> Region:
     """Returns the rows beyond a cursor. `top` is the newest row of an open page: it remains on top, and newer rows are counted."""
     now = clock.now()
     wanted = filters.for_store(now)
-    news = 0
-    if top and not older and not newer:
+    news, is_fresh = 0, not top
+    if top and not older and not newer and wanted.order == "first":
         at, id = task_search.position(top)
         page = await list_tasks(store, wanted, older=task_search.cursor((at, id + 1)), limit=PAGE)
         news = len((await list_tasks(store, wanted, newer=top, limit=NEWS_LIMIT)).rows)
@@ -155,7 +210,7 @@ async def make_region(
         now=now,
         lines=tuple(line(row, filters, now, can) for row in page.rows),
         facets=facets(filters, counts),
-        summary=summary(filters, counts),
+        summary=summary(filters, wanted.counted_states(), counts, page, is_first=is_first and is_fresh),
         live_href=filters.href(older=older, newer=newer, top=top if is_first and page.rows else None),
         news=news,
         news_href=filters.href(),
@@ -166,7 +221,26 @@ async def make_region(
         clear_href="/tasks",
         is_new=is_new,
         has_app=bool(await apps.list_apps(store)) if is_new else True,
+        headings=headings(filters, wanted.order),
+        note=note(index) if index is not None and wanted.texts() else "",
     )
+
+
+def headings(filters: Filters, order: str) -> tuple[Heading, ...]:
+    """Returns the heads of the chosen columns."""
+    return tuple(
+        Heading(name, COLUMNS[name], filters.ordered("first" if name == order else name).href(), name == order)
+        if name in ("waited", "ran")
+        else Heading(name, COLUMNS[name])
+        for name in filters.columns or USUAL_COLUMNS
+    )
+
+
+def note(report: IndexReport) -> str:
+    """Returns what the index of words does not have yet; "" where it is as new as it should be."""
+    late = f"{duration(report.lag_us)} behind" if report.lag_us > LATE_US else ""
+    old = f"without {plural(report.old_left, 'earlier task')} that it has still to read" if report.old_left else ""
+    return f"The index of words is {' and '.join(filter(None, (late, old)))}." if late or old else ""
 
 
 def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str]]) -> Line:
@@ -177,6 +251,8 @@ def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str
         queue_href=filters.but(queue=row.queue).href(), worker=row.worker, attempt=row.attempt, args=row.args[:SAYS],
         says=says(row, now), is_bad=row.state in BAD, is_open=row.state not in FINAL, cancel_asked_at=row.cancel_asked_at,
         waited_us=row.waited_us, runtime_us=row.runtime_us, last_at=row.last_at, action=_likeliest(row, can), back=filters.href(),
+        app=row.app, environment=row.environment, release=row.release, error_type=row.error_type, enqueued_at=row.enqueued_at,
+        started_at=row.started_at,
     )  # fmt: skip
 
 
@@ -204,106 +280,3 @@ def says(row: TaskRow, now: int) -> str:
     if row.state == "running" and row.started_at is not None:
         return f"running for {duration(now - row.started_at)}"
     return error[:SAYS]
-
-
-def summary(filters: Filters, counts: Counts | None) -> str:
-    """Returns the number of tasks that match the filters, where it is known exactly."""
-    if counts is None:
-        return "newest first; no count for this combination of filters"
-    total = sum(count for _, count in counts.by_state)
-    if not filters.state:
-        return f"{number(total)} {'task' if total == 1 else 'tasks'}"
-    chosen = sum(count for state, count in counts.by_state if state in filters.state)
-    return f"{number(chosen)} {' or '.join(filters.state)} of {number(total)}"
-
-
-def facets(filters: Filters, counts: Counts | None) -> tuple[ChoiceGroup, ...]:
-    """Returns the facets. States are always in the same order; other values are ordered by frequency."""
-    by_state = dict(counts.by_state) if counts else {}
-    states = tuple(
-        Choice(
-            state,
-            filters.but(state=() if filters.state == (state,) else (state,)).href(),
-            state in filters.state,
-            by_state.get(state, 0) if counts else None,
-            state,
-        )
-        for state in STATES
-    )
-    groups = [ChoiceGroup("State", states)]
-    known: tuple[tuple[str, str, Facet], ...] = (
-        ("Task name", "name", counts.by_name if counts else []),
-        ("Queue", "queue", counts.by_queue if counts else []),
-    )
-    for title, field, facet in known:
-        choices = _values(filters, field, facet)
-        if choices:
-            groups.append(ChoiceGroup(title, choices[:FACET], choices[FACET:60], is_mono=field == "name"))
-    if filters.worker:
-        groups.append(ChoiceGroup("Worker", (Choice(filters.worker, filters.but(worker="").href(), True),)))
-    if filters.label:
-        groups.append(ChoiceGroup("Label", (Choice(filters.label, filters.but(label="").href(), True),)))
-    spans = tuple(
-        Choice(word, filters.but(since="" if filters.since == since else since, until="").href(), filters.since == since)
-        for since, word in SPANS
-    )
-    groups.append(ChoiceGroup("Time", spans))
-    return tuple(groups)
-
-
-def _values(filters: Filters, field: str, facet: Facet) -> tuple[Choice, ...]:
-    chosen = getattr(filters, field)
-    values = [(word, count) for word, count in facet if word]
-    choices = [Choice(word, filters.but(**{field: "" if word == chosen else word}).href(), word == chosen, count) for word, count in values]
-    if chosen and chosen not in dict(values):
-        choices.insert(0, Choice(chosen, filters.but(**{field: ""}).href(), True))
-    return tuple(sorted(choices, key=lambda choice: not choice.is_on))
-
-
-# -- exports ---------------------------------------------------------------------------------------------------------------
-
-
-async def list_json(request: Request) -> Response:
-    """GET /tasks.json: one page (`limit` up to 500) and the URLs of the adjacent pages. Times are microseconds UTC."""
-    query, filters = request.query_params, filters_of(request)
-    page = await list_tasks(
-        services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
-        limit=limit_of(query.get("limit", "")),
-    )  # fmt: skip
-    path = "/tasks.json"
-    return export.to_json(
-        {
-            "tasks": [export.plain(row) for row in page.rows],
-            "older": filters.href(path, older=page.older) if page.older else None,
-            "newer": filters.href(path, newer=page.newer) if page.newer else None,
-            "searched_to": page.searched_to,
-        }
-    )
-
-
-def limit_of(text: str) -> int:
-    """Returns the requested number of rows. Raises BadInput."""
-    if not text:
-        return PAGE
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= JSON_LIMIT):
-        raise BadInput(f"`limit` must be a number from 1 to {JSON_LIMIT}, not {middle(text)}.")
-    return int(text)
-
-
-async def list_csv(request: Request) -> Response:
-    """GET /tasks.csv: all matching tasks, newest first, up to CSV_LIMIT rows."""
-    wanted = filters_of(request).for_store(clock.now())
-    return await export.to_csv(request, "tasks", COLUMNS, _all(services(request).store, wanted))
-
-
-async def _all(store: Store, wanted: TaskFilter) -> AsyncIterator[TaskRow]:
-    older: str | None = None
-    seen = 0
-    while seen < CSV_LIMIT:
-        page: TaskPage = await list_tasks(store, wanted, older=older, limit=JSON_LIMIT)
-        for row in page.rows:
-            yield row
-        seen += len(page.rows)
-        older = page.older
-        if older is None:
-            return

@@ -10,8 +10,10 @@ import pytest
 from tests.support.database import SECOND, T, life, task
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
+from z4j.background.word_index import IndexReport
 from z4j.exceptions import BadInput
-from z4j.web.pages.tasks.list import JSON_LIMIT, PAGE, limit_of
+from z4j.web.pages.tasks.exports import JSON_LIMIT, PAGE, limit_of
+from z4j.web.pages.tasks.list import note
 
 
 def ids(shop: Shop, query: str = "") -> list[str]:
@@ -41,6 +43,47 @@ def test_what_was_typed_becomes_filters_of_the_address(shop: Shop) -> None:
     answer = shop.get("/tasks?q=state:failed")
     assert (answer.status_code, answer.headers["location"]) == (303, "/tasks?state=failed")
     assert shop.get(f"/tasks?q={EVIL}").status_code in (303, 400)
+
+
+def test_a_query_narrows_and_stands_in_the_address(shop: Shop) -> None:
+    assert shop.get("/tasks?q=state:failed ran:>2s").headers["location"] == "/tasks?state=failed&q=ran:%3E2s"
+    assert shop.get("/tasks?q=").headers["location"] == "/tasks"
+    assert shop.get("/tasks?q=queue:work&columns=ran").headers["location"] == "/tasks?queue=work&columns=ran"
+    page = shop.get("/tasks?state=failed&q=name:shop.*+-env:staging")
+    assert page.status_code == 200
+    assert 'value="state:failed name:shop.* -env:staging"' in page.text
+    assert "3 failed of" in text_of(page)
+    assert ids(shop, "?q=error:ValueError+ran:<1s") == ["f2", "f1", "f0"]
+    assert "3 tasks" in text_of(shop.get("/tasks?q=error:ValueError"))
+
+
+def test_a_wrong_query_points_at_the_word(shop: Shop) -> None:
+    page = shop.get("/tasks?q=state:failed stat:x -env:staging")
+    assert page.status_code == 400
+    assert "state:failed <mark>stat</mark>:x -env:staging" in page.text
+    assert "Unknown field “stat”" in text_of(page)
+    assert 'value="state:failed stat:x -env:staging"' in page.text
+
+
+def test_the_longest_first(shop: Shop) -> None:
+    page = shop.get("/tasks?state=failed&q=order:ran")
+    assert "the 3 longest of 3 tasks" in text_of(page)
+    assert 'aria-sort="descending"><a href="/tasks?state=failed"' in page.text
+    assert 'href="/tasks?q=order:ran"' in shop.get("/tasks").text
+
+
+def test_columns_are_chosen_in_the_address(shop: Shop) -> None:
+    page = shop.get("/tasks?columns=release&columns=ran&columns=nonsense").text
+    heads = re.findall(r'<th[^>]*scope="col"[^>]*>(?:<a[^>]*>)?([^<]*)', page)
+    assert heads[:4] == ["state", "task", "release", "ran"]
+    assert "columns=release,ran" in page
+    assert "columns" not in shop.get("/tasks?columns=place,waited,ran,updated").text.split('id="tasks"')[1]
+
+
+def test_a_late_index_of_words_is_reported() -> None:
+    assert note(IndexReport()) == note(IndexReport(lag_us=2_000_000, waiting=9)) == ""
+    assert note(IndexReport(lag_us=7_000_000)) == "The index of words is 7.0\u202fs behind."
+    assert note(IndexReport(old_left=3)) == "The index of words is without 3 earlier tasks that it has still to read."
 
 
 def test_every_task_stands_on_exactly_one_page(shop: Shop) -> None:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from z4j.rules.queries.completion import Completion, LastWord, fields_for, fixed_values, last_word, values_for
+from z4j.rules.queries.fields import FIELDS
+from z4j.rules.queries.parse import parse
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", LastWord("", False, "", "")),
+        ("state:failed ", LastWord("state:failed ", False, "", "")),
+        ("sta", LastWord("", False, "", "sta")),
+        ("a -na", LastWord("a ", True, "", "na")),
+        ("a state:fa", LastWord("a state:", False, "state", "fa")),
+        ("a -task:x", LastWord("a -task:", True, "name", "x")),
+        ("queue:a,b", LastWord("queue:a,", False, "queue", "b")),
+        ("caller:a:b", LastWord("caller:", False, "caller", "a:b")),
+        ('"free te', None),
+        ('queue:"a b"', None),
+        ('"done"', None),
+        ("stat:x", None),
+        ("args.user_id:4", None),
+    ],
+)
+def test_the_last_word(text: str, word: LastWord | None) -> None:
+    assert last_word(text) == word
+
+
+def test_fields() -> None:
+    word = last_word("queue:a -e")
+    assert word is not None
+    assert [of.text for of in fields_for(word)] == ["queue:a -engine:", "queue:a -env:", "queue:a -error:"]
+    everything = last_word("")
+    assert everything is not None
+    assert len(fields_for(everything)) == len(FIELDS)
+    args = last_word("arg")
+    assert args is not None
+    assert [of.text for of in fields_for(args)] == ["args."]
+
+
+def test_values() -> None:
+    word = last_word("a queue:ma")
+    assert word is not None
+    found = values_for(word, [("e mail", "3 tasks"), ("mail,1", "2 tasks"), ("other", "")])
+    assert found == [Completion('a queue:"mail,1"', "2 tasks"), Completion('a queue:"e mail"', "3 tasks")]
+    assert [parse(of.text).of("queue")[0].value for of in found] == ["mail,1", "e mail"]
+    order = last_word("order:r")
+    assert order is not None
+    assert values_for(order, [(value, "") for value in fixed_values("order")]) == [
+        Completion("order:ran", ""),
+        Completion("order:first", ""),
+    ]
+
+
+def test_fixed_values() -> None:
+    assert "failed" in fixed_values("state")
+    assert fixed_values("since") == fixed_values("until") != []
+    assert fixed_values("queue") == []
