@@ -27,11 +27,13 @@ from z4j.web.pages.schedules import form as schedule_form
 from z4j.web.pages.schedules import list as schedule_list
 from z4j.web.pages.settings import access, appliance, connect
 from z4j.web.pages.tasks import actions as task_actions
+from z4j.web.pages.tasks import compare as task_compare
 from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import exports as task_exports
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks import run
+from z4j.web.pages.tasks import views as task_views
 from z4j.web.pages.workers import detail as worker_detail
 from z4j.web.pages.workers import list as worker_list
 
@@ -68,6 +70,11 @@ ROUTES: Final[tuple[R, ...]] = (
     R("GET", "/tasks.json", task_exports.list_json, "viewer"),
     R("GET", "/tasks.csv", task_exports.list_csv, "viewer"),
     R("GET", "/tasks/complete", task_completion.complete, "viewer"),
+    R("GET", "/tasks/compare", task_compare.compare_page, "viewer"),
+    R("GET", "/tasks/views", task_views.views_page, "viewer"),
+    R("POST", "/tasks/views", task_views.create, "viewer"),
+    R("POST", "/tasks/views/{id:int}/change", task_views.change, "viewer"),
+    R("POST", "/tasks/views/{id:int}/delete", task_views.delete, "viewer"),
     R("GET", "/tasks/{id:int}", task_detail.detail_page, "viewer"),
     R("GET", "/tasks/{id:int}.json", task_detail.detail_json, "viewer"),
     R("POST", "/tasks/{id:int}/retry", task_actions.retry, "operator"),

@@ -169,7 +169,7 @@ def of_day(statement: str, day: int) -> str:
 
 
 async def old_days(store: Store) -> list[int]:
-    """Returns the days that have a table and no tasks any more."""
+    """Returns the days that have a table and no tasks left."""
     oldest = (await store.fetch_all(SQL["oldest_task"]))[0][0]
     days = [row[0] for row in await store.fetch_all(SQL["list_days"])]
     return [day for day in days if oldest is None or day < oldest // DAY_US]

@@ -13,6 +13,7 @@ from z4j.store.tasks import task_search
 from z4j.store.tasks.task_search import TaskFilter
 
 SQL = sql.load("tasks/counters")
+TASKS = sql.load("tasks/tasks")
 
 Facet = list[tuple[str, int]]
 
@@ -37,6 +38,15 @@ async def count_scopes(store: Store) -> Counts:
             if value is not None:
                 sums[facet][value] += tasks
     return Counts(**{facet: sorted(counts.items(), key=lambda item: (-item[1], item[0])) for facet, counts in sums.items()})
+
+
+async def count_matching(store: Store, f: TaskFilter) -> int | None:
+    """Returns how many tasks match; None for conditions without counters. Raises BadInput for an unknown state."""
+    if not f.is_counted:
+        return None
+    params = await task_search.resolve(store, f)
+    row = await store.fetch_one(TASKS["weigh"], params) if params is not None else None
+    return int(row[3]) if row else 0
 
 
 async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:

@@ -31,10 +31,12 @@ from z4j.web.pages.changes.commands import CommandsPage
 from z4j.web.pages.component_gallery import TRACE, make_page
 from z4j.web.pages.demo import ResetPage
 from z4j.web.pages.queues import list as queue_list
+from z4j.web.pages.tasks import compare as task_compare
 from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import facets as task_facets
 from z4j.web.pages.tasks import list as task_list
+from z4j.web.pages.tasks import views as task_views
 from z4j.web.pages.tasks.actions import Action, Field
 from z4j.web.pages.tasks.filters import COLUMNS, Filters
 from z4j.web.pages.workers import list as worker_list
@@ -286,6 +288,33 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
             region=region(headings=tuple(task_list.Heading(name, word, "/tasks") for name, word in COLUMNS.items()), note=EVIL),
             columns=(("ran", "ran", True),),
             completions=(Completion(EVIL, EVIL),),
+        ),
+    ),
+    (
+        "views",
+        "tasks/views.html",
+        task_views.ViewsPage(
+            SHELL,
+            (
+                task_views.ViewLine(1, EVIL, EVIL, EVIL, "/tasks", 3, is_shared=True, may_change=False),
+                task_views.ViewLine(2, EVIL, "", "", "/tasks", None, is_shared=False, may_change=True),
+            ),
+            EVIL,
+            EVIL,
+            "/tasks",
+            may_share=True,
+        ),
+    ),
+    ("views none", "tasks/views.html", task_views.ViewsPage(SHELL, (), "", "", "/tasks", may_share=False)),
+    (
+        "compare",
+        "tasks/compare.html",
+        task_compare.ComparePage(
+            SHELL,
+            ROW,
+            ROW,
+            (task_compare.PairGroup(EVIL, (task_compare.Pair(EVIL, EVIL, "", True, True), task_compare.Pair(EVIL, EVIL, EVIL, False))),),
+            1,
         ),
     ),
     ("completions", "tasks/_completions.html", task_completion.Completions((Completion(EVIL, EVIL),))),

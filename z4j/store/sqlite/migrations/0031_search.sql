@@ -23,3 +23,16 @@ CREATE TABLE search_position (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO search_position (key, task) SELECT 'to', coalesce(max(id), 0) FROM task;
 INSERT INTO search_position (key, task) SELECT 'from', coalesce(max(id), 0) + 1 FROM task;
+
+-- Queries of the task list that somebody has saved, with the columns chosen for them.
+CREATE TABLE task_view (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id INTEGER NOT NULL REFERENCES user (id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  query TEXT NOT NULL,                      -- as in the URL
+  is_shared INTEGER NOT NULL,               -- everybody sees it
+  created_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  UNIQUE (user_id, name)
+) STRICT;
+CREATE INDEX task_view_shared ON task_view (name) WHERE is_shared;

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.background.clock_watch import ClockWatch
+from z4j.background.word_index import IndexReport
 from z4j.background_duty import WHENEVER_S
 from z4j.clock import DAY_US
 from z4j.exceptions import StoreError
@@ -137,6 +138,7 @@ class AppliancePage:
     retention: RetentionPanel
     clock: ClockPanel
     tab: str = "appliance"
+    index: IndexReport = IndexReport()
 
 
 async def _weigh(store: Store, used: int) -> list[Part]:
@@ -217,6 +219,7 @@ async def page(request: Request) -> Response:
         free_bytes=shutil.disk_usage(settings.data).free,
         oldest_at=oldest_at,
         retention=await _retention(store, settings, parts, oldest_at, clock.now()),
+        index=server.word_index.report,
         deleted=report.deleted,
         deleted_per_s=report.deleted_per_s,
         why_not_held=report.why_not_held,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The filters of the task list: in the URL, as typed text, and for the store. Pure, but for `filters_of`.
 
-A query has one form in the URL. What a parameter can say (one value of a field as it is, several states) stands in that parameter, as it
-did before there was a query language; everything else stands in `q`, as text of the language. `q` may say all of it: it is taken apart.
+A query has one form in the URL. What a parameter can say (one value of a field as it is, several states) is in that parameter, as it was
+before there was a query language; everything else is in `q`, as text of the language. A URL may have all of it in `q`: it is taken apart.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from z4j.store.tasks.tasks import TaskRow, list_tasks
 from z4j.web.frame.render import ChoiceGroup, Shell, is_refresh, render, respond, to_html
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
+from z4j.web.pages.tasks import views
 from z4j.web.pages.tasks.completion import completions_of
 from z4j.web.pages.tasks.exports import PAGE
 from z4j.web.pages.tasks.facets import facets, summary
@@ -139,6 +140,7 @@ class TasksPage:
     columns: tuple[tuple[str, str, bool], ...] = ()
     """(name, heading, whether it is shown) of every column that can be chosen."""
     completions: tuple[Completion, ...] = ()
+    views_href: str = "/tasks/views"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ async def list_page(request: Request) -> Response:
     region = await make_region(
         server.store, filters, query.get("older"), query.get("newer"), query.get("top"), able(request), server.word_index.report
     )
+    of_views = await views.choices(server.store, request.scope["identity"].user_id, filters)
+    region = replace(region, facets=(*of_views, *region.facets))
     if is_refresh(request):
         return respond(request, to_html("tasks/_region.html", TasksRegion(region)))
     page = TasksPage(
@@ -168,6 +172,7 @@ async def list_page(request: Request) -> Response:
         filters.href("/tasks.csv"), is_allowed(request.scope["identity"].role, "operator"),
         tuple(filters.but(columns=()).pairs()),
         columns=tuple((name, word, name in (filters.columns or USUAL_COLUMNS)) for name, word in COLUMNS.items()),
+        views_href=filters.href("/tasks/views"),
         completions=await completions_of(server.store, f"{filters.text()} ".lstrip()),
     )  # fmt: skip
     return render(request, "tasks/list.html", page)
