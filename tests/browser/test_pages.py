@@ -15,7 +15,9 @@ from tests.browser.conftest import Site
 pytestmark = pytest.mark.browser
 
 PAGES = (
-    "/tasks", "/tasks?state=failed&since=24h", "/tasks?name=no.such_task",
+    "/tasks", "/tasks?state=failed&since=24h",
+    "/tasks?state=failed&q=order:ran&columns=env,release,error,started,ran", "/tasks/views?state=failed",
+    "/tasks?name=no.such_task",
     "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
     "/tasks/masked", "/errors", "/errors?state=resolved", "/errors?name=emails.send_campaign", "/errors/1",
     "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",

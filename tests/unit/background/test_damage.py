@@ -110,7 +110,11 @@ def test_a_damaged_table_page_is_said_on_the_page_that_needs_it(folder: Path) ->
         assert "The database file is damaged" in answer.text
         assert "lost" not in answer.text.lower()
         assert made.get("/settings/users").status_code == 200
-        wait_for(have_all_run(made, {"due tasks", "lost tasks", "retention"}), seconds=30, what="those that read no task have run")
+        wait_for(
+            have_all_run(made, {"due tasks", "lost tasks", "retention", "index of words"}),
+            seconds=30,
+            what="those that read no task have run",
+        )
 
 
 def test_a_damaged_audit_log_keeps_the_server_from_nothing(folder: Path) -> None:

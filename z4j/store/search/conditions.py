@@ -97,7 +97,7 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
             return None
         params[f"{kind}_ids"] = None if ids is None else json.dumps(ids)
         params[f"{kind}_in"] = int(is_in)
-        # The one id there is to walk along, and for queries that know one of each.
+        # The one id there is, which costs less to compare; other queries know one of each only.
         params[f"{kind}_id"] = ids[0] if is_in and ids is not None and len(ids) == 1 else ANY
     for field in TEXTS:
         terms = by_field.get(field, [])

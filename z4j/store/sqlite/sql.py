@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Loads the SQL of a module of the store: `sqlite/<folder>/<stem>.sql`, in blocks named by a line ``-- name --``.
 
-A block named ``part_…`` is no statement: it is put in wherever another block has its name in braces, so that many statements share a condition.
+A block named ``part_…`` is no statement: it is put in wherever another block has its name in braces, so that statements share conditions.
 """
 
 from __future__ import annotations

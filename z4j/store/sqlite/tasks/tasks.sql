@@ -19,14 +19,20 @@ max(0, CASE WHEN t.start_attempt = {part_attempt} THEN t.started_at WHEN t.state
 coalesce(t.runtime_us, CASE WHEN t.state = 4 AND t.start_attempt = {part_attempt} THEN max(0, :now - t.started_at) END)
 
 -- part_matches --
--- Whether a task matches the conditions.
+-- Whether a task matches the conditions. `…_id` is the one id there is, or that of the stretch of an index that is walked, else -1.
 (:states >> t.state) & 1
-  AND (:name_ids IS NULL OR (t.name_id IN (SELECT value FROM json_each(:name_ids))) = :name_in)
-  AND (:queue_ids IS NULL OR (t.queue_id IN (SELECT value FROM json_each(:queue_ids))) = :queue_in)
-  AND (:engine_ids IS NULL OR (t.engine_id IN (SELECT value FROM json_each(:engine_ids))) = :engine_in)
-  AND (:app_ids IS NULL OR (t.app_id IN (SELECT value FROM json_each(:app_ids))) = :app_in)
-  AND (:environment_ids IS NULL OR (t.environment_id IN (SELECT value FROM json_each(:environment_ids))) = :environment_in)
-  AND (:worker_ids IS NULL OR (t.worker_id IN (SELECT value FROM json_each(:worker_ids))) = :worker_in)
+  AND CASE WHEN :name_ids IS NULL THEN 1 WHEN :name_id >= 0 THEN t.name_id = :name_id
+    ELSE (t.name_id IN (SELECT value FROM json_each(:name_ids))) = :name_in END
+  AND CASE WHEN :queue_ids IS NULL THEN 1 WHEN :queue_id >= 0 THEN t.queue_id = :queue_id
+    ELSE (t.queue_id IN (SELECT value FROM json_each(:queue_ids))) = :queue_in END
+  AND CASE WHEN :engine_ids IS NULL THEN 1 WHEN :engine_id >= 0 THEN t.engine_id = :engine_id
+    ELSE (t.engine_id IN (SELECT value FROM json_each(:engine_ids))) = :engine_in END
+  AND CASE WHEN :app_ids IS NULL THEN 1 WHEN :app_id >= 0 THEN t.app_id = :app_id
+    ELSE (t.app_id IN (SELECT value FROM json_each(:app_ids))) = :app_in END
+  AND CASE WHEN :environment_ids IS NULL THEN 1 WHEN :environment_id >= 0 THEN t.environment_id = :environment_id
+    ELSE (t.environment_id IN (SELECT value FROM json_each(:environment_ids))) = :environment_in END
+  AND CASE WHEN :worker_ids IS NULL THEN 1 WHEN :worker_id >= 0 THEN t.worker_id = :worker_id
+    ELSE (t.worker_id IN (SELECT value FROM json_each(:worker_ids))) = :worker_in END
   AND (:is_simple OR (
     (:release_ids IS NULL OR (coalesce((SELECT b.release_id FROM boot AS b WHERE b.id = t.boot_id), 0)
       IN (SELECT value FROM json_each(:release_ids))) = :release_in)

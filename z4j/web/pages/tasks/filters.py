@@ -68,7 +68,7 @@ class Filters:
     def href(self, path: str = "/tasks", **more: str | int | None) -> str:
         """Returns a URL with these filters and `more` (a cursor)."""
         extra = [(name, str(value)) for name, value in more.items() if value is not None]
-        query = urlencode(self.pairs() + extra, safe=",:")
+        query = urlencode(self.pairs() + extra, safe=",:*")
         return f"{path}?{query}" if query else path
 
     def but(self, **changes: str | tuple[str, ...]) -> Filters:
