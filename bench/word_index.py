@@ -3,6 +3,7 @@
 how long searches take. Every task gets arguments of its own, about 90 characters with four values.
 
     python -m bench.word_index [tasks]
+    python -m bench.word_index live [seconds]    # the lag at 2,000 tasks/s, and what ingest at full speed costs
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from bench.ingest_raw import IN_FLIGHT
 from bench.large_database import database, folder
+from bench.traffic import EVENTS_PER_TASK, PRODUCER, WORKER, in_life, origin
 from z4j import clock
+from z4j.agents.ingest import ingest_batch
 from z4j.background import word_index as duty_module
 from z4j.background.word_index import WordIndexDuty
 from z4j.rules.queries.parse import parse
 from z4j.store.search import word_index
 from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.migrate import migrate
 from z4j.store.tasks.tasks import TaskFilter, list_tasks
 
 QUERIES: Final = (
@@ -92,6 +97,57 @@ async def _measure(path: Path, tasks: int) -> None:
     await store.close()
 
 
+async def _ingest(folder: Path, tasks: int, *, is_indexed: bool, per_s: float | None = None) -> tuple[float, float, int]:
+    """(events/s of ingest in the shape of life, greatest lag in seconds, tasks not indexed at its end); at most `per_s` tasks a second."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    migrate(folder / "z4j.db")
+    store = Store(folder / "z4j.db")
+    await store.start()
+    await store.write(lambda db: db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)").rowcount)
+    at = clock.now()
+    await ingest_batch(store, 1, origin(PRODUCER, PRODUCER, at) + origin(WORKER, WORKER, at), at=at)
+    duty, lags = WordIndexDuty(store), [0]
+
+    async def index() -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            await duty.round(clock.now())
+            lags.append(duty.report.lag_us)
+
+    indexing = asyncio.create_task(index()) if is_indexed else None
+    prepared = [batch for _, batch in in_life(tasks, at, PRODUCER, WORKER, 1)]
+    began = time.perf_counter()
+    for number in range(0, len(prepared), IN_FLIGHT):
+        some = prepared[number : number + IN_FLIGHT]
+        await asyncio.gather(*(ingest_batch(store, 1, batch, at=clock.now()) for batch in some))
+        if per_s is not None:
+            await asyncio.sleep(max((number + len(some)) / len(prepared) * tasks / per_s - (time.perf_counter() - began), 0))
+    rate = tasks * EVENTS_PER_TASK / (time.perf_counter() - began)
+    places = await word_index.positions(store)
+    if indexing is not None:
+        indexing.cancel()
+    await store.close()
+    return rate, max(lags) / 1e6, places.newest - places.to + places.changes
+
+
+async def _live(seconds: int) -> None:
+    work = folder() / "words-live"
+    rate, lag, left = await _ingest(work, 2_000 * seconds, is_indexed=True, per_s=2_000)
+    print(f"2,000 tasks/s for {seconds} s ({rate:,.0f} events/s): lag up to {lag:.1f} s, {left:,} tasks not indexed at the end")
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(6):
+        rate, lag, left = await _ingest(work, 60_000, is_indexed=bool(number % 2))
+        rates[bool(number % 2)].append(rate)
+    without, indexed = (sorted(rates[key])[1] for key in (False, True))
+    print(
+        f"full speed: {without:,.0f} events/s without the index, {indexed:,.0f} with it ({indexed / without:.2f}), {left:,} tasks not indexed"
+    )
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["live"]:
+        asyncio.run(_live(int(sys.argv[2]) if len(sys.argv) > 2 else 60))
+        sys.exit()
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     asyncio.run(_measure(_prepare(count), count))
