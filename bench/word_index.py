@@ -97,12 +97,16 @@ async def _measure(path: Path, tasks: int) -> None:
     await store.close()
 
 
-async def _ingest(folder: Path, tasks: int, *, is_indexed: bool, per_s: float | None = None) -> tuple[float, float, int]:
-    """(events/s of ingest in the shape of life, greatest lag in seconds, tasks not indexed at its end); at most `per_s` tasks a second."""
+def _empty(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     migrate(folder / "z4j.db")
-    store = Store(folder / "z4j.db")
+    return folder / "z4j.db"
+
+
+async def _ingest(folder: Path, tasks: int, *, is_indexed: bool, per_s: float | None = None) -> tuple[float, float, int]:
+    """(events/s of ingest in the shape of life, greatest lag in seconds, tasks not indexed at its end); at most `per_s` tasks a second."""
+    store = Store(_empty(folder))
     await store.start()
     await store.write(lambda db: db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)").rowcount)
     at = clock.now()
@@ -140,9 +144,8 @@ async def _live(seconds: int) -> None:
         rate, lag, left = await _ingest(work, 60_000, is_indexed=bool(number % 2))
         rates[bool(number % 2)].append(rate)
     without, indexed = (sorted(rates[key])[1] for key in (False, True))
-    print(
-        f"full speed: {without:,.0f} events/s without the index, {indexed:,.0f} with it ({indexed / without:.2f}), {left:,} tasks not indexed"
-    )
+    ratio = indexed / without
+    print(f"full speed: {without:,.0f} events/s without the index, {indexed:,.0f} with it ({ratio:.2f}), {left:,} tasks left to index")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from z4j.clock import DAY_US
 from z4j.rules.queries.parse import parse
 from z4j.store.search import word_index, word_search
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks import bulk_deletion
+from z4j.store.tasks import bulk_deletion, task_search
 from z4j.store.tasks.tasks import TaskFilter, list_tasks
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,8 @@ async def found(store: Store, text: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def shift(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How far the clock is ahead, microseconds."""
+    """How far the clock is ahead, microseconds. Walks are not stopped, however busy the machine is."""
+    monkeypatch.setattr(task_search, "WALK_US", 60_000_000)
     ahead = [0]
     monkeypatch.setattr(clock, "ticks", lambda: time.monotonic_ns() // 1000 + ahead[0])
     return ahead

@@ -17,14 +17,17 @@ MAX_VALUE: Final = 100
 """Characters of a value that are compared."""
 
 
+_decode: Final = json.JSONDecoder().raw_decode
+
+
 def arguments_of(text: str) -> tuple[list[Any], dict[str, Any]] | None:
     """Returns the positional and named arguments of `[1, "a"]`, `{"k": 1}` or `[1] {"k": 1}`; None if the text was cut or is not JSON."""
-    decoder, rest = json.JSONDecoder(), text.strip()
+    rest = text.strip()
     positional: list[Any] = []
     named: dict[str, Any] = {}
     while rest:
         try:
-            value, end = decoder.raw_decode(rest)
+            value, end = _decode(rest)
         except (ValueError, RecursionError):
             return None
         if isinstance(value, list):
@@ -46,13 +49,13 @@ def pairs_of(text: str) -> set[str]:
     for index, value in enumerate(arguments[0]):
         _add(pairs, str(index), value, MAX_DEPTH)
     for name, value in arguments[1].items():
-        _add(pairs, name, value, MAX_DEPTH)
+        _add(pairs, name.casefold(), value, MAX_DEPTH)
     return pairs
 
 
 def pair(path: str, value: str) -> str:
     """Returns `path=value` as `pairs_of` writes it."""
-    return f"{path.casefold()}={value.casefold()[:MAX_VALUE]}"
+    return f"{path.casefold()}={value[:MAX_VALUE].casefold()[:MAX_VALUE]}"
 
 
 def has_argument(pairs: set[str], path: str, value: str, *, is_prefix: bool) -> bool:
@@ -62,17 +65,21 @@ def has_argument(pairs: set[str], path: str, value: str, *, is_prefix: bool) -> 
 
 
 def _add(pairs: set[str], path: str, value: Any, depth: int) -> None:
+    """`path` is in small letters."""
     if len(pairs) >= MAX_PAIRS or not depth:
         return
-    if isinstance(value, dict):
+    if isinstance(value, str):
+        if MASK not in value:
+            pairs.add(f"{path}={value[:MAX_VALUE].casefold()[:MAX_VALUE]}")
+    elif type(value) is int:
+        pairs.add(f"{path}={value}"[: len(path) + 1 + MAX_VALUE])
+    elif isinstance(value, dict):
         for name, item in value.items():
-            _add(pairs, f"{path}.{name}", item, depth - 1)
+            _add(pairs, f"{path}.{name.casefold()}", item, depth - 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _add(pairs, f"{path}.{index}", item, depth - 1)
             if not isinstance(item, (dict, list)):
                 _add(pairs, path, item, depth)
     else:
-        text = value if isinstance(value, str) else json.dumps(value)
-        if MASK not in text:
-            pairs.add(pair(path, text))
+        pairs.add(f"{path}={json.dumps(value).casefold()[:MAX_VALUE]}")

@@ -18,7 +18,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 def words_of(text: str) -> list[str]:
     """Returns the words of a text in their order."""
-    return [word[:LONGEST] for word in _WORD.findall(text[:MAX_TEXT].casefold())]
+    words = _WORD.findall(text[:MAX_TEXT].casefold())
+    return words if len(text) <= LONGEST else [word[:LONGEST] for word in words]
 
 
 def has_words(texts: Iterable[str], wanted: str, *, is_prefix: bool) -> bool:

@@ -7,10 +7,12 @@ writer only adds them.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from z4j import clock
@@ -32,8 +34,9 @@ MAX_WORDS: Final = 400
 COUNT_LIMIT: Final = 100_000
 EMPTY_PAGES: Final = 50
 _PAIR: Final = "\x80"
-"""Begins the word of an argument. All of it but letters and digits is moved beyond ASCII, where every character is part of a word."""
-_BEYOND: Final = {code: code + 0x80 for code in range(0x80) if not chr(code).isalnum()}
+"""Begins the word of an argument, which no word of a text contains."""
+_SEPARATES: Final = re.compile("[\x00-\x20\x7f'\"?]")
+"""Characters that end a word in the index. In the word of an argument they are moved beyond ASCII."""
 
 
 class Entry(NamedTuple):
@@ -105,25 +108,36 @@ def _entries(rows: list[Row], oldest_day: int) -> list[Entry]:
 def words_of_row(row: Sequence[object], parts: int) -> str:
     """Returns the words of a row of the `list_…` blocks, each once."""
     _, _, name, args, label, task_id, result, error_type, error = row
-    found: dict[str, None] = {}
+    found: list[str] = []
     if parts & INPUT:
-        for text in (name, args, label):
-            if text:
-                found.update(dict.fromkeys(words_of(str(text))))
+        found += _words_of_name(str(name or ""))
         if args:
-            found.update(dict.fromkeys(map(word_of_pair, pairs_of(str(args)))))
+            found += words_of(str(args))
+            found += map(word_of_pair, pairs_of(str(args)))
+        if label:
+            found += words_of(str(label))
         if isinstance(task_id, bytes) and not task_ids.is_uuid(task_id):
-            found.update(dict.fromkeys(words_of(task_ids.decode(task_id))))
+            found += words_of(task_ids.decode(task_id))
     if parts & OUTCOME:
-        for text in (error_type, error, result):
-            if text:
-                found.update(dict.fromkeys(words_of(str(text))))
-    return " ".join(list(found)[:MAX_WORDS])
+        if error_type:
+            found += _words_of_name(str(error_type))
+        if error:
+            found += words_of(str(error))
+        if result:
+            found += words_of(str(result))
+    return " ".join(list(dict.fromkeys(found))[:MAX_WORDS])
+
+
+_words_of_name = lru_cache(2_048)(words_of)
 
 
 def word_of_pair(path_and_value: str) -> str:
     """Returns `path=value` as one word."""
-    return _PAIR + path_and_value.translate(_BEYOND)
+    return _PAIR + _SEPARATES.sub(_moved, path_and_value)
+
+
+def _moved(match: re.Match[str]) -> str:
+    return chr(ord(match[0]) + 0x80)
 
 
 def word_of_argument(path: str, value: str) -> str:

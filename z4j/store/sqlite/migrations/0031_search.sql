@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- The index of words has a table for each day, made like this one, which stays empty: see search/word_index.sql.
-CREATE VIRTUAL TABLE search_day USING fts5(words, content='', columnsize=0, detail=none, tokenize='ascii');
+CREATE VIRTUAL TABLE search_day USING fts5(words, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '!#$%&()*+,-./:;<=>@[\]^_`{|}~'");
 CREATE VIRTUAL TABLE search_day_words USING fts5vocab('search_day', 'row'); -- the words in it
 
 -- Days that have a table.

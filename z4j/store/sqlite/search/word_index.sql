@@ -4,9 +4,9 @@
 -- is dropped with its day.
 
 -- create_day --
--- The table of a day. `detail=none`: which tasks have a word, not where; no sizes, which only a ranking needs. The words come in small
--- letters already, and all that is not ASCII is part of a word.
-CREATE VIRTUAL TABLE IF NOT EXISTS search_day USING fts5(words, content='', columnsize=0, detail=none, tokenize='ascii');
+-- The table of a day. `detail=none`: which tasks have a word, not where; no sizes, which only a ranking needs. What is given to it are
+-- words already, with spaces between them: every other character is part of a word.
+CREATE VIRTUAL TABLE IF NOT EXISTS search_day USING fts5(words, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '!#$%&()*+,-./:;<=>@[\]^_`{|}~'");
 
 -- create_words --
 -- What lists the words of a day. It stores nothing.
