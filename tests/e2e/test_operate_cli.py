@@ -53,6 +53,8 @@ def test_an_operator_needs_no_browser(orders: Orders) -> None:
 
     listed = shell.json("task", "list", "--state", "failed", "--engine", "celery")["tasks"]
     assert [row["name"] for row in listed] == ["celery_order"] * 2
+    assert shell.json("task", "list", "state:failed", "engine:celery -name:other")["tasks"] == listed
+    assert shell.z4j("task", "list", "stat:failed")[0] == 2
     task_id = listed[0]["task_id"]
     assert f" {task_id} " in shell.ok("task", "list", "--engine", "celery")
     assert json.loads(shell.ok("task", "show", task_id))["row"]["state"] == "failed"

@@ -2,7 +2,8 @@
 """Keeps the index of words (store/search/word_index.py) a second or two behind the tasks, in slices that others get turns between.
 
 New tasks are indexed when they are a second old, so that most have ended and are indexed once. Then come tasks that changed since, then
-tasks from before there was an index, the newest first. Tables of days without tasks are dropped.
+tasks from before there was an index, the newest first. Tables of days without tasks are dropped,
+and those of days with few tasks left are made again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ROUND_US: Final = 10_000_000
 """After this long a round ends, to be seen to be alive; the next one goes on."""
 DAYS_US: Final = 60_000_000
 """How often tables of old days are searched for."""
+THIN_US: Final = 3_600_000_000
+"""How often days are searched for of which most tasks were deleted."""
 RATE_US: Final = 60_000_000
 
 
@@ -55,6 +58,7 @@ class WordIndexDuty:
         """(tick, the highest row id there was), oldest first: those that are not indexed yet, and the last one that is."""
         self._drained = clock.ticks()
         self._days_at: int | None = None
+        self._thin_at: int | None = None
         self._recent: deque[tuple[int, int]] = deque()
         self._indexed = 0
 
@@ -76,7 +80,7 @@ class WordIndexDuty:
             await self._note()
         if self._days_at is None or at - self._days_at >= DAYS_US or at < self._days_at:
             self._days_at = at
-            await self._drop_old_days()
+            await self._drop_old_days(at)
         return self._indexed - before
 
     def _note_newest(self, newest: int) -> None:
@@ -114,10 +118,19 @@ class WordIndexDuty:
                 return
             entries = entries[done:]
 
-    async def _drop_old_days(self) -> None:
+    async def _drop_old_days(self, at: int) -> None:
         for day in await word_index.old_days(self.store):
-            while not await self.store.write(partial(word_index.drop, day=day, seconds=SLICE_S)):
-                pass
+            await self._drop(day)
+        if self._thin_at is None or at - self._thin_at >= THIN_US or at < self._thin_at:
+            self._thin_at = at
+            for day, left in await word_index.thin_days(self.store):
+                for start in range(0, len(left), CHUNK):
+                    await self.store.write(partial(word_index.index_again, tasks=left[start : start + CHUNK]))
+                await self._drop(day)
+
+    async def _drop(self, day: int) -> None:
+        while not await self.store.write(partial(word_index.drop, day=day, seconds=SLICE_S)):
+            pass
 
     async def _note(self) -> None:
         now, places = clock.ticks(), await word_index.positions(self.store)

@@ -9,7 +9,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Unpack
 
@@ -188,7 +188,8 @@ class Plans(ExpiringOwner):
         await self.store.write(lambda db: store_plans.freeze_plan(db, id, split, **fields), durable=True)
 
     async def _matching(self, task_filter: TaskFilter) -> AsyncIterator[int]:
-        """Row ids, newest first."""
+        """Row ids, newest first whatever the order of the list: of another one only the first tasks are known."""
+        task_filter = replace(task_filter, order="first")
         older: str | None = None
         seen = 0
         while seen < rules.MAX_ITEMS:

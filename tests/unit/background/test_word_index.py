@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.database import SECOND, T, database, life, task, tell
 from z4j import clock
-from z4j.background.word_index import CHUNK, SETTLE_US, WordIndexDuty
+from z4j.background.word_index import CHUNK, SETTLE_US, THIN_US, WordIndexDuty
 from z4j.clock import DAY_US
 from z4j.rules.queries.parse import parse
 from z4j.store.search import word_index, word_search
@@ -201,6 +201,24 @@ async def test_a_day_goes_with_its_last_task(tmp_path: Path, shift: list[int]) -
         assert await store.fetch_all("SELECT day FROM search_table") == [((T + DAY_US) // DAY_US,)]
         assert not await store.fetch_all(f"SELECT name FROM sqlite_schema WHERE name GLOB 'search_{T // DAY_US}*'")
         assert await found(store, "ship") == ["new"]
+
+
+async def test_a_day_with_few_tasks_left_is_indexed_again(tmp_path: Path, shift: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_index, "THIN_LEAST", 8)
+    async with database(tmp_path) as store:
+        duty = WordIndexDuty(store)
+        await tell_all(store, *(task("enqueued", f"t{n}", T + n * SECOND, name=f"n{n}.x") for n in range(9)))
+        await settle(duty, shift)
+        await store.write(lambda db: bulk_deletion.delete_tasks(db, list(range(1, 8))))
+        day = T // DAY_US
+        assert await store.fetch_all("SELECT tasks FROM search_table") == [(9,)]
+        words = f"SELECT count(*) FROM search_{day}_words"
+        before = (await store.fetch_all(words))[0][0]
+        await settle(duty, shift, NOW + 2 * THIN_US)
+        await settle(duty, shift, NOW + 2 * THIN_US + 1)
+        assert (await store.fetch_all(words))[0][0] < before
+        assert await found(store, "x") == ["t8", "t7"]
+        assert await found(store, "n8") == ["t8"]
 
 
 async def test_tasks_of_long_ago_make_no_tables(tmp_path: Path, shift: list[int]) -> None:

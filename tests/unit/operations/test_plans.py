@@ -22,6 +22,7 @@ from z4j.live import Live
 from z4j.operations.plan_runner import new_id
 from z4j.operations.plans import Plans, Source
 from z4j.rules.plans import Pace
+from z4j.rules.queries.parse import parse
 from z4j.store.access.audit import AuditLog
 from z4j.store.operations import commands, plans
 from z4j.store.operations.plans import PlanRow
@@ -171,6 +172,14 @@ async def test_executing_needs_the_hash_that_was_seen(tmp_path: Path) -> None:
                 break
             await asyncio.sleep(0.02)
         assert rows == [("freeze_plan", "done"), ("execute_plan", "done"), ("end_plan", "done")]
+
+
+async def test_a_plan_takes_everything_that_matches_a_query_whatever_its_order(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.fail(30)
+        query = parse("state:failed -name:other order:ran")
+        row = await on.plans.freeze(OLGA, "retry_task", {}, Source("", TaskFilter(terms=query.terms, order=query.order)))
+        assert row.items == 30
 
 
 async def test_a_second_plan_does_not_run_again_what_was_run_again(tmp_path: Path) -> None:

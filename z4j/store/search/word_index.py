@@ -32,6 +32,10 @@ MAX_DAYS: Final = 400
 MAX_WORDS: Final = 400
 """Words of one task."""
 COUNT_LIMIT: Final = 100_000
+THIN: Final = 4
+"""Of a day with fewer than this part of its tasks left, the index is made again."""
+THIN_LEAST: Final = 20_000
+"""Tasks of a day for which that is worth it."""
 EMPTY_PAGES: Final = 50
 _PAIR: Final = "\x80"
 """Begins the word of an argument, which no word of a text contains."""
@@ -150,14 +154,18 @@ def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[st
     added."""
     ends, done = time.monotonic() + seconds, 0
     known = db.recall("words days")
+    new: dict[int, int] = {}
     while done < len(entries) and (time.monotonic() < ends or not done):
         some = entries[done : done + 32]
         for day in {entry.day for entry in some if entry.words} - known.keys():
             _make_day(db, day)
             known[day] = True
-        for day in {entry.day for entry in some}:
-            db.executemany(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in some if entry.day == day and entry.words])
+        for day in {entry.day for entry in some if entry.words}:
+            of_its = [entry for entry in some if entry.day == day and entry.words]
+            db.executemany(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in of_its])
+            new[day] = new.get(day, 0) + sum(not entry.change for entry in of_its)
         done += len(some)
+    db.executemany(SQL["count_in_day"], [{"day": day, "tasks": tasks} for day, tasks in new.items() if tasks])
     db.executemany(SQL["forget_change"], [(entry.id, entry.change) for entry in entries[:done] if entry.change])
     if position is not None:
         key, id = position
@@ -187,6 +195,22 @@ async def old_days(store: Store) -> list[int]:
     oldest = (await store.fetch_all(SQL["oldest_task"]))[0][0]
     days = [row[0] for row in await store.fetch_all(SQL["list_days"])]
     return [day for day in days if oldest is None or day < oldest // DAY_US]
+
+
+async def thin_days(store: Store) -> list[tuple[int, list[int]]]:
+    """Returns days most of whose indexed tasks were deleted, so that their words take space for nothing, with the row ids of the others."""
+    thin = []
+    for day, tasks in await store.fetch_all(SQL["list_large_days"], {"least": THIN_LEAST}):
+        span = {"since": day * DAY_US, "until": (day + 1) * DAY_US}
+        left = (await store.fetch_all(SQL["count_tasks"], span))[0][0]
+        if left * THIN < tasks:
+            thin.append((day, [row[0] for row in await store.fetch_all(SQL["list_tasks_of_day"], span)]))
+    return thin
+
+
+def index_again(db: Connection, tasks: list[int]) -> None:
+    """Has these tasks indexed again with all of their words. Drop the table of their day afterwards."""
+    db.executemany(SQL["note_change"], [(task, INPUT | OUTCOME) for task in tasks])
 
 
 def drop(db: Connection, day: int, seconds: float) -> bool:

@@ -6,7 +6,8 @@ CREATE VIRTUAL TABLE search_day_words USING fts5vocab('search_day', 'row'); -- t
 -- Days that have a table.
 CREATE TABLE search_table (
   day INTEGER PRIMARY KEY,                  -- of first_at, in days since 1970
-  created_at INTEGER NOT NULL
+  created_at INTEGER NOT NULL,
+  tasks INTEGER NOT NULL                    -- that were indexed in it, whether or not they are still there
 ) STRICT;
 
 -- Tasks whose words changed after they were indexed.

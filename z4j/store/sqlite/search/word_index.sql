@@ -42,7 +42,23 @@ SELECT day FROM search_table ORDER BY day DESC;
 
 -- note_day --
 -- A day has a table.
-INSERT INTO search_table (day, created_at) VALUES (:day, :at) ON CONFLICT DO NOTHING;
+INSERT INTO search_table (day, created_at, tasks) VALUES (:day, :at, 0) ON CONFLICT DO NOTHING;
+
+-- count_in_day --
+-- So many tasks were indexed for the first time in it.
+UPDATE search_table SET tasks = tasks + :tasks WHERE day = :day;
+
+-- list_large_days --
+-- Days with many indexed tasks. There is a row for each day.
+SELECT day, tasks FROM search_table WHERE tasks >= :least;
+
+-- count_tasks --
+-- How many tasks of a day there are. Index: task_first, by a reader, once an hour.
+SELECT count(*) FROM task WHERE first_at >= :since AND first_at < :until;
+
+-- list_tasks_of_day --
+-- The tasks of a day. Index: task_first, by a reader, where few of many are left.
+SELECT id FROM task WHERE first_at >= :since AND first_at < :until;
 
 -- forget_day --
 -- A day has none.
