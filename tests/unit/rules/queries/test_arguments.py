@@ -32,6 +32,14 @@ def test_a_masked_value_is_under_no_path() -> None:
 
 
 def test_bounds() -> None:
+    assert (MAX_PAIRS, MAX_VALUE) == (64, 100)
+    assert pairs_of(json.dumps(["ß" * 90])) == {"0=" + "s" * 100}
+    assert has_argument(pairs_of(json.dumps(["ß" * 90])), "0", "ß" * 90, is_prefix=False)
+    assert has_argument(pairs_of("[1, 23]"), "1", "2", is_prefix=True)
+    assert pairs_of(f"[1.{'5' * 150}]") == {f"0={float('1.' + '5' * 150)}"}
+    assert pairs_of("[[[[[[1]]]]]]") == set()
+    assert pairs_of("[[[[1]]]]") == {"0.0.0.0=1", "0.0.0=1"}
+    assert pairs_of('{"a": 1' + "0" * 200 + "}") == {"a=1" + "0" * 99}
     assert len(pairs_of(json.dumps(list(range(500))))) == MAX_PAIRS
     assert pairs_of('{"a": {"b": {"c": {"d": {"e": 1}}}}}') == set()
     assert pairs_of('{"a": {"b": {"c": {"d": 1}}}}') == {"a.b.c.d=1"}

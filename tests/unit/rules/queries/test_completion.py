@@ -12,6 +12,8 @@ from z4j.rules.queries.parse import parse
     ("text", "word"),
     [
         ("", LastWord("", False, "", "")),
+        ('"free text" sta', LastWord('"free text" ', False, "", "sta")),
+        ('queue:"a b" name:x', LastWord('queue:"a b" name:', False, "name", "x")),
         ("state:failed ", LastWord("state:failed ", False, "", "")),
         ("sta", LastWord("", False, "", "sta")),
         ("a -na", LastWord("a ", True, "", "na")),
@@ -37,6 +39,7 @@ def test_fields() -> None:
     everything = last_word("")
     assert everything is not None
     assert len(fields_for(everything)) == len(FIELDS)
+    assert fields_for(everything)[1] == Completion("name:", FIELDS["name"].hint)
     args = last_word("arg")
     assert args is not None
     assert [of.text for of in fields_for(args)] == ["args."]
@@ -58,5 +61,6 @@ def test_values() -> None:
 
 def test_fixed_values() -> None:
     assert "failed" in fixed_values("state")
-    assert fixed_values("since") == fixed_values("until") != []
+    assert fixed_values("since") == fixed_values("until") == ["15m", "1h", "24h", "7d"]
+    assert fixed_values("order") == ["first", "ran", "waited"]
     assert fixed_values("queue") == []

@@ -3,7 +3,18 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.rules.queries.fields import FIELDS, count_of, is_time, span_us
+from z4j.rules.queries.fields import (
+    ALIASES,
+    FIELDS,
+    ONCE,
+    ORDERS,
+    WITH_WILDCARD,
+    WITHOUT_NEGATION,
+    WORDS,
+    count_of,
+    is_time,
+    span_us,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +41,60 @@ def test_times() -> None:
 
 def test_every_field_says_what_it_is() -> None:
     assert all(field.hint and field.name == name for name, field in FIELDS.items())
+
+
+def test_the_language() -> None:
+    assert {name: field.kind for name, field in FIELDS.items()} == {
+        "state": "state",
+        "name": "name",
+        "queue": "name",
+        "engine": "name",
+        "worker": "name",
+        "app": "name",
+        "env": "name",
+        "release": "name",
+        "error": "text",
+        "label": "text",
+        "route": "text",
+        "caller": "text",
+        "args": "arguments",
+        "waited": "span",
+        "ran": "span",
+        "attempt": "count",
+        "since": "time",
+        "until": "time",
+        "id": "id",
+        "order": "order",
+    }
+    assert (WORDS.name, WORDS.kind) == ("words", "words")
+    assert ALIASES == {"task": "name", "environment": "env", "task_id": "id", "arg": "args"}
+    assert ORDERS == ("first", "ran", "waited")
+    assert {"since", "until", "id", "order"} == ONCE
+    assert {"name", "text", "arguments", "words"} == WITH_WILDCARD
+    assert {"id", "span", "count", "time", "order"} == WITHOUT_NEGATION
+
+
+def test_hints() -> None:
+    assert {name: field.hint for name, field in FIELDS.items()} == {
+        "state": "state of the task",
+        "name": "task name; emails.* for all that begin with it",
+        "queue": "queue",
+        "engine": "engine, such as celery",
+        "worker": "worker that ran it",
+        "app": "app",
+        "env": "environment",
+        "release": "release of the worker",
+        "error": "type of the exception",
+        "label": "label that the application gave the task",
+        "route": "route of the request that enqueued it",
+        "caller": "code that enqueued it, such as shop/views.py:12",
+        "args": "an argument: args.user_id:42, or args.0:42 by position",
+        "waited": "time until it started: waited:>5s",
+        "ran": "time it ran: ran:>2s",
+        "attempt": "number of the attempt: attempt:>1",
+        "since": "reported since: since:2h, since:2026-11-23",
+        "until": "reported before",
+        "id": "ID of the engine",
+        "order": "first (newest first), ran or waited (longest first)",
+    }
+    assert WORDS.hint == "words in names, arguments, results and exceptions"

@@ -36,6 +36,8 @@ def words(*terms: Term, order: str = "first") -> Query:
         ("-shop.ship -plain", words(Term("name", "shop.ship", is_not=True), Term("words", "plain", is_not=True))),
         ('"failed" a,b refund*', words(Term("words", "failed"), Term("words", "a,b"), Term("words", "refund", is_prefix=True))),
         ("order:ran", words(order="ran")),
+        ("ran:<9s queue:>x", words(Term("ran", "9s", "<"), Term("queue", ">x"))),
+        ('queue:"a\\b"', words(Term("queue", "a\\b"))),
     ],
 )
 def test_queries(text: str, query: Query) -> None:
@@ -111,3 +113,89 @@ def _wrong(text: str) -> WrongQuery | None:
     except WrongQuery as wrong:
         return wrong
     return None
+
+
+ANY_FIELD = (
+    "Fields are state, name, queue, engine, worker, app, env, release, error, label, route, caller, args, waited, ran, attempt, since, "
+    "until, id, order. To search for the text, put quotes around it."
+)
+MESSAGES = [
+    ('state:""', "There is nothing to search for.", "Write a word, or put quotes around several words."),
+    (
+        "queue:a stat:failed",
+        "Unknown field “stat”.",
+        ANY_FIELD,
+    ),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx:1",
+        "Unknown field “xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx”.",
+        ANY_FIELD,
+    ),
+    ("args:42", "An argument needs its name or its position.", "Use args.user_id:42, or args.0:42 for the first one."),
+    ("args.:42", "An argument needs its name or its position.", "Use args.user_id:42, or args.0:42 for the first one."),
+    ("state:", "“state:” has no value.", "Expected: state of the task."),
+    ("args.x:", "“args.x:” has no value.", "Expected: an argument: args.user_id:42, or args.0:42 by position."),
+    ("-ran:>5s", "“ran:” cannot be negated.", "Turn the comparison round: ran:<=5s."),
+    ("-attempt:2", "“attempt:” cannot be negated.", "Use the opposite condition."),
+    ("-since:1h", "“since:” cannot be negated.", "Use the opposite condition."),
+    ('name:"open', "A quote is not closed.", 'Put a " at the end of the value.'),
+    ("name:a*b c", "A * can stand at the end of a value only.", "Put quotes around a value that contains a *."),
+    ("*", "There is nothing to search for.", "Write a word, or put quotes around several words."),
+    ('a""', "There is a quote in the middle of a word.", 'Put a space before or after it; inside quotes write \\" for a quote.'),
+    ("… b", "There is no word in it.", "Search for letters or digits."),
+    ("a*", "One letter before the * is not enough.", "Write at least two."),
+    (
+        "state:sleepyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+        "Unknown state “sleepyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy”.",
+        "Use one of scheduled, queued, received, running, retrying, lost, cancelled, expired, rejected, failed, succeeded.",
+    ),
+    ("order:size", "Unknown order “size”.", "Use one of first, ran, waited."),
+    ("ran:5s", "“ran:” needs a comparison with a duration.", "Use ran:>5s, or <, with us, ms, s, m, h or d."),
+    ("attempt:>x", "“attempt:” needs a number.", "Use attempt:>1, or attempt:2."),
+    ("since:yesterday", "“yesterday” is not a valid time.", "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."),
+    ("since:1h since:2h", "“since:” is given twice.", "Remove one of them."),
+    ("state:fail*", "“state:” takes no *.", "Write the whole value."),
+    ("-b5a1f3c2-0000-4000-8000-000000000001", "A task ID cannot be excluded.", "Exclude a name, a state or a word."),
+    ("name:", "“name:” has no value.", "Expected: task name; emails.* for all that begin with it."),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), MESSAGES, ids=[text for text, _, _ in MESSAGES])
+def test_what_is_said(text: str, message: str, hint: str) -> None:
+    with pytest.raises(WrongQuery) as caught:
+        parse(text)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_bounds() -> None:
+    assert (MAX_LENGTH, MAX_TERMS) == (2_000, 60)
+    with pytest.raises(WrongQuery, match=r"^The query is longer than 2000 characters\.$"):
+        parse("a" * 2_001)
+    with pytest.raises(WrongQuery, match=r"^The query has more than 60 conditions\.$"):
+        parse("queue:a " * 61)
+    with pytest.raises(WrongQuery) as caught:
+        parse("stat:x" + "y" * 80)
+    assert caught.value.located == "Unknown field “stat”. In the query at character 1: stat."
+    with pytest.raises(WrongQuery) as caught:
+        parse("state:" + "y" * 80)
+    assert caught.value.located.endswith(f"at character 1: state:{'y' * 54}.")
+
+
+def test_the_end_is_pointed_at_where_something_is_missing() -> None:
+    with pytest.raises(WrongQuery) as caught:
+        parse("a" * 2_001)
+    assert (caught.value.start, caught.value.length, caught.value.hint) == (2_000, 1, "Use fewer words.")
+    with pytest.raises(WrongQuery, match="not closed"):
+        parse('"a\\')
+    assert WrongQuery("a", "b", "text", 4, 1).located == "a In the query at character 5: its end."
+    for text in ("state:" + "y" * 41, "order:" + "y" * 41):
+        with pytest.raises(WrongQuery, match=f"“{'y' * 40}”"):
+            parse(text)
+
+
+def test_two_letters_before_a_star_are_enough() -> None:
+    assert parse("ab*") == words(Term("words", "ab", is_prefix=True))
+    assert parse('"shop.ship"* failed* queue:…') == words(
+        Term("words", "shop.ship", is_prefix=True), Term("words", "failed", is_prefix=True), Term("queue", "…")
+    )
+    assert parse("a,b") == words(Term("words", "a,b"))

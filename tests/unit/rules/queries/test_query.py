@@ -45,6 +45,8 @@ def test_the_text_of_a_query_parses_to_the_query(terms: list[Term], once: tuple[
         (Query((Term("words", "failed"), Term("words", "shop.ship"), Term("words", "plain"))), '"failed" "shop.ship" plain'),
         (Query((Term("ran", "2s", ">"), Term("ran", "9s", "<")), "ran"), "ran:>2s ran:<9s order:ran"),
         (Query((Term("args", "42", path="user_id"),)), "args.user_id:42"),
+        (Query((Term("attempt", "1"), Term("attempt", "3", ">"), Term("attempt", "2"))), "attempt:1 attempt:>3 attempt:2"),
+        (Query((Term("words", "b5a1f3c2-0000-4000-8000-00000000000A"),)), '"b5a1f3c2-0000-4000-8000-00000000000A"'),
         (Query((Term("queue", "a,b"), Term("queue", 'say "x"'))), 'queue:"a,b","say \\"x\\""'),
         (Query((Term("queue", "-x"), Term("queue", ">x"))), 'queue:"-x",">x"'),
     ],

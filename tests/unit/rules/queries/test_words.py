@@ -7,6 +7,7 @@ from z4j.rules.queries.words import LONGEST, MAX_TEXT, has_words, words_of
 
 
 def test_words() -> None:
+    assert (LONGEST, MAX_TEXT) == (40, 4_000)
     assert words_of("shop.send_receipt(Order-7, ‘Größe’)") == ["shop", "send", "receipt", "order", "7", "grösse"]
     assert words_of(" .,- _ ") == []
     assert words_of("a" * 99) == ["a" * LONGEST]
