@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from z4j import clock
 from z4j.exceptions import BadInput
@@ -32,7 +32,7 @@ COUNTED: Final = ("name", "queue", "engine", "environment", "app")
 """Those that the counters have; states are counted too."""
 TEXTS: Final = ("error", "label", "route", "caller")
 
-Params = dict[str, int | bytes | str | None]
+Params = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

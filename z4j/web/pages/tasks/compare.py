@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from z4j.exceptions import BadInput, NotFound
+from z4j.formats import absolute, duration
 from z4j.rules.queries.arguments import arguments_of
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.tasks import TaskDetail, TaskRow, get_task
-from z4j.web.frame.formats import absolute, duration
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.values import pretty, pretty_text
