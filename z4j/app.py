@@ -112,8 +112,6 @@ class Server:
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.errors, self.settings, self.audit, self.auth,
-            self.duties, self.background.retention, self.background.clock_watch, self.findings, self.tls, self.demo,
-            self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
             self.duties, self.background.retention, self.background.clock_watch, self.background.word_index, self.findings, self.tls,
             self.demo,
         )  # fmt: skip
