@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A large workflow is folded to at most 60 boxes; nothing is lost, and the task that is shown keeps its own box."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from tests.unit.rules.workflows.conftest import link, task, workflows
+from z4j.rules.workflows.folding import MOST_BOXES, Box, fold_workflow, state_counts
+from z4j.rules.workflows.model import Workflow, make_workflow
+
+
+@given(workflows(), some.integers(0, 90), some.integers(1, 20))
+def test_every_task_is_in_one_box_or_counted(workflow: Workflow, current: int, most: int) -> None:
+    folded = fold_workflow(workflow, current, most)
+    assert len(folded.boxes) <= most
+    ids = [one.id for box in folded.boxes for one in box.tasks]
+    assert len(ids) == len(set(ids))
+    assert len(ids) + folded.left_out == len(workflow.tasks)
+    assert all(link.source < link.target < len(folded.boxes) for link in folded.links)
+    for box in folded.boxes:
+        if any(one.id == current for one in box.tasks):
+            assert len(box.tasks) == 1
+        if len(box.tasks) > 1 and not box.is_mixed:
+            assert len({one.name for one in box.tasks}) == 1
+    if len(workflow.tasks) <= most:
+        assert len(folded.boxes) == len(workflow.tasks), "a small workflow is not folded"
+
+
+def test_like_siblings_become_one_box_and_so_do_their_children() -> None:
+    tasks = [task(0, "order")]
+    tasks += [task(id, "charge", "failed" if id < 4 else "succeeded", id) for id in range(1, 41)]
+    tasks += [task(id + 100, "mail") for id in range(1, 41)]
+    workflow = make_workflow(tasks, [link(0, id) for id in range(1, 41)] + [link(id, id + 100) for id in range(1, 41)])
+    folded = fold_workflow(workflow, 0)
+    assert [(len(box.tasks), box.tasks[0].name) for box in folded.boxes] == [(1, "order"), (40, "charge"), (40, "mail")]
+    assert [(one.source, one.target) for one in folded.links] == [(0, 1), (1, 2)]
+    charge = folded.boxes[1]
+    assert (charge.state, charge.count(("failed",)), charge.runtime_us) == ("failed", 3, 40)
+
+
+def test_the_current_task_is_not_folded() -> None:
+    workflow = make_workflow([task(id, "charge") for id in range(100)], [link(0, id) for id in range(1, 100)])
+    assert [len(box.tasks) for box in fold_workflow(workflow, 7).boxes] == [1, 98, 1]
+
+
+def test_leaves_of_many_names_become_one_box() -> None:
+    workflow = make_workflow([task(0)] + [task(id, f"n{id}") for id in range(1, 100)], [link(0, id) for id in range(1, 100)])
+    folded = fold_workflow(workflow, 0)
+    assert [(len(box.tasks), box.is_mixed) for box in folded.boxes] == [(1, False), (99, True)]
+
+
+def test_of_a_long_chain_the_nearest_tasks_are_shown() -> None:
+    workflow = make_workflow([task(id, f"n{id}") for id in range(200)], [link(id, id + 1) for id in range(199)])
+    folded = fold_workflow(workflow, 100)
+    assert len(folded.boxes) == MOST_BOXES
+    assert folded.left_out == 140
+    ids = [box.tasks[0].id for box in folded.boxes]
+    assert ids == list(range(ids[0], ids[0] + 60))
+    assert 100 in ids
+
+
+def test_states_are_counted_worst_first() -> None:
+    states = ["succeeded", "failed", "succeeded", "running", "lost"]
+    assert state_counts([task(number, state=state) for number, state in enumerate(states)]) == [
+        ("failed", 1), ("lost", 1), ("running", 1), ("succeeded", 2),
+    ]  # fmt: skip
+    assert Box((task(1, runtime_us=None),)).runtime_us is None

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Boxes do not overlap, sources are above their targets, and lines that pass a row do not cross its boxes."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from hypothesis import given
+
+from tests.unit.rules.workflows.conftest import link, task, workflows
+from z4j.rules.workflows.folding import fold_workflow
+from z4j.rules.workflows.layout import COLUMNS, HEIGHT, WIDTH, Layout, lay_out
+from z4j.rules.workflows.model import Workflow, make_workflow
+
+
+def draw(workflow: Workflow) -> Layout:
+    return lay_out(fold_workflow(workflow, 0))
+
+
+def segments(path: str) -> list[tuple[float, float, float, float]]:
+    x, y = 0.0, 0.0
+    found = []
+    for letter, first, _, second in re.findall(r"([MHV])(-?[\d.]+)( (-?[\d.]+))?", path):
+        old = (x, y)
+        if letter == "M":
+            x, y = float(first), float(second)
+            continue
+        x, y = (float(first), y) if letter == "H" else (x, float(first))
+        found.append((*old, x, y))
+    return found
+
+
+@given(workflows())
+def test_boxes_do_not_overlap_and_lie_within_the_drawing(workflow: Workflow) -> None:
+    drawing = draw(workflow)
+    places = [(box.row, box.column) for box in drawing.boxes]
+    assert len(places) == len(set(places))
+    rows: dict[int, set[int]] = {}
+    for box in drawing.boxes:
+        assert 0 <= box.x <= drawing.width - WIDTH
+        assert 0 <= box.y <= drawing.height - HEIGHT
+        assert box.column < COLUMNS
+        rows.setdefault(box.row, set()).add(box.y)
+    heights = [min(ys) for _, ys in sorted(rows.items())]
+    assert all(len(ys) == 1 for ys in rows.values())
+    assert all(below - above >= HEIGHT for above, below in pairwise(heights))
+
+
+@given(workflows())
+def test_sources_are_above_their_targets(workflow: Workflow) -> None:
+    drawing = draw(workflow)
+    for placed in drawing.links:
+        source, target = drawing.boxes[placed.link.source], drawing.boxes[placed.link.target]
+        assert source.y + HEIGHT < target.y
+        parts = segments(placed.path)
+        assert parts[0][:2] == (source.x + WIDTH / 2, source.y + HEIGHT)
+        assert parts[-1][2:] == (target.x + WIDTH / 2, target.y)
+
+
+@given(workflows())
+def test_no_line_crosses_a_box(workflow: Workflow) -> None:
+    drawing = draw(workflow)
+    for placed in drawing.links:
+        for x1, y1, x2, y2 in segments(placed.path):
+            left, right, top, bottom = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+            assert 0 <= left <= right <= drawing.width
+            for box in drawing.boxes:
+                assert not (left < box.x + WIDTH and right > box.x and top < box.y + HEIGHT and bottom > box.y)
+
+
+@given(workflows())
+def test_the_drawing_is_always_the_same(workflow: Workflow) -> None:
+    assert draw(workflow) == draw(Workflow(workflow.tasks, tuple(reversed(workflow.links))))
+
+
+def test_a_chain_goes_straight_down_and_children_stand_side_by_side() -> None:
+    chain = draw(make_workflow([task(1), task(2), task(3)], [link(1, 2), link(2, 3)]))
+    assert [(box.row, box.column) for box in chain.boxes] == [(0, 0), (1, 0), (2, 0)]
+    assert all("H" not in placed.path for placed in chain.links)
+    group = draw(make_workflow([task(id) for id in range(7)], [link(0, id) for id in range(1, 7)]))
+    assert [(box.row, box.column) for box in group.boxes] == [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
+
+
+def test_nothing_is_drawn_for_nothing() -> None:
+    assert draw(make_workflow([], [])).boxes == ()
