@@ -34,6 +34,7 @@ from z4j.web.pages.tasks import exports as task_exports
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks import run
 from z4j.web.pages.tasks import views as task_views
+from z4j.web.pages.tasks import workflow as task_workflow
 from z4j.web.pages.workers import detail as worker_detail
 from z4j.web.pages.workers import list as worker_list
 
@@ -77,6 +78,8 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/tasks/views/{id:int}/delete", task_views.delete, "viewer"),
     R("GET", "/tasks/{id:int}", task_detail.detail_page, "viewer"),
     R("GET", "/tasks/{id:int}.json", task_detail.detail_json, "viewer"),
+    R("GET", "/tasks/{id:int}/workflow", task_workflow.workflow_page, "viewer"),
+    R("GET", "/tasks/{id:int}/workflow.json", task_workflow.workflow_json, "viewer"),
     R("POST", "/tasks/{id:int}/retry", task_actions.retry, "operator"),
     R("POST", "/tasks/{id:int}/edit", task_actions.edit, "operator"),
     R("POST", "/tasks/{id:int}/restore", task_actions.restore, "operator"),

@@ -98,5 +98,5 @@ def _path(source: PlacedBox, target: PlacedBox) -> str:
     first = bottom + 7 + source.column * _TRACK
     if target.row == source.row + 1:
         return f"M{start} {bottom}V{top}" if start == end else f"M{start} {bottom}V{first}H{end}V{top}"
-    channel = target.x - SPACE // 2
+    channel = target.x - SPACE // 2 + (source.row % 3 - 1) * 4
     return f"M{start} {bottom}V{first}H{channel}V{top - DROP + 7 + source.column * _TRACK}H{end}V{top}"

@@ -9,6 +9,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.rules.tasks.states import STATES
+from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
+from z4j.store.workflows.reading import WorkflowRead
 from z4j.web.frame import tracebacks, values
 from z4j.web.frame.icons import LOOKS
 from z4j.web.frame.render import Choice, ChoiceGroup, Notice, Number, Shell, render
@@ -16,6 +19,7 @@ from z4j.web.frame.shell import make_shell
 from z4j.web.pages.chart_gallery import HEBREW, LONG, ChartSamples, make_samples
 from z4j.web.pages.tasks.detail import Segment, Timeline
 from z4j.web.pages.tasks.list import Line
+from z4j.web.pages.tasks.workflow import WorkflowView, make_view
 
 TRACE: Final = """Traceback (most recent call last):
   File "/srv/shop/mail.py", line 41, in deliver
@@ -56,6 +60,7 @@ class ComponentGalleryPage:
     durations: tuple[int | None, ...]
     times: tuple[int | None, ...]
     charts: ChartSamples
+    workflow: WorkflowView
 
 
 async def show(request: Request) -> Response:
@@ -120,6 +125,7 @@ def make_page(shell: Shell) -> ComponentGalleryPage:
         durations=(None, 0, 400, 12_000, 184_000, 4_800_000, 62_000_000, 11_100_000_000, 400_000_000_000),
         times=(None, now, now - 12 * second, now - 3_600 * second, now - 90_000 * second, now + 240 * second),
         charts=make_samples(now),
+        workflow=_workflow(now),
     )
 
 
@@ -135,3 +141,19 @@ def _line(
         is_open=is_open, cancel_asked_at=cancel_asked_at, waited_us=waited, runtime_us=None if is_open else 4_800_000,
         last_at=now - id * 7_000_000, action="retry" if is_bad else "", back="/patterns",
     )  # fmt: skip
+
+
+def _workflow(now: int) -> WorkflowView:
+    """A task in each state, a long and a right-to-left name, a retry, a dependency on two tasks, and 70 like siblings."""
+    names = ("shop.order", LONG, HEBREW, "billing.charge", "reports.total")
+    tasks = [
+        WorkflowTask(number, f"t{number}", names[number % 5], "celery", state, now + number, number * 400_000 if number % 3 else None)
+        for number, state in enumerate(STATES)
+    ]
+    links = [WorkflowLink(0, 1, "parent"), WorkflowLink(0, 2, "parent"), WorkflowLink(1, 3, "parent"), WorkflowLink(2, 4, "parent")]
+    links += [WorkflowLink(3, 5, "retry_of"), WorkflowLink(4, 6, "depends_on"), WorkflowLink(5, 6, "depends_on")]
+    links += [WorkflowLink(0, number, "parent") for number in range(7, len(STATES))]
+    last = len(STATES)
+    tasks += [WorkflowTask(last + n, f"m{n}", "emails.send", "celery", "succeeded", now + 99, 90_000) for n in range(70)]
+    links += [WorkflowLink(6, last + number, "parent") for number in range(70)]
+    return make_view(WorkflowRead(make_workflow(tasks, links), is_complete=False), 3)

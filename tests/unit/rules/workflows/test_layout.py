@@ -11,7 +11,7 @@ from hypothesis import given
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.workflows.folding import fold_workflow
 from z4j.rules.workflows.layout import COLUMNS, HEIGHT, WIDTH, Layout, lay_out
-from z4j.rules.workflows.model import Workflow, make_workflow
+from z4j.rules.workflows.linked_tasks import Workflow, make_workflow
 
 
 def draw(workflow: Workflow) -> Layout:

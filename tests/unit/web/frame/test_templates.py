@@ -15,6 +15,8 @@ from z4j.operations.commands import AvailableAction
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
 from z4j.rules.queries.completion import Completion
+from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.retries import RetryChoice
 from z4j.store.fleet.agents import AgentRow
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.fleet.queues import QueueRow
@@ -23,6 +25,7 @@ from z4j.store.names.name_limits import CAUSE
 from z4j.store.operations.commands import CommandRow
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.tasks import Link, SameId, TaskRow
+from z4j.store.workflows.reading import WorkflowRead
 from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, Shell, to_html
 from z4j.web.frame.strip import StripRegion
@@ -39,6 +42,8 @@ from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks import views as task_views
 from z4j.web.pages.tasks.actions import Action, Field
 from z4j.web.pages.tasks.filters import COLUMNS, Filters
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.tasks.workflow import WorkflowPage, make_view
 from z4j.web.pages.workers import list as worker_list
 
 NOW = 1_795_410_901_204_512
@@ -269,6 +274,14 @@ BARE = dataclasses.replace(
 SIGNED = Checkpoint(3, 7, NOW, b"d" * 32, b"p" * 32, "k", b"s")
 
 
+WORKFLOW = WorkflowRead(
+    make_workflow(
+        [WorkflowTask(1, EVIL, EVIL, EVIL, "failed", NOW, 5), WorkflowTask(2, EVIL, "", EVIL, "queued", NOW)],
+        [WorkflowLink(1, 2, "parent"), WorkflowLink(1, 2, "retry_of")],
+    ),
+    is_complete=False,
+)
+
 PAGES: tuple[tuple[str, str, Any], ...] = (
     *operating.pages(SHELL, EVIL, NOW, queue_list.line(QUEUE, NOW, is_paused=True), WORKER_ROW, COMMAND),
     *scheduling.pages(SHELL, EVIL, NOW),
@@ -324,6 +337,12 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("tasks none", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=(), searched_to=None, older_href="", newer_href=""))),
     ("task", "tasks/detail.html", detail()),
     ("task unreadable arguments", "tasks/_detail.html", detail(arguments=())),
+    ("task of a workflow", "tasks/_detail.html", detail(workflow=make_view(WORKFLOW, 2))),
+    (
+        "workflow",
+        "tasks/workflow.html",
+        WorkflowPage(SHELL, 2, EVIL, make_view(WORKFLOW, 2), 2, frozenset({1, 2}), RetryChoice((2,), 3), may_retry=True),
+    ),
     (
         "task bare",
         "tasks/detail.html",

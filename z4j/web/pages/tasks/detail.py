@@ -17,13 +17,16 @@ from z4j.store.errors import error_groups
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.schedules import fires
+from z4j.store.sqlite.db import Store
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.tasks import Link, SameId, TaskDetail, TaskRow
+from z4j.store.workflows.reading import read_workflow
 from z4j.web.frame import export, tracebacks, values
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.tasks.actions import Action, actions_of
 from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.tasks.workflow import ON_TASK_PAGE, WorkflowView, make_view
 from z4j.web.services import services
 
 ORIGINALS: Final = {
@@ -119,6 +122,8 @@ class DetailPage:
     label_href: str
     queue_href: str
     worker_href: str
+    workflow: WorkflowView | None = None
+    """None for a task that is linked with no other."""
     blocked: str = ""
     """The reason why it is not in a queue yet, "" where it is."""
     same_id: Executions | None = None
@@ -165,6 +170,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
             )
             if links
         ),
+        workflow=await _workflow(server.store, task),
         blocked=_blocked(task),
         same_id=_same_id(task),
         commands=tuple(await commands.list_of_task(server.store, row.id)),
@@ -176,6 +182,13 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         queue_href=Filters(queue=row.queue, environment=row.environment).href(),
         worker_href=Filters(worker=row.worker).href(),
     )
+
+
+async def _workflow(store: Store, task: TaskDetail) -> WorkflowView | None:
+    if not (task.parent or task.children or task.retry_of or task.retried_as or task.depends_on):
+        return None
+    found = await read_workflow(store, task.row.id)
+    return make_view(found, task.row.id, ON_TASK_PAGE) if len(found.workflow.tasks) > 1 else None
 
 
 def trace_of(run: AttemptRow) -> tracebacks.Trace | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tests.unit.rules.workflows.conftest import link, parts, task
-from z4j.rules.workflows.model import WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
 
 
 @given(parts())
