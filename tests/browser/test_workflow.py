@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, _row_id
-from tests.browser.seed import SECOND, now
+from tests.browser.seed import SECOND
 from tests.browser.test_pages import serious_findings
+from tests.support.wire_client import now
 
 pytestmark = pytest.mark.browser
 CHAIN = (("fetch_orders", 4, "succeeded"), ("make_invoices", 9, "succeeded"), ("send_summary", 2, "failed"))

@@ -21,7 +21,6 @@ MOST_TASKS: Final = 500
 MOST_ORIGINS: Final = 100
 MOST_OWN: Final = 250
 """Of the tasks that came from the one that is shown: a large workflow leaves room for them."""
-DEPTH: Final = 100
 ROUNDS: Final = 4
 """How often the tasks that others wait for are looked up, with what they came from."""
 MOST_DEPENDENCIES: Final = 200
@@ -71,10 +70,10 @@ class _Reader:
         return WorkflowRead(make_workflow(tasks, self.links), self.is_complete)
 
     def _walk(self, block: str, ids: Iterable[int], most: int) -> list[int]:
-        rows = self.db.execute(SQL[block], {"ids": json.dumps(list(ids)), "depth": DEPTH, "most": most}).fetchall()
-        if len(rows) >= most or any(depth >= DEPTH for _, depth in rows):
+        rows = self.db.execute(SQL[block], {"ids": json.dumps(list(ids)), "most": most}).fetchall()
+        if len(rows) >= most:
             self.is_complete = False
-        return [id for id, _ in rows]
+        return [id for (id,) in rows]
 
     def _add(self, ids: Iterable[int]) -> None:
         """Reads tasks that are not known yet, as long as there is room."""

@@ -95,6 +95,24 @@ async def test_a_large_workflow_is_cut_and_keeps_the_task_that_is_shown(tmp_path
         assert not found.is_complete
 
 
+async def test_a_chain_of_ninety_tasks_is_complete(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, origin(), sent("t0", T), *[sent(f"t{n}", T + n, parent_id=f"t{n - 1}") for n in range(1, 90)])
+        found = await read(store, "t45")
+        assert shown(found)[0] == [f"t{n}" for n in range(90)]
+        assert found.is_complete
+
+
+async def test_a_workflow_whose_end_was_not_reached_says_so(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        records = [sent("root", T), *[sent(f"t{n}", T + n, parent_id="root") for n in range(400)]]
+        await tell(store, origin(), *records, *[sent(f"u{n}", T + 500 + n, parent_id=f"t{n}") for n in range(400)])
+        found = await read(store, "t7")
+        assert len(found.workflow.tasks) < 801
+        assert not found.is_complete
+        assert "u7" in shown(found)[0]
+
+
 async def test_a_long_chain_is_cut(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await tell(store, origin(), sent("t0", T), *[sent(f"t{n}", T + n, parent_id=f"t{n - 1}") for n in range(1, 300)])

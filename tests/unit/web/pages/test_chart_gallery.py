@@ -21,6 +21,7 @@ def test_samples_are_empty_single_typical_with_gaps_and_large() -> None:
 def test_every_chart_is_shown_in_both_themes(shop: Shop) -> None:
     page = shop.get("/patterns").text
     samples = make_samples(1_790_000_000_000_000)
-    shown = [chart.title for chart in (*samples.lines, *samples.bars, *samples.histograms, *samples.heats)]
+    shown = [chart.title for chart in (*samples.lines, *samples.bars)]
+    shown += [histogram.title for histogram in samples.histograms] + [heat.title for heat in samples.heats]
     assert [page.count(f"<h2>{title}</h2>") for title in shown] == [2] * len(shown)
     assert page.count('<figure class="chart') == 2 * len(shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j.web.frame.icons import LOOKS
-from z4j.web.pages.component_gallery import HEBREW, LONG
+from z4j.web.pages.chart_gallery import HEBREW, LONG
 
 
 def test_every_state_is_shown_in_both_themes(shop: Shop) -> None:

@@ -1,34 +1,32 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 
 -- list_origins --
--- A task and those it came from, by parents and retries, up to :depth steps away. A link names an id; of an id that came again it means
+-- A task and those it came from, by parents and retries, nearest first. A link names an id; of an id that came again it means
 -- the execution of that time, as in tasks.list_targets. Index: task_link_task, task_identity.
-WITH RECURSIVE origin(id, depth) AS (
-  SELECT value, 0 FROM json_each(:ids)
+WITH RECURSIVE origin(id) AS (
+  SELECT value FROM json_each(:ids)
   UNION
   SELECT coalesce(
     (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id AND p.engine_id = t.engine_id AND p.life = 0
       AND p.first_at <= t.first_at),
     (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id AND p.engine_id = t.engine_id AND p.life > 0
       AND p.first_at <= t.first_at ORDER BY p.life DESC LIMIT 1),
-    (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id ORDER BY p.engine_id, p.life LIMIT 1)), o.depth + 1
+    (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id ORDER BY p.engine_id, p.life LIMIT 1))
   FROM origin AS o CROSS JOIN task AS t ON t.id = o.id CROSS JOIN task_link AS l ON l.task = t.id
-  WHERE o.depth < :depth
   LIMIT :most)
-SELECT id, min(depth) FROM origin WHERE id IS NOT NULL GROUP BY id ORDER BY min(depth), id;
+SELECT id FROM origin WHERE id IS NOT NULL;
 
 -- list_followers --
--- Tasks and those that came from them, by parents and retries, nearest first, up to :depth steps away. Whether a link means this execution
+-- Tasks and those that came from them, by parents and retries, nearest first. Whether a link means this execution
 -- of an id is decided by list_links. Index: the primary key of task_link.
-WITH RECURSIVE follower(id, depth) AS (
-  SELECT value, 0 FROM json_each(:ids)
+WITH RECURSIVE follower(id) AS (
+  SELECT value FROM json_each(:ids)
   UNION
-  SELECT l.task, f.depth + 1
+  SELECT l.task
   FROM follower AS f CROSS JOIN task AS t ON t.id = f.id
     CROSS JOIN task_link AS l ON l.app_id = t.app_id AND l.kind IN ('parent', 'retry_of') AND l.target = t.task_id
-  WHERE f.depth < :depth
   LIMIT :most)
-SELECT id, min(depth) FROM follower GROUP BY id ORDER BY min(depth), id;
+SELECT id FROM follower;
 
 -- list_links --
 -- The links of some tasks to those they came from. Index: task_link_task, task_identity.
