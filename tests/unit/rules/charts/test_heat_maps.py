@@ -42,3 +42,21 @@ def test_more_is_darker_and_one_among_many_is_seen() -> None:
     assert shades == [0, 1, 1, 2, 3, 3, 5, 6]
     assert shade(0, 0) == 0
     assert shade(1e-300, MOST_VALUE) == 1
+
+
+def test_a_drawing_to_compare_with() -> None:
+    heat = HeatMap("x", [0, MINUTE, 2 * MINUTE], range(3), [[5, 0, None], [None] * 3, [20, 1, 0]])
+    drawing = draw_heat(heat)
+    assert (drawing.height, drawing.row_height, drawing.greatest) == (42, 14, 20)
+    assert [(ground.x, ground.width) if ground else None for ground in drawing.grounds] == [(0.0, 333.3), None, (666.7, 333.3)]
+    assert [(cell.column, cell.row, cell.y, cell.shade) for cell in drawing.cells] == [(0, 0, 28, 3), (2, 0, 28, 6), (2, 1, 14, 2)]
+    assert [(row.y, row.value) for row in drawing.rows] == [(35.0, 0), (7.0, 2)]
+    assert draw_heat(HeatMap("x", [0], [1], [[None]])).greatest == 0
+
+
+def test_rows_are_low_where_there_are_many() -> None:
+    assert draw_heat(HeatMap("x", [0], range(12), [[1] * 12])).row_height == 14
+    many = draw_heat(HeatMap("x", [0], range(13), [[1] * 13]))
+    assert many.row_height == 9
+    assert [row.value for row in many.rows] == [0, 3, 6, 9, 12]
+    assert shade(1, 0) == 0

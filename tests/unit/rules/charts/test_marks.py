@@ -33,3 +33,13 @@ def test_labels_of_a_row_do_not_overlap(places: list[tuple[float, int]]) -> None
                 assert start >= end
                 end = start + width
                 assert end <= 1_000
+
+
+def test_the_room_of_a_label_is_that_of_its_characters() -> None:
+    assert CHARACTER == 18
+    assert LABEL_LENGTH == 28
+    assert [mark.row for mark in place_labels([(0, 0.0, 5), (1, 107.9, 1), (2, 108.0, 1)])] == [0, 1, 0]
+    assert [mark.anchor for mark in place_labels([(0, 892.0, 5)])] == ["start"], "6 times 18 up to the edge"
+    assert [mark.anchor for mark in place_labels([(0, 892.1, 5)])] == ["end"]
+    assert [mark.row for mark in place_labels([(0, 0.0, 99), (1, 521.9, 1), (2, 522.0, 1)])] == [0, 1, 0], "29 times 18"
+    assert place_labels([(7, 10.0, 1)])[0].index == 7

@@ -40,3 +40,33 @@ def test_many_values_are_averaged() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be drawn"):
         draw_sparkline([-1])
+
+
+@pytest.mark.parametrize(
+    ("count", "bars", "bar", "space"),
+    [
+        (1, 1, 3, 1),
+        (24, 24, 3, 1),
+        (25, 25, 2, 1),
+        (32, 32, 2, 1),
+        (33, 33, 1, 1),
+        (48, 48, 1, 1),
+        (49, 25, 2, 1),
+        (96, 48, 1, 1),
+        (97, 33, 1, 1),
+    ],
+)
+def test_bars_become_narrower_and_then_fewer(count: int, bars: int, bar: int, space: int) -> None:
+    drawn = draw_sparkline([1.0] * count)
+    assert drawn.path == "".join(f"M{number * (bar + space)} 24v-24h{bar}v24z" for number in range(bars))
+    assert (drawn.width, drawn.height) == (bars * (bar + space) - space, 24)
+
+
+def test_an_average_leaves_out_what_is_missing() -> None:
+    values = [2.0, 4.0, None, 12.0, None, None] + [6.0] * 44
+    heights = re.findall(r"M(\d+) 24v-(\d+)", draw_sparkline(values).path)
+    assert heights[:3] == [("0", "6"), ("3", "24"), ("9", "12")]
+    assert MOST_WIDTH == 96
+    assert draw_sparkline([0.0, 0.5]).path == "M0 24v-1h3v1zM4 24v-24h3v24z"
+    assert draw_sparkline([None]).width == 3
+    assert draw_sparkline([]).width == 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from z4j.rules.charts.time_axis import LAST_AT, MOST, SECOND, moment_text, position, ticks
+from z4j.rules.charts.time_axis import EDGE, LAST_AT, MOST, SECOND, Tick, anchor_at, moment_text, position, ticks
 
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
@@ -85,3 +85,70 @@ def test_the_text_of_a_moment_is_local() -> None:
     noon = int(datetime(2026, 7, 1, 12, 0, 5, tzinfo=UTC).timestamp()) * SECOND
     assert moment_text(noon, "Europe/Berlin") == "14:00:05"
     assert moment_text(noon - 5 * SECOND, "Europe/Berlin", with_day=True) == "1 Jul 14:00"
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [(1, "12:00:01"), (2, "12:00:02"), (5, "12:00:05"), (10, "12:00:10"), (15, "12:00:15"), (30, "12:00:30"), (60, "12:01"), (120, "12:02"),
+     (300, "12:05"), (600, "12:10"), (900, "12:15"), (1_800, "12:30"), (3_600, "13:00"), (7_200, "14:00"), (10_800, "15:00"),
+     (21_600, "18:00"), (43_200, "28 Nov")],
+)  # fmt: skip
+def test_the_step_is_the_smallest_with_eight_labels(step: int, shown: str) -> None:
+    noon = at("2026-11-27T12:00")
+    found = ticks(noon, noon + 8 * step * SECOND, "UTC")
+    assert found[0].label == ("12:00:00" if step < 60 else "12:00")
+    assert found[1].label == shown
+    assert [tick.x for tick in found] == [125.0 * number for number in range(9)]
+    if step < 1_800:
+        assert len(ticks(noon, noon + (8 * step + 1) * SECOND, "UTC")) < 9
+
+
+@pytest.mark.parametrize(
+    ("days", "shown"), [(1, ["1 Feb", "2 Feb"]), (2, ["2 Feb", "4 Feb"]), (7, ["2 Feb", "9 Feb"]), (14, ["2 Feb", "16 Feb"])]
+)
+def test_days_begin_on_even_days_and_mondays(days: int, shown: list[str]) -> None:
+    assert labels(at("2026-02-01T00:00"), 8 * days * DAY)[:2] == shown
+
+
+@pytest.mark.parametrize(
+    ("months", "shown"),
+    [(1, ["2026", "Feb", "Mar"]), (2, ["2026", "Mar", "May"]), (3, ["2026", "Apr", "Jul"]), (6, ["2026", "Jul", "2027"]),
+     (12, ["2026", "2027", "2028"]), (24, ["2026", "2028", "2030"]), (60, ["2030", "2035", "2040"]), (120, ["2030", "2040", "2050"]),
+     (600, ["2050", "2100", "2150"])],
+)  # fmt: skip
+def test_months_are_those_that_divide_a_year(months: int, shown: list[str]) -> None:
+    length = 7 * months * 30 * DAY if months > 1 else 7 * 30 * DAY
+    assert labels(at("2026-01-01T00:00"), length)[:3] == shown
+
+
+def test_positions_are_shares_of_the_range() -> None:
+    assert [position(value, 100, 400) for value in (50, 100, 101, 250, 400, 900)] == [0.0, 0.0, 3.3, 500.0, 1_000.0, 1_000.0]
+    assert [anchor_at(x) for x in (0, 500, 950, 950.1, 1_000)] == ["middle", "middle", "middle", "end", "end"]
+    assert EDGE == 50
+
+
+def test_a_range_without_a_round_time_shows_its_start() -> None:
+    [tick] = ticks(at("2026-11-27T12:00") + 100, at("2026-11-27T12:00") + 200, "UTC")
+    assert tick == Tick(0.0, "12:00", True, "middle")
+
+
+def test_ticks_do_not_begin_before_the_range() -> None:
+    noon = at("2026-11-27T12:00")
+    assert labels(noon + SECOND // 2, 3 * SECOND) == ["12:00:01", "12:00:02", "12:00:03"]
+    assert labels(noon + 1, 4 * 60 * SECOND)[0] == "12:00:30"
+    assert labels(at("2026-11-27T23:59"), 120 * SECOND)[:5] == ["23:59:00", "23:59:15", "23:59:30", "23:59:45", "28 Nov"]
+    assert labels(at("2026-11-27T00:10"), 5 * 60 * SECOND) == ["00:10", "00:11", "00:12", "00:13", "00:14", "00:15"]
+    half = at("2026-11-27T12:00", "Asia/Kathmandu")
+    assert labels(half, 8 * 1_800 * SECOND, "Asia/Kathmandu")[:3] == ["12:00", "12:30", "13:00"]
+
+
+def test_four_labels_are_all_major_and_of_five_every_second_is() -> None:
+    noon = at("2026-11-27T12:00")
+    assert [tick.is_major for tick in ticks(noon, noon + 3 * DAY, "UTC")].count(True) == 4
+    assert [tick.is_major for tick in ticks(at("2026-11-02T00:00"), at("2026-11-23T00:00"), "UTC")] == [True] * 4
+    assert [tick.is_major for tick in ticks(at("2026-11-02T00:00"), at("2026-11-30T00:00"), "UTC")] == [True, False, True, False, True]
+
+
+def test_the_end_of_the_calendar_is_no_error() -> None:
+    assert len(ticks(LAST_AT - DAY, LAST_AT * 2, "UTC")) <= MOST + 1
+    assert len(ticks(0, LAST_AT, "UTC")) <= MOST + 1
