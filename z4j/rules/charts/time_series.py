@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from z4j.rules.charts.marks import PlacedMark, place_labels
 from z4j.rules.charts.model import Series, TimeChart
@@ -126,7 +125,7 @@ def _gaps(chart: TimeChart) -> tuple[Band, ...]:
     found = []
     end = chart.since
     for at in (*known, chart.until):
-        if at > end:
+        if at > end and not _adjoins(chart, at - end + chart.slot):
             found.append(_band(chart, end, at))
         end = at + chart.slot
     return tuple(found)
@@ -134,23 +133,24 @@ def _gaps(chart: TimeChart) -> tuple[Band, ...]:
 
 def _line(chart: TimeChart, series: Series, middles: Sequence[float], axis: Scale) -> Line:
     """The points of a series, in runs of neighbors that all have values."""
-    points: list[tuple[int, float, float]] = []
-    part, before = 0, None
+    runs: list[list[str]] = []
+    before = None
     for at, x, value in zip(chart.times, middles, series.values, strict=True):
         if value is None:
             before = None
             continue
-        part += before is None or at - before > chart.slot * 3 // 2
-        points.append((part, x, axis.y(value)))
+        if before is None or not _adjoins(chart, at - before):
+            runs.append([])
+        runs[-1].append(f"{x:g} {axis.y(value):g}")
         before = at
-    path, dots = [], []
-    for _, run in groupby(points, key=lambda point: point[0]):
-        places = [f"{x:g} {y:g}" for _, x, y in run]
-        if len(places) == 1:
-            dots.append(f"M{places[0]}h0")
-        else:
-            path.append("M" + " ".join(places))
+    path = [f"M{' '.join(run)}" for run in runs if len(run) > 1]
+    dots = [f"M{run[0]}h0" for run in runs if len(run) == 1]
     return Line("".join(path), "".join(dots))
+
+
+def _adjoins(chart: TimeChart, distance: int) -> bool:
+    """Whether a slot begins where the one before it ends. A local day has 23 to 25 hours, so half a slot more is no gap."""
+    return distance <= chart.slot * 3 // 2
 
 
 def _place_marks(chart: TimeChart) -> tuple[PlacedMark, ...]:

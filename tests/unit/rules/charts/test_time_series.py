@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from z4j.rules.charts.marks import LABEL_ROWS
 from z4j.rules.charts.model import MINUTE, MOST_VALUE, Mark, Series, TimeChart
 from z4j.rules.charts.scales import LEAST
-from z4j.rules.charts.time_series import Band, draw_bars, draw_lines, total
+from z4j.rules.charts.time_series import Band, Line, draw_bars, draw_lines, total
 
 VALUES = some.floats(0, MOST_VALUE) | some.none() | some.integers(0, 3)
 
@@ -120,3 +120,41 @@ def test_nothing_to_draw() -> None:
 def test_the_total_of_a_slot_is_missing_only_where_all_are() -> None:
     series = [Series("a", "failed", [None, 1, None]), Series("b", "failed", [2, 3, None])]
     assert [total(series, slot) for slot in range(3)] == [2, 4, None]
+
+
+def test_a_drawing_to_compare_with() -> None:
+    series = [Series("a", "succeeded", [10, 20, None, 40, None, 40]), Series("b", "failed", [None] * 6)]
+    marks = [Mark(2 * MINUTE, "later"), Mark(MINUTE, "now"), Mark(-1, "before"), Mark(6 * MINUTE, "end"), Mark(6 * MINUTE + 1, "after")]
+    drawing = draw_lines(TimeChart("x", [i * MINUTE for i in range(6)], series, marks=marks, height=80))
+    assert drawing.lines[0].path == "M83.3 60 250 40"
+    assert drawing.lines[0].dots == "M583.4 0h0M916.6 0h0"
+    assert drawing.lines[1] == Line("", "")
+    assert drawing.frame.slots[1] == Band(166.7, 166.6)
+    assert drawing.frame.gaps == (Band(333.3, 166.7), Band(666.7, 166.6))
+    assert [(mark.index, mark.x, mark.row) for mark in drawing.frame.marks] == [(1, 166.7, 0), (0, 333.3, 0), (3, 1_000.0, 0)]
+    assert drawing.frame.label_rows == 1
+    assert drawing.frame.scale.height == 80
+
+
+def test_without_marks_there_is_no_row_for_them() -> None:
+    assert draw_lines(TimeChart("x", [0], [])).frame.label_rows == 0
+    assert draw_lines(TimeChart("x", [], [], marks=[Mark(0, "x")])).frame.marks == ()
+    several = draw_lines(TimeChart("x", [0, MINUTE], [], marks=[Mark(at, "label") for at in range(3)])).frame
+    assert [mark.row for mark in several.marks] == [0, 1, 2]
+    assert several.label_rows == 3
+
+
+def test_a_day_of_twenty_five_hours_is_no_gap() -> None:
+    hour = 60 * MINUTE
+    for long, path, gaps in ((25, 1, 0), (34, 1, 0), (35, 2, 1)):
+        chart = TimeChart("x", [0, 23 * hour, (23 + long) * hour, (47 + long) * hour], [Series("a", "failed", [1, 2, 3, 4])])
+        drawing = draw_lines(chart)
+        assert drawing.lines[0].path.count("M") == path, long
+        assert len(drawing.frame.gaps) == gaps, long
+
+
+def test_a_distance_of_one_and_a_half_slots_is_the_last_that_adjoins() -> None:
+    for distance, parts in ((15, 1), (16, 2)):
+        chart = TimeChart("x", [0, 10, 10 + distance, 20 + distance], [Series("a", "failed", [1, 1, 1, 1])])
+        assert draw_lines(chart).lines[0].path.count("M") == parts
+        assert len(draw_lines(chart).frame.gaps) == parts - 1

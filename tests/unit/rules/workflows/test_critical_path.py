@@ -33,3 +33,8 @@ def test_the_slower_branch_is_critical() -> None:
 def test_without_durations_there_is_none() -> None:
     assert critical_path(make_workflow([task(1, runtime_us=None), task(2, runtime_us=0)], [link(1, 2)])).ids == ()
     assert critical_path(make_workflow([], [])).ids == ()
+
+
+def test_of_equal_chains_the_earlier_ids_are_shown() -> None:
+    tasks = [task(1, runtime_us=3), task(2, runtime_us=3), task(3, runtime_us=1), task(4, runtime_us=1)]
+    assert critical_path(make_workflow(tasks, [link(1, 3), link(2, 3), link(1, 4), link(2, 4)])).ids == (1, 3)
