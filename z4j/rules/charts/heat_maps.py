@@ -16,8 +16,6 @@ TALL: Final = 14
 LOW: Final = 9
 FEW_ROWS: Final = 12
 """Rows are TALL pixels high where there are at most so many, else LOW."""
-LABEL_SPACE: Final = 26
-"""Pixels between two labels of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def draw_heat(heat: HeatMap) -> HeatDrawing:
         for row, count in enumerate(column):
             if count:
                 cells.append(Cell(number, row, height - (row + 1) * row_height, shade(count, greatest)))
-    every = -(-LABEL_SPACE // row_height)
+    every = 2 if row_height == TALL else 3
     labels = tuple(RowLabel(height - (row + 0.5) * row_height, heat.rows[row]) for row in range(0, len(heat.rows), every))
     return HeatDrawing(height, row_height, tuple(grounds), tuple(cells), labels, ticks(heat.since, heat.until, heat.zone), greatest)
 
@@ -81,4 +79,4 @@ def shade(count: float, greatest: float) -> int:
     """Returns the shade of a count: 0 for zero, else 1 to SHADES, by its square root: a single slow run is seen beside many."""
     if count <= 0 or greatest <= 0:
         return 0
-    return min(max(math.ceil(SHADES * math.sqrt(min(count / greatest, 1)) - 1e-9), 1), SHADES)
+    return min(max(math.ceil(SHADES * math.sqrt(count / greatest) - 1e-9), 1), SHADES)

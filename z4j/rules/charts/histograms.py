@@ -46,12 +46,11 @@ def draw_histogram(histogram: Histogram) -> HistogramDrawing:
     """Returns the positions of a histogram."""
     buckets = histogram.buckets
     axis = scale([bucket.count for bucket in buckets], "", histogram.height)
-    width = round(WIDTH / max(len(buckets), 1), 1)
     columns = []
     for number, bucket in enumerate(buckets):
         x = _x(number, len(buckets))
         y, height = at_least(axis.y(bucket.count), histogram.height) if bucket.count else (float(histogram.height), 0.0)
-        columns.append(Column(x, min(width, round(WIDTH - x, 1)), y, height))
+        columns.append(Column(x, round(_x(number + 1, len(buckets)) - x, 1), y, height))
     places = [(place_of(mark.value, buckets), index) for index, mark in enumerate(histogram.marks)]
     placed = sorted((place, index) for place, index in places if place is not None)
     marks = place_labels((index, place, len(histogram.marks[index].label)) for place, index in placed)

@@ -54,7 +54,7 @@ def test_a_drawing_to_compare_with() -> None:
     drawing = draw_histogram(Histogram("x", buckets([10, 0, 40]), marks=[ValueMark(3, "p50"), ValueMark(99, "p99")], height=80))
     assert drawing.scale.ticks == (0, 10, 20, 30, 40)
     assert [(column.x, column.width, column.y, column.height) for column in drawing.columns] == [
-        (0.0, 333.3, 60.0, 20.0), (333.3, 333.3, 80.0, 0.0), (666.7, 333.3, 0.0, 80.0),
+        (0.0, 333.3, 60.0, 20.0), (333.3, 333.4, 80.0, 0.0), (666.7, 333.3, 0.0, 80.0),
     ]  # fmt: skip
     assert [(edge.x, edge.value, edge.is_major) for edge in drawing.edges] == [
         (0.0, 1, True), (333.3, 2, True), (666.7, 4, True), (1_000.0, 8, True),

@@ -99,6 +99,7 @@ def test_what_is_not_given_has_a_usual_value() -> None:
     assert (Mark(1, "x").href, Mark(1, "x").kind, Bucket(0, 1, 1).href) == ("", "release", "")
     chart = TimeChart("x", [7, 9], [])
     assert (chart.unit, chart.zone, chart.height, chart.since, chart.until) == ("", "UTC", 140, 7, 11)
+    assert TimeChart("x", [7, 9, 12], []).until == 14
     assert TimeChart("x", [], []).since == 0
     histogram = Histogram("x", [])
     assert (histogram.unit, histogram.state, histogram.noun, histogram.height) == (DURATION, "running", "tasks", 120)

@@ -21,7 +21,7 @@ def link(source: int, target: int, kind: str = "parent") -> WorkflowLink:
 
 @some.composite
 def parts(draw: some.DrawFn) -> tuple[list[WorkflowTask], list[WorkflowLink]]:
-    count = draw(some.integers(0, 90))
+    count = draw(some.integers(0, 30))
     ids = some.integers(0, count)
     tasks = [
         task(
@@ -29,7 +29,7 @@ def parts(draw: some.DrawFn) -> tuple[list[WorkflowTask], list[WorkflowLink]]:
         )
         for id in range(count)
     ]
-    links = draw(some.lists(some.builds(WorkflowLink, ids, ids, some.sampled_from(KINDS)), max_size=150))
+    links = draw(some.lists(some.builds(WorkflowLink, ids, ids, some.sampled_from(KINDS)), max_size=50))
     return tasks, links
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
+from z4j.rules.tasks.states import STATES
 from z4j.rules.workflows.folding import MOST_BOXES, Box, fold_workflow, state_counts
 from z4j.rules.workflows.linked_tasks import Workflow, make_workflow
 
@@ -67,3 +68,25 @@ def test_states_are_counted_worst_first() -> None:
         ("failed", 1), ("lost", 1), ("running", 1), ("succeeded", 2),
     ]  # fmt: skip
     assert Box((task(1, runtime_us=None),)).runtime_us is None
+
+
+def test_the_state_of_a_box_is_the_one_that_needs_attention_most() -> None:
+    order = ["failed", "lost", "rejected", "expired", "retrying", "running", "received", "queued", "scheduled", "cancelled", "succeeded"]
+    assert sorted(order) == sorted(STATES), "every state has its place"
+    for place, state in enumerate(order):
+        assert Box(tuple(task(number, state=other) for number, other in enumerate(reversed(order[place:])))).state == state
+    counted = state_counts([task(number, state=state) for number, state in enumerate([*reversed(order), "zzz", "unknown"])])
+    assert counted == [(state, 1) for state in (*order, "unknown", "zzz")]
+    assert Box((task(1, state="unknown"), task(2, state="succeeded"))).state == "succeeded"
+
+
+def test_steps_are_taken_one_after_the_other() -> None:
+    tasks = [task(0, "root"), *[task(id, f"n{id % 3}") for id in range(1, 10)], task(20, "child")]
+    workflow = make_workflow(tasks, [*[link(0, id) for id in range(1, 10)], link(1, 20)])
+    sizes = {most: [len(box.tasks) for box in fold_workflow(workflow, 0, most).boxes] for most in (11, 10, 5, 4)}
+    assert sizes == {11: [1] * 11, 10: [1, 3, 3, 3, 1], 5: [1, 3, 3, 3, 1], 4: [1, 1, 8, 1]}
+    least = fold_workflow(workflow, 20, 2)
+    assert [[one.name for one in box.tasks] for box in least.boxes] == [["n1"], ["child"]]
+    assert least.left_out == 9
+    assert [(one.source, one.target, one.kind) for one in least.links] == [(0, 1, "parent")]
+    assert MOST_BOXES == 60
