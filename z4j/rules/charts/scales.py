@@ -47,13 +47,14 @@ def scale(values: Iterable[float | None], unit: str, height: int, most: int = 4)
     if greatest < _ZERO:
         top = _SECOND if unit == DURATION else 1
         return Scale(top, height, (0, top))
-    for step in _steps(greatest / most, unit):
-        if is_whole and step < 1:
-            continue
-        count = math.ceil(greatest / step * (1 - 1e-12))
-        if count <= most:
-            return Scale(step * count, height, tuple(step * number for number in range(count + 1)))
-    raise AssertionError("steps grow without end")
+    steps = (step for step in _steps(greatest / most, unit) if not is_whole or step >= 1)
+    step, count = next((step, count) for step in steps if (count := _count(greatest, step)) <= most)
+    return Scale(step * count, height, tuple(step * number for number in range(count + 1)))
+
+
+def _count(greatest: float, step: float) -> int:
+    """The steps up to a value; what floats lose in a division is no further step."""
+    return math.ceil(greatest / step * (1 - 1e-12))
 
 
 def at_least(high: float, low: float) -> tuple[float, float]:
@@ -63,14 +64,14 @@ def at_least(high: float, low: float) -> tuple[float, float]:
 
 
 def _steps(least: float, unit: str) -> Iterator[float]:
-    """Round steps that ascend from about `least` (greater than 0) without end."""
-    if unit == DURATION and least <= _DURATION_STEPS[-1]:
-        yield from (step for step in _DURATION_STEPS if step >= least / 10)
-    base: float = _DAY if unit == DURATION else 1
-    power = math.floor(math.log10(least / base)) - 1
-    if unit in (DURATION, BYTES):
+    """Round steps that ascend without end, from below `least` (greater than 0) on."""
+    base, power = 1, math.floor(math.log10(least)) - 1
+    if unit == DURATION:
+        yield from _DURATION_STEPS
+        base, power = _DAY, 0
+    elif unit == BYTES:
         power = max(power, 0)
     while True:
         for factor in (1, 2, 5):
-            yield base * factor * 10**power if power >= 0 else base * factor / 10**-power
+            yield base * factor * 10.0**power
         power += 1
