@@ -98,7 +98,7 @@ def _short(since: int, until: int, step: int, zone: tzinfo) -> list[tuple[int, s
     for at in range(first, until // SECOND + 1, step):
         time = _local(at * SECOND, zone)
         found.append((at * SECOND, _clock(time, step)))
-    return found[: MOST + 1]
+    return found
 
 
 def _clock(local: datetime, step: int) -> str:

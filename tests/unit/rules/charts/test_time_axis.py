@@ -139,7 +139,9 @@ def test_ticks_do_not_begin_before_the_range() -> None:
     noon = at("2026-11-27T12:00")
     assert labels(noon + SECOND // 2, 3 * SECOND) == ["12:00:01", "12:00:02", "12:00:03"]
     assert labels(noon + 1, 4 * 60 * SECOND)[0] == "12:00:30"
-    assert labels(at("2026-11-27T23:59"), 120 * SECOND)[:5] == ["23:59:00", "23:59:15", "23:59:30", "23:59:45", "28 Nov"]
+    midnight = ["23:59:00", "23:59:15", "23:59:30", "23:59:45", "28 Nov", "00:00:15", "00:00:30", "00:00:45", "00:01:00"]
+    assert labels(at("2026-11-27T23:59"), 120 * SECOND) == midnight
+    assert labels(at("2026-11-27T01:00"), 2 * 60 * SECOND)[4] == "01:01:00"
     assert labels(at("2026-11-27T00:10"), 5 * 60 * SECOND) == ["00:10", "00:11", "00:12", "00:13", "00:14", "00:15"]
     half = at("2026-11-27T12:00", "Asia/Kathmandu")
     assert labels(half, 8 * 1_800 * SECOND, "Asia/Kathmandu")[:3] == ["12:00", "12:30", "13:00"]
