@@ -125,7 +125,7 @@ def _gaps(chart: TimeChart) -> tuple[Band, ...]:
     found = []
     end = chart.since
     for at in (*known, chart.until):
-        if at > end and not _adjoins(chart, at - end + chart.slot):
+        if not _adjoins(chart, at - end + chart.slot):
             found.append(_band(chart, end, at))
         end = at + chart.slot
     return tuple(found)
