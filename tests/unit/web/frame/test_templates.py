@@ -42,7 +42,6 @@ from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks import views as task_views
 from z4j.web.pages.tasks.actions import Action, Field
 from z4j.web.pages.tasks.filters import COLUMNS, Filters
-from z4j.web.pages.tasks.filters import Filters
 from z4j.web.pages.tasks.workflow import WorkflowPage, make_view
 from z4j.web.pages.workers import list as worker_list
 
@@ -130,61 +129,16 @@ COMMAND = CommandRow(
     ended_at=NOW,
 )
 AGENT = AgentRow(
-    id=1,
-    app_id=1,
-    app="shop",
-    boot="b",
-    spool="s",
-    host="h",
-    pid=1,
-    role="worker",
-    worker=EVIL,
-    seat="",
-    began_at=NOW,
-    environment="production",
-    release="r",
-    engines={"celery": "5.7"},
-    capabilities=[],
-    allow="read",
-    denied=[],
-    seal_key="aa",
-    app_seal_key="bb",
-    agent_version="0.1",
-    notes=[EVIL],
-    worker_notes=["a note"],
-    pool="prefork",
-    concurrency=8,
-    queues=["q"],
-    running=[],
-    spool_bytes=9_000_000,
-    dropped=4,
-    faults=2,
-    is_shipper=True,
-    clock_skew_us=9_000_000,
-    connected_at=NOW,
-    seen_at=NOW,
-    left_at=None,
-    left_reason="",
-    is_orderly=False,
-)
+    id=1, app_id=1, app="shop", boot="b", spool="s", host="h", pid=1, role="worker", worker=EVIL, seat="", began_at=NOW,
+    environment="production", release="r", engines={"celery": "5.7"}, capabilities=[], allow="read", denied=[], seal_key="aa",
+    app_seal_key="bb", agent_version="0.1", notes=[EVIL], worker_notes=["a note"], pool="prefork", concurrency=8, queues=["q"],
+    running=[], spool_bytes=9_000_000, dropped=4, faults=2, is_shipper=True, clock_skew_us=9_000_000, connected_at=NOW, seen_at=NOW,
+    left_at=None, left_reason="", is_orderly=False,
+)  # fmt: skip
 QUEUE = QueueRow(
-    app="shop",
-    environment="production",
-    engine="celery",
-    name=EVIL,
-    broker=EVIL,
-    depth=12_418,
-    consumers=0,
-    oldest_at=None,
-    delayed=3,
-    dead=None,
-    seen_at=NOW - 10**9,
-    scheduled=0,
-    waiting=3,
-    running=1,
-    retrying=1,
-    failed=1,
-)
+    app="shop", environment="production", engine="celery", name=EVIL, broker=EVIL, depth=12_418, consumers=0, oldest_at=None, delayed=3,
+    dead=None, seen_at=NOW - 10**9, scheduled=0, waiting=3, running=1, retrying=1, failed=1,
+)  # fmt: skip
 CAN = frozenset({("celery", "retry_task")})
 
 
