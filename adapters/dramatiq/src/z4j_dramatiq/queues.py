@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depths of queues, and finding a message, read from the broker without changing it.
 
-Dramatiq has two additional queues for every queue, which are listed too: `<queue>.DQ` with delayed messages, `<queue>.XQ` with the dead
-letters of the last seven days.
+Dramatiq has two additional queues for every queue: `<queue>.DQ` with delayed messages, `<queue>.XQ` with the dead letters of the last
+seven days. They are not listed: what they hold is reported with their queue, as delayed and dead.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def declared(broker: Any) -> list[str]:
 
 
 def list_queues(broker: Any, poller: QueuePoller, *, is_persistent: bool) -> list[QueueInfo]:
-    """Every declared queue with its two additional ones."""
+    """Every declared queue, with what its two additional ones hold."""
     names = declared(broker)
     match "" if is_gevent_active() else kind_of(broker):  # there the agent cannot use the broker's connections
         case "redis":
-            return [info for name in names for info in _in_redis(broker, name)]
+            return [_in_redis(broker, name) for name in names]
         case "rabbitmq":
-            return _in_rabbitmq(poller, [name + beside for name in names for beside in ("", DELAYED, DEAD)], is_persistent=is_persistent)
+            return _in_rabbitmq(poller, names, is_persistent=is_persistent)
         case "stub":
-            return [info for name in names for info in _in_memory(broker, name)]
+            return [_in_memory(broker, name) for name in names]
     return [QueueInfo(name, None) for name in names]
 
 
@@ -56,19 +56,17 @@ def key_of(broker: Any, queue: str) -> str:
     return f"{broker.namespace}:{queue}"
 
 
-def _in_redis(broker: Any, name: str) -> Iterator[QueueInfo]:
+def _in_redis(broker: Any, name: str) -> QueueInfo:
     """The state of a queue. A delayed message leaves its list for a worker's memory long before it is due, so the hash of the messages
     is counted."""
     key, client = key_of(broker, name), broker.client
     with client.pipeline(transaction=False) as pipeline:
-        pipeline.llen(key).lindex(key, 0).hlen(f"{key}{DELAYED}.msgs").zcard(f"{key}{DEAD}").zrange(f"{key}{DEAD}", 0, 0, withscores=True)
-        waiting, first, delayed, dead, oldest_dead = pipeline.execute()
+        pipeline.llen(key).lindex(key, 0).hlen(f"{key}{DELAYED}.msgs").zcard(f"{key}{DEAD}")
+        waiting, first, delayed, dead = pipeline.execute()
     raw = client.hget(f"{key}.msgs", first) if first is not None else None
     message = read(raw) if raw is not None else None
     oldest_at = message.message_timestamp * 1000 if message is not None else None
-    yield QueueInfo(name, int(waiting), oldest_at=oldest_at, delayed=int(delayed), dead=int(dead))
-    yield QueueInfo(name + DELAYED, int(delayed))
-    yield QueueInfo(name + DEAD, int(dead), oldest_at=int(oldest_dead[0][1]) * 1000 if oldest_dead else None)
+    return QueueInfo(name, int(waiting), oldest_at=oldest_at, delayed=int(delayed), dead=int(dead))
 
 
 def find_in_redis(broker: Any, task_id: str) -> Iterator[tuple[str, Any, Message[Any]]]:
@@ -151,12 +149,17 @@ def _in_rabbitmq(poller: QueuePoller, names: list[str], *, is_persistent: bool) 
     with poller.connection(is_persistent=is_persistent) as connection:
         channel = connection.channel()
         for name in names:
-            try:
-                declared = channel.queue_declare(name, passive=True).method
-                queues.append(QueueInfo(name, int(declared.message_count), int(declared.consumer_count)))
-            except pika.exceptions.ChannelClosedByBroker:
-                queues.append(QueueInfo(name, 0, 0))
-                channel = connection.channel()
+            messages, consumers = [0, 0, 0], 0
+            for place, beside in enumerate(("", DELAYED, DEAD)):
+                try:
+                    declared = channel.queue_declare(name + beside, passive=True).method
+                except pika.exceptions.ChannelClosedByBroker:
+                    channel = connection.channel()
+                else:
+                    messages[place] = int(declared.message_count)
+                    consumers = int(declared.consumer_count) if not beside else consumers
+            waiting, delayed, dead = messages
+            queues.append(QueueInfo(name, waiting, consumers, delayed=delayed, dead=dead))
         channel.close()
     return queues
 
@@ -172,9 +175,7 @@ def lent_connection(broker: Any) -> Iterator[None]:
 
 
 # -- the stub broker, in this process only-----------------------------------------------------------------------------
-def _in_memory(broker: Any, name: str) -> Iterator[QueueInfo]:
+def _in_memory(broker: Any, name: str) -> QueueInfo:
     """Depths of a stub broker. A queue is declared in three steps, and may be read in between."""
-    for each in (name, name + DELAYED):
-        queue = broker.queues.get(each)
-        yield QueueInfo(each, queue.qsize() if queue is not None else 0)
-    yield QueueInfo(name + DEAD, len(broker.dead_letters_by_queue.get(name, ())))
+    waiting, delayed = (queue.qsize() if queue is not None else 0 for queue in map(broker.queues.get, (name, name + DELAYED)))
+    return QueueInfo(name, waiting, delayed=delayed, dead=len(broker.dead_letters_by_queue.get(name, ())))
