@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from z4j.store.fleet import releases
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
@@ -84,15 +85,16 @@ def record_origin(
     row = db.execute(SQL["find_boot"], {"app_id": app_id, "boot": boot}).fetchone()
     id = _add(db, app_id, boot) if row is None else int(row[0])
     if row is None or not row[3]:
+        environment_id = name_limits.intern(db, app_id, "environment", environment)
+        release_id = name_limits.intern(db, app_id, "release", release)
         db.execute(
             SQL["fill_boot"],
             {
                 "id": id, "at": at, "host": host, "pid": pid, "role": role,
-                "worker_id": name_limits.intern(db, app_id, "worker", worker),
-                "environment_id": name_limits.intern(db, app_id, "environment", environment),
-                "release_id": name_limits.intern(db, app_id, "release", release),
+                "worker_id": name_limits.intern(db, app_id, "worker", worker), "environment_id": environment_id, "release_id": release_id,
             },
         )  # fmt: skip
+        releases.record_sight(db, app_id, environment_id, release_id, at)
         db.recall("runs").clear()
         name_limits.flush(db, app_id)
     return id

@@ -14,6 +14,7 @@ UNION SELECT environment_id FROM queue_rollup UNION SELECT engine_id FROM queue_
 UNION SELECT broker_id FROM queue_rollup UNION SELECT counted_release_id FROM boot
 UNION SELECT worker_id FROM boot UNION SELECT environment_id FROM boot UNION SELECT release_id FROM boot
 UNION SELECT worker_id FROM agent UNION SELECT environment_id FROM agent UNION SELECT release_id FROM agent
+UNION SELECT environment_id FROM release_sight UNION SELECT release_id FROM release_sight
 UNION SELECT environment_id FROM queue UNION SELECT engine_id FROM queue UNION SELECT queue_id FROM queue
 UNION SELECT broker_id FROM queue
 UNION SELECT engine_id FROM task_name UNION SELECT name_id FROM task_name UNION SELECT queue_id FROM task_name
