@@ -8,7 +8,7 @@ from typing import Final
 from z4j.formats import number
 from z4j.rules.findings.activity import BAD, LATEST_MIN, RECENT_MIN, NameActivity
 from z4j.rules.findings.baselines import usual
-from z4j.rules.findings.finding import Finding, Link, plan_href, tasks_href
+from z4j.rules.findings.finding import Finding, Link, name_href, plan_href, tasks_href
 from z4j.rules.rollups import MINUTE_US
 
 LEAST_BAD: Final = 5
@@ -48,6 +48,7 @@ def find(activity: NameActivity) -> Finding | None:
         evidence=(
             Link("failed tasks", tasks_href(activity.scope, name=name, state=BAD, since="1h")),
             Link("all runs", tasks_href(activity.scope, name=name, since="1h")),
+            Link("history", name_href(activity.scope, name)),
         ),
         curve=tuple(float(minute.bad) for minute in activity.minutes), curve_of="failures per minute in the last hour",
     )  # fmt: skip

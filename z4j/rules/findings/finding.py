@@ -87,6 +87,11 @@ def queue_href(scope: Scope, name: str, place: str = "") -> str:
     return _href(f"/queues/{quote(name, safe='')}", {**scope._asdict(), "place": place})
 
 
+def name_href(scope: Scope, name: str) -> str:
+    """Returns the URL of the history of a task name."""
+    return _href(f"/names/{quote(name, safe='')}", scope._asdict())
+
+
 def plan_href(scope: Scope, **filters: str | tuple[str, ...]) -> str:
     """Returns the URL of the preview of a plan for the tasks of a filter."""
     return _href("/plans/new", {**scope._asdict(), **filters})

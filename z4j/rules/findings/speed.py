@@ -8,7 +8,7 @@ from typing import Final
 from z4j.formats import duration
 from z4j.rules.findings.activity import RECENT_MIN, NameActivity
 from z4j.rules.findings.baselines import Usual, usual
-from z4j.rules.findings.finding import Finding, Link, tasks_href
+from z4j.rules.findings.finding import Finding, Link, name_href, tasks_href
 from z4j.rules.rollups import percentile
 
 LEAST_RUNS: Final = 20
@@ -49,6 +49,7 @@ def _slow(activity: NameActivity, p95: float, past: Usual) -> Finding:
         why=f"{RECENT_MIN} minutes against {activity.usual_of} ({past.samples} hours with runs); from histograms, error below 10 %",
         scope=activity.scope,
         action=Link("Show the slowest…", tasks_href(activity.scope, name=activity.name, since="1h")),
+        evidence=(Link("history", name_href(activity.scope, activity.name)),),
         curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
     )  # fmt: skip
 
@@ -63,5 +64,6 @@ def _quick(activity: NameActivity, p50: float, past: Usual) -> Finding:
         ),
         scope=activity.scope,
         action=Link("Show the results…", tasks_href(activity.scope, name=activity.name, state=("succeeded",), since="1h")),
+        evidence=(Link("history", name_href(activity.scope, activity.name)),),
         curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Final
 from z4j.formats import number
 from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, NameActivity
 from z4j.rules.findings.baselines import usual
-from z4j.rules.findings.finding import Finding, Link, tasks_href
+from z4j.rules.findings.finding import Finding, Link, name_href, tasks_href
 from z4j.rules.rollups import MINUTE_US
 
 LEAST_USUAL: Final = 20
@@ -42,7 +42,10 @@ def _retried(activity: NameActivity) -> Finding | None:
         why=f"usually {past.median:.1f} retries per task, in {activity.usual_of}" if past else "too few earlier hours to compare with",
         scope=activity.scope,
         action=Link("Show what retries…", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
-        evidence=(Link("retrying", tasks_href(activity.scope, name=activity.name, state=("retrying",))),),
+        evidence=(
+            Link("retrying", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
+            Link("history", name_href(activity.scope, activity.name)),
+        ),
         curve=tuple(float(minute.retried) for minute in activity.minutes), curve_of="retries per minute in the last hour",
     )  # fmt: skip
 
@@ -63,5 +66,6 @@ def _seldom(activity: NameActivity) -> Finding | None:
         + (f"; the last one ended {quiet} minutes ago" if quiet is not None and quiet > 1 else ""),
         scope=activity.scope, since=None if quiet is None else activity.at - quiet * MINUTE_US,
         action=Link("Show its tasks…", tasks_href(activity.scope, name=activity.name, since="1d")),
+        evidence=(Link("history", name_href(activity.scope, activity.name)),),
         curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
     )  # fmt: skip

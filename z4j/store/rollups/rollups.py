@@ -134,6 +134,8 @@ async def _parts(store: Store, within: Range) -> list[Range]:
         return [within]
     length = STEP_US[within.step]
     until = -(-within.until // length) * length  # a step that the range only touches counts whole
+    last = await store.fetch_one(SQL["last_minute"])
+    until = min(until, last[0] + STEP_US[MINUTE]) if last and last[0] is not None else 0
     rolled = max(await rolling.rolled_until(store), within.since // length * length)
     return [within, Range(MINUTE, rolled, until)] if rolled < until else [within]
 

@@ -153,7 +153,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else task_search.END_OF_TIME}
     sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id), **span})
 
-    detail = _sent(sent)
+    detail = sent_fields(sent)
     original_state, broker = ORIGINAL_NAMES[original_key & 15], ""
     if original_state in ("plain", "sealed"):
         found_broker = await originals.broker_of(store, id)
@@ -215,7 +215,8 @@ def _row(row: Row) -> TaskRow:
     )  # fmt: skip
 
 
-def _sent(text: str | None) -> dict[str, str | int]:
+def sent_fields(text: str | None) -> dict[str, str | int]:
+    """Returns what was reported of the sending of a task: the fields of `TaskDetail.sent`."""
     if text is None:
         return {}
     keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label", "depends_on")

@@ -40,6 +40,10 @@ GROUP BY b.series_id, b.bucket;
 -- Since when there are sums of a step. Index: the primary key.
 SELECT min(at) FROM rollup WHERE step = :step;
 
+-- last_minute --
+-- The newest minute with a sum: nothing later has to be looked up. Index: the primary key.
+SELECT max(at) FROM rollup WHERE step = 0;
+
 -- sum_workers --
 -- What each worker of an app ended in some steps. Index: the primary key.
 SELECT r.worker_id, sum(r.ended), sum(r.failed), sum(r.busy_us)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Who sent a task, and what is more than it was."""
+
+from __future__ import annotations
+
+from z4j.rules.history.callers import UNKNOWN, Caller, Part, caller_of, compare
+
+
+def test_a_schedule_comes_before_a_task_a_route_and_a_line_of_code() -> None:
+    sent = {"route": "POST /orders", "code": "shop/views.py:31"}
+    assert caller_of((7, "nightly"), "shop.root", sent) == Caller("schedule", "nightly", 7)
+    assert caller_of(None, "shop.root", sent) == Caller("parent", "shop.root")
+    assert caller_of(None, None, sent) == Caller("route", "POST /orders")
+    assert caller_of(None, "", {"code": "shop/views.py:31", "priority": 4}) == Caller("code", "shop/views.py:31")
+    assert caller_of(None, None, {"route": 5}) == UNKNOWN
+
+
+def test_what_is_twice_as_much_is_marked_and_little_is_not() -> None:
+    parts = compare({"a": 100, "b": 9, "c": 50}, {"a": 50, "c": 26, "gone": 70}, 10)
+    assert list(parts) == ["a", "c", "b", "gone"]
+    assert parts["a"] == Part(100, 50, True)
+    assert not parts["b"].is_more  # too few
+    assert not parts["c"].is_more  # not twice
+    assert parts["gone"] == Part(0, 70, False)
+
+
+def test_nothing_is_more_where_nothing_is_known_of_before() -> None:
+    assert compare({"a": 100}, None, 10) == {"a": Part(100, None, False)}
+    assert list(compare({"a": 1, "b": 2}, {"c": 3}, 2)) == ["b", "c"]  # the largest, now or before

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Reads the history of a task name or of a queue from its sums. How many are read has a bound: see rules/history/ranges.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from z4j.rules.history.ranges import HEAT, LOOKUPS, SPANS, Window, added, window
+from z4j.rules.rollups import DAY, DAY_US, MINUTE
+from z4j.store.names import names
+from z4j.store.rollups import rollups
+from z4j.store.rollups.rollups import NO_SUMS, Histograms, Range, Series, Sums
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Store
+
+SQL = sql.load("rollups/series_history")
+ANY: Final = -1
+CANDIDATES: Final = 20_000
+"""Sums that are looked up to find the series with tasks in the days of the range."""
+UNROLLED: Final = 12
+"""Minutes, about, that were not yet added to their days: they are looked up one by one."""
+
+
+BLOCKS: Final = {"name": "series_of_name", "queue": "series_of_queue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a history is about, as ids. -1: any app, environment or engine."""
+
+    kind: Literal["name", "queue"]
+    id: int
+    app_id: int
+    environment_id: int
+    engine_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Sums and histograms by the beginning of each slot (microseconds UTC; slots without tasks are left out), and sums by series.
+
+    `counted_from` is since when there are sums of this step, None without any. `left_out` are series with tasks that were not read, because
+    there are too many; those that were read have `share` of the tasks.
+    """
+
+    window: Window
+    sums: dict[int, Sums]
+    histograms: dict[int, Histograms]
+    by_series: dict[Series, Sums]
+    counted_from: int | None
+    left_out: int
+    share: float
+
+    @property
+    def whole(self) -> Sums:
+        """The sums of the whole range."""
+        return add_sums(self.sums.values())
+
+    @property
+    def ran(self) -> dict[int, int]:
+        """Runtimes of the whole range by bucket."""
+        return added(each.ran for each in self.histograms.values())
+
+    @property
+    def waited(self) -> dict[int, int]:
+        """Waits of the whole range by bucket."""
+        return added(each.waited for each in self.histograms.values())
+
+
+async def find_place(store: Store, kind: Literal["name", "queue"], text: str, app: str, environment: str, engine: str) -> Place | None:
+    """Returns the ids of a task name or a queue; None if no task has it. "" is any app, environment or engine; any name has the id -1."""
+    wanted = {kind: text, "environment": environment, "engine": engine}
+    ids = await names.find(store, wanted)
+    if any(value and key not in ids for key, value in wanted.items()):
+        return None
+    app_id = ANY
+    if app:
+        row = await store.fetch_one(SQL["find_app"], {"name": app})
+        if row is None:
+            return None
+        app_id = row[0]
+    return Place(
+        kind,
+        ids.get(kind, ANY) if text else ANY,
+        app_id,
+        ids.get("environment", ANY) if environment else ANY,
+        ids.get("engine", ANY) if engine else ANY,
+    )
+
+
+async def read_history(store: Store, place: Place, key: str, now: int) -> History:
+    """Returns the history of a range of `rules.history.ranges.SPANS`."""
+    active, days = await _active(store, place, now - SPANS[key].us, now)
+    found = window(SPANS[key], now, len(active))
+    kept = active[: max(LOOKUPS // found.lookups, 1)]
+    ids = [series.id for series in kept]
+    within = Range(found.step, found.since, found.until)
+    sums = _in_slots(found, await rollups.by_time(store, ids, within))
+    histograms = _histograms_in_slots(found, await rollups.histograms_by_time(store, ids, within))
+    totals = await rollups.by_series(store, ids, within)
+    tasks, whole = sum(_tasks(days[series.id]) for series in kept), sum(_tasks(days[series.id]) for series in active)
+    return History(
+        found, sums, histograms, {series: totals[series.id] for series in kept if series.id in totals},
+        await counted_from(store, found.step), len(active) - len(kept), tasks / whole if whole else 1.0,
+    )  # fmt: skip
+
+
+async def _active(store: Store, place: Place, since: int, until: int) -> tuple[list[Series], dict[int, Sums]]:
+    """The series with tasks in the days of a range, those with the most first, and what they add up to in these days."""
+    days = (until // DAY_US) - (since // DAY_US) + 1
+    params = {
+        "id": place.id, "app_id": place.app_id, "environment_id": place.environment_id, "engine_id": place.engine_id,
+        "limit": CANDIDATES // (days + UNROLLED),
+    }  # fmt: skip
+    known = {row[0]: Series(*row) for row in await store.fetch_all(SQL[BLOCKS[place.kind]], params)}
+    sums = await rollups.by_series(store, known, Range(DAY, since, until + 1))
+    active = [series for id, series in known.items() if id in sums and _tasks(sums[id])]
+    return sorted(active, key=lambda series: (-_tasks(sums[series.id]), series.id)), sums
+
+
+async def read_runtimes(store: Store, place: Place, now: int) -> tuple[Window, dict[int, dict[int, int]]]:
+    """Returns the slots of a heat map, and the runtimes of each by bucket."""
+    active, _ = await _active(store, place, now - HEAT.us, now)
+    found = window(HEAT, now, len(active))
+    kept = [series.id for series in active[: max(LOOKUPS // found.lookups, 1)]]
+    histograms = await rollups.histograms_by_time(store, kept, Range(found.step, found.since, found.until))
+    return found, {slot: each.ran for slot, each in _histograms_in_slots(found, histograms).items()}
+
+
+async def counted_from(store: Store, step: int) -> int | None:
+    """Returns since when there are sums of a step, in microseconds UTC; minutes that were not added to it yet count too."""
+    first = [at for at in (await rollups.first_at(store, step), await rollups.first_at(store, MINUTE)) if at is not None]
+    return min(first, default=None)
+
+
+async def read_texts(store: Store, ids: Iterable[int]) -> dict[int, str]:
+    """Returns the names behind ids; 0 is "", which stands for one that is not known."""
+    wanted = sorted(set(ids))
+    return {0: ""} | dict(await store.fetch_all(SQL["read_texts"], {"ids": json.dumps(wanted)}))
+
+
+def add_sums(sums: Iterable[Sums]) -> Sums:
+    """Adds sums up."""
+    columns = list(zip(*sums, strict=True))
+    return Sums(*map(sum, columns)) if columns else NO_SUMS
+
+
+def _tasks(sums: Sums) -> int:
+    return max(sums.enqueued, 0) + max(sums.started, 0) + max(sums.ended, 0)
+
+
+def _in_slots(found: Window, by_step: dict[int, Sums]) -> dict[int, Sums]:
+    slots: dict[int, list[Sums]] = {}
+    for at, sums in by_step.items():
+        slots.setdefault(found.slot_of(at), []).append(sums)
+    return {slot: add_sums(sums) for slot, sums in slots.items()}
+
+
+def _histograms_in_slots(found: Window, by_step: dict[int, Histograms]) -> dict[int, Histograms]:
+    slots: dict[int, list[Histograms]] = {}
+    for at, each in by_step.items():
+        slots.setdefault(found.slot_of(at), []).append(each)
+    return {slot: Histograms(added(each.ran for each in many), added(each.waited for each in many)) for slot, many in slots.items()}
