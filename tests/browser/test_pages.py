@@ -28,6 +28,8 @@ PAGES = (
     "/workers/celery@host-0?app=shop", "/workers/celery@host-1?app=shop",
     "/schedules", "/schedules?state=off", "/schedules/nightly", "/schedules/calendar", "/schedules/new",
     "/schedules/new?app=shop&scheduler=z4j",
+    "/names", "/names/billing.charge?range=24h", "/queues/emails?app=shop&environment=production&engine=celery&range=7d",
+    "/workers/celery@host-0?app=shop&range=24h",
 )  # fmt: skip
 DESK, PHONE = (1440, 900), (390, 844)
 SIZES, WEIGHTS = 7, 3
@@ -133,6 +135,8 @@ def test_lists_are_dense(site: Site, page: str, size: tuple[int, int], at_least:
         "/plans/frozen",
         "/plans/new?state=failed",
         "/queues/emails",
+        "/names",
+        "/names/billing.charge?range=24h",
         "/workers/celery@host-0",
         "/tasks/run",
         "/schedules",

@@ -19,6 +19,8 @@ from z4j.web.pages.changes import commands as changes_commands
 from z4j.web.pages.errors import actions as error_actions
 from z4j.web.pages.errors import detail as error_detail
 from z4j.web.pages.errors import list as error_list
+from z4j.web.pages.names import detail as name_detail
+from z4j.web.pages.names import list as name_list
 from z4j.web.pages.queues import detail as queue_detail
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.schedules import calendar
@@ -90,6 +92,12 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/tasks/{id:int}/terminate", task_actions.terminate, "operator"),
     R("GET", "/tasks/run", run.page, "operator"),
     R("POST", "/tasks/run", run.run, "operator"),
+    R("GET", "/history/name.json", name_detail.detail_json, "viewer"),
+    R("GET", "/history/queue.json", queue_detail.history_json, "viewer"),
+    R("GET", "/history/worker.json", worker_detail.history_json, "viewer"),
+    R("GET", "/names", name_list.list_page, "viewer"),
+    R("GET", "/names.json", name_list.list_json, "viewer"),
+    R("GET", "/names/{name:path}", name_detail.detail_page, "viewer"),
     # many at once
     R("GET", "/plans", plans.list_page, "viewer"),
     R("POST", "/plans", plans.freeze, "operator"),

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import __version__
-from z4j.web.api import audit, commands, errors, plans, queues, schedules, tasks, workers
+from z4j.web.api import audit, commands, errors, history, plans, queues, schedules, tasks, workers
 from z4j.web.api.operations import Operation
 from z4j.web.frame import export
 
@@ -39,6 +39,7 @@ async def show(request: Request) -> Response:
 OPERATIONS: Final = (
     *tasks.OPERATIONS,
     *plans.OPERATIONS,
+    *history.OPERATIONS,
     *queues.OPERATIONS,
     *workers.OPERATIONS,
     *commands.OPERATIONS,

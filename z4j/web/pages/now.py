@@ -13,7 +13,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.exceptions import BadInput
 from z4j.formats import plural, relative
-from z4j.rules.charts.model import Mark, Series, TimeChart
+from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.findings.activity import BAD, QueueActivity
 from z4j.rules.findings.backlog import forecast_of
 from z4j.rules.findings.finding import Finding, Level, Scope, queue_href, tasks_href
@@ -32,6 +32,8 @@ from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Choice, Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
+from z4j.web.pages.history_charts import between, in_order
+from z4j.web.pages.marks import action_marks, release_marks
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
@@ -188,18 +190,16 @@ async def _chart(store: Store, scope: Filters, span: Span, at: int, last: list[C
             bad[slot] += of_step.failed + of_step.lost + of_step.rejected + of_step.expired
             good[slot] += of_step.succeeded + of_step.cancelled
     per_minute = MINUTE_US / span.slot_us
-    links = [scope.but(since=str(time), until=str(time + span.slot_us)).href() for time in times]
-    bad_links = [scope.but(state=BAD, since=str(time), until=str(time + span.slot_us)).href() for time in times]
+    links = [between(scope, time, time + span.slot_us).href() for time in times]
+    bad_links = [between(scope, time, time + span.slot_us).but(state=BAD).href() for time in times]
+    releases = await release_marks(store, since, until, app=scope.app, environment=scope.environment)
     return TimeChart(
         title="Finished and failed tasks per minute", times=tuple(times), step=span.slot_us, unit="tasks per minute", links=links,
         series=(
             Series("finished", "succeeded", tuple(count * per_minute for count in good.values())),
             Series("failed", "failed", tuple(count * per_minute for count in bad.values()), links=bad_links),
         ),
-        marks=tuple(
-            Mark(row.created_at, row.action.replace("_", " "), f"/changes?before={row.created_at + 1}", "action")
-            for row in last if since <= row.created_at < until
-        ),
+        marks=in_order([*releases, *action_marks(last, since, until)]),
     )  # fmt: skip
 
 

@@ -84,6 +84,9 @@ def test_the_chart_counts_what_ended(shop: Shop, span: str) -> None:
     assert page.status_code == 200
     assert 'aria-current="true">' + SPANS[span].word in page.text
     assert "Finished and failed tasks per minute" in page.text
+    links = [html.unescape(href) for href in re.findall(r'href="(/tasks\?[^"]*since=[^"]*)"', page.text)]
+    assert links
+    assert shop.get(links[-1]).status_code == 200
 
 
 def test_an_empty_server_leads_to_connect(empty: Shop) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from z4j.agents.connections import Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
 from z4j.rules.commands import RULES
+from z4j.rules.history.ranges import choose
 from z4j.rules.permissions import may_act
 from z4j.store.fleet import paused_queues
 from z4j.store.fleet.paused_queues import PausedQueueRow
@@ -20,9 +21,11 @@ from z4j.store.fleet.queues import QueueRow, list_queues
 from z4j.store.operations import commands, plans
 from z4j.store.operations.commands import CommandRow
 from z4j.web import command_requests
+from z4j.web.frame import export
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Choice, Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
+from z4j.web.pages.queues.history import QueueHistory, history_of, plain_queue
 from z4j.web.pages.queues.list import QueueLine, href_of, line
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
@@ -73,11 +76,13 @@ class QueuePage:
     hidden: tuple[tuple[str, str], ...]
     here: str
     plan_href: str
+    history: QueueHistory | None
 
 
 async def find_queue(request: Request) -> QueueRow:
     """Returns the queue of a URL. Raises NotFound."""
-    name, query = request.path_params["name"], request.query_params
+    query = request.query_params
+    name = request.path_params.get("name") or query.get("queue", "")
     server = services(request)
     for row in await list_queues(server.store, app=query.get("app", ""), name=name, same=server.hub.same_brokers()):
         wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine", "broker"))
@@ -110,12 +115,18 @@ async def detail_page(request: Request) -> Response:
         commands=tuple([await _command(request, command) for command in sent if command.action != "peek_queue"][:20]),
         why_not={action: _why_not(request, role, app_id, row, action) for action in ACTIONS},
         hidden=(("app", row.app), ("environment", row.environment), ("engine", row.engine), ("queue", row.name), *_broker_of(row)),
-        here=href_of(row, place=section),
+        here=href_of(row, place=section, range=choose(request.query_params.get("range"))),
         plan_href=Filters(state=STATES_IN[section], queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
             "/plans/new"
         ),
+        history=await history_of(request, row, sent, shell.now),
     )
     return render(request, "queues/detail.html", page)
+
+
+async def history_json(request: Request) -> Response:
+    """GET /history/queue.json."""
+    return export.to_json(await plain_queue(request, await find_queue(request)))
 
 
 def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: str) -> str:

@@ -20,11 +20,13 @@ from z4j.store.fleet.workers import WorkerRow
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.web import command_requests
+from z4j.web.frame import export
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.queues.list import href_of as queue_href
 from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.workers.history import WorkerHistory, history_of, plain_worker
 from z4j.web.pages.workers.list import notes
 from z4j.web.services import services
 from z4j.wire.frames import RunningItem
@@ -58,6 +60,7 @@ class WorkerPage:
     commands: tuple[CommandRow, ...]
     tasks_href: str
     failed_href: str
+    history: WorkerHistory
 
 
 def href_of(app: str, environment: str, name: str) -> str:
@@ -68,9 +71,13 @@ def href_of(app: str, environment: str, name: str) -> str:
 async def find_worker(request: Request) -> WorkerRow:
     """Returns the worker of a URL. Raises NotFound."""
     query = request.query_params
-    return await command_requests.find_worker(
-        services(request).store, query.get("app"), request.path_params["name"], query.get("environment")
-    )
+    name = request.path_params.get("name") or query.get("worker", "")
+    return await command_requests.find_worker(services(request).store, query.get("app"), name, query.get("environment"))
+
+
+async def history_json(request: Request) -> Response:
+    """GET /history/worker.json."""
+    return export.to_json(await plain_worker(request, await find_worker(request)))
 
 
 async def detail_page(request: Request) -> Response:
@@ -81,6 +88,7 @@ async def detail_page(request: Request) -> Response:
     role = request.scope["identity"].role
     known = [queue for queue in await queues.list_queues(server.store, app=row.app, environment=row.environment) if queue.name]
     here = Filters(worker=row.name, app=row.app, environment=row.environment)
+    sent = await commands.list_of_worker(server.store, agent.app_id, row.environment, row.name, shell.now - DAY)
     page = WorkerPage(
         shell=shell,
         row=row,
@@ -102,9 +110,10 @@ async def detail_page(request: Request) -> Response:
             }.values()
         ),
         queue_hrefs=tuple((name, next((queue_href(queue) for queue in known if queue.name == name), "")) for name in agent.queues),
-        commands=tuple(await commands.list_of_worker(server.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
+        commands=tuple(sent),
         tasks_href=here.href(),
         failed_href=here.but(state=("failed", "lost")).href(),
+        history=await history_of(request, row, sent, shell.now),
     )
     return render(request, "workers/detail.html", page)
 
