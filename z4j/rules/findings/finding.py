@@ -92,6 +92,16 @@ def name_href(scope: Scope, name: str) -> str:
     return _href(f"/names/{quote(name, safe='')}", scope._asdict())
 
 
+def workers_href(scope: Scope) -> str:
+    """Returns the URL of the list of workers."""
+    return _href("/workers", scope._asdict())
+
+
+def worker_href(scope: Scope, name: str) -> str:
+    """Returns the URL of a worker."""
+    return _href(f"/workers/{quote(name, safe='')}", {"app": scope.app, "environment": scope.environment})
+
+
 def plan_href(scope: Scope, **filters: str | tuple[str, ...]) -> str:
     """Returns the URL of the preview of a plan for the tasks of a filter."""
     return _href("/plans/new", {**scope._asdict(), **filters})

@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from z4j import clock
+from z4j.formats import number, plural
 from z4j.store.fleet import gaps
 from z4j.store.names import names
 from z4j.store.sqlite import sql
@@ -108,3 +109,13 @@ def _intern_new(db: Connection, app_id: int, kind: str, text: str) -> int:
         counted = db.recall("names beyond")
         counted[key] = counted.get(key, 0) + 1
     return 0 if kind == "broker" else names.intern(db, kind, OTHERS)
+
+
+def refused_text(cause: str, events: int) -> str:
+    """Returns half a sentence about records that were refused, or stored under another name, for a cause of `gaps`."""
+    kind = cause.removeprefix(CAUSE)
+    if kind == cause:
+        return f"{plural(events, 'record')} refused ({cause.replace('_', ' ')})"
+    word = "task name" if kind == "name" else kind
+    stored = "stored as unknown" if kind == "broker" else f"shown as {OTHERS}"
+    return f"{plural(events, 'report')} of a {word} over the limit of {number(LIMITS.get(kind, 0))}: {stored}"

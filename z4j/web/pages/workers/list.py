@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.formats import DAY, duration, number, plural, size
+from z4j.formats import DAY, duration, number, size
 from z4j.store.fleet import gaps
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.fleet.workers import Position, WorkerPage, WorkerRow, page_of_workers
-from z4j.store.names.name_limits import CAUSE, LIMITS, OTHERS
+from z4j.store.names.name_limits import refused_text
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export, paging
 from z4j.web.frame.paging import page_href, text_of
@@ -121,13 +121,7 @@ def _summary(page: WorkerPage) -> str:
 
 def refused(row: RefusedRow) -> Refused:
     """Returns a sentence about records that were refused, or stored under another name."""
-    kind = row.cause.removeprefix(CAUSE)
-    if kind == row.cause:
-        return Refused(row.app, f"{plural(row.events, 'record')} refused ({row.cause.replace('_', ' ')})", row.last_at)
-    word = "task name" if kind == "name" else kind
-    limit = LIMITS.get(kind, 0)
-    stored = "stored as unknown" if kind == "broker" else f"shown as {OTHERS}"
-    return Refused(row.app, f"{plural(row.events, 'report')} of a {word} over the limit of {number(limit)}: {stored}", row.last_at)
+    return Refused(row.app, refused_text(row.cause, row.events), row.last_at)
 
 
 def line(row: WorkerRow) -> WorkerLine:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Tasks that kill their process, and workers that start in a loop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.unit.rules.findings.examples import T
+from tests.unit.rules.findings.fleet.examples import end, process
+from z4j.rules.findings.fleet import restarts
+from z4j.rules.findings.fleet.process import MINUTE_US, SECOND_US, Process
+
+
+def test_a_task_that_kills_its_process() -> None:
+    [finding] = restarts.find_killed([end(2), end(1, "failed")])
+    assert (finding.kind, finding.title, finding.text) == (
+        "killed", "reports.build kills its worker process", "3 tasks in 15 minutes",
+    )  # fmt: skip
+    assert (finding.level, finding.since) == ("bad", T - 300 * SECOND_US)
+    assert "was killed while 3 of them ran" in finding.why
+    assert finding.action is not None
+    assert "state=failed,lost" in finding.action.href
+    [lost] = restarts.find_killed([end(4, reason="shutdown")])
+    assert lost.title == "Tasks of reports.build are lost"
+    assert restarts.find_killed([end(1)]) == []
+    assert restarts.find_killed([end(50, "rejected", "unknown_task"), end(50, "failed", "time_limit")]) == []
+
+
+def starts(count: int, minutes: int = 10, **changes: Any) -> list[Process]:
+    step = minutes * MINUTE_US // count
+    return [
+        process("w1", boot=f"b{n}", began_at=T - (n + 1) * step + SECOND_US, left_at=None if n == 0 else T - n * step, **changes)
+        for n in range(count)
+    ]
+
+
+def test_a_worker_that_starts_in_a_loop() -> None:
+    [finding] = restarts.find_loops(starts(4), T)
+    assert (finding.kind, finding.subject, finding.level) == ("restarts", "host-7", "bad")
+    assert (finding.title, finding.text) == ("w1 on host-7 starts again and again", "4 starts in 10 minutes")
+    assert finding.why.startswith("3 of the processes ended without a goodbye")
+    assert restarts.find_loops(starts(2), T) == []
+    assert restarts.find_loops(starts(4, minutes=30), T) == []
+    assert restarts.find_loops([process("w1", boot=f"b{n}", began_at=T - SECOND_US) for n in range(5)], T) == [], "all are connected"
+    by_seat = [replace(each, worker=f"w-{number}", seat="1") for number, each in enumerate(starts(3))]
+    assert len(restarts.find_loops(by_seat, T)) == 1
+    assert restarts.find_loops([replace(each, seat=str(number)) for number, each in enumerate(by_seat)], T) == []
+    assert "all of them said goodbye" in restarts.find_loops(starts(3, is_orderly=True), T)[0].why

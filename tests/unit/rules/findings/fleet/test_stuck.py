@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Tasks that run much longer than their name ever does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.rules.findings.examples import SHOP, T, name
+from z4j.rules.findings.fleet import stuck
+from z4j.rules.findings.fleet.process import SECOND_US
+from z4j.rules.findings.fleet.stuck import RunningTask
+
+
+def runs_for(seconds: int, worker: str = "w1", task: str = "emails.send") -> RunningTask:
+    return RunningTask(SHOP, task, worker, T - seconds * SECOND_US)
+
+
+def test_tasks_far_beyond_their_p99_are_one_finding() -> None:
+    names = {(SHOP, "emails.send"): name(ms=30_000)}  # p99 about 240 ms of the hours before, 36 s of the last minutes
+    [finding] = stuck.find([runs_for(2_460), runs_for(800, "w2"), runs_for(70)], names, T)
+    assert (finding.kind, finding.subject, finding.level) == ("stuck", "emails.send", "warn")
+    assert finding.title == "emails.send does not end"
+    assert finding.text == "2 tasks have run for up to 41\u202fm\u202f00\u202fs on 2 workers"
+    assert "(7,350 runs, this hour of the last 4 weeks)" in finding.why
+    assert [link.text for link in finding.evidence] == ["w1", "w2"]
+
+
+def test_a_task_is_not_stuck_within_a_minute_or_three_times_its_p99() -> None:
+    quick, slow = {(SHOP, "emails.send"): name()}, {(SHOP, "emails.send"): name(ms=400_000, usual=())}
+    assert stuck.find([runs_for(59)], quick, T) == []
+    assert len(stuck.find([runs_for(61)], quick, T)) == 1
+    assert stuck.find([runs_for(900)], slow, T) == []
+    assert len(stuck.find([runs_for(1_800)], slow, T)) == 1
+    few = {(SHOP, "emails.send"): replace(name(usual=()), ran={20: 19})}
+    assert stuck.find([runs_for(9_000)], few, T) == []
+    assert stuck.find([runs_for(9_000, task="other")], quick, T) == []

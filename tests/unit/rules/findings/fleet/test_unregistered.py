@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Task names that no worker has registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.rules.findings.examples import SHOP
+from tests.unit.rules.findings.fleet.examples import end
+from z4j.rules.findings.fleet import unregistered
+from z4j.rules.findings.fleet.process import MINUTE_US
+from z4j.rules.findings.fleet.unregistered import WaitingName
+
+
+def waiting(**changes: Any) -> WaitingName:
+    fields: dict[str, Any] = {
+        "scope": SHOP, "name": "emails.new", "queue": "emails", "tasks": 12, "workers": 3, "started": 0, "waits_us": 2 * MINUTE_US,
+    }  # fmt: skip
+    return WaitingName(**(fields | changes))
+
+
+def test_a_name_that_workers_reject_or_do_not_have() -> None:
+    [finding] = unregistered.find([end(14, "rejected", "unknown_task", "emails.new", "emails")], [waiting()])
+    assert (finding.kind, finding.title) == ("unregistered", "emails.new is not registered")
+    assert finding.text == "workers of emails rejected 14 tasks as unknown in 15 minutes"
+    [other] = unregistered.find([end(1, "rejected", "malformed", "emails.new")], [waiting()])
+    assert other.title == "No worker has registered emails.new"
+    assert other.text == "12 tasks wait in emails, and none started in the last hour"
+    assert other.why.startswith("3 connected workers of celery report other names")
+    for changes in ({"workers": 0}, {"started": 1}, {"waits_us": MINUTE_US - 1}):
+        assert unregistered.find([], [waiting(**changes)]) == []

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Looks at processes, what they run, what they report of themselves, and the names that they have registered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from z4j.rules.findings.activity import NameActivity
+from z4j.rules.findings.finding import Finding, Scope
+from z4j.rules.findings.fleet import agents, differences, restarts, silence, stuck, unregistered
+from z4j.rules.findings.fleet.agents import FaultReport, GapReport, RefusedReport
+from z4j.rules.findings.fleet.process import MINUTE_US, Process
+from z4j.rules.findings.fleet.unregistered import WaitingName
+from z4j.rules.rollups import DAY_US, HOUR_US
+from z4j.store.findings import fleet
+from z4j.store.findings.activity import Subject
+from z4j.store.fleet import gaps
+from z4j.store.names.name_limits import refused_text
+from z4j.store.sqlite.db import Store
+
+REGISTERING_US: Final = MINUTE_US
+
+
+class FleetFindings:
+    """One per server."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.processes = 0
+        """How many were looked at last."""
+        self._waits: dict[Subject, int] = {}
+        """Since when a name waits without being registered."""
+        self._registering: tuple[int, set[Scope]] = (-REGISTERING_US, set())
+
+    async def find(self, names: Sequence[NameActivity], at: int) -> list[Finding]:
+        """Returns what is wrong with processes. Raises StoreError."""
+        processes = await self._processes(at)
+        self.processes = len(processes)
+        by_name = {(activity.scope, activity.name): activity for activity in names}
+        running = await fleet.list_running(self.store, at - DAY_US, at - stuck.LEAST_US)
+        ends = await fleet.list_ends(self.store, at - DAY_US, at - restarts.RECENT_MIN * MINUTE_US)
+        return [
+            *silence.find(processes, at), *stuck.find(running, by_name, at), *restarts.find_killed(ends),
+            *restarts.find_loops(processes, at), *differences.find(processes, at),
+            *unregistered.find(ends, await self._waiting(processes, by_name, at)),
+            *agents.find_clocks(processes), *agents.find_behind(processes), *await self._reports(at),
+        ]  # fmt: skip
+
+    async def _processes(self, at: int) -> list[Process]:
+        """Every process of the last day; of silent ones with what they held."""
+        known = await fleet.list_processes(self.store, at - DAY_US)
+        silent = {(app_id, process.boot) for app_id, process in known if silence.is_silent(process, at)}
+        held = await fleet.count_held(self.store, sorted(silent)) if silent else {}
+        return [
+            replace(process, held=held[app_id, process.boot]) if (app_id, process.boot) in held else process for app_id, process in known
+        ]
+
+    async def _waiting(self, processes: Sequence[Process], names: dict[Subject, NameActivity], at: int) -> list[WaitingName]:
+        workers: dict[Scope, int] = {}
+        for process in processes:
+            if process.is_connected and process.role == "worker":
+                for engine in process.engines:
+                    scope = process.scope._replace(engine=engine)
+                    workers[scope] = workers.get(scope, 0) + 1
+        waiting = await fleet.list_unregistered(self.store)
+        if waiting and at - self._registering[0] >= REGISTERING_US:
+            self._registering = at, await fleet.list_registering(self.store)
+        self._waits = {subject: self._waits.get(subject, at) for subject in waiting}
+        return [
+            WaitingName(
+                scope=subject[0], name=subject[1], queue=queue, tasks=tasks, workers=workers.get(subject[0], 0),
+                started=names[subject].last(60).started if subject in names else 0, waits_us=at - self._waits[subject],
+            )
+            for subject, (queue, tasks) in waiting.items()
+            if subject[0] in self._registering[1]
+        ]  # fmt: skip
+
+    async def _reports(self, at: int) -> list[Finding]:
+        """What agents reported of themselves in the last hour, and what of their reports could not be used."""
+        since = at - HOUR_US
+        dropped = [
+            GapReport(gap.app, gap.at, gap.events, gap.first_at, gap.last_at, gap.cause)
+            for gap in await gaps.list_gaps(self.store, since=since)
+        ]
+        faults = [
+            FaultReport(fault.app, fault.at, fault.place, fault.error, fault.events)
+            for fault in await gaps.list_faults(self.store, since=since)
+        ]
+        refused = [
+            RefusedReport(row.app, refused_text(row.cause, row.events), row.last_at)
+            for row in await gaps.list_refused(self.store) if row.last_at >= since
+        ]  # fmt: skip
+        return [*agents.find_dropped(dropped), *agents.find_faults(faults), *agents.find_refused(refused)]
