@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from z4j.agents.connections import Hub
+from z4j.operations.findings import schedules
 from z4j.operations.findings.fleet import FleetFindings
 from z4j.operations.findings.gather import Gatherer
 from z4j.rules.findings import backlog, failing_more, queue_losses, speed, volume
@@ -48,7 +49,7 @@ class Findings:
         found: list[Finding | None] = [rule(name) for name in names for rule in (failing_more.find, speed.find, volume.find)]
         for queue in queues:
             found += [backlog.find(queue), *queue_losses.find(queue)]
-        found += await self.fleet.find(names, at)
+        found += [*await self.fleet.find(names, at), *await schedules.find(self.store, at)]
         await self._keep(ranked(finding for finding in found if finding is not None)[:MOST], at)
         self.queues = tuple(queues)
         self.checked_at, self.checked = at, (len(names), len(queues))

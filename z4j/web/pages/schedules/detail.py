@@ -21,13 +21,14 @@ from z4j.rules.schedules.fires import percentile
 from z4j.store.operations.value_encryption import SealError
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow
+from z4j.store.schedules.scheduler_processes import facts_of, scheduler_processes
 from z4j.store.schedules.schedules import EditRow, ScheduleRow, SchedulerRow
 from z4j.web.frame import export, values
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.times import TwoTimes, two_times, viewer_zone
-from z4j.web.pages.schedules.list import Bar, ScheduleLine, bars, facts_of, line, scheduler_processes, to_fields
+from z4j.web.pages.schedules.list import Bar, ScheduleLine, bars, line, to_fields
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 

@@ -16,10 +16,11 @@ from z4j.formats import number, plural
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import sentence
-from z4j.rules.schedules.fires import GRACE, FireFacts, Health, grace_of, health
+from z4j.rules.schedules.fires import Health
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow
-from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
+from z4j.store.schedules.scheduler_processes import SchedulerProcesses, facts_of, scheduler_processes
+from z4j.store.schedules.schedules import ScheduleRow
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
 from z4j.web.frame.render import Choice, Shell, render
@@ -70,47 +71,6 @@ class SchedulesPage:
     is_filtered: bool
     may_create: bool
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulerProcesses:
-    """The processes of each scheduler, by (app ID, environment, scheduler)."""
-
-    rows: dict[tuple[int, str, str], list[SchedulerRow]]
-
-    def grace(self, row: ScheduleRow) -> int:
-        """Returns how late a fire may be reported, in microseconds."""
-        if row.is_own:
-            return GRACE + row.jitter_us
-        firing = [process for process in self.of(row) if process.is_firing]
-        return grace_of(firing[0].tick_us) if firing else GRACE
-
-    def of(self, row: ScheduleRow) -> list[SchedulerRow]:
-        return self.rows.get((row.app_id, row.environment, row.scheduler), [])
-
-    def health(self, row: ScheduleRow, latest: Sequence[FireRow], now: int) -> Health:
-        """Returns the health of a schedule."""
-        grace = self.grace(row)
-        firing = [process for process in self.of(row) if process.is_firing]
-        is_connected = any(process.left_at is None for process in firing)
-        return health(
-            now, kind=row.kind, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
-            silent_since=None if is_connected or row.is_own else max((process.left_at or 0 for process in firing), default=None),
-            latest=[facts_of(fire, grace) for fire in latest],
-        )  # fmt: skip
-
-
-def facts_of(fire: FireRow, grace: int) -> FireFacts:
-    """Returns a stored fire for the rules."""
-    return FireFacts(fire.due_at, fire.fired_at, fire.outcome, fire.is_double, grace)
-
-
-async def scheduler_processes(store: Store) -> SchedulerProcesses:
-    """Returns the processes of every scheduler, the connected ones first."""
-    rows: dict[tuple[int, str, str], list[SchedulerRow]] = {}
-    for row in await schedules.list_schedulers(store):
-        rows.setdefault((row.app_id, row.environment, row.scheduler), []).append(row)
-    return SchedulerProcesses(rows)
 
 
 async def list_lines(store: Store, scope: Filters, now: int) -> tuple[list[ScheduleLine], SchedulerProcesses]:
@@ -257,9 +217,3 @@ async def list_csv(request: Request) -> Response:
         for entry in lines
     ]
     return await export.to_csv(request, "schedules", tuple(CsvRow.__dataclass_fields__), export.each(rows))
-
-
-__all__ = [
-    "OWN", "Bar", "ScheduleLine", "SchedulerProcesses", "SchedulesPage", "bars", "facts_of", "line", "list_csv", "list_json", "list_lines",
-    "list_page", "scheduler_processes", "to_fields",
-]  # fmt: skip

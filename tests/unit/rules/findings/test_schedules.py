@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Findings of schedules: one for a silent scheduler, one for two that run the same, and one for each schedule that has a problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.rules.findings.examples import SHOP, T
+from z4j.rules.findings import schedules
+from z4j.rules.findings.finding import Finding, Scope
+from z4j.rules.findings.schedules import QUIET_US, SchedulerState, ScheduleState
+from z4j.rules.rollups import DAY_US, HOUR_US, MINUTE_US
+
+SECOND = 1_000_000
+
+
+def schedule(number: int = 1, state: str = "on time", **changes: Any) -> ScheduleState:
+    fields: dict[str, Any] = {
+        "id": number, "scope": SHOP, "scheduler": "celery_beat", "name": f"nightly-{number}", "state": state, "next_at": T + HOUR_US,
+        "due_at": T - 10 * MINUTE_US, "lateness": 200_000, "doubled_at": None, "error": "", "is_enabled": True,
+    }  # fmt: skip
+    return ScheduleState(**(fields | changes))
+
+
+def scheduler(**changes: Any) -> SchedulerState:
+    fields: dict[str, Any] = {
+        "scope": Scope("shop", "production"), "scheduler": "celery_beat", "word": "Celery Beat", "connected": ("beat on host-1",),
+        "silent_since": None, "last": "beat on host-1",
+    }  # fmt: skip
+    return SchedulerState(**(fields | changes))
+
+
+def find(*its: ScheduleState, **changes: Any) -> list[Finding]:
+    return schedules.find(its, [scheduler(**changes)], T)
+
+
+def test_a_silent_scheduler_is_one_finding_for_all_its_schedules() -> None:
+    its = [schedule(1, "missed"), schedule(2, "missed"), schedule(3, "gone"), schedule(4, "off", is_enabled=False)]
+    [finding] = find(*its, connected=(), silent_since=T - 10 * MINUTE_US)
+    assert (finding.kind, finding.subject, finding.level, finding.since) == ("silent_scheduler", "celery_beat", "bad", T - 10 * MINUTE_US)
+    assert finding.title == "Celery Beat of shop is not connected"
+    assert finding.text == "for 10\u202fm\u202f00\u202fs; it runs 3 schedules, and 2 of them were due since"
+    assert finding.why.startswith("last seen: beat on host-1.")
+    assert finding.action is not None
+    assert finding.action.href == "/schedules?app=shop&environment=production&scheduler=celery_beat"
+    assert find(*(each._replace(state="on time") for each in its)) == [], "it is connected again"
+
+
+def test_a_restart_and_a_scheduler_out_of_service_are_not_silent() -> None:
+    for since in (T - QUIET_US + 1, T - 7 * DAY_US):
+        assert find(schedule(state="gone"), connected=(), silent_since=since) == []
+    assert len(find(schedule(state="gone"), connected=(), silent_since=T - QUIET_US)) == 1
+    assert find(schedule(state="off", is_enabled=False), connected=(), silent_since=T - HOUR_US) == []
+
+
+def test_two_processes_that_run_the_same_schedules() -> None:
+    its = [schedule(1, "double", doubled_at=T - 50 * MINUTE_US), schedule(2, "on time", doubled_at=T - 5 * MINUTE_US), schedule(3)]
+    [finding] = find(*its, connected=("beat on host-1", "beat on host-2"))
+    assert (finding.kind, finding.title) == ("doubled_schedules", "Celery Beat of shop runs twice")
+    assert finding.text == "2 schedules ran twice for one due time in the last hour"
+    assert finding.why.startswith("run by beat on host-1 and beat on host-2.")
+    assert finding.since == T - 50 * MINUTE_US
+    assert find(schedule(1, doubled_at=T - HOUR_US)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "title", "action"),
+    [
+        ("missed", "bad", "Schedule nightly-1 did not run", "Run now…"),
+        ("failed", "bad", "Schedule nightly-1 failed to run", "Run now…"),
+        ("late", "warn", "Schedule nightly-1 ran late", "Open the schedule"),
+    ],
+)
+def test_a_schedule_with_a_problem(state: str, level: str, title: str, action: str) -> None:
+    [finding] = find(schedule(1, state, lateness=30 * SECOND, error="no agent"), schedule(2))
+    assert (finding.kind, finding.level, finding.title) == (f"{state}_schedule", level, title)
+    assert finding.action == (action, "/schedules/1")
+    assert finding.since == T - 10 * MINUTE_US
+    assert "10\u202fm\u202f00\u202fs ago" in finding.text
+    assert "no agent" in finding.why or state == "late"
+    assert find(schedule(1, state, due_at=T - DAY_US)) == [], "that is history"
+    assert (find(schedule(1, state, due_at=T - HOUR_US)) == []) == (state == "late")
+
+
+def test_what_is_overdue_counts_from_its_next_due_time() -> None:
+    [finding] = find(schedule(1, "missed", next_at=T - 60 * SECOND))
+    assert (finding.since, finding.text) == (T - 60 * SECOND, "it was due 1\u202fm\u202f00\u202fs ago")
+
+
+def test_several_schedules_are_one_finding() -> None:
+    its = [schedule(number, "missed", error="no agent that could run it was connected in time") for number in range(5)]
+    [finding] = find(*its)
+    assert (finding.kind, finding.title) == ("missed_schedules", "5 schedules of Celery Beat did not run when they were due")
+    assert finding.text == "nightly-0, nightly-1, nightly-2 …"
+    assert finding.why == "no agent that could run it was connected in time"
+    assert len(find(*its[:3])) == 3
+
+
+def test_all_is_well() -> None:
+    assert find(schedule(1), schedule(2, "skipped"), schedule(3, "unknown"), schedule(4, "missed", is_enabled=False)) == []
