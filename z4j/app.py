@@ -37,6 +37,7 @@ from z4j.listener.tls import CHECK_S, ServerTls
 from z4j.live import Live
 from z4j.operations.commands import Dispatch
 from z4j.operations.errors import ErrorService
+from z4j.operations.findings.server import ServerFindings
 from z4j.operations.findings.service import EVERY_S, Findings
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler
@@ -91,7 +92,9 @@ class Server:
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
         backups = NightlyBackups(self.store, self.live.changed, self.audit, settings) if settings.has_backups else None
         self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties, backups)
-        self.findings = Findings(self.store, self.hub, self.live.changed)
+        retention = self.background.retention
+        itself = ServerFindings(settings, self.duties, self.audit, tls, lambda: retention.report.why_not_held)
+        self.findings = Findings(self.store, self.hub, self.live.changed, itself)
         self.background.clock_watch.on_step.append(self._on_clock_step)
         self.asgi = self._make_asgi()
 

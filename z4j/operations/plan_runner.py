@@ -128,7 +128,7 @@ class PlanRun(ExpiringOwner):
         blocked = {number: why for number, group in self._groups.items() if (why := self._why_blocked(plan, group))}
         items = await plans.list_waiting(self.store, plan.id, blocked, room)
         if not items and not in_flight and blocked:
-            note = f"Waiting for an agent: {next(iter(blocked.values()))}."
+            note = f"{rules.NO_AGENT}{next(iter(blocked.values()))}."
             await self.store.write(lambda db: plans.put_note(db, plan.id, note))
             return
         at, changed = clock.now(), {item.seq: reason for item in items if (reason := _why_changed(plan.action, item))}
@@ -249,7 +249,7 @@ class PlanRun(ExpiringOwner):
                 return False
             bad += sum(state in BAD_CODES for state in states)
         if rules.is_over_limit(pace, bad, ended):
-            note = f"Stopped automatically: {bad} of {ended} failed; the limit is {pace.limit} %."
+            note = f"{rules.STOPPED}{bad} of {ended} failed; the limit is {pace.limit} %."
             await self.store.write(lambda db: plans.change_plan(db, plan.id, "paused", ["running"], note=note), durable=True)
             await self._audit("pause_plan", {"why": note})
             self.live.changed(("plans", "changes"))

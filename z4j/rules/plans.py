@@ -65,6 +65,11 @@ ITEM_OF: Final = {
 }  # fmt: skip
 """Status of a command as an agent reports it → state of the item."""
 
+STOPPED: Final = "Stopped automatically: "
+"""How the note of a plan begins that its canary has stopped."""
+NO_AGENT: Final = "Waiting for an agent: "
+"""How the note of a plan begins while no agent can carry out its items."""
+
 CAN_EXECUTE: Final = frozenset({"frozen"})
 CAN_PAUSE: Final = frozenset({"running"})
 CAN_RESUME: Final = frozenset({"paused"})

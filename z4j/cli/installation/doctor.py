@@ -25,6 +25,7 @@ from z4j.exceptions import StoreError, Z4jError
 from z4j.listener import ports
 from z4j.rules.audit.verification import Verdict
 from z4j.rules.backups import OLD_US
+from z4j.rules.findings.server import LITTLE_SPACE
 from z4j.settings import Settings
 from z4j.store.backups.backup_results import read_results
 from z4j.store.sqlite.backup import check_database
@@ -34,7 +35,6 @@ from z4j.text import JsonObject, clean
 
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables came with 3.37."""
-LITTLE_SPACE = 1_000_000_000
 EARLIEST_NOW = 1_750_000_000
 OVER = 1.02
 """Tolerated ratio to the limit: data that arrives between two rounds of retention."""

@@ -12,6 +12,7 @@ from z4j.agents.connections import Hub
 from z4j.operations.findings import schedules
 from z4j.operations.findings.fleet import FleetFindings
 from z4j.operations.findings.gather import Gatherer
+from z4j.operations.findings.server import ServerFindings
 from z4j.rules.findings import backlog, failing_more, queue_losses, speed, volume
 from z4j.rules.findings.activity import QueueActivity
 from z4j.rules.findings.finding import Finding, ranked
@@ -27,11 +28,14 @@ MOST: Final = 200
 class Findings:
     """One per server. `changed` is called with the topics of `live` that changed."""
 
-    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None], server: ServerFindings | None = None
+    ) -> None:  # fmt: skip
         self.store = store
         self.changed = changed
         self.gather = Gatherer(store, hub)
         self.fleet = FleetFindings(store)
+        self.server = server
         self.current: tuple[Finding, ...] = ()
         """What is wrong, the worst first; without what was muted."""
         self.muted: tuple[tuple[Finding, Muted], ...] = ()
@@ -50,6 +54,8 @@ class Findings:
         for queue in queues:
             found += [backlog.find(queue), *queue_losses.find(queue)]
         found += [*await self.fleet.find(names, at), *await schedules.find(self.store, at)]
+        if self.server is not None:
+            found += await self.server.find(self.store, at)
         await self._keep(ranked(finding for finding in found if finding is not None)[:MOST], at)
         self.queues = tuple(queues)
         self.checked_at, self.checked = at, (len(names), len(queues))
