@@ -15,6 +15,7 @@ from z4j.operations.findings.gather import Gatherer
 from z4j.operations.findings.server import ServerFindings
 from z4j.rules.findings import backlog, failing_more, queue_losses, speed, volume
 from z4j.rules.findings.activity import QueueActivity
+from z4j.rules.findings.causes import without_repeats
 from z4j.rules.findings.finding import Finding, ranked
 from z4j.store.findings import findings
 from z4j.store.findings.findings import Muted, OpenFinding
@@ -56,7 +57,7 @@ class Findings:
         found += [*await self.fleet.find(names, at), *await schedules.find(self.store, at)]
         if self.server is not None:
             found += await self.server.find(self.store, at)
-        await self._keep(ranked(finding for finding in found if finding is not None)[:MOST], at)
+        await self._keep(ranked(without_repeats(finding for finding in found if finding is not None))[:MOST], at)
         self.queues = tuple(queues)
         self.checked_at, self.checked = at, (len(names), len(queues))
 

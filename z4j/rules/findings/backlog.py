@@ -8,7 +8,7 @@ from typing import Final
 
 from z4j.formats import duration, number
 from z4j.rules.findings.activity import QueueActivity
-from z4j.rules.findings.finding import Finding, Link, queue_href, tasks_href
+from z4j.rules.findings.finding import Finding, Link, key_of, queue_href, tasks_href
 from z4j.rules.findings.forecast import Forecast, drain, text_of
 
 LEAST_WAITING: Final = 50
@@ -45,6 +45,7 @@ def _unserved(queue: QueueActivity) -> Finding | None:
         action=Link("Open the queue", queue_href(queue.scope, queue.name)),
         evidence=(Link("waiting tasks", tasks_href(queue.scope, queue=queue.name, state=("queued", "received"))),),
         curve=_depths(queue), curve_of="tasks in the queue in the last hour",
+        explains=tuple(key_of("seldom", queue.scope, name) for name in queue.names),
     )  # fmt: skip
 
 

@@ -60,16 +60,23 @@ class Finding:
     """The last values, the newest last; None: not known."""
     curve_of: str = ""
     """What the curve shows, for those who do not see it."""
+    explains: tuple[str, ...] = ()
+    """Keys of findings that are not repeated beside this one: it is their cause (see `causes`)."""
 
     @property
     def key(self) -> str:
         """The same for the same finding at another time."""
-        return "|".join((self.kind, *self.scope, self.subject))
+        return key_of(self.kind, self.scope, self.subject)
 
     @property
     def rank(self) -> float:
         """By which findings are sorted, the largest first."""
         return LEVELS[self.level] + min(max(self.weight, 0.0), 999.0)
+
+
+def key_of(kind: str, scope: Scope, subject: str) -> str:
+    """Returns the key of a finding."""
+    return "|".join((kind, *scope, subject))
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from z4j.formats import duration, number, plural
-from z4j.rules.findings.finding import Finding, Link, Scope, tasks_href, workers_href
+from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href, workers_href
 from z4j.rules.findings.fleet.process import MINUTE_US, Process
 
 WINDOW_US: Final = 10 * MINUTE_US
@@ -55,6 +55,7 @@ def _killed(scope: Scope, name: str, ends: Sequence[RecentEnd]) -> Finding | Non
         action=Link(
             f"Review {plural(tasks, 'task')}…", tasks_href(scope, name=name, state=tuple(sorted({end.state for end in ends})), since="1h")
         ),
+        explains=(key_of("failing_more", scope, name),),
     )  # fmt: skip
 
 

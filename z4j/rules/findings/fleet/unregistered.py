@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from z4j.formats import duration, plural
-from z4j.rules.findings.finding import Finding, Link, Scope, tasks_href
+from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href
 from z4j.rules.findings.fleet.process import MINUTE_US
 from z4j.rules.findings.fleet.restarts import RECENT_MIN, RecentEnd
 
@@ -49,6 +49,7 @@ def _rejected(scope: Scope, name: str, ends: Sequence[RecentEnd]) -> Finding:
         why="the producer sends a name that the workers do not have: a module that is not imported, or an older release of the workers",
         scope=scope, since=min(end.first_at for end in ends),
         action=Link(f"Review {plural(tasks, 'task')}…", tasks_href(scope, name=name, state=("rejected",), since="1h")),
+        explains=(key_of("failing_more", scope, name),),
     )  # fmt: skip
 
 

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One finding for one cause: what another finding explains is not repeated beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from z4j.rules.findings.finding import LEVELS, Finding, ranked
+
+
+def without_repeats(findings: Iterable[Finding]) -> list[Finding]:
+    """Returns the findings without those that others explain. A finding hurts at least as much as what it explains, and began no later.
+    What is explained explains nothing itself, so of two that explain each other one stays."""
+    every = ranked(findings)
+    by_key = {finding.key: finding for finding in every}
+    causes: dict[str, Finding] = {}
+    hidden: set[str] = set()
+    for finding in every:
+        if finding.key not in hidden:
+            causes[finding.key] = finding
+            hidden |= {key for key in finding.explains if key in by_key and key != finding.key}
+    return [
+        _with(finding, [by_key[key] for key in finding.explains if key in hidden]) for key, finding in causes.items() if key not in hidden
+    ]
+
+
+def _with(finding: Finding, explained: list[Finding]) -> Finding:
+    if not explained:
+        return finding
+    worst = max([finding, *explained], key=lambda each: LEVELS[each.level])
+    begins = [each.since for each in (finding, *explained) if each.since is not None]
+    return replace(
+        finding, level=worst.level, weight=max(finding.weight, *(each.weight for each in explained)), since=min(begins, default=None)
+    )  # fmt: skip
