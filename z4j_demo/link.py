@@ -41,6 +41,8 @@ class Link:
         self.waiting: list[bytes] = []
         self.seq = self.acked = 0
         self.socket: ClientConnection | None = None
+        self.skew_us = 0
+        """By how much its clock is ahead."""
         self.away_s = 0.0
         """How long it stays away after it has closed its connection: a worker that was restarted."""
 
@@ -56,7 +58,7 @@ class Link:
         headers = {"Authorization": f"Bearer {self.token}"}
         async with connect(self.address, additional_headers=headers, compression=None, max_size=wire.MAX_FRAME, proxy=None) as socket:
             self.socket, self.seq, self.acked = socket, 0, 0
-            await self.say(self.hello | {"at": now()})
+            await self.say(self.hello | {"at": now() + self.skew_us})
             json.loads(await socket.recv())  # the welcome
             await self.report()
             await self.flush()
@@ -85,6 +87,7 @@ class Link:
         while True:
             await self.say(
                 {"type": "heartbeat", "at": now(), "running": self.running(), "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True}
+                | self.vitals()
             )
             await asyncio.sleep(HEARTBEAT_S)
 
@@ -117,6 +120,10 @@ class Link:
     def running(self) -> list[list[Any]]:
         """The tasks that it holds."""
         return []
+
+    def vitals(self) -> Facts:
+        """Other fields of its heartbeat."""
+        return {}
 
     def execute(self, action: str, params: Facts) -> tuple[str, Facts]:
         """Answers one command with (status, fields of the result)."""

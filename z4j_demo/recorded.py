@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 from z4j_demo.brief import read_brief
+from z4j_demo.faults import faults_of
 from z4j_demo.recorded_scheduler import schedulers_of
 from z4j_demo.recorded_worker import workers_of
 
@@ -20,7 +21,7 @@ def main(folder: Path) -> None:
 
 async def _run(folder: Path) -> None:
     brief = read_brief(folder)
-    agents = [*workers_of(brief), *schedulers_of(brief)]
+    agents = [*workers_of(brief), *schedulers_of(brief), *faults_of(brief)]
     running = asyncio.gather(*(agent.run() for agent in agents), *(agent.live() for agent in agents))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):

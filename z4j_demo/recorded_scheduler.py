@@ -25,6 +25,16 @@ GONE: Final = "beat@staging-1"
 """The one whose process has died: it stops firing, and nobody has noticed."""
 
 
+TWIN: Final = "rqscheduler@docs-2"
+"""The one that runs what another one runs already."""
+TROUBLES: Final = {
+    "nightly reindex": ("missed", 0, "the scheduler was busy for longer than a period"),
+    "train at night": ("failed", 0, "ConnectionError: the broker refused the connection"),
+    "sync the crm": ("sent", 40 * SECOND, ""),
+}
+"""Entry → outcome of its last run before the demo began, how late that was, and why."""
+
+
 class Scheduler(NamedTuple):
     """A scheduler's process. Entries are (name, kind, expression, time zone, task name)."""
 
@@ -49,6 +59,10 @@ SCHEDULERS: Final = (
         ("rollup on staging", "cron", "*/15 * * * *", "UTC", "metrics.rollup"),
     )),
     Scheduler("documents", "rq_scheduler", "rq", PRODUCTION, "rqscheduler@docs-1", "redis", False, (
+        ("prices of southwind", "interval", "900", "", "partners.pull_prices"),
+        ("archive the month", "cron", "0 5 1 * *", "UTC", "documents.archive_month"),
+    )),
+    Scheduler("documents", "rq_scheduler", "rq", PRODUCTION, TWIN, "redis", False, (
         ("prices of southwind", "interval", "900", "", "partners.pull_prices"),
         ("archive the month", "cron", "0 5 1 * *", "UTC", "documents.archive_month"),
     )),
@@ -105,7 +119,11 @@ class RecordedScheduler(Link):
         due = due_before(entry, until, PAST)
         for at in due:
             late = self.rng.choice((200_000, 400_000, 900_000)) if self.rng.random() < 0.93 else 40 * SECOND
-            self._fired(entry, at, at + late)
+            if at == due[-1] and entry["name"] in TROUBLES:
+                outcome, late, error = TROUBLES[entry["name"]]
+                self._fired(entry, at, at + late, outcome, error)
+            else:
+                self._fired(entry, at, at + late)
         if due:
             entry["last_at"] = due[-1]
             if self.is_gone:
@@ -146,16 +164,18 @@ class RecordedScheduler(Link):
                 await self.flush()
                 await self.report()
 
-    def _fired(self, entry: Facts, due_at: int | None, at: int) -> str:
-        """A run, and the task that it makes."""
+    def _fired(self, entry: Facts, due_at: int | None, at: int, outcome: str = "sent", error: str = "") -> str:
+        """A run, and the task that it makes if it is sent."""
         about, task_id = self.about, lives.new_id(self.rng)
         known = next((kind for kind in KINDS if (kind.app, kind.name) == (about.app, entry["task_name"])), None)
         kind = known or Kind(about.app, about.engine, entry["task_name"], entry["queue"] or "default", 1, 100, "[]")
         life = lives.begin(self.rng, kind, self.process, at)._replace(task_id=task_id)
-        self.waiting += lives.sent(life, None, has_original=True)
-        self.waiting.append(lives.succeeded(life._replace(runtime=min(life.runtime, SECOND)), result=f'"{NOTE}"'))
+        if outcome == "sent":
+            self.waiting += lives.sent(life, None, has_original=True)
+            self.waiting.append(lives.succeeded(life._replace(runtime=min(life.runtime, SECOND)), result=f'"{NOTE}"'))
         facts = {
-            "scheduler": about.scheduler, "schedule": entry["key"], "due_at": due_at, "task_id": task_id, "outcome": "sent", "error": "",
+            "scheduler": about.scheduler, "schedule": entry["key"], "due_at": due_at, "outcome": outcome, "error": error,
+            "task_id": task_id if outcome == "sent" else "",
         }  # fmt: skip
         self.record("fired", f"{self.boot}.7", at, facts)
         return task_id

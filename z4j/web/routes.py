@@ -168,6 +168,7 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/settings/users/{id:int}/disable", access.disable_user, "admin"),
     R("POST", "/settings/users/{id:int}/enable", access.enable_user, "admin"),
     R("GET", "/settings/appliance", appliance.page, "auditor"),
+    R("GET", "/demo", demo.page, "viewer"),
     R("POST", "/demo/reset", demo.reset, "admin"),
     R("GET", "/settings/account", account.show, "viewer"),
     R("POST", "/settings/account/totp", account.begin, "viewer"),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""POST /demo/reset: ends this round of a demo. The next one begins with the same seed, and signs the visitor in by a link."""
+"""GET /demo: what goes wrong in a demo, and what of it is found now. POST /demo/reset: ends this round of a demo. The next one begins
+with the same seed, and signs the visitor in by a link."""
 
 from __future__ import annotations
 
@@ -9,8 +10,11 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.appliance.demo_faults import FAULTS, NOT_SHOWN, DemoFault
 from z4j.exceptions import NotFound
-from z4j.web.frame.render import Theme, render, theme_of
+from z4j.rules.findings.finding import Finding
+from z4j.web.frame.render import Shell, Theme, render, theme_of
+from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
 
 
@@ -23,6 +27,35 @@ class ResetPage:
     title: str = "Resetting the demo"
     error: str = ""
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLine:
+    """A fault with the findings that show it now."""
+
+    fault: DemoFault
+    found: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsPage:
+    """The context of demo/faults.html."""
+
+    shell: Shell
+    lines: tuple[FaultLine, ...]
+    found: int
+    not_shown: tuple[DemoFault, ...]
+
+
+async def page(request: Request) -> Response:
+    """GET /demo. Raises NotFound on a real server."""
+    server = services(request)
+    if server.demo is None:
+        raise NotFound("This server does not run a demo.")
+    current = [*server.findings.current, *(finding for finding, _ in server.findings.muted)]
+    lines = tuple(FaultLine(fault, tuple(finding for finding in current if finding.kind == fault.kind)) for fault in FAULTS)
+    context = FaultsPage(await make_shell(request, "now"), lines, sum(bool(line.found) for line in lines), NOT_SHOWN)
+    return render(request, "demo/faults.html", context)
 
 
 async def reset(request: Request) -> Response:

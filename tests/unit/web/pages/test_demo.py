@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 import socket
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 
 from tests.unit.web.pages.conftest import Shop
 from z4j.appliance.demo import Demo
+from z4j.appliance.demo_faults import FAULTS, NOT_SHOWN
+from z4j.rules.findings.finding import Finding, Link
 
 
 @pytest.fixture
@@ -59,3 +62,21 @@ def test_others_may_not_reset_it(shop: Shop, stopped: list[str]) -> None:
     shop.become("olga")
     assert shop.post("/demo/reset").status_code == 403
     assert stopped == []
+
+
+def test_the_faults_of_a_demo_are_listed_with_what_is_found(shop: Shop, stopped: list[str]) -> None:
+    found = Finding("silent_host", "shop-4", "blind", 1, "Nothing heard from shop-4", "t", "w", action=Link("Open the workers", "/workers"))
+    findings = shop.server.asgi.state.services.findings
+    findings.current = (found, dataclasses.replace(found, subject="shop-5"))
+    text = shop.get("/demo").text
+    assert f"1 of {len(FAULTS)} found now" in text
+    assert "Nothing heard from shop-4" in text
+    assert "and 1 more finding" in text
+    for fault in (*FAULTS, *NOT_SHOWN):
+        assert html.escape(fault.title) in text
+    assert 'href="/demo"' in shop.get("/tasks").text
+
+
+def test_a_real_server_has_no_page_of_faults(shop: Shop) -> None:
+    assert shop.get("/demo").status_code == 404
+    assert 'href="/demo"' not in shop.get("/tasks").text

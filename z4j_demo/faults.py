@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What goes wrong in a demo, so that each kind of finding is seen: recorded processes that go silent, restart in a loop or report a fault.
+
+Faults of schedules are in `recorded_scheduler`. What a visitor is told of them is in `z4j.appliance.demo_faults`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Iterable
+from typing import Any, Final
+
+from z4j_demo import lives
+from z4j_demo.brief import Brief
+from z4j_demo.link import Facts, Link, now
+from z4j_demo.lives import Process
+from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, Worker
+
+SILENT_S: Final = 3.0
+"""After which the host that goes silent is gone."""
+STARTS: Final = 6
+UP_S: Final = 12.0
+DOWN_S: Final = 12.0
+TURN_S: Final = 75.0
+"""After which the broker has lost tasks, and dead letters have come."""
+BEHIND_S: Final = 900.0
+KIND: Final = {kind.name: kind for kind in KINDS}
+IMPORT: Final = Kind("shop", "celery", "imports.load", "imports", 1, 800, "[{number}]")
+CAMPAIGN: Final = Kind("shop", "celery", "campaigns.render", "campaigns", 1, 1_500, "[{number}]")
+SURVEY: Final = Kind("shop", "celery", "emails.send_survey", "emails", 1, 100, "[{number}]")
+NEWSLETTER: Final = Kind("shop", "celery", "newsletters.send", "newsletters", 1, 300, "[{number}]")
+
+
+class FaultyWorker(Link):
+    """A worker that reports a fault. It runs nothing and answers no action."""
+
+    def __init__(self, brief: Brief, worker: Worker, run: str = "", release: str = GOOD, queues: Iterable[str] = ()) -> None:
+        boot = lives.boot_of(*worker[:4], "faulty", run, str(brief.now))
+        hello = {
+            "host": worker.host, "role": "worker", "worker": worker.name, "app": worker.app, "environment": worker.environment,
+            "release": release, "engines": {worker.engine: f"{VERSIONS[worker.engine]} demo"}, "capabilities": [],
+        }  # fmt: skip
+        super().__init__(brief.connections[worker.app], boot, hello)
+        self.process = Process(worker, boot, release, now())
+        self.rng = random.Random(f"{brief.seed}{worker.name}{run}")  # noqa: S311 -- a story, no secret
+        self.queues = list(queues)
+        self.names: list[Kind] = []
+        self.waiting.append(self.process.origin())
+
+    async def report(self) -> None:
+        """Its worker, and the names that it has registered."""
+        worker = self.process.worker
+        facts = {
+            "name": worker.name,
+            "pool": worker.pool,
+            "concurrency": worker.concurrency,
+            "queues": self.queues,
+            "pids": [7],
+            "notes": [],
+        }
+        await self.say(
+            {
+                "type": "discovery", "engine": worker.engine, "queues": [], "worker": facts,
+                "tasks": [[kind.name, "(*args)", "Recorded", kind.queue] for kind in self.names],
+            }
+        )  # fmt: skip
+
+    def execute(self, action: str, params: Facts) -> tuple[str, Facts]:
+        return "unsupported", {"error": "demo: not recorded"}
+
+    def begin(self, kind: Kind, ago_us: int) -> lives.Life:
+        """A task that was sent a while ago, with its records so far."""
+        life = lives.begin(self.rng, kind, self.process, now() - ago_us)
+        self.waiting += lives.sent(life, None, has_original=False)
+        return life
+
+    def end(self, life: lives.Life, end: str, at: int, *rest: Any) -> None:
+        """The end of a task, with the fields that follow its queue."""
+        self.record(end, life.kind.engine, life.task_id, 0, at, f"{self.boot}.7", life.kind.name, life.kind.queue, *rest)
+
+
+class SilentHost(FaultyWorker):
+    """A host that is gone with what it ran, without a goodbye."""
+
+    def __init__(self, brief: Brief) -> None:
+        super().__init__(brief, Worker("shop", "celery", PRODUCTION, "celery@shop-4", "shop-4", "prefork", 8), queues=["exports"])
+        for _ in range(5):
+            self.waiting.append(lives.started(self.begin(KIND["reports.export_pdf"], 10 * SECOND)))
+
+    async def run(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(super().run(), SILENT_S)
+
+
+class RestartingWorker:
+    """A worker that is killed soon after its start, some times; then it stays."""
+
+    def __init__(self, brief: Brief) -> None:
+        self.brief = brief
+        self.worker = Worker("media", "taskiq", PRODUCTION, "taskiq@gpu-2", "gpu-2", "async", 4)
+
+    async def run(self) -> None:
+        """Runs until it is cancelled."""
+        for number in range(STARTS):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(FaultyWorker(self.brief, self.worker, str(number)).run(), UP_S)
+            await asyncio.sleep(DOWN_S)
+        await FaultyWorker(self.brief, self.worker, "last").run()
+
+    async def live(self) -> None:
+        """Does nothing else."""
+
+
+class LateHost(FaultyWorker):
+    """A host whose clock is ahead, and whose agent has much to send."""
+
+    def __init__(self, brief: Brief) -> None:
+        super().__init__(brief, Worker("media", "dramatiq", PRODUCTION, "dramatiq@media-2", "media-2", "threads", 8))
+        self.skew_us, self.began = 4 * SECOND, now()
+
+    def vitals(self) -> Facts:
+        return {"spool_bytes": 9_400_000 if now() - self.began < BEHIND_S * SECOND else 0}
+
+
+class Reporter(FaultyWorker):
+    """A worker of another release that reports tasks which were lost, unknown or retried, and queues that are in trouble."""
+
+    def __init__(self, brief: Brief) -> None:
+        worker = Worker("shop", "celery", PRODUCTION, "celery@shop-6", "shop-6", "prefork", 8)
+        super().__init__(brief, worker, release=BAD, queues=["thumbs", "imports"])
+        self.began = now()
+        self.names = [IMPORT, CAMPAIGN, NEWSLETTER]
+        for _ in range(3):
+            life = self.begin(KIND["thumbs.make"], 3 * MINUTE)
+            self.waiting.append(lives.started(life))
+            self.end(life, "lost", life.started_at + 20 * SECOND, "child_killed", "signal 9 (SIGKILL)")
+        for _ in range(12):
+            life = self.begin(SURVEY, 2 * MINUTE)
+            self.end(life, "rejected", life.started_at, None, None, "unknown_task", "Received unregistered task", None, None)
+        for _ in range(24):
+            life = self.begin(KIND["search.reindex"], 2 * MINUTE)._replace(runtime=SECOND)
+            for attempt in range(3):
+                self.waiting.append(lives.retried(life, SMTP, life.started_at + SECOND, attempt))
+            self.waiting += [lives.started(life, 3, now() - 20 * SECOND), lives.succeeded(life, 3, now() - 20 * SECOND)]
+        for kind, tasks, ago in ((IMPORT, 40, 5), (NEWSLETTER, 64, 8)):
+            for _ in range(tasks):
+                self.begin(kind, ago * MINUTE)
+        for minute in range(10):
+            for number in range(60):
+                self.begin(CAMPAIGN, (minute + 1) * MINUTE - number * SECOND)
+        at = now()
+        dropped = {"count": 1_240, "bytes": 310_000, "first_at": at - 9 * MINUTE, "last_at": at - 4 * MINUTE, "cause": "spool_full"}
+        self.record("gap", f"demo-{self.boot}", at, dropped)
+        self.record("fault", f"demo-{self.boot}", at, {"where": "capture", "error": "KeyError: 'headers'", "count": 3})
+        self.record("demo: a record of no kind")
+
+    def vitals(self) -> Facts:
+        """Queues, as their broker sees them; after a while it has lost tasks and has more dead letters."""
+        at, is_later = now(), now() - self.began > TURN_S * SECOND
+        grown = (at - self.began) // SECOND
+        return {
+            "queues": [
+                ["celery", "newsletters", 64, 0, self.began - 8 * MINUTE],
+                ["celery", "imports", 0 if is_later else 40, 1, None if is_later else self.began - 5 * MINUTE],
+                ["celery", "campaigns", 600 + grown, 2, self.began - 10 * MINUTE],
+                ["celery", "exports", 2, 3, at - SECOND, 0, 14 if is_later else 2],
+            ]
+        }  # fmt: skip
+
+    async def live(self) -> None:
+        """Its queue of campaigns goes on growing, for a while."""
+        while now() - self.began < BEHIND_S * SECOND:
+            await asyncio.sleep(5)
+            for number in range(5):
+                self.begin(CAMPAIGN, number * SECOND)
+            await self.flush()
+
+
+def faults_of(brief: Brief) -> list[FaultyWorker | RestartingWorker]:
+    """All of them."""
+    return [SilentHost(brief), RestartingWorker(brief), LateHost(brief), Reporter(brief)]
