@@ -165,7 +165,7 @@ class Reporter(FaultyWorker):
                 ["celery", "newsletters", 64, 0, self.began - 8 * MINUTE],
                 ["celery", "imports", 0 if is_later else 40, 1, None if is_later else self.began - 5 * MINUTE],
                 ["celery", "campaigns", 600 + grown, 2, self.began - 10 * MINUTE],
-                ["celery", "exports", 2, 3, at - SECOND, 0, 14 if is_later else 2],
+                ["celery", "invoices", 2, 3, at - SECOND, 0, 14 if is_later else 2],
             ]
         }  # fmt: skip
 

@@ -29,7 +29,7 @@ FAULTS: Final = (
     DemoFault("backlog", "A queue that grows", "campaigns gets a task every second, and none of them is started."),
     DemoFault("broker_loss", "A broker that lost tasks", "40 tasks wait in imports, and its broker has none of them any longer.",
               "after two minutes"),
-    DemoFault("dead_letters", "Dead letters", "The broker of exports has twelve more dead letters than before.", "after a minute"),
+    DemoFault("dead_letters", "Dead letters", "The broker of invoices has twelve more dead letters than before.", "after a minute"),
     DemoFault("failing_more", "A task that fails more than usual", "The mail server has refused connections for fifty minutes."),
     DemoFault("retries", "Retries again and again", "search.reindex is tried four times for each task."),
     DemoFault("silent_scheduler", "A dead scheduler", "Celery Beat of staging ended hours ago.", "after 45 seconds"),
@@ -49,9 +49,10 @@ FAULTS: Final = (
 NOT_SHOWN: Final = (
     DemoFault("error", "New and rising errors", "The errors of the mail server began before the demo; run it beside an app of yours."),
     DemoFault("slow", "Slow and quick tasks", "They are compared with at least ten runs in each earlier hour, and this story has fewer."),
+    DemoFault("unaccounted", "Tasks that are unaccounted for", "Few tasks that an empty broker does not have are found after 15 minutes."),
     DemoFault("seldom", "Tasks that hardly run", "Only names with twenty runs an hour are missed, and this story has fewer."),
     DemoFault("missed_schedules", "Several schedules of one scheduler", "Four or more that were missed, failed or late are one finding."),
-    DemoFault("stopped_plan", "Plans that stand still", "A plan that its canary has stopped, or that waits for an agent."),
+    DemoFault("stopped_plan", "Stopped and stalled plans", "A plan that its canary has stopped, or that waits for an agent."),
     DemoFault("disk", "This server",
               "A full disk, a certificate that ends, a failed backup, an altered audit log, a failing duty, exceeded limits."),
 )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The broker has fewer tasks than were enqueued, or dead letters grow."""
+"""The broker has fewer tasks than were enqueued, tasks of an empty queue are unaccounted for, or dead letters grow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ LEAST_SHARE: Final = 0.2
 FRESH_US: Final = 90_000_000
 """How old the report of a broker may be to be compared with the tasks that are queued."""
 LEAST_DEAD: Final = 5
+LEAST_UNACCOUNTED: Final = 3
+EMPTY_MIN: Final = 15
+"""Minutes for which the broker has had nothing of the queue; events that are late arrive within them."""
+LEAST_REPORTS: Final = 8
+"""Of these minutes."""
 
 
 def find(queue: QueueActivity) -> list[Finding]:
     """Returns what is found, nothing while the broker has the queued tasks and no task dies."""
-    return [found for found in (_missing(queue), _dead(queue)) if found is not None]
+    return [found for found in (_missing(queue) or _unaccounted(queue), _dead(queue)) if found is not None]
 
 
 def _missing(queue: QueueActivity) -> Finding | None:
@@ -45,6 +50,35 @@ def _missing(queue: QueueActivity) -> Finding | None:
         evidence=(Link("the queue", queue_href(queue.scope, queue.name)),),
         curve=tuple(None if minute.depth is None else float(minute.depth) for minute in queue.minutes),
         curve_of="tasks in the broker in the last hour",
+    )  # fmt: skip
+
+
+def _unaccounted(queue: QueueActivity) -> Finding | None:
+    """The ledger of a queue: what was enqueued has ended, runs or waits. Of a queue that the broker has had nothing of for a while, what
+    was enqueued before and not received is unaccounted for, however little that is. What a producer that is not watched enqueued is no
+    part of it."""
+    last = queue.minutes[-EMPTY_MIN:]
+    depths = [minute.depth for minute in last if minute.depth is not None]
+    if queue.depth != 0 or queue.delayed or queue.is_paused or len(depths) < LEAST_REPORTS or any(depths):
+        return None
+    if queue.reported_us is None or queue.reported_us > FRESH_US:
+        return None
+    entered = sum(minute.entered for minute in last)
+    tasks = queue.queued - entered
+    if tasks < LEAST_UNACCOUNTED:
+        return None
+    whole = sum(minute.entered for minute in queue.minutes)
+    return Finding(
+        kind="unaccounted", subject=queue.name, level="warn", weight=min(160 + 40 * len(str(tasks)), 400),
+        title=f"Tasks of {queue.name} are unaccounted for",
+        text=f"{number(tasks)} were enqueued more than {EMPTY_MIN} minutes ago and not received, and the broker has had none since",
+        why=(
+            f"{number(whole)} were enqueued in the last hour. They were removed from the broker, their events were lost, or workers "
+            "that are not watched run them"
+        ),
+        scope=queue.scope,
+        action=Link(f"Review {number(queue.queued)} waiting tasks…", tasks_href(queue.scope, queue=queue.name, state=("queued",))),
+        evidence=(Link("the queue", queue_href(queue.scope, queue.name)),),
     )  # fmt: skip
 
 

@@ -60,10 +60,11 @@ def find(schedules: Sequence[ScheduleState], schedulers: Iterable[SchedulerState
         by_scheduler.setdefault((*schedule.scope[:2], schedule.scheduler), []).append(schedule)
     for scheduler in schedulers:
         its = by_scheduler.get((*scheduler.scope[:2], scheduler.scheduler), [])
-        if (silent := _silent(scheduler, its, at)) is not None:
+        found += _doubled(scheduler, its, at)
+        if scheduler.silent_since is None:
+            found += _each(scheduler, its, at)
+        elif (silent := _silent(scheduler, its, at)) is not None:
             found.append(silent)
-        else:
-            found += [*_doubled(scheduler, its, at), *_each(scheduler, its, at)]
     return found
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is wrong with this server itself: its disk, database, certificate, backups, audit log and duties; and plans that stand still."""
+"""What is wrong with this server itself: its disk, database, certificate, backups, audit log and duties; and stopped and stalled plans."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def find_plans(plans: Iterable[PlanState], at: int) -> list[Finding]:
                 Finding(
                     kind="stopped_plan" if is_stopped else "stalled_plan", subject=str(plan.id), level="bad" if is_stopped else "warn",
                     weight=480 if is_stopped else 220,
-                    title=f"Plan {plan.id} {'stopped' if is_stopped else 'stands still'}",
+                    title=f"Plan {plan.id} {'stopped' if is_stopped else 'stalled'}",
                     text=f"{what} of {plural(plan.items, 'task')}: {plan.note.removeprefix(STOPPED if is_stopped else '')}",
                     why=f"started by {plan.author}" + ("; the rest waits until somebody resumes or aborts it" if is_stopped else ""),
                     action=Link("Open the plan", f"/plans/{plan.id}"),

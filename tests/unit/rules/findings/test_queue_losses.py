@@ -30,3 +30,30 @@ def test_dead_letters() -> None:
     assert found.action.href.endswith("place=dead")
     assert find(queue(*minutes, dead=None)) == []
     assert find(queue(dead=0)) == []
+
+
+def test_what_an_empty_broker_does_not_have_is_unaccounted_for() -> None:
+    busy = QueueMinute(0, 10, 10, 0)
+    [finding] = find(queue(busy, *(EMPTY,) * 15, depth=0, queued=4))
+    assert (finding.kind, finding.level, finding.title) == ("unaccounted", "warn", "Tasks of emails are unaccounted for")
+    assert finding.text == "4 were enqueued more than 15 minutes ago and not received, and the broker has had none since"
+    assert finding.why.startswith("450 were enqueued in the last hour.")
+    assert finding.action is not None
+    assert finding.action.text == "Review 4 waiting tasks…"
+
+
+def test_a_ledger_that_balances_or_cannot_be_judged() -> None:
+    def kinds(*minutes: QueueMinute, **changes: int | bool | None) -> list[str]:
+        return [found.kind for found in find(queue(*minutes, **({"depth": 0, "queued": 4} | changes)))]
+
+    some, unknown = QueueMinute(1, 0, 0, 0), QueueMinute(None)
+    assert kinds(EMPTY) == ["unaccounted"]
+    assert kinds(EMPTY, queued=2) == [], "two may be on their way"
+    assert kinds(EMPTY, QueueMinute(0, 2, 0, 0)) == [], "and so may what was enqueued meanwhile"
+    assert kinds(EMPTY, some, *(EMPTY,) * 14) == [], "something was there a quarter of an hour ago"
+    assert kinds(EMPTY, some, *(EMPTY,) * 15) == ["unaccounted"]
+    assert kinds(unknown, *(EMPTY,) * 7) == [], "the broker reported too seldom"
+    assert kinds(unknown, *(EMPTY,) * 8) == ["unaccounted"]
+    for changes in ({"delayed": 4}, {"is_paused": True}, {"depth": 1}, {"reported_us": 91_000_000}, {"reported_us": None}):
+        assert kinds(EMPTY, **changes) == []
+    assert kinds(EMPTY, queued=1_000) == ["broker_loss"], "not twice"

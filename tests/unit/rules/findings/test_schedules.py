@@ -50,7 +50,7 @@ def test_a_silent_scheduler_is_one_finding_for_all_its_schedules() -> None:
 
 def test_a_restart_and_a_scheduler_out_of_service_are_not_silent() -> None:
     for since in (T - QUIET_US + 1, T - 7 * DAY_US):
-        assert find(schedule(state="gone"), connected=(), silent_since=since) == []
+        assert find(schedule(state="gone"), schedule(2, "missed"), connected=(), silent_since=since) == []
     assert len(find(schedule(state="gone"), connected=(), silent_since=T - QUIET_US)) == 1
     assert find(schedule(state="off", is_enabled=False), connected=(), silent_since=T - HOUR_US) == []
 

@@ -74,7 +74,7 @@ def test_a_plan_that_its_canary_stopped() -> None:
 def test_a_plan_that_waits_for_an_agent() -> None:
     waiting = plan(status="running", note=f"{NO_AGENT}none is connected.")
     [finding] = find_plans([waiting], T)
-    assert (finding.kind, finding.level, finding.title) == ("stalled_plan", "warn", "Plan 12 stands still")
+    assert (finding.kind, finding.level, finding.title) == ("stalled_plan", "warn", "Plan 12 stalled")
     assert finding.text == "retry task of 500 tasks: Waiting for an agent: none is connected."
     assert find_plans([waiting._replace(started_at=T - 59 * SECOND)], T) == []
     assert find_plans([waiting._replace(note="Waiting for the results of the first 10.")], T) == []
