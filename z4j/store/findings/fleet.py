@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from functools import lru_cache
@@ -17,7 +18,7 @@ from z4j.store.findings.activity import Subject, Texts
 from z4j.store.fleet.agents import RESTARTED
 from z4j.store.names.name_limits import OTHERS
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.db import Row, Store
 
 SQL = sql.load("findings/fleet")
 PROCESSES: Final = 5_000
@@ -41,6 +42,10 @@ def _queues(text: str) -> tuple[str, ...]:
 async def list_processes(store: Store, since: int) -> list[tuple[int, Process]]:
     """Returns (app id, process) of the processes seen since a time in microseconds UTC."""
     rows = await store.fetch_all(SQL["list_processes"], {"since": since, "limit": PROCESSES})
+    return await asyncio.to_thread(_processes, rows)  # of thousands it takes longer than a page
+
+
+def _processes(rows: list[Row]) -> list[tuple[int, Process]]:
     found = []
     for row in rows:
         (
