@@ -16,7 +16,7 @@ from z4j_demo import lives
 from z4j_demo.brief import Brief
 from z4j_demo.link import Facts, Link, now
 from z4j_demo.lives import Process
-from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, Worker
+from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, SECOND, SMTP, VERSIONS, Failure, Kind, Worker
 
 SILENT_S: Final = 3.0
 """After which the host that goes silent is gone."""
@@ -30,6 +30,17 @@ KIND: Final = {kind.name: kind for kind in KINDS}
 IMPORT: Final = Kind("shop", "celery", "imports.load", "imports", 1, 800, "[{number}]")
 CAMPAIGN: Final = Kind("shop", "celery", "campaigns.render", "campaigns", 1, 1_500, "[{number}]")
 SURVEY: Final = Kind("shop", "celery", "emails.send_survey", "emails", 1, 100, "[{number}]")
+MERGE: Final = Kind("shop", "celery", "carts.merge", "default", 1, 200, "[{number}]", "true")
+MERGE_FAILS: Final = tuple(
+    Failure(type, error, (("carts.py", 30 + line, "merge", "merged = left.merge(right)"),))
+    for line, (type, error) in enumerate(
+        {
+            "KeyError": "'price'", "IndexError": "list index out of range", "AttributeError": "'Cart' object has no attribute 'lines'",
+            "ZeroDivisionError": "division by zero", "AssertionError": "the cart is open",
+        }.items()
+    )
+)  # fmt: skip
+"""Different errors, each of them rare."""
 NEWSLETTER: Final = Kind("shop", "celery", "newsletters.send", "newsletters", 1, 300, "[{number}]")
 
 
@@ -144,6 +155,9 @@ class Reporter(FaultyWorker):
             for attempt in range(3):
                 self.waiting.append(lives.retried(life, SMTP, life.started_at + SECOND, attempt))
             self.waiting += [lives.started(life, 3, now() - 20 * SECOND), lives.succeeded(life, 3, now() - 20 * SECOND)]
+        for number in range(24):
+            life = self.begin(MERGE, (270 - number * 10) * SECOND)
+            self.waiting.append(lives.failed(life, MERGE_FAILS[number % 5]) if number % 2 else lives.succeeded(life))
         for kind, tasks, ago in ((IMPORT, 40, 5), (NEWSLETTER, 64, 8)):
             for _ in range(tasks):
                 self.begin(kind, ago * MINUTE)

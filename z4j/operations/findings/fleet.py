@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,21 +31,25 @@ class FleetFindings:
         self.store = store
         self.processes = 0
         """How many were looked at last."""
+        self.releases: dict[str, set[str]] = {}
+        """App → the releases that its connected processes run."""
         self._waits: dict[Subject, int] = {}
         """Since when a name waits without being registered."""
         self._registering: tuple[int, set[Scope]] = (-REGISTERING_US, set())
 
-    async def find(self, names: Sequence[NameActivity], at: int) -> list[Finding]:
+    async def find(self, names: Mapping[Subject, NameActivity], at: int) -> list[Finding]:
         """Returns what is wrong with processes. Raises StoreError."""
         processes = await self._processes(at)
-        self.processes = len(processes)
-        by_name = {(activity.scope, activity.name): activity for activity in names}
+        self.processes, self.releases = len(processes), {}
+        for process in processes:
+            if process.is_connected and process.release:
+                self.releases.setdefault(process.scope.app, set()).add(process.release)
         running = await fleet.list_running(self.store, at - DAY_US, at - stuck.LEAST_US)
         ends = await fleet.list_ends(self.store, at - DAY_US, at - restarts.RECENT_MIN * MINUTE_US)
         of_processes = await asyncio.to_thread(_find, processes, at)  # thousands of them take longer than a page
         return [
-            *of_processes, *stuck.find(running, by_name, at), *restarts.find_killed(ends),
-            *unregistered.find(ends, await self._waiting(processes, by_name, at)), *await self._reports(at),
+            *of_processes, *stuck.find(running, names, at), *restarts.find_killed(ends),
+            *unregistered.find(ends, await self._waiting(processes, names, at)), *await self._reports(at),
         ]  # fmt: skip
 
     async def _processes(self, at: int) -> list[Process]:
@@ -57,7 +61,7 @@ class FleetFindings:
             replace(process, held=held[app_id, process.boot]) if (app_id, process.boot) in held else process for app_id, process in known
         ]
 
-    async def _waiting(self, processes: Sequence[Process], names: dict[Subject, NameActivity], at: int) -> list[WaitingName]:
+    async def _waiting(self, processes: Sequence[Process], names: Mapping[Subject, NameActivity], at: int) -> list[WaitingName]:
         workers: dict[Scope, int] = {}
         for process in processes:
             if process.is_connected and process.role == "worker":

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from z4j.agents.connections import Hub
-from z4j.operations.findings import schedules
+from z4j.operations.findings import errors, schedules
 from z4j.operations.findings.fleet import FleetFindings
 from z4j.operations.findings.gather import Gatherer
 from z4j.operations.findings.server import ServerFindings
@@ -54,7 +54,12 @@ class Findings:
         found: list[Finding | None] = [rule(name) for name in names for rule in (failing_more.find, speed.find, volume.find)]
         for queue in queues:
             found += [backlog.find(queue), *queue_losses.find(queue)]
-        found += [*await self.fleet.find(names, at), *await schedules.find(self.store, at)]
+        by_name = {(name.scope, name.name): name for name in names}
+        found += [
+            *await self.fleet.find(by_name, at),
+            *await errors.find(self.store, by_name, self.fleet.releases, at),
+            *await schedules.find(self.store, at),
+        ]
         if self.server is not None:
             found += await self.server.find(self.store, at)
         await self._keep(ranked(without_repeats(finding for finding in found if finding is not None))[:MOST], at)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Final
 
 from z4j.formats import number, plural
 from z4j.rules.findings.activity import BAD, NameActivity
-from z4j.rules.findings.baselines import usual
+from z4j.rules.findings.baselines import Usual, usual
 from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href
 from z4j.rules.findings.fleet.restarts import KILLED
 from z4j.rules.findings.fleet.unregistered import UNKNOWN
@@ -18,8 +19,12 @@ from z4j.rules.rollups import HOUR_US, MINUTE_US
 
 LEAST: Final = 5
 """Failures of the last hour from which on it is found."""
+LEAST_RISING: Final = 8
+"""The same of a group that is neither new nor regressed: rare errors come in bursts."""
 FACTOR: Final = 3.0
 MADS: Final = 6.0
+CERTAIN: Final = 4.0
+"""Standard deviations that the failures have to lie above the mean of the earlier hours."""
 QUIET_US: Final = 5 * MINUTE_US
 GAPS: Final = 3
 """It is over after five minutes without a failure, or after three times the mean time between two, whichever is longer."""
@@ -50,6 +55,8 @@ class ErrorActivity:
     """The times of its newest failures within the last hour, at most `MOST`."""
     releases: tuple[str, ...]
     """The releases that some of the newest ran; "" where it is not known."""
+    has_releases: bool
+    """Whether processes of the app run several releases: only then its release says something."""
     names: Mapping[tuple[Scope, str], int]
     """Its failures by task name, of all that are stored."""
 
@@ -63,7 +70,7 @@ def find(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], 
     earlier = error.hours[:-2]  # the hour before this one holds a part of the last 60 minutes
     past = usual([float(count) for count in earlier])
     is_new = at - error.first_at <= HOUR_US
-    if not is_new and error.state != "regressed" and past is not None and failures < max(past.above(factor=FACTOR, mads=MADS), LEAST):
+    if not is_new and error.state != "regressed" and failures < _limit(error.hours[:-2], past):
         return None
     word = "new" if is_new else "came back" if error.state == "regressed" else "rises"
     subjects = sorted(error.names, key=lambda subject: (-error.names[subject], subject))
@@ -86,6 +93,13 @@ def find(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], 
     )  # fmt: skip
 
 
+def _limit(earlier: Sequence[int], past: Usual | None) -> float:
+    """The failures of an hour from which on a known group rises."""
+    mean = sum(earlier) / max(len(earlier), 1)
+    above = past.above(factor=FACTOR, mads=MADS) if past is not None else 0.0
+    return max(above, mean + CERTAIN * math.sqrt(mean + 1), LEAST_RISING)
+
+
 def _quiet_us(error: ErrorActivity, at: int) -> int:
     """How long there may be no failure until it is over."""
     span = at - min(error.newest)
@@ -95,7 +109,7 @@ def _quiet_us(error: ErrorActivity, at: int) -> int:
 def _release(error: ErrorActivity) -> str:
     """Says so where all of the newest failures ran the same release."""
     known = Counter(release for release in error.releases if release)
-    if len(known) != 1 or known.total() < len(error.releases):
+    if not error.has_releases or len(known) != 1 or known.total() < len(error.releases):
         return ""
     return f"; the last {number(known.total())} of them all on release {next(iter(known))}"
 

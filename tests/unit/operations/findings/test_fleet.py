@@ -41,7 +41,7 @@ async def beat(store: Store, boot: str, at: int, *running: RunningItem, spool_by
 
 
 async def found(store: Store, at: int, fleet: FleetFindings | None = None) -> dict[str, Finding]:
-    names = await Gatherer(store, Hub()).names(at)
+    names = {(name.scope, name.name): name for name in await Gatherer(store, Hub()).names(at)}
     return {finding.kind: finding for finding in await (fleet or FleetFindings(store)).find(names, at)}
 
 

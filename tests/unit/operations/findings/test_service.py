@@ -54,8 +54,8 @@ async def test_a_bad_release_begins_lasts_and_ends(tmp_path: Path) -> None:
         await bad_minutes(store, 5, "bad")
         await found.look(NOW)
         [finding] = found.current
-        assert (finding.kind, finding.subject, finding.scope) == ("failing_more", "shop.ship", Scope("shop", "production", "celery"))
-        assert "usually none, in the last 24 hours" in finding.why
+        assert (finding.kind, finding.subject, finding.scope) == ("error", "1", Scope("shop", "production", "celery"))
+        assert finding.explains == ("failing_more|shop|production|celery|shop.ship",), "which is not repeated"
         assert heard == ["now"]
         assert found.checked == (1, 1)
         [opened] = (await findings.list_open(store)).values()

@@ -20,7 +20,7 @@ def error(failures: int = 14, every_s: int = 20, **changes: Any) -> ErrorActivit
     fields: dict[str, Any] = {
         "id": 7, "app": "shop", "error_type": "ConnectionError", "message": "no route to *", "state": "unresolved",
         "first_at": min(newest, default=T), "last_at": max(newest, default=T), "hours": (0,) * 23 + (failures,), "newest": newest,
-        "releases": ("2.1",) * min(failures, 20), "names": {SUBJECT: failures},
+        "releases": ("2.1",) * min(failures, 20), "has_releases": True, "names": {SUBJECT: failures},
     }  # fmt: skip
     return ErrorActivity(**(fields | changes))
 
@@ -43,8 +43,8 @@ def test_a_new_group_with_its_release() -> None:
 
 
 def test_releases_that_differ_or_are_not_known_are_not_named() -> None:
-    for releases in (("2.1", "2.0"), ("2.1", ""), ()):
-        finding = find(error(releases=releases), {}, T)
+    for changes in ({"releases": ("2.1", "2.0")}, {"releases": ("2.1", "")}, {"releases": ()}, {"has_releases": False}):
+        finding = find(error(**changes), {}, T)
         assert finding is not None
         assert finding.text == "new, 14 failures in the last hour"
 
@@ -55,6 +55,10 @@ def test_an_old_group_is_found_when_it_rises_or_came_back() -> None:
     assert (rising.text.partition(",")[0], rising.level, rising.since) == ("rises", "warn", None)
     assert rising.why.endswith("usually 2 per hour, in the last 22 hours")
     assert find(old(14, hourly=5), {}, T) is None, "14 is less than three times 5"
+    assert find(old(9), {}, T) is not None
+    assert find(old(8), {}, T) is None, "2 in most hours, and now and then 8"
+    assert find(old(8, hourly=0), {}, T) is not None
+    assert find(old(7, hourly=0), {}, T) is None
     back = find(old(14, hourly=5, state="regressed"), {}, T)
     assert back is not None
     assert back.text.startswith("came back, 14 failures")
