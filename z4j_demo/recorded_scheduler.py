@@ -31,6 +31,7 @@ TROUBLES: Final = {
     "nightly reindex": ("missed", 0, "the scheduler was busy for longer than a period"),
     "train at night": ("failed", 0, "ConnectionError: the broker refused the connection"),
     "sync the crm": ("sent", 40 * SECOND, ""),
+    "check quotas": ("sent", 40 * SECOND, ""),
 }
 """Entry → outcome of its last run before the demo began, how late that was, and why."""
 
@@ -53,6 +54,7 @@ SCHEDULERS: Final = (
         ("nightly reindex", "cron", "30 2 * * *", "Europe/Berlin", "search.reindex"),
         ("sync the crm", "interval", "300", "", "users.sync_crm"),
         ("month end", "cron", "0 5 1 * *", "Europe/Berlin", "reports.month_end"),
+        ("check quotas", "cron", "7-59/15 * * * *", "UTC", "inventory.reserve"),
         ("expire carts", "cron", "*/10 * * * *", "Europe/Berlin", "carts.expire"),
     )),
     Scheduler("shop", "celery_beat", "celery", STAGING, GONE, "django", False, (

@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.demo import running_demo
 from z4j.appliance.demo_faults import FAULTS, NOT_SHOWN
 
@@ -13,6 +15,7 @@ WITHIN_S = 180
 LATER = {"different_workers"}
 
 
+@pytest.mark.timeout(300)
 def test_each_kind_of_finding_is_seen_within_three_minutes(tmp_path: Path) -> None:
     wanted = {fault.kind for fault in FAULTS} - LATER
     assert not wanted & {fault.kind for fault in NOT_SHOWN}

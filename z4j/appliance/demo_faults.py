@@ -38,7 +38,7 @@ FAULTS: Final = (
     DemoFault("missed_schedule", "A missed run", "The nightly reindex did not run last night."),
     DemoFault("failed_schedule", "A failed run", "The scheduler could not send the task of “train at night”."),
     DemoFault("late_schedule", "A late run",
-              "“sync the crm” ran 40 seconds late; its next run in time ends this.", "at once, for up to five minutes"),
+              "“check quotas” and “sync the crm” ran 40 seconds late; the next run in time ends this.", "at once, for some minutes"),
     DemoFault("dropped_events", "Dropped events", "The spool of celery@shop-6 was full: 1,240 events were dropped."),
     DemoFault("agent_faults", "A fault inside an agent",
               "The agent of celery@shop-6 failed three times inside; its application was not affected."),

@@ -148,7 +148,8 @@ def _checked(request: Request, at: int) -> str:
     if found.checked_at is None:
         return "Nothing was checked yet, because the server has just started"
     names, queues = found.checked
-    return f"{plural(names, 'task name')} and {plural(queues, 'queue')} checked {relative(found.checked_at, at)}"
+    processes = plural(found.fleet.processes, "process", "processes")
+    return f"{plural(names, 'task name')}, {plural(queues, 'queue')} and {processes} checked {relative(found.checked_at, at)}"
 
 
 def _order(queue: QueueActivity) -> tuple[bool, int, str]:

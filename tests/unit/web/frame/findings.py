@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from z4j.appliance.demo_faults import FAULTS, NOT_SHOWN
 from z4j.rules.charts.model import Mark, Series, TimeChart
 from z4j.rules.findings.activity import QueueActivity, QueueMinute
 from z4j.rules.findings.finding import Finding, Link, Scope
 from z4j.store.findings.findings import EndedFinding, Muted
 from z4j.store.operations.commands import CommandRow
 from z4j.web.frame.render import Choice, Shell
+from z4j.web.pages.demo import FaultLine, FaultsPage
 from z4j.web.pages.now import FindingLine, NowPage, QueueLine
 
 MINUTE_US = 60_000_000
@@ -40,6 +42,13 @@ def calm(shell: Shell, *, is_stale: bool) -> NowPage:
         shell=shell, lines=(), muted=(), ended=(), summary="", checked="0 task names checked", is_stale=is_stale, queues=(),
         queues_href="/queues", queue_count=0, actions=(), chart=TimeChart("Finished", (), ()), spans=(), live_href="/", may_mute=False,
     )  # fmt: skip
+
+
+def faults(shell: Shell, evil: str) -> FaultsPage:
+    """The faults of a demo: found once, twice, and not."""
+    found = Finding("x", evil, "bad", 1, evil, evil, evil, action=Link(evil, "/tasks?q=1"))
+    lines = (FaultLine(FAULTS[0], (found,)), FaultLine(FAULTS[1], (found, found)), FaultLine(FAULTS[2], ()))
+    return FaultsPage(shell, lines, 2, NOT_SHOWN)
 
 
 def chart(now: int, evil: str) -> TimeChart:

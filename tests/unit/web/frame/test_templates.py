@@ -375,6 +375,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("error", "error.html", ErrorPage("dark", "Not found", 404, EVIL, EVIL, "abc")),
     ("patterns", "component_gallery.html", make_page(SHELL)),
     ("reset of a demo", "demo/reset.html", ResetPage("dark", "/login?code=x")),
+    ("faults of a demo", "demo/faults.html", findings.faults(SHELL, EVIL)),
     ("strip", "_strip.html", StripRegion(SHELL.strip)),
 )
 

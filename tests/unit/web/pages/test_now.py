@@ -38,7 +38,7 @@ def test_a_finding_has_its_sentence_its_evidence_and_one_action(shop: Shop) -> N
     assert EVIL in text
     for href in ("/plans/new?name=shop.ship", "/tasks?state=failed"):
         assert f'href="{html.escape(href)}"' in page.text
-    assert "3 task names and 2 queues checked" in text
+    assert "3 task names, 2 queues and 0 processes checked" in text
     assert shop.get("/now.json").json()["findings"][0]["key"] == FOUND.key
 
 
