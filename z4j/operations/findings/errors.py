@@ -11,6 +11,7 @@ from z4j.rules.findings import errors as rules
 from z4j.rules.findings.activity import NameActivity
 from z4j.rules.findings.errors import ErrorActivity
 from z4j.rules.findings.finding import Finding, Scope
+from z4j.rules.findings.fleet.restarts import KILLED, LEAST_KILLS
 from z4j.rules.rollups import HOUR_US
 from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorFilter, ErrorGroup, Hour
@@ -33,9 +34,9 @@ async def find(store: Store, names: Mapping[Subject, NameActivity], releases: Ma
         return []
     hours = await error_groups.list_hours(store, [group.id for group in recent], at)
     counts = {id: tuple(_count(hour) for hour in of_group) for id, of_group in hours.items()}
-    chosen = sorted(
-        (group for group in recent if sum(counts[group.id][-2:]) >= rules.LEAST), key=lambda group: (-sum(counts[group.id][-2:]), group.id)
-    )[:LOOKED_AT]
+    last = {group.id: sum(counts[group.id][-2:]) for group in recent}
+    chosen = [group for group in recent if last[group.id] >= (LEAST_KILLS if group.error_type == KILLED else rules.LEAST)]
+    chosen = sorted(chosen, key=lambda group: (group.error_type != KILLED, -last[group.id], group.id))[:LOOKED_AT]
     places = await error_groups.list_places(store, [group.id for group in chosen])
     found = []
     for group in chosen:

@@ -11,14 +11,14 @@ from z4j.rules.findings.finding import LEVELS, Finding, ranked
 
 def without_repeats(findings: Iterable[Finding]) -> list[Finding]:
     """Returns the findings without those that others explain. A finding hurts at least as much as what it explains, and began no later.
-    What is explained explains nothing itself, so of two that explain each other one stays."""
+    What is explained explains nothing itself, so of two that explain each other one stays. Of two with the same key the worse one does."""
     every = ranked(findings)
     by_key = {finding.key: finding for finding in every}
     causes: dict[str, Finding] = {}
     hidden: set[str] = set()
     for finding in every:
         if finding.key not in hidden:
-            causes[finding.key] = finding
+            causes.setdefault(finding.key, finding)
             hidden |= {key for key in finding.explains if key in by_key and key != finding.key}
     return [
         _with(finding, [by_key[key] for key in finding.explains if key in hidden]) for key, finding in causes.items() if key not in hidden

@@ -13,7 +13,7 @@ from z4j.formats import number, plural
 from z4j.rules.findings.activity import BAD, NameActivity
 from z4j.rules.findings.baselines import Usual, usual
 from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href
-from z4j.rules.findings.fleet.restarts import KILLED
+from z4j.rules.findings.fleet.restarts import KILLED, LEAST_KILLS, RECENT_MIN
 from z4j.rules.findings.fleet.unregistered import UNKNOWN
 from z4j.rules.rollups import HOUR_US, MINUTE_US
 
@@ -33,8 +33,8 @@ MOST: Final = 500
 """Newest failures that are looked at; with more of them in an hour the number of the hours counts."""
 SHARE: Final = 0.8
 """Share of the failures of a task name that are of this group from which on the name is not found as well."""
-OTHERS: Final = (KILLED, UNKNOWN, "lost")
-"""Groups without an exception: findings of processes and names say more."""
+OTHERS: Final = (UNKNOWN, "lost")
+"""Groups without an exception: findings of names and processes say more."""
 NAMED: Final = 2
 
 
@@ -63,6 +63,8 @@ class ErrorActivity:
 
 def find(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], at: int) -> Finding | None:
     """Returns the finding, or None while it is as frequent as usual, over, or too rare to tell."""
+    if error.error_type == KILLED:
+        return _killed(error, at)
     recent = len(error.newest)
     if recent < LEAST or error.error_type in OTHERS or at - error.last_at > _quiet_us(error, at):
         return None
@@ -90,6 +92,24 @@ def find(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], 
         ),
         curve=tuple(float(count) for count in error.hours), curve_of="failures per hour in the last day",
         explains=tuple(key_of("failing_more", *subject) for subject in subjects if _is_most(error, subject, names)),
+    )  # fmt: skip
+
+
+def _killed(error: ErrorActivity, at: int) -> Finding | None:
+    """A message that kills each process that takes it: its task is not lost as long as a broker delivers it again, so its attempts
+    count."""
+    times = sum(error.hours[-2:])
+    if times < LEAST_KILLS or not error.names or at - error.last_at > RECENT_MIN * MINUTE_US:
+        return None
+    scope, name = max(error.names, key=lambda subject: (error.names[subject], subject))
+    return Finding(
+        kind="killed", subject=name, level="bad", weight=min(620 + 20 * times, 850),
+        title=f"{name} kills its worker process", text=f"{plural(times, 'time')} in this hour and the last one",
+        why="its tasks may be delivered again and kill the next process. Memory, a crash of native code or a signal ends a process",
+        scope=scope, since=error.first_at if at - error.first_at <= HOUR_US else None,
+        action=Link("Review these tasks…", f"/errors/{error.id}"),
+        curve=tuple(float(count) for count in error.hours), curve_of="killed attempts per hour in the last day",
+        explains=(key_of("failing_more", scope, name),),
     )  # fmt: skip
 
 

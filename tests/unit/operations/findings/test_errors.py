@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.database import SECOND, T, database, life, origin, tell
+from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.operations.findings.test_service import Heard
 from z4j.agents.connections import Hub
 from z4j.operations.findings import errors
@@ -51,3 +51,21 @@ async def test_failures_of_an_hour_ago_are_over(tmp_path: Path) -> None:
         assert len(await errors.find(store, {}, {}, NOW)) == 1
         assert await errors.find(store, {}, {}, NOW + 6 * MINUTE_US) == []
         assert await errors.find(store, {}, {}, NOW + HOUR_US) == []
+
+
+async def test_a_message_that_is_delivered_again_and_kills_again(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        records = [task("enqueued", "p", NOW - 300 * SECOND, name="reports.build")]
+        for number in range(3):
+            at, run = NOW + (number * 60 - 240) * SECOND, f"w.{7 + number}"
+            records += [
+                task("started", "p", at, run=run, name="reports.build"),
+                task("lost", "p", at + 5 * SECOND, "child_killed", "signal 9", run=run, name="reports.build"),
+            ]
+        records.append(task("started", "p", NOW - 30 * SECOND, run="w.10", name="reports.build"))
+        await tell(store, origin("w"), *records, at=NOW)
+        found = Findings(store, Hub(), Heard())
+        await found.look(NOW)
+        [finding] = [each for each in found.current if each.kind == "killed"]
+        assert (finding.subject, finding.scope) == ("reports.build", Scope("shop", "production", "celery"))
+        assert finding.text == "3 times in this hour and the last one"

@@ -38,3 +38,4 @@ def test_of_two_that_explain_each_other_one_stays() -> None:
     first, second = explaining("slow", weight=10), finding("slow", weight=20, explains=(explaining().key,))
     assert [each.kind for each in without_repeats([first, second])] == ["slow"]
     assert [each.kind for each in without_repeats([explaining("killed")])] == ["killed"]
+    assert [each.weight for each in without_repeats([finding("slow", weight=1), finding("slow", weight=2)])] == [2], "the same key"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+from bisect import bisect_left
 from typing import Any
 
 from tests.unit.rules.findings.examples import SHOP, T, name
@@ -80,7 +82,7 @@ def test_more_failures_than_are_looked_at() -> None:
 
 
 def test_groups_without_an_exception_are_left_to_other_rules() -> None:
-    for word in ("child_killed", "unknown_task", "lost"):
+    for word in ("unknown_task", "lost"):
         assert find(error(error_type=word), {}, T) is None
 
 
@@ -102,3 +104,36 @@ def test_a_name_whose_failures_are_this_group_is_explained() -> None:
         assert finding is not None
         assert finding.explains == explains
     assert find(error(first_at=T - HOUR_US), {}, T) is not None
+
+
+def test_a_message_that_kills_each_process_counts_by_its_attempts() -> None:
+    poison = error(1, error_type="child_killed", message="", hours=(0,) * 22 + (1, 3))
+    finding = find(poison, {}, T)
+    assert finding is not None
+    assert (finding.kind, finding.subject, finding.scope, finding.level) == ("killed", "emails.send", SHOP, "bad")
+    assert (finding.title, finding.text) == ("emails.send kills its worker process", "4 times in this hour and the last one")
+    assert finding.explains == (key_of("failing_more", *SUBJECT),)
+    assert find(poison, {}, poison.last_at + 15 * MINUTE_US) is not None
+    assert find(poison, {}, poison.last_at + 15 * MINUTE_US + 1) is None
+    assert find(error(1, error_type="child_killed", hours=(9,) * 22 + (0, 1)), {}, T) is None
+    assert find(error(1, error_type="child_killed", hours=(0,) * 23 + (2,), names={}), {}, T) is None
+
+
+def test_a_quiet_week_of_sporadic_errors_raises_less_than_one_finding_a_day() -> None:
+    """Thirty known errors, each with a rate of its own, looked at every ten minutes."""
+    chance, begun = random.Random(5), 0
+    for _ in range(30):
+        rate = chance.choice((0.2, 0.5, 0.8, 1.5, 3, 8, 20))
+        times = sorted(chance.uniform(0, 8 * DAY_US) for _ in range(int(rate * 8 * 24)))
+        was_found = False
+        for at in range(DAY_US, 8 * DAY_US, 10 * MINUTE_US):
+            newest = tuple(time for time in reversed(times) if at - HOUR_US <= time < at)[:MOST]
+            first = at // HOUR_US - 23
+            hours = [0] * 24
+            for time in times[bisect_left(times, first * HOUR_US) : bisect_left(times, at)]:
+                hours[int(time // HOUR_US) - first] += 1
+            last_at = int(max(newest, default=0))
+            seen = error(newest=tuple(map(int, newest)), hours=tuple(hours), first_at=0, last_at=last_at)
+            is_found = find(seen, {}, at) is not None
+            begun, was_found = begun + (is_found and not was_found), is_found
+    assert begun <= 7
