@@ -16,7 +16,7 @@ from z4j_demo import lives
 from z4j_demo.brief import Brief
 from z4j_demo.link import Facts, Link, now
 from z4j_demo.lives import Process
-from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, SECOND, SMTP, VERSIONS, Failure, Kind, Worker
+from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, QUICK, SECOND, SLOW, SMTP, VERSIONS, Failure, Kind, Worker
 
 SILENT_S: Final = 3.0
 """After which the host that goes silent is gone."""
@@ -158,6 +158,10 @@ class Reporter(FaultyWorker):
         for number in range(24):
             life = self.begin(MERGE, (270 - number * 10) * SECOND)
             self.waiting.append(lives.failed(life, MERGE_FAILS[number % 5]) if number % 2 else lives.succeeded(life))
+        for kind, runtime in ((SLOW, 2_600_000), (QUICK, 4_000)):
+            for number in range(40):
+                life = self.begin(kind, (number + 1) * 12 * SECOND)._replace(runtime=runtime + number * runtime // 80)
+                self.waiting.append(lives.succeeded(life))
         for kind, tasks, ago in ((IMPORT, 40, 5), (NEWSLETTER, 64, 8)):
             for _ in range(tasks):
                 self.begin(kind, ago * MINUTE)

@@ -7,6 +7,7 @@ import math
 import random
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from z4j_agent.settings import SealKey
 from z4j_demo import lives, present
 from z4j_demo.brief import Brief, read_brief
 from z4j_demo.lives import Process
-from z4j_demo.story import APPS, DAY, HOUR, KINDS, MINUTE, PRODUCTION, WORKERS, Kind, Worker
+from z4j_demo.story import APPS, DAY, HOUR, KINDS, MINUTE, PRODUCTION, STEADY, WORKERS, Kind, Worker
 
 BATCH = 900
 """Tasks in one batch."""
@@ -54,10 +55,22 @@ def write_history(brief: Brief, out: BinaryIO) -> None:
             for app, records in batches.items():
                 _write(out, app, brief.now, b"".join(records))
             batches.clear()
+    steady = list(_steady(rng, of_worker, brief.now))
+    for start in range(0, len(steady), BATCH):
+        _write(out, "shop", brief.now, b"".join(steady[start : start + BATCH]))
     for app in APPS:
         held = [record for each in present.held_now(brief) if each.life.kind.app == app for record in each.records()]
         _write(out, app, brief.now, b"".join(held))
     out.flush()
+
+
+def _steady(rng: random.Random, of_worker: dict[Worker, list[Process]], now: int) -> Iterator[bytes]:
+    """The records of each task of the names that ran all day."""
+    process = next(known[-1] for worker, known in of_worker.items() if (worker.app, worker.environment) == ("shop", PRODUCTION))
+    for kind, until in STEADY.items():
+        for at in range(now - 26 * HOUR, now - until, 2 * MINUTE):
+            life = lives.begin(rng, kind, process, at)
+            yield b"".join([*lives.sent(life, None, has_original=False), lives.succeeded(life)])
 
 
 def seal_key(url: str) -> SealKey | None:

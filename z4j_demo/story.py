@@ -107,6 +107,11 @@ KINDS: Final = (
     Kind("warehouse", "huey", "warehouse.pack_order", "warehouse", 2, 8_000, "[{number}]", '"packed {number}"'),
 )  # fmt: skip
 """40 names."""
+SLOW: Final = Kind("shop", "celery", "prices.refresh", "default", 0, 220, "[{number}]", "true")
+QUICK: Final = Kind("shop", "celery", "feeds.import", "default", 0, 900, "[{number}]", "true")
+SELDOM: Final = Kind("shop", "celery", "feeds.publish", "default", 0, 150, "[{number}]", "true")
+STEADY: Final = {SLOW: 16 * MINUTE, QUICK: 16 * MINUTE, SELDOM: 80 * MINUTE}
+"""Names that have run every two minutes for a day, until this long before the demo: what `faults` shows of them is compared with it."""
 REAL: Final = "huey"
 """The engine that the demo runs; the others have recorded agents."""
 VERSIONS: Final = {"celery": "5.7.0", "rq": "2.6.0", "dramatiq": "2.1.0", "taskiq": "0.12.1", "arq": "0.27.0"}
