@@ -16,6 +16,8 @@ from z4j_demo import lives
 from z4j_demo.brief import Brief
 from z4j_demo.link import Facts, Link, now
 from z4j_demo.lives import Process
+from z4j_demo.present import Held
+from z4j_demo.recorded_worker import RecordedWorker
 from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, QUICK, SECOND, SLOW, SMTP, VERSIONS, Failure, Kind, Worker
 
 SILENT_S: Final = 3.0
@@ -47,7 +49,10 @@ NEWSLETTER: Final = Kind("shop", "celery", "newsletters.send", "newsletters", 1,
 class FaultyWorker(Link):
     """A worker that reports a fault. It runs nothing and answers no action."""
 
-    def __init__(self, brief: Brief, worker: Worker, run: str = "", release: str = GOOD, queues: Iterable[str] = ()) -> None:
+    def __init__(
+        self, brief: Brief, worker: Worker, run: str = "", release: str = GOOD, queues: Iterable[str] = (),
+        held: dict[str, Held] | None = None,
+    ) -> None:  # fmt: skip
         boot = lives.boot_of(*worker[:4], "faulty", run, str(brief.now))
         hello = {
             "host": worker.host, "role": "worker", "worker": worker.name, "app": worker.app, "environment": worker.environment,
@@ -58,6 +63,8 @@ class FaultyWorker(Link):
         self.rng = random.Random(f"{brief.seed}{worker.name}{run}")  # noqa: S311 -- a story, no secret
         self.queues = list(queues)
         self.names: list[Kind] = []
+        self.held: dict[str, Held] = {} if held is None else held
+        """What the recorded workers of its app answer for."""
         self.waiting.append(self.process.origin())
 
     async def report(self) -> None:
@@ -84,8 +91,15 @@ class FaultyWorker(Link):
     def begin(self, kind: Kind, ago_us: int) -> lives.Life:
         """A task that was sent a while ago, with its records so far."""
         life = lives.begin(self.rng, kind, self.process, now() - ago_us)
-        self.waiting += lives.sent(life, None, has_original=False)
+        self.waiting += lives.sent(life, None, has_original=True)
         return life
+
+    def hold(self, kind: Kind, ago_us: int, state: str = "queued") -> None:
+        """A task that has not ended."""
+        life = self.begin(kind, ago_us)
+        self.held[life.task_id] = Held(life, state)
+        if state == "running":
+            self.waiting.append(lives.started(life))
 
     def end(self, life: lives.Life, end: str, at: int, *rest: Any) -> None:
         """The end of a task, with the fields that follow its queue."""
@@ -95,10 +109,11 @@ class FaultyWorker(Link):
 class SilentHost(FaultyWorker):
     """A host that is gone with what it ran, without a goodbye."""
 
-    def __init__(self, brief: Brief) -> None:
-        super().__init__(brief, Worker("shop", "celery", PRODUCTION, "celery@shop-4", "shop-4", "prefork", 8), queues=["exports"])
+    def __init__(self, brief: Brief, held: dict[str, Held]) -> None:
+        worker = Worker("shop", "celery", PRODUCTION, "celery@shop-4", "shop-4", "prefork", 8)
+        super().__init__(brief, worker, queues=["exports"], held=held)
         for _ in range(5):
-            self.waiting.append(lives.started(self.begin(KIND["reports.export_pdf"], 10 * SECOND)))
+            self.hold(KIND["reports.export_pdf"], 10 * SECOND, "running")
 
     async def run(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -138,9 +153,9 @@ class LateHost(FaultyWorker):
 class Reporter(FaultyWorker):
     """A worker of another release that reports tasks which were lost, unknown or retried, and queues that are in trouble."""
 
-    def __init__(self, brief: Brief) -> None:
+    def __init__(self, brief: Brief, held: dict[str, Held]) -> None:
         worker = Worker("shop", "celery", PRODUCTION, "celery@shop-6", "shop-6", "prefork", 8)
-        super().__init__(brief, worker, release=BAD, queues=["thumbs", "imports"])
+        super().__init__(brief, worker, release=BAD, queues=["thumbs", "imports"], held=held)
         self.began = now()
         self.names = [IMPORT, CAMPAIGN, NEWSLETTER]
         for _ in range(3):
@@ -164,10 +179,10 @@ class Reporter(FaultyWorker):
                 self.waiting.append(lives.succeeded(life))
         for kind, tasks, ago in ((IMPORT, 40, 5), (NEWSLETTER, 64, 8)):
             for _ in range(tasks):
-                self.begin(kind, ago * MINUTE)
+                self.hold(kind, ago * MINUTE)
         for minute in range(10):
             for number in range(60):
-                self.begin(CAMPAIGN, (minute + 1) * MINUTE - number * SECOND)
+                self.hold(CAMPAIGN, (minute + 1) * MINUTE - number * SECOND)
         at = now()
         dropped = {"count": 1_240, "bytes": 310_000, "first_at": at - 9 * MINUTE, "last_at": at - 4 * MINUTE, "cause": "spool_full"}
         self.record("gap", f"demo-{self.boot}", at, dropped)
@@ -192,10 +207,11 @@ class Reporter(FaultyWorker):
         while now() - self.began < BEHIND_S * SECOND:
             await asyncio.sleep(5)
             for number in range(5):
-                self.begin(CAMPAIGN, number * SECOND)
+                self.hold(CAMPAIGN, number * SECOND)
             await self.flush()
 
 
-def faults_of(brief: Brief) -> list[FaultyWorker | RestartingWorker]:
-    """All of them."""
-    return [SilentHost(brief), RestartingWorker(brief), LateHost(brief), Reporter(brief)]
+def faults_of(brief: Brief, workers: Iterable[RecordedWorker]) -> list[FaultyWorker | RestartingWorker]:
+    """All of them. `workers` are the recorded ones, which answer for their tasks."""
+    held = next(worker.held for worker in workers if worker.process.worker[:3] == ("shop", "celery", PRODUCTION))
+    return [SilentHost(brief, held), RestartingWorker(brief), LateHost(brief), Reporter(brief, held)]

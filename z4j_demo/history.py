@@ -70,7 +70,7 @@ def _steady(rng: random.Random, of_worker: dict[Worker, list[Process]], now: int
     for kind, until in STEADY.items():
         for at in range(now - 26 * HOUR, now - until, 2 * MINUTE):
             life = lives.begin(rng, kind, process, at)
-            yield b"".join([*lives.sent(life, None, has_original=False), lives.succeeded(life)])
+            yield b"".join([*lives.sent(life, None, has_original=True), lives.succeeded(life)])
 
 
 def seal_key(url: str) -> SealKey | None:

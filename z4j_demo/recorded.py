@@ -21,7 +21,8 @@ def main(folder: Path) -> None:
 
 async def _run(folder: Path) -> None:
     brief = read_brief(folder)
-    agents = [*workers_of(brief), *schedulers_of(brief), *faults_of(brief)]
+    workers = workers_of(brief)
+    agents = [*workers, *schedulers_of(brief), *faults_of(brief, workers)]
     running = asyncio.gather(*(agent.run() for agent in agents), *(agent.live() for agent in agents))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):
