@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from z4j import clock
 from z4j.clock import DAY_US
-from z4j.rules.rollups import KEPT_US, STEP_US
+from z4j.rules.rollups import KEPT_US, MINUTE, STEP_US
 from z4j.store.findings import findings
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
-from z4j.store.rollups import rollup_deletion
+from z4j.store.rollups import rolling, rollup_deletion
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
@@ -280,6 +280,8 @@ class RetentionDuty:
             first = None if kept_us is None else await rollup_deletion.next_at(self.store, step, 0)
             if kept_us is not None and first is not None and first + STEP_US[step] <= at - kept_us:
                 before = (at - kept_us) // STEP_US[step] * STEP_US[step]
+                if step == MINUTE:  # what is not a part of its hour and day yet stays until it is
+                    before = min(before, await rolling.rolled_until(self.store))
                 self._emptied += await self._slices(partial(rollup_deletion.delete_old, step=step, before=before))
 
     async def _empty_counters(self) -> None:

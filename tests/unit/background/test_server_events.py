@@ -39,7 +39,7 @@ async def test_an_event_follows_the_last_one_and_says_what_is_known(tmp_path: Pa
         detail = await get_task(store, mine.row)
         assert detail is not None
         assert (detail.row.ended_at, detail.row.reason, detail.row.error) == (T + 5, "worker_gone", "<b>gone</b>")
-        assert set(heard) == {"tasks", "queues", "strip"}
+        assert set(heard) == {"tasks", "queues", "strip", "errors"}
 
 
 async def test_without_tasks_nothing_is_written_or_announced(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_setting_up_and_signing_in(shop: Site, time_: Time) -> None:
     assert shop.get("/tasks").status_code == 303  # the first step alone opens nothing
     assert second_step(shop, ticket, f" {phone.code()[:3]} {phone.code()[3:]} ") == (303, "/queues")
     assert shop.get("/tasks").status_code == 200
-    done = [(action, outcome, detail) for _, action, _, outcome, detail in shop.audit()]
+    done = [(action, outcome, detail) for _, action, _, outcome, detail in shop.audit() if action != "clock_step"]  # the test sets it
     assert done == [
         ("sign_in", "done", {}),
         ("turn_on_totp", "done", {}),
