@@ -103,6 +103,8 @@ class Stack:
     url: str = ""
     tls: tuple[str, ...] = ()
     """Variables of the server for TLS, as NAME=value."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """Other variables of every program."""
     is_fresh: bool = False
     """Whether each program is a new interpreter. Otherwise it is forked from one that has imported its libraries."""
 
@@ -142,6 +144,7 @@ class Stack:
             "WITNESS": str(self.folder / "witness"),
             "PYTHONPATH": str(ROOT),
             **dict(variable.split("=", 1) for variable in self.tls),
+            **self.variables,
         }
 
     @property

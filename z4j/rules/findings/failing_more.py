@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import Final
 
 from z4j.formats import number
-from z4j.rules.findings.activity import BAD, LATEST_MIN, RECENT_MIN, NameActivity
+from z4j.rules.findings.activity import BAD, LATEST_MIN, RECENT_MIN, Counts, NameActivity
 from z4j.rules.findings.baselines import usual
 from z4j.rules.findings.finding import Finding, Link, name_href, plan_href, tasks_href
 from z4j.rules.rollups import MINUTE_US
 
+WINDOWS: Final = (RECENT_MIN, LATEST_MIN)
+"""Minutes that are looked at: in the short ones a failure of everything shows within a minute, in the long ones a failure of a few."""
 LEAST_BAD: Final = 5
 LEAST_SHARE: Final = 0.05
 FACTOR: Final = 3.0
@@ -21,29 +23,25 @@ CERTAIN: Final = 4.0
 
 def find(activity: NameActivity) -> Finding | None:
     """Returns the finding, or None while the share of failures is as usual, or too few ran to tell."""
-    recent, latest = activity.last(RECENT_MIN), activity.last(LATEST_MIN)
-    if recent.bad < LEAST_BAD or recent.bad_share < LEAST_SHARE:
-        return None
     past = usual([hour.counts.bad_share for hour in activity.usual if hour.counts.ended])
     limit = LEAST_SHARE if past is None else max(past.above(factor=FACTOR, mads=MADS), LEAST_SHARE)
     share = past.median if past else 0.0
-    expected = recent.ended * share
-    if recent.bad_share < limit or recent.bad < expected + CERTAIN * (expected + 1) ** 0.5:
-        return None
-    if latest.ended >= LEAST_BAD and latest.bad_share < limit / 2:
-        return None  # it is over
-    begins = _begins(activity, limit)
+    minutes = next((minutes for minutes in WINDOWS if _is_high(activity.last(minutes), limit, share)), None)
+    latest = activity.last(LATEST_MIN)
+    if minutes is None or (latest.ended >= LEAST_BAD and latest.bad_share < limit / 2):
+        return None  # never high, or over
+    recent = activity.last(minutes)
     name = activity.name
     return Finding(
         kind="failing_more", subject=name, level="bad" if recent.bad_share >= 0.2 or recent.bad >= 50 else "warn",
         weight=min(100 * recent.bad_share + 20 * len(str(recent.bad)), 500),
         title=f"{name} fails more than usual",
-        text=f"{number(recent.bad)} of {number(recent.ended)} runs ended badly in {RECENT_MIN} minutes ({recent.bad_share:.0%})",
+        text=f"{number(recent.bad)} of {number(recent.ended)} runs ended badly in {minutes} minutes ({recent.bad_share:.0%})",
         why=(
             f"usually {f'{past.median:.1%}' if past.median else 'none'}, in {activity.usual_of} ({past.samples} hours with runs)" if past
             else "there are too few earlier hours to compare with; found because of the share alone"
         ),
-        scope=activity.scope, since=begins,
+        scope=activity.scope, since=_begins(activity, limit),
         action=Link(f"Review {number(recent.bad)} and retry…", plan_href(activity.scope, name=name, state=("failed",), since="1h")),
         evidence=(
             Link("failed tasks", tasks_href(activity.scope, name=name, state=BAD, since="1h")),
@@ -52,6 +50,11 @@ def find(activity: NameActivity) -> Finding | None:
         ),
         curve=tuple(float(minute.bad) for minute in activity.minutes), curve_of="failures per minute in the last hour",
     )  # fmt: skip
+
+
+def _is_high(counts: Counts, limit: float, share: float) -> bool:
+    expected = counts.ended * share
+    return counts.bad >= LEAST_BAD and counts.bad_share >= limit and counts.bad >= expected + CERTAIN * (expected + 1) ** 0.5
 
 
 def _begins(activity: NameActivity, limit: float) -> int | None:

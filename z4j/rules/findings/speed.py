@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from z4j.formats import duration
-from z4j.rules.findings.activity import RECENT_MIN, NameActivity
+from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, NameActivity
 from z4j.rules.findings.baselines import Usual, usual
 from z4j.rules.findings.finding import Finding, Link, name_href, tasks_href
-from z4j.rules.rollups import percentile
+from z4j.rules.rollups import bounds, percentile
 
 LEAST_RUNS: Final = 20
 LEAST_LATEST: Final = 5
 """Of the newest minutes; with fewer runs they do not show that it is over."""
+LEAST_SLOW: Final = 3
+SLOW_SHARE: Final = 0.15
+"""So many of the newest runs are enough where the p95 of all recent ones does not show it yet."""
 LEAST_HOUR: Final = 10
 """Runs of an earlier hour that make its percentiles worth something."""
 SLOW_FACTOR: Final = 2.0
@@ -33,20 +37,30 @@ def find(activity: NameActivity) -> Finding | None:
     assert p95 is not None
     assert p50 is not None
     has_latest = sum(activity.latest_ran.values()) >= LEAST_LATEST
-    if slow is not None and p95 > (limit := max(slow.above(factor=SLOW_FACTOR, mads=MADS), LEAST_US)):
-        latest = percentile(activity.latest_ran, 0.95)
-        return None if has_latest and latest is not None and latest <= limit else _slow(activity, p95, slow)
+    latest = percentile(activity.latest_ran, 0.95)
+    if slow is not None:
+        limit = max(slow.above(factor=SLOW_FACTOR, mads=MADS), LEAST_US)
+        if p95 > limit and (not has_latest or (latest is not None and latest > limit)):
+            return _slow(activity, p95, RECENT_MIN, slow)
+        if latest is not None and _are_slow(activity.latest_ran, limit):
+            return _slow(activity, latest, LATEST_MIN, slow)
     if quick is not None and quick.median >= LEAST_US and p50 < (limit := quick.below(factor=QUICK_FACTOR, mads=MADS)):
         latest = percentile(activity.latest_ran, 0.5)
         return None if has_latest and latest is not None and latest >= limit else _quick(activity, p50, quick)
     return None
 
 
-def _slow(activity: NameActivity, p95: float, past: Usual) -> Finding:
+def _are_slow(ran: Mapping[int, int], limit: float) -> bool:
+    """Whether several of a few runs are slow, which is soon seen where all of them are."""
+    slow = sum(tasks for bucket, tasks in ran.items() if bounds(bucket)[0] >= limit)
+    return slow >= LEAST_SLOW and slow >= SLOW_SHARE * sum(ran.values())
+
+
+def _slow(activity: NameActivity, p95: float, minutes: int, past: Usual) -> Finding:
     return Finding(
         kind="slow", subject=activity.name, level="warn", weight=min(60 * p95 / max(past.median, 1), 450),
         title=f"{activity.name} is slow", text=f"p95 {duration(round(p95))}, usually {duration(round(past.median))}",
-        why=f"{RECENT_MIN} minutes against {activity.usual_of} ({past.samples} hours with runs); from histograms, error below 10 %",
+        why=f"{minutes} minutes against {activity.usual_of} ({past.samples} hours with runs); from histograms, error below 10 %",
         scope=activity.scope,
         action=Link("Show the slowest…", tasks_href(activity.scope, name=activity.name, since="1h")),
         evidence=(Link("history", name_href(activity.scope, activity.name)),),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from z4j.formats import number
-from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, NameActivity
+from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, Counts, NameActivity
 from z4j.rules.findings.baselines import usual
 from z4j.rules.findings.finding import Finding, Link, name_href, tasks_href
 from z4j.rules.rollups import MINUTE_US
@@ -15,7 +15,8 @@ LEAST_USUAL: Final = 20
 """Runs per hour that are missed when they do not come."""
 SELDOM_FACTOR: Final = 0.3
 MADS: Final = 4.0
-LEAST_RETRIES: Final = 30
+WINDOWS: Final = ((RECENT_MIN, 30), (LATEST_MIN, 15))
+"""Minutes that are looked at, and how many retries in them are many at least: a storm shows within a minute in the short ones."""
 RETRY_SHARE: Final = 0.5
 """Retries per start from which they are called many."""
 
@@ -26,19 +27,18 @@ def find(activity: NameActivity) -> Finding | None:
 
 
 def _retried(activity: NameActivity) -> Finding | None:
-    recent, latest = activity.last(RECENT_MIN), activity.last(LATEST_MIN)
-    if recent.retried < LEAST_RETRIES or recent.retried < RETRY_SHARE * recent.started:
-        return None
-    if latest.retried < RETRY_SHARE * latest.started / 2:
-        return None
     past = usual([hour.counts.retried / hour.counts.started for hour in activity.usual if hour.counts.started])
-    if past is not None and recent.retried / recent.started < past.above(factor=2.0, mads=MADS):
+    limit = RETRY_SHARE if past is None else max(past.above(factor=2.0, mads=MADS), RETRY_SHARE)
+    minutes = next((minutes for minutes, least in WINDOWS if _are_many(activity.last(minutes), least, limit)), None)
+    latest = activity.last(LATEST_MIN)
+    if minutes is None or latest.retried < RETRY_SHARE * latest.started / 2:
         return None
+    recent = activity.last(minutes)
     return Finding(
         kind="retries", subject=activity.name, level="bad" if recent.retried > 3 * recent.started else "warn",
-        weight=min(40 * len(str(recent.retried)) + 20 * recent.retried / recent.started, 480),
+        weight=min(40 * len(str(recent.retried)) + 20 * recent.retried / max(recent.started, 1), 480),
         title=f"{activity.name} is retried again and again",
-        text=f"{number(recent.retried)} retries for {number(recent.started)} tasks in {RECENT_MIN} minutes",
+        text=f"{number(recent.retried)} retries for {number(recent.started)} tasks in {minutes} minutes",
         why=f"usually {past.median:.1f} retries per task, in {activity.usual_of}" if past else "too few earlier hours to compare with",
         scope=activity.scope,
         action=Link("Show what retries…", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
@@ -48,6 +48,10 @@ def _retried(activity: NameActivity) -> Finding | None:
         ),
         curve=tuple(float(minute.retried) for minute in activity.minutes), curve_of="retries per minute in the last hour",
     )  # fmt: skip
+
+
+def _are_many(counts: Counts, least: int, limit: float) -> bool:
+    return counts.retried >= least and counts.retried >= limit * counts.started
 
 
 def _seldom(activity: NameActivity) -> Finding | None:

@@ -51,3 +51,11 @@ def test_it_begins_within_a_minute() -> None:
     found = find(name(Counts(10, 10, 9), minutes=1))
     assert found is not None
     assert found.since == T
+
+
+def test_where_nearly_everything_fails_five_failures_are_enough() -> None:
+    """They are found in the last four minutes; among the 75 runs of a quarter of an hour they could be chance."""
+    found = find(name(Counts(5, 5, 5), minutes=1, earlier=Counts(5, 5)))
+    assert found is not None
+    assert found.text == "5 of 20 runs ended badly in 4 minutes (25%)"
+    assert find(name(Counts(5, 5, 4), minutes=1, earlier=Counts(5, 5))) is None

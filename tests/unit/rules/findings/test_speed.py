@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from tests.unit.rules.findings.examples import hour, name
+from dataclasses import replace
+
+from tests.unit.rules.findings.examples import hour, name, runs
 from z4j.rules.findings.activity import Counts
 from z4j.rules.findings.speed import find
 
@@ -38,3 +40,14 @@ def test_what_returns_at_once_is_suspicious() -> None:
     assert found.text.startswith("p50 ")
     assert find(name(ms=3, latest_ms=200)) is None
     assert find(name(ms=0.2, usual=(hour(ms=2),) * 12)) is None, "it was always quick"
+
+
+def test_where_most_of_the_newest_runs_are_slow_three_are_enough() -> None:
+    activity = name(ms=200, recent=Counts(4, 4))
+    few, slow = runs(200, 13), runs(2_000, 3)
+    found = find(replace(activity, latest_ran=few | slow))
+    assert found is not None
+    assert found.text.startswith("p95 2.")
+    assert found.why.startswith("4 minutes against")
+    assert find(replace(activity, latest_ran=runs(200, 14) | runs(2_000, 2))) is None, "two are chance"
+    assert find(replace(activity, latest_ran=runs(200, 18) | slow)) is None, "a seventh"

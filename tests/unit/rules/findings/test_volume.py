@@ -35,3 +35,10 @@ def test_what_seldom_ran_is_not_missed() -> None:
     assert find(name(Counts(), earlier=Counts(), minutes=60, usual=(hour(),) * 3)) is None, "three hours to compare with"
     assert find(name()) is None
     assert find(name(Counts(), Counts(10, 10), earlier=Counts(), minutes=60)) is None, "it runs again"
+
+
+def test_a_storm_is_found_in_its_first_minute() -> None:
+    found = find(name(Counts(2, 0, 0, 15), minutes=1, earlier=Counts(6, 6)))
+    assert found is not None
+    assert found.text == "15 retries for 20 tasks in 4 minutes"
+    assert find(name(Counts(2, 0, 0, 14), minutes=1, earlier=Counts(6, 6))) is None
