@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from tests.incidents.agents import Run, record
+from tests.incidents.agents import Process, Run, record
 from tests.incidents.traffic import SECOND, Kind
 from tests.incidents.world import FAST_S, World
 
@@ -75,35 +75,51 @@ class SlowDependency(Incident):
 
 
 class PoisonMessage(Incident):
-    """A task that ends the child that runs it, is delivered again, and ends the next one."""
+    """A message whose task ends the child that runs it: it is delivered again a second later, and ends the next one."""
 
     kinds, subject = ("killed",), "search.index"
     leads_to, shows = "/tasks?", "text=search.index"
     over_s = 17 * MINUTE_S
+    process: Process
+    run: Run
     next_at = 0
+    child = 0
 
     def begin(self, world: World) -> None:
         simulation = world.simulation
         self.run = Run(simulation.kinds["search.index"], "5a1e0000-0000-4000-8000-00000000dead", simulation.now)
         producer = simulation.alive("shop", "producer")[0]
         world.record(producer, record("enqueued", self.run, simulation.now, producer, None, {"code": "shop.models.product:88"}))
-        self.next_at = simulation.now
         self.go_on(world)
 
     def go_on(self, world: World) -> None:
         if world.now < self.next_at:
             return
-        process = world.simulation.alive("shop", "worker")[self.run.attempt % 2]
+        if self.child:
+            self._end(world)
         at, run = world.now, self.run
+        self.child += 1
+        self.process = world.simulation.alive("shop", "worker")[self.child % 2]
         facts = {"redelivered": True} if run.is_redelivered else None
-        world.record(process, record("received", run, at, process, None, facts))
-        world.record(process, record("started", run, at + 1_000, process, None))
-        world.record(process, record("lost", run, at + 900_000, process, "child_killed", "signal 9 (SIGKILL)"))
+        self._record(world, "received", at, None, facts)
+        self._record(world, "started", at + 1_000, None)
+        run.started_at = at + 1_000
+        self.process.running[run.task_id] = run
         run.is_redelivered = True
-        self.next_at = at + 15 * SECOND
+        self.next_at = at + 12 * SECOND
+
+    def _record(self, world: World, kind: str, at: int, *rest: object) -> None:
+        made = record(kind, self.run, at, self.process, *rest)
+        made[5] = f"{self.process.boot}.{7 + self.child}"
+        world.record(self.process, made)
+
+    def _end(self, world: World) -> None:
+        self.process.running.pop(self.run.task_id, None)
+        self._record(world, "lost", world.now - SECOND, "child_killed", "signal 9 (SIGKILL)")
 
     def end(self, world: World) -> None:
-        """The message is removed."""
+        """The next process is killed, too; then somebody removes the message."""
+        self._end(world)
 
 
 class OutOfMemory(Incident):
@@ -112,6 +128,7 @@ class OutOfMemory(Incident):
     kinds, subject = ("restarts",), "media-1"
     leads_to, shows = "/workers?", "text=media-1"
     over_s = 12 * MINUTE_S
+    process: Process
     is_down = False
     next_at = 0
 
@@ -139,7 +156,7 @@ class OutOfMemory(Incident):
 class DeadBeat(Incident):
     """The scheduler was killed."""
 
-    kinds, subject = ("scheduler_silent", "dead_scheduler", "schedule_missed", "silent_scheduler"), ""
+    kinds, subject = ("silent_scheduler",), "celery_beat"
     leads_to, shows = "/schedules", "text=collect-metrics"
 
     def begin(self, world: World) -> None:
@@ -153,9 +170,9 @@ class DeadBeat(Incident):
 class TwoBeats(Incident):
     """A second scheduler of the same app was started."""
 
-    kinds, subject = ("double_scheduler", "double_schedule", "schedule_doubled", "two_schedulers"), ""
+    kinds, subject = ("doubled_schedules",), "celery_beat"
     leads_to, shows = "/schedules", "text=collect-metrics"
-    over_s = 17 * MINUTE_S
+    over_s = 70 * MINUTE_S
 
     def begin(self, world: World) -> None:
         [first] = world.simulation.alive("shop", "scheduler")

@@ -4,6 +4,7 @@ act, and no longer names it when its cause is gone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ FAR_S = 300
 @pytest.mark.browser
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda kind: kind.__name__)
 def test_now_names_it_and_leads_to_where_to_act(
-    incident: type[Incident], week: Week, browser: Browser, tmp_path: Path, record_property: pytest.RecordProperty
+    incident: type[Incident], week: Week, browser: Browser, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     of_it = incident()
 

@@ -23,7 +23,7 @@ from tests.support.wire_client import WireClient
 from z4j_agent import wire
 
 STEP_S = 2
-FAST_S = 11
+FAST_S = 25
 """Where nothing has to be exact: there is a heartbeat and a look at each step."""
 BEAT = 10 * SECOND
 LOOK = 10 * SECOND
