@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.incidents.week import Week, start_of_tests, write_week
+from tests.incidents.week import Week, run, start_of_tests, write_week
 from tests.support.chromium import ARGUMENTS, CHROMIUM
 from z4j import clock
 
@@ -17,7 +16,7 @@ from z4j import clock
 @pytest.fixture(scope="session")
 def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
     """Written once; every test works with a copy."""
-    return asyncio.run(write_week(tmp_path_factory.mktemp("week"), start_of_tests(clock.now())))
+    return run(write_week(tmp_path_factory.mktemp("week"), start_of_tests(clock.now())))
 
 
 @pytest.fixture(scope="session")

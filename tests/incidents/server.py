@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`python -m tests.incidents.server` is `z4j` with a clock that a test can put forward (`MovingClock`): its times of day, and all timers of
-its event loop. A duty that runs every ten seconds runs when ten seconds of that clock are over; nothing of the server is replaced."""
+"""`python -m tests.incidents.server` is `z4j` with a clock that a test can put forward (`MovingClock`): its times of day, its ticks, and all
+timers of its event loop. A duty that runs every ten seconds runs when ten seconds of that clock are over; nothing of the server is replaced."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from z4j.cli import main
 def move_with(moving: MovingClock) -> None:
     """For the rest of this process."""
     clock.use(moving.now_ns)
+    clock.ticks = lambda: int(moving.ticks_s() * 1_000_000)
     asyncio.BaseEventLoop.time = lambda self: moving.ticks_s()  # type: ignore[method-assign]
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import shutil
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.incidents.traffic import DAY, MINUTE
-from tests.incidents.week import StoreSink, Week, live
+from tests.incidents.week import StoreSink, Week, live, run
 from z4j.agents.connections import Hub
 from z4j.operations.findings.service import Findings
 from z4j.store.fleet import apps
@@ -58,6 +57,6 @@ async def look_on(week: Week, folder: Path, days: float, every: int) -> list[str
     ids=["a day", "the whole week"],
 )
 def test_a_quiet_week_has_at_most_one_false_finding_a_day(week: Week, tmp_path: Path, days: int, every_min: int) -> None:
-    begun = asyncio.run(look_on(week, tmp_path, days, every_min * MINUTE))
+    begun = run(look_on(week, tmp_path, days, every_min * MINUTE))
     print(f"{len(begun)} findings in {days} days", *begun, sep="\n")
     assert len(begun) <= FALSE_PER_DAY * days, begun

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.incidents.agents import Process
 from tests.incidents.simulation import Simulation
@@ -23,6 +26,7 @@ from z4j.web.pages.settings.connection_strings import connect_app
 from z4j.wire.frames import Discovery, Heartbeat, Hello, decode_frame
 from z4j_agent import wire
 
+T = TypeVar("T")
 BRIEF_UNTIL = 2 * HOUR
 """So long before the end tasks have all their records, and agents report."""
 STEP = HOUR
@@ -116,6 +120,12 @@ def _add_user(db: Connection, at: int, link: str, until: int) -> None:
     ada = users.find_user(db, "ada")
     assert ada is not None
     sessions.add_link(db, hash_secret(link), "login", until, ada.id)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs it in a thread of its own: the browser has an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def start_of_tests(now: int) -> int:
