@@ -49,6 +49,7 @@ class BadDeploy(Incident):
 
     kinds, subject = ("error", "failing_more"), "emails.send"
     leads_to, shows = ("/errors/", "/plans/new?"), "text=Retry"
+    over_s = 20 * MINUTE_S
 
     def begin(self, world: World) -> None:
         self._deploy(world, "2.15.0")

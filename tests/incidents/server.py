@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`python -m tests.incidents.server` is `z4j` with a clock that a test can put forward (`MovingClock`): its times of day, its ticks, and all
-timers of its event loop. A duty that runs every ten seconds runs when ten seconds of that clock are over; nothing of the server is replaced."""
+"""`python -m tests.incidents.server` is `z4j` with a clock that a test can put forward (`MovingClock`): its times of day, its ticks, and
+the timers of its event loop. A duty that runs every ten seconds runs when ten seconds of that clock are over."""
 
 from __future__ import annotations
 

@@ -80,6 +80,11 @@ class World:
     def record(self, process: Process, record: list[Any]) -> None:
         self.records.setdefault(process.boot, []).append(wire.encode_record(record))
 
+    def catch_up(self) -> None:
+        """The company goes on to the moment that the clock shows."""
+        self.simulation.advance(max(self.now, self.clock.now()), self)
+        self.flush()
+
     def flush(self) -> None:
         """Sends what was recorded, and waits until it is stored. What a process recorded just before it was killed is read from its spool
         by the next one; here its connection serves."""
@@ -90,14 +95,14 @@ class World:
 
     def cut(self, process: Process) -> list[Run]:
         """The process is gone, and its connection with it. Returns what it ran."""
-        self.flush()
+        self.catch_up()
         runs = self.simulation.kill(process)
         self.clients.pop(process.boot).socket.close_socket()
         return runs
 
     def leave(self, process: Process) -> list[Run]:
         """The process ends in order. Returns what it ran."""
-        self.flush()
+        self.catch_up()
         runs = self.simulation.kill(process)
         client = self.clients.pop(process.boot)
         client.say({"type": "goodbye", "reason": "stopped"})
@@ -106,11 +111,12 @@ class World:
 
     def freeze(self, process: Process) -> list[Run]:
         """Nothing comes from the process any longer; its connection is not closed, as where a host has lost its network."""
-        self.flush()
+        self.catch_up()
         return self.simulation.kill(process)
 
     def start(self, process: Process) -> Process:
         """Connects a process that was added."""
+        self.catch_up()
         self.simulation.connect(self, process)
         self.flush()
         return process
@@ -124,7 +130,7 @@ class World:
         """Lets the company go on; returns early, with True, as soon as `until` is true after a look of the server."""
         ends = self.now + int(seconds * SECOND)
         while self.now < ends:
-            at = min(self.now + step_s * SECOND, ends)
+            at = max(min(self.now + step_s * SECOND, ends), self.clock.now())
             self.clock.move_to(at)
             self.simulation.advance(at, self)
             if at - self.beat_at >= BEAT:

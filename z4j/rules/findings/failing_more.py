@@ -17,6 +17,8 @@ LEAST_BAD: Final = 5
 LEAST_SHARE: Final = 0.05
 FACTOR: Final = 3.0
 MADS: Final = 6.0
+OVER: Final = 4
+"""It is over where the share of the newest minutes is so much smaller: a single failure among them does not keep it."""
 CERTAIN: Final = 4.0
 """Standard deviations that the failures have to lie above what the usual share would give."""
 
@@ -27,10 +29,11 @@ def find(activity: NameActivity) -> Finding | None:
     limit = LEAST_SHARE if past is None else max(past.above(factor=FACTOR, mads=MADS), LEAST_SHARE)
     share = past.median if past else 0.0
     minutes = next((minutes for minutes in WINDOWS if _is_high(activity.last(minutes), limit, share)), None)
-    latest = activity.last(LATEST_MIN)
-    if minutes is None or (latest.ended >= LEAST_BAD and latest.bad_share < limit / 2):
-        return None  # never high, or over
-    recent = activity.last(minutes)
+    if minutes is None:
+        return None
+    recent, latest = activity.last(minutes), activity.last(LATEST_MIN)
+    if latest.ended >= LEAST_BAD and latest.bad_share < max(limit / 2, min(limit, recent.bad_share / OVER)):
+        return None  # it is over
     name = activity.name
     return Finding(
         kind="failing_more", subject=name, level="bad" if recent.bad_share >= 0.2 or recent.bad >= 50 else "warn",

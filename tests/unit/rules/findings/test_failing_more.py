@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.rules.findings.examples import SHOP, T, hour, name
 from z4j.rules.findings.activity import Counts
 from z4j.rules.findings.failing_more import find
@@ -44,6 +46,11 @@ def test_without_a_past_only_the_share_counts_and_that_is_said() -> None:
 
 def test_it_is_over_when_the_newest_minutes_are_as_usual() -> None:
     assert find(name(Counts(10, 10, 4), Counts(10, 10, 0))) is None
+    latest = name(Counts(10, 10, 4), Counts(10, 10, 0))
+    one = replace(latest, minutes=(*latest.minutes[:-1], Counts(10, 10, 1)))
+    assert find(one) is None, "one failure among the newest 40 runs is no tenth of what it was"
+    few = name(Counts(100, 100, 7), Counts(100, 100, 4))
+    assert find(few) is not None, "nearly as many still fail"
     assert find(name(Counts(10, 10, 4), Counts(0, 0, 0))) is not None, "nothing ran since, so nothing shows that it is over"
 
 
