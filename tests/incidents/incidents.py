@@ -293,6 +293,7 @@ class EmptiedBroker(Incident):
         for number in range(40):
             simulation.at(world.now + number * SECOND, "enqueue", "video.transcode")
         world.pass_time(3 * MINUTE_S, step_s=FAST_S)
+        world.pass_time(MINUTE_S - (world.now // SECOND + MINUTE_S - 5) % MINUTE_S)  # the minutes of the reports begin soon
 
     def begin(self, world: World) -> None:
         self.queue.is_emptied = True

@@ -37,6 +37,7 @@ FOLDERS: Final = (
     Folder("tests/unit", "server", is_fast=True),
     Folder("tests/contract", "server", is_fast=True),
     Folder("tests/browser", "server"),
+    Folder("tests/incidents", "server"),
     Folder("tests/e2e", "server"),
     Folder("adapters/agent/tests", "server", is_fast=True),
     *map(of_adapter, ("celery", "rq", "dramatiq", "huey", "arq", "taskiq", "apscheduler", "django", "flask", "fastapi")),

@@ -52,8 +52,9 @@ class Findings:
         """Looks at everything once. Raises StoreError."""
         names, queues = await self.gather.names(at), await self.gather.queues(at)
         found: list[Finding | None] = [rule(name) for name in names for rule in (failing_more.find, speed.find, volume.find)]
+        before = {(queue.scope, queue.name): queue for queue in self.queues}
         for queue in queues:
-            found += [backlog.find(queue), *queue_losses.find(queue)]
+            found += [backlog.find(queue), *queue_losses.find(queue, before.get((queue.scope, queue.name)))]
         by_name = {(name.scope, name.name): name for name in names}
         found += [
             *await self.fleet.find(by_name, at),

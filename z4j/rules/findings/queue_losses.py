@@ -21,20 +21,23 @@ LEAST_REPORTS: Final = 8
 """Of these minutes."""
 
 
-def find(queue: QueueActivity) -> list[Finding]:
-    """Returns what is found, nothing while the broker has the queued tasks and no task dies."""
-    return [found for found in (_missing(queue) or _unaccounted(queue), _dead(queue)) if found is not None]
+def find(queue: QueueActivity, before: QueueActivity | None = None) -> list[Finding]:
+    """Returns what is found, nothing while the broker has the queued tasks and no task dies. `before` is the queue as the look before this
+    one saw it, some seconds ago."""
+    return [found for found in (_missing(queue, before) or _unaccounted(queue), _dead(queue)) if found is not None]
 
 
-def _missing(queue: QueueActivity) -> Finding | None:
-    """Tasks that were enqueued and not received, and that the broker does not have in two reports one after the other: receipts of a queue
-    that drains fast arrive within seconds."""
+def _missing(queue: QueueActivity, before: QueueActivity | None) -> Finding | None:
+    """Tasks that were enqueued and not received, and that the broker does not have in two looks, or two reports, one after the other:
+    receipts of a queue that drains fast arrive within seconds."""
     if queue.depth is None or queue.reported_us is None or queue.reported_us > FRESH_US:
         return None
-    missing = queue.queued - queue.depth - (queue.delayed or 0)
+    missing = _missing_tasks(queue)
     reports = [minute for minute in queue.minutes[-3:] if minute.depth is not None]
-    is_steady = len(reports) >= 2 and all((minute.depth or 0) < queue.queued - LEAST_MISSING for minute in reports[-2:])
-    if missing < max(LEAST_MISSING, LEAST_SHARE * queue.queued) or not is_steady:
+    is_steady = (before is not None and _missing_tasks(before) >= _least(before)) or (
+        len(reports) >= 2 and all((minute.depth or 0) < queue.queued - LEAST_MISSING for minute in reports[-2:])
+    )
+    if missing < _least(queue) or not is_steady:
         return None
     earlier = max((minute.depth for minute in queue.minutes[:-2] if minute.depth is not None), default=None)
     fell = f"; it had up to {number(earlier)} within the last hour" if earlier is not None and earlier > queue.depth else ""
@@ -51,6 +54,14 @@ def _missing(queue: QueueActivity) -> Finding | None:
         curve=tuple(None if minute.depth is None else float(minute.depth) for minute in queue.minutes),
         curve_of="tasks in the broker in the last hour",
     )  # fmt: skip
+
+
+def _missing_tasks(queue: QueueActivity) -> int:
+    return 0 if queue.depth is None else queue.queued - queue.depth - (queue.delayed or 0)
+
+
+def _least(queue: QueueActivity) -> float:
+    return max(LEAST_MISSING, LEAST_SHARE * queue.queued)
 
 
 def _unaccounted(queue: QueueActivity) -> Finding | None:

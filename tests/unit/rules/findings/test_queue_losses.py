@@ -22,6 +22,15 @@ def test_a_broker_that_was_emptied() -> None:
     assert find(queue(QueueMinute(395, 0, 0, 0), depth=395, queued=400)) == []
 
 
+def test_a_broker_that_was_emptied_is_found_at_the_second_look() -> None:
+    now = queue(FULL, EMPTY, depth=0, queued=400)
+    [found] = find(now, queue(FULL, EMPTY, depth=0, queued=400))
+    assert found.kind == "broker_loss"
+    assert find(now, queue(FULL, depth=400, queued=400)) == [], "the look before saw them in the broker"
+    assert find(now, queue(FULL, EMPTY, depth=None, queued=400)) == []
+    assert find(queue(FULL, EMPTY, depth=0, queued=0), now) == [], "their receipts have arrived"
+
+
 def test_dead_letters() -> None:
     minutes = [QueueMinute(0, 1, 1, 3)] * 30 + [QueueMinute(0, 1, 1, 9)]
     [found] = find(queue(*minutes, dead=9))
