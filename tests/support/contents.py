@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-from z4j.rules.rollups import COLUMNS, STEP_US, bucket_of
+from z4j.rules.rollups import COLUMNS, MINUTE_US, STEP_US, bucket_of
 from z4j.rules.tasks.states import FINAL, FLAGS, STATE_NAMES
-from z4j.store.rollups.rolling import roll_minute
+from z4j.store.rollups.rolling import roll_minutes
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import reused_ids
 from z4j.store.tasks.task_columns import TaskColumns, decode
@@ -138,7 +138,7 @@ def roll_a_minute(db: Connection) -> None:
     rolled = int((db.execute("SELECT value FROM setting WHERE key = 'rolled_until'").fetchone() or (0,))[0])
     (at,) = db.execute("SELECT min(at) FROM rollup WHERE step = 0 AND at >= ?", (rolled,)).fetchone()
     if at is not None:
-        roll_minute(db, at)
+        roll_minutes(db, at, at + MINUTE_US)
 
 
 def steps(at: int, rolled: int) -> list[tuple[int, int]]:
