@@ -23,13 +23,33 @@ LEAST_WEEKS: Final = 3
 AGENT_FRESH_US: Final = 120_000_000
 
 
-class Baseline(NamedTuple):
-    """Earlier hours to compare with, and how they are called."""
+class Earlier(NamedTuple):
+    """Some earlier hours, and how they are called."""
 
     hours: list[Steps]
     words: str
+
+    def has(self, subject: Subject) -> bool:
+        """Whether the subject did anything in these hours."""
+        return any(subject in hour.counts for hour in self.hours)
+
+
+class Baseline(NamedTuple):
+    """Earlier hours to compare with: the same hour of earlier weeks, and for what did not run then the last day."""
+
     of: tuple[int, int | None]
     """The hour that they are for, and the first one that was counted then."""
+    weeks: Earlier = Earlier([], "")
+    day: Earlier = Earlier([], "")
+
+    def of_subject(self, subject: Subject) -> Earlier:
+        """Returns the hours that a subject is compared with."""
+        return self.weeks if self.weeks.has(subject) else self.day
+
+    @property
+    def subjects(self) -> set[Subject]:
+        """All that ran in these hours."""
+        return {subject for part in (self.weeks, self.day) for hour in part.hours for subject in hour.counts}
 
 
 class Gatherer:
@@ -37,7 +57,7 @@ class Gatherer:
 
     def __init__(self, store: Store, hub: Hub) -> None:
         self.store, self.hub = store, hub
-        self._baseline = Baseline([], "", (-1, None))
+        self._baseline = Baseline((-1, None))
 
     async def names(self, at: int) -> list[NameActivity]:
         """Returns every task name that ran in the last hour, or at this hour before."""
@@ -45,15 +65,20 @@ class Gatherer:
         first = newest - (MINUTES - 1) * MINUTE_US
         steps = await activity.read_minutes(self.store, first, newest + MINUTE_US)
         baseline = await self._earlier(at)
-        known = steps.counts.keys() | {subject for hour in baseline.hours for subject in hour.counts}
-        return [_name(subject, newest, steps, baseline) for subject in known if subject[1]]
+        known = steps.counts.keys() | baseline.subjects
+        return [_name(subject, newest, steps, baseline.of_subject(subject)) for subject in known if subject[1]]
 
     async def _earlier(self, at: int) -> Baseline:
         hour = at // HOUR_US * HOUR_US
         first = await activity.first_hour(self.store)
         if self._baseline.of != (hour, first):
-            times, words = _compared(hour, hour if first is None else first)
-            self._baseline = Baseline([await activity.read_hour(self.store, time) for time in times], words, (hour, first))
+            since = hour if first is None else first
+            weeks, day = _same_hours(hour, since), [time for time in range(hour - DAY_US, hour, HOUR_US) if time >= since]
+            self._baseline = Baseline(
+                (hour, first),
+                Earlier([await activity.read_hour(self.store, time) for time in weeks], f"this hour of the last {len(weeks) // 3} weeks"),
+                Earlier([await activity.read_hour(self.store, time) for time in day], "the last 24 hours"),
+            )
         return self._baseline
 
     async def queues(self, at: int) -> list[QueueActivity]:
@@ -82,7 +107,7 @@ class Gatherer:
         return found
 
 
-def _name(subject: Subject, newest: int, steps: Steps, baseline: Baseline) -> NameActivity:
+def _name(subject: Subject, newest: int, steps: Steps, earlier: Earlier) -> NameActivity:
     scope, name = subject
     times = range(newest - (MINUTES - 1) * MINUTE_US, newest + 1, MINUTE_US)
     counts, ran = steps.counts.get(subject, {}), steps.ran.get(subject, {})
@@ -90,7 +115,7 @@ def _name(subject: Subject, newest: int, steps: Steps, baseline: Baseline) -> Na
         scope=scope, name=name, at=newest, minutes=tuple(counts.get(time, Counts()) for time in times),
         ran=_merged(ran.get(time, {}) for time in times[-RECENT_MIN:]),
         latest_ran=_merged(ran.get(time, {}) for time in times[-LATEST_MIN:]),
-        usual=tuple(_hour(hour, subject) for hour in baseline.hours), usual_of=baseline.words,
+        usual=tuple(_hour(hour, subject) for hour in earlier.hours), usual_of=earlier.words,
     )  # fmt: skip
 
 
@@ -101,13 +126,10 @@ def _hour(hour: Steps, subject: Subject) -> Hour:
     return Hour(counts, _merged(hour.ran.get(subject, {}).values()))
 
 
-def _compared(hour: int, first: int) -> tuple[list[int], str]:
-    """The hours that this one is compared with: the same of each week and its neighbours, else the last day."""
+def _same_hours(hour: int, first: int) -> list[int]:
+    """The same hour of each of the last weeks and its neighbours; none before there are enough weeks."""
     weeks = [number for number in range(1, WEEKS + 1) if hour - number * 7 * DAY_US - HOUR_US >= first]
-    if len(weeks) >= LEAST_WEEKS:
-        times = [hour - number * 7 * DAY_US + side * HOUR_US for number in weeks for side in (-1, 0, 1)]
-        return times, f"this hour of the last {len(weeks)} weeks"
-    return [time for time in range(hour - DAY_US, hour, HOUR_US) if time >= first], "the last 24 hours"
+    return [hour - number * 7 * DAY_US + side * HOUR_US for number in weeks for side in (-1, 0, 1)] if len(weeks) >= LEAST_WEEKS else []
 
 
 def _merged(histograms: Iterable[dict[int, int]]) -> dict[int, int]:
