@@ -193,6 +193,8 @@ def crawl(scene: Scene, client: Client) -> None:
         "plans": [row["id"] for row in client.get("/plans")["plans"]],
         "workers": [row["worker"] if "worker" in row else row["name"] for row in client.get("/workers")["workers"]],
         "queues": [row["name"] for row in client.get("/queues")["queues"]],
+        "names": sorted(set(NAMES.values())),
+        "errors": [row[0] for row in scene.shop.rows("SELECT id FROM error_group")],
         "connect": [row[0] for row in scene.shop.rows("SELECT id FROM token WHERE kind = 'agent'")],
     }
     commands = [row["id"] for row in client.get("/commands")["commands"]]

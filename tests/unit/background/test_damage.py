@@ -139,7 +139,7 @@ def test_without_descriptors_for_a_while_everything_goes_on_afterwards(folder: P
             assert made.get("/tasks").status_code == 200
             take(made, *life("meanwhile", T), at=T + 9)
         wait_for(have_all_run(made, set()), seconds=60, what="all of them ran again")
-        assert health(made)["status"] == "ok"
+        wait_for(lambda: health(made)["status"] == "ok", seconds=60, what="the seldom ones ran again, too")
         assert len(lines_of(caplog, "checkpoint of the database")) == 1
         assert "background duty recovered" in caplog.text
 
