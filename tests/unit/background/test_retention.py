@@ -236,7 +236,7 @@ async def test_only_names_that_nothing_uses_are_deleted(tmp_path: Path) -> None:
         assert await store.fetch_all("SELECT 1 FROM rollup WHERE step = 0") != [], "not a part of their hours yet"
         await rolling.roll(store, T + 10 * DAY_US)
         await duty.round(T + 10 * DAY_US + DETAILS_US)
-        assert await store.fetch_all("SELECT 1 FROM rollup WHERE step = 0 AND at < ?", (T + 7 * DAY_US,)) == []
+        assert await store.fetch_all("SELECT 1 FROM rollup WHERE step = 0 AND at < :before", {"before": T + 7 * DAY_US}) == []
         await duty.sweep_names(T + 10 * DAY_US)
         assert len(await store.fetch_all("SELECT text FROM name WHERE text LIKE 'old.%'")) == 1_500, "days are kept for ever"
         for step in range(len(STEP_US)):
