@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 from tests.support.demo import running_demo
 from z4j.appliance.demo_faults import FAULTS, NOT_SHOWN
 
-WITHIN_S = 180
+WITHIN_S = 300 if "Z4J_PATIENCE" in os.environ else 180  # suites of real workers run beside this one
 LATER = {"different_workers"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(480)
 def test_each_kind_of_finding_is_seen_within_three_minutes(tmp_path: Path) -> None:
     wanted = {fault.kind for fault in FAULTS} - LATER
     assert not wanted & {fault.kind for fault in NOT_SHOWN}
