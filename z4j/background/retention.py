@@ -19,9 +19,10 @@ from z4j import clock
 from z4j.clock import DAY_US
 from z4j.rules.rollups import KEPT_US, MINUTE, STEP_US
 from z4j.store.findings import findings
+from z4j.store.fleet import apps
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
-from z4j.store.rollups import rolling, rollup_deletion
+from z4j.store.rollups import rolling, rollup_deletion, rollups
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
@@ -171,7 +172,7 @@ class RetentionDuty:
             self._weigh_less(part, freed)
             if freed or await self._free(at, is_forced=self._emptied > 0):
                 return True
-        names = await disk_usage.app_names(self.store)
+        names = await apps.names_by_id(self.store)
         self._obstacle = f"{names.get(largest, 'an app')} uses most, and nothing of it can be deleted now"
         return False
 
@@ -199,10 +200,10 @@ class RetentionDuty:
         rows = 0
         if part.kind == "statistics":
             for step in range(len(STEP_US)):  # the finest first
-                step_at = await rollup_deletion.next_at(self.store, step, 0)
+                step_at = await rollups.first_at(self.store, step, 0)
                 while step_at is not None and rows * part.bytes // max(part.rows, 1) <= over:
                     rows += await self._slices(partial(rollup_deletion.delete_of_app, app_id=part.app_id, step=step, at=step_at))
-                    step_at = await rollup_deletion.next_at(self.store, step, step_at + 1)
+                    step_at = await rollups.first_at(self.store, step, step_at + 1)
         else:
             params = {"before": at - LISTED_FRESH_US, "app_id": part.app_id}
             for block in bulk_deletion.LISTED_BY_APPS:
@@ -277,7 +278,7 @@ class RetentionDuty:
 
     async def _delete_rollups(self, at: int) -> None:
         for step, kept_us in enumerate(KEPT_US):
-            first = None if kept_us is None else await rollup_deletion.next_at(self.store, step, 0)
+            first = None if kept_us is None else await rollups.first_at(self.store, step, 0)
             if kept_us is not None and first is not None and first + STEP_US[step] <= at - kept_us:
                 before = (at - kept_us) // STEP_US[step] * STEP_US[step]
                 if step == MINUTE:  # what is not a part of its hour and day yet stays until it is

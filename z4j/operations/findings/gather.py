@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from z4j.agents.connections import Hub
 from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, Counts, Hour, NameActivity, QueueActivity, QueueMinute
 from z4j.rules.findings.finding import Scope
+from z4j.rules.history.ranges import added
 from z4j.rules.rollups import DAY_US, HOUR_US, MINUTE_US
 from z4j.store.findings import activity
 from z4j.store.findings.activity import Steps, Subject
@@ -113,8 +114,8 @@ def _name(subject: Subject, newest: int, steps: Steps, earlier: Earlier) -> Name
     counts, ran = steps.counts.get(subject, {}), steps.ran.get(subject, {})
     return NameActivity(
         scope=scope, name=name, at=newest, minutes=tuple(counts.get(time, Counts()) for time in times),
-        ran=_merged(ran.get(time, {}) for time in times[-RECENT_MIN:]),
-        latest_ran=_merged(ran.get(time, {}) for time in times[-LATEST_MIN:]),
+        ran=added(ran.get(time, {}) for time in times[-RECENT_MIN:]),
+        latest_ran=added(ran.get(time, {}) for time in times[-LATEST_MIN:]),
         usual=tuple(_hour(hour, subject) for hour in earlier.hours), usual_of=earlier.words,
     )  # fmt: skip
 
@@ -123,21 +124,13 @@ def _hour(hour: Steps, subject: Subject) -> Hour:
     counts = Counts()
     for each in hour.counts.get(subject, {}).values():
         counts += each
-    return Hour(counts, _merged(hour.ran.get(subject, {}).values()))
+    return Hour(counts, added(hour.ran.get(subject, {}).values()))
 
 
 def _same_hours(hour: int, first: int) -> list[int]:
     """The same hour of each of the last weeks and its neighbours; none before there are enough weeks."""
     weeks = [number for number in range(1, WEEKS + 1) if hour - number * 7 * DAY_US - HOUR_US >= first]
     return [hour - number * 7 * DAY_US + side * HOUR_US for number in weeks for side in (-1, 0, 1)] if len(weeks) >= LEAST_WEEKS else []
-
-
-def _merged(histograms: Iterable[dict[int, int]]) -> dict[int, int]:
-    whole: dict[int, int] = {}
-    for histogram in histograms:
-        for bucket, tasks in histogram.items():
-            whole[bucket] = whole.get(bucket, 0) + tasks
-    return whole
 
 
 def _concurrency(connected: Iterable[AgentRow]) -> dict[Subject, int]:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from z4j.rules.findings.activity import Counts, QueueMinute
 from z4j.rules.findings.finding import Scope
 from z4j.rules.rollups import HOUR, HOUR_US, MINUTE
+from z4j.store.fleet import apps
+from z4j.store.names import names
 from z4j.store.rollups import rolling
+from z4j.store.rollups.series_history import counted_from
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 
@@ -39,8 +41,8 @@ class Texts:
         """Reads the names in the first `columns` columns after the app."""
         missing = {id for row in rows for id in row[1 : 1 + columns]} - self._texts.keys()
         if missing:
-            self._texts.update(dict(await self.store.fetch_all(SQL["read_texts"], {"ids": json.dumps(sorted(missing))})))
-        self._apps = dict(await self.store.fetch_all(SQL["list_app_names"]))
+            self._texts |= await names.read_texts(self.store, missing)
+        self._apps = await apps.names_by_id(self.store)
 
     def subject(self, row: Row) -> Subject:
         """Returns the subject of (app, environment, engine, name or queue, …)."""
@@ -82,8 +84,8 @@ async def _read(store: Store, step: int, since: int, until: int) -> Steps:
 
 async def first_hour(store: Store) -> int | None:
     """Returns the beginning of the first hour that was counted."""
-    row = await store.fetch_one(SQL["first_hour"])
-    return None if row is None or row[0] is None else row[0] // HOUR_US * HOUR_US
+    first = await counted_from(store, HOUR)
+    return None if first is None else first // HOUR_US * HOUR_US
 
 
 class QueueSteps(NamedTuple):

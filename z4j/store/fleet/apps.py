@@ -45,6 +45,11 @@ def set_seal_key(db: Connection, id: int, seal_key_id: str) -> None:
     db.execute(SQL["set_seal_key"], {"id": id, "seal_key_id": seal_key_id})
 
 
+async def names_by_id(store: Store) -> dict[int, str]:
+    """Returns the names of the apps by id."""
+    return dict(await store.fetch_all(SQL["list_app_names"]))
+
+
 async def list_apps(store: Store) -> list[AppRow]:
     """Lists the apps by name."""
     return [AppRow(*row) for row in await store.fetch_all(SQL["list_apps"])]

@@ -7,6 +7,7 @@ Id 0 means "none" and the empty string. A name that nothing refers to is deleted
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
@@ -54,3 +55,8 @@ async def find(store: Store, texts: dict[str, str]) -> dict[str, int]:
     if not asked:
         return {}
     return dict(await store.fetch_all(SQL["find_names"], {"wanted": json.dumps(asked)}))
+
+
+async def read_texts(store: Store, ids: Iterable[int]) -> dict[int, str]:
+    """Returns the strings behind ids, with 0, which is "". Ids without a string are missing from the result."""
+    return {0: ""} | dict(await store.fetch_all(SQL["read_texts"], {"ids": json.dumps(sorted(set(ids)))}))

@@ -19,13 +19,12 @@ from z4j.store.sqlite.db import Connection, Store
 SQL = sql.load("rollups/rolling")
 AFTER_US: Final = 5 * MINUTE_US
 """How long after its end a minute is added."""
-EVERY_APP: Final = 0
 BLOCKS: Final = ("roll_sums", "roll_buckets", "roll_workers")
 
 
 async def rolled_until(store: Store) -> int:
     """Returns the time in microseconds UTC before which minutes were added to hours and days."""
-    row = await store.fetch_one(SQL["read_rolled_until"])
+    row = await store.fetch_one(rollup_writer.SQL["read_rolled"])
     return int(row[0]) if row else 0
 
 
@@ -46,7 +45,7 @@ def roll_minutes(db: Connection, at: int, until: int) -> None:
     added already, or to be without tasks."""
     for step in (HOUR, DAY):
         start = at // STEP_US[step] * STEP_US[step]
-        if start >= rollup_writer.horizon(db, EVERY_APP, step):
+        if start >= rollup_writer.horizon(db, rollup_writer.EVERY_APP, step):
             for block in BLOCKS:
                 db.execute(SQL[block], {"step": step, "start": start, "at": at, "until": until})
     db.execute(SQL["put_rolled_until"], {"at": str(until)})

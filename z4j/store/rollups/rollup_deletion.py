@@ -18,8 +18,6 @@ from z4j.store.sqlite.db import Connection, Store
 SQL = sql.load("rollups/rollup_deletion")
 SOME: Final = 100
 """Rows deleted between two looks at the clock."""
-EVERY: Final = 0
-"""In place of an app: all of them."""
 OLD: Final = ("delete_rollups", "delete_buckets", "delete_worker_rollups", "delete_queue_rollups")
 OF_APP: Final = ("delete_rollups_of", "delete_buckets_of", "delete_worker_rollups_of", "delete_queue_rollups_of")
 
@@ -32,7 +30,7 @@ def move_horizon(db: Connection, app_id: int, step: int, before: int) -> None:
 
 def delete_old(db: Connection, step: int, before: int, seconds: float) -> tuple[bool, int]:
     """Deletes sums of a step before a time until `seconds` are over. Returns (whether nothing is left, rows deleted)."""
-    move_horizon(db, EVERY, step, before)
+    move_horizon(db, rollup_writer.EVERY_APP, step, before)
     return _delete(db, OLD, {"step": step, "before": before}, seconds)
 
 
@@ -40,12 +38,6 @@ def delete_of_app(db: Connection, app_id: int, step: int, at: int, seconds: floa
     """Deletes the sums of one app of the step that begins at `at`, as `delete_old`."""
     move_horizon(db, app_id, step, at + 1)
     return _delete(db, OF_APP, {"step": step, "at": at, "app_id": app_id}, seconds)
-
-
-async def next_at(store: Store, step: int, at: int) -> int | None:
-    """Returns the first time from `at` on that has sums of a step, or None."""
-    row = await store.fetch_one(SQL["next_rollup"], {"step": step, "at": at})
-    return row[0] if row else None
 
 
 def _delete(db: Connection, blocks: tuple[str, ...], params: dict[str, int], seconds: float) -> tuple[bool, int]:

@@ -21,6 +21,8 @@ SQL = sql.load("rollups/rollup_writer")
 
 SERIES_LIMIT: Final = 10_000
 """Series of one app. Beyond it a new combination of name, queue and release is counted under the name `OTHERS`."""
+EVERY_APP: Final = 0
+"""In place of an app: all of them."""
 RELEASES_LIMIT: Final = 50_000
 """Processes whose release is remembered."""
 _SERIES: Final = "series"
@@ -210,7 +212,7 @@ def horizon(db: Connection, app_id: int, step: int) -> int:
     if (0, MINUTE) not in known:
         known[0, MINUTE] = 0
         known.update({(app, step): before for app, step, before in db.execute(SQL["read_horizons"])})
-    return max(known.get((0, step), 0), known.get((app_id, step), 0))
+    return max(known.get((EVERY_APP, step), 0), known.get((app_id, step), 0))
 
 
 def forget_horizons(db: Connection) -> None:

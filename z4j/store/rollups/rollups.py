@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from z4j.rules import rollups
 from z4j.rules.rollups import MINUTE, STEP_US, WAITS
@@ -87,6 +87,12 @@ async def list_series(
     return [Series(*row) for row in await store.fetch_all(SQL["list_series"], params)]
 
 
+async def list_totals(store: Store, params: Mapping[str, Any]) -> list[int]:
+    """Lists the series that sum up all of an app, environment and engine, under the filters of every page (`task_search.resolve`)."""
+    scope = {name: int(params[name]) for name in ("app_id", "environment_id", "engine_id")}
+    return [row.id for row in await list_series(store, **scope, is_total=True)]
+
+
 async def by_time(store: Store, ids: Iterable[int], within: Range) -> dict[int, Sums]:
     """Returns the sums of some series by the beginning of each step; steps without tasks are left out."""
     found: dict[int, Sums] = {}
@@ -122,8 +128,8 @@ async def histograms_by_series(store: Store, ids: Iterable[int], within: Range) 
 
 
 async def _rows(store: Store, block: str, ids: Iterable[int], within: Range) -> AsyncIterator[tuple[int, list[Row]]]:
-    """The rows of a block, with the length of the steps asked for: those of the steps, and those of the minutes that were not added to them
-    yet."""
+    """The rows of a block, each list with the length of the requested steps: those of the steps, then those of the minutes that are not
+    part of them yet."""
     length, listed = STEP_US[within.step], json.dumps(list(ids))
     for part in await _parts(store, within):
         yield length, await store.fetch_all(SQL[block], {"ids": listed, "step": part.step, "times": json.dumps(part.times)})
@@ -145,9 +151,9 @@ def _add_sums(found: dict[int, Sums], key: int, sums: Sums) -> None:
     found[key] = sums if old is None else Sums(*map(int.__add__, old, sums))
 
 
-async def first_at(store: Store, step: int) -> int | None:
-    """Returns the beginning of the first step with a sum, in microseconds UTC."""
-    row = await store.fetch_one(SQL["first_rollup"], {"step": step})
+async def first_at(store: Store, step: int, since: int = 0) -> int | None:
+    """Returns the beginning of the first step from `since` on that has sums (microseconds UTC), or None."""
+    row = await store.fetch_one(SQL["first_rollup"], {"step": step, "at": since})
     return row[0] if row else None
 
 
@@ -230,12 +236,3 @@ def _add_histograms(found: dict[int, Histograms], rows: Iterable[Row]) -> None:
             of_key = found.setdefault(key, Histograms({}, {}))
             kind, place = (of_key.ran, bucket) if bucket < WAITS else (of_key.waited, bucket - WAITS)
             kind[place] = kind.get(place, 0) + tasks
-
-
-def merged(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
-    """Adds histograms up."""
-    whole: dict[int, int] = {}
-    for histogram in histograms:
-        for bucket, tasks in histogram.items():
-            whole[bucket] = whole.get(bucket, 0) + tasks
-    return whole

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -134,12 +133,6 @@ async def counted_from(store: Store, step: int) -> int | None:
     """Returns since when there are sums of a step, in microseconds UTC; minutes that were not added to it yet count too."""
     first = [at for at in (await rollups.first_at(store, step), await rollups.first_at(store, MINUTE)) if at is not None]
     return min(first, default=None)
-
-
-async def read_texts(store: Store, ids: Iterable[int]) -> dict[int, str]:
-    """Returns the names behind ids; 0 is "", which stands for one that is not known."""
-    wanted = sorted(set(ids))
-    return {0: ""} | dict(await store.fetch_all(SQL["read_texts"], {"ids": json.dumps(wanted)}))
 
 
 def add_sums(sums: Iterable[Sums]) -> Sums:

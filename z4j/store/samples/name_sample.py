@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from z4j.rules.tasks.states import STATE_NAMES
-from z4j.store.rollups.series_history import Place, read_texts
+from z4j.store.names import names
+from z4j.store.rollups.series_history import Place
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_ids
@@ -51,7 +52,7 @@ async def sample_of_name(store: Store, place: Place, since: int) -> NameSample:
     rows = await store.fetch_all(SQL["newest_of_name"], params)
     slowest = sorted((row for row in rows if row[4] is not None), key=lambda row: (-row[4], row[0]))[:SLOWEST]
     workers = Counter(row[2] for row in rows if row[2]).most_common(WORKERS)
-    texts = await read_texts(store, {row[2] for row in slowest} | {id for id, _ in workers})
+    texts = await names.read_texts(store, {row[2] for row in slowest} | {id for id, _ in workers})
     return NameSample(
         len(rows), len(rows) >= READ,
         tuple(SlowTask(row[0], task_ids.decode(row[1]), texts.get(row[2], ""), STATE_NAMES[row[3]], row[4], row[5]) for row in slowest),

@@ -10,9 +10,10 @@ from typing import Final
 
 from z4j.rules.history.callers import Caller, caller_of
 from z4j.rules.rollups import HOUR, HOUR_US, MINUTE, MINUTE_US
+from z4j.store.names import names
 from z4j.store.rollups import rollups
 from z4j.store.rollups.rollups import Range
-from z4j.store.rollups.series_history import Place, counted_from, read_texts
+from z4j.store.rollups.series_history import Place, counted_from
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_ids
@@ -53,7 +54,7 @@ async def entered_by_name(store: Store, place: Place, now: int) -> tuple[dict[st
     past = (
         await rollups.by_series(store, series, Range(HOUR, hour, hour + HOUR_US)) if first is not None and first < hour + HOUR_US else None
     )
-    texts = await read_texts(store, series.values())
+    texts = await names.read_texts(store, series.values())
 
     def by_name(sums: dict[int, rollups.Sums]) -> dict[str, int]:
         counts: Counter[str] = Counter()

@@ -71,11 +71,6 @@ async def _bytes_of_names(store: Store) -> dict[int, int]:
     return {app_id: size * name_bytes // max(sum(used.values()), 1) for app_id, name_bytes in used.items()}
 
 
-async def app_names(store: Store) -> dict[int, str]:
-    """Names of the apps by id."""
-    return dict(await store.fetch_all(SQL["list_app_names"]))
-
-
 async def _mean_bytes(store: Store) -> dict[int, float]:
     row = await store.fetch_one(SQL["id_range"])
     if row is None or row[0] is None:

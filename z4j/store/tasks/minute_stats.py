@@ -48,7 +48,7 @@ async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
     if params is None:
         return StripNumbers(silent_agents=silent)
     minute = now // MINUTE_US
-    totals = await _totals(store, params)
+    totals = await rollups.list_totals(store, params)
     sums = await rollups.by_time(store, totals, Range(MINUTE, (minute - 60) * MINUTE_US, (minute + 11) * MINUTE_US))
     ended = {at // MINUTE_US: of_minute.ended for at, of_minute in sums.items()}
     share = now % MINUTE_US / MINUTE_US
@@ -76,13 +76,6 @@ async def _oldest_waiting(store: Store, params: task_search.Params) -> tuple[int
         if row is not None:
             waiting.append((row[0], row[1] or ""))
     return min(waiting) if waiting else (None, "")
-
-
-async def _totals(store: Store, params: task_search.Params) -> list[int]:
-    """The series that sum up all of an app, environment and engine, under the filters of every page."""
-    app_id, environment_id, engine_id = (int(params[name]) for name in ("app_id", "environment_id", "engine_id"))
-    series = await rollups.list_series(store, app_id=app_id, environment_id=environment_id, engine_id=engine_id, is_total=True)
-    return [row.id for row in series]
 
 
 async def _failed_usual(store: Store, totals: list[int], minute: int) -> float | None:

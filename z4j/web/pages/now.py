@@ -18,6 +18,7 @@ from z4j.rules.findings.activity import BAD, QueueActivity
 from z4j.rules.findings.backlog import forecast_of
 from z4j.rules.findings.finding import Finding, Level, Scope, queue_href, tasks_href
 from z4j.rules.findings.forecast import short_text
+from z4j.rules.permissions import is_allowed
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US
 from z4j.store.findings import findings as store_findings
 from z4j.store.findings.findings import Muted
@@ -124,7 +125,7 @@ async def page(request: Request) -> Response:
         queues=tuple(_queue(queue) for queue in queues[:QUEUES]), queues_href=scope.href("/queues"), queue_count=len(queues),
         actions=tuple(last[:ACTIONS]), chart=await _chart(server.store, scope, SPANS[chosen], at, last),
         spans=tuple(Choice(span.word, scope.href("/", range=key), key == chosen) for key, span in SPANS.items()),
-        live_href=scope.href("/", range=chosen), may_mute=shell.role in ("operator", "admin"),
+        live_href=scope.href("/", range=chosen), may_mute=is_allowed(shell.role, "operator"),
     )  # fmt: skip
     return render(request, "now/page.html", context)
 
@@ -175,13 +176,7 @@ async def _chart(store: Store, scope: Filters, span: Span, at: int, last: list[C
     params = await task_search.resolve(store, scope.scope().for_store(at))
     sums: dict[int, Sums] = {}
     if params is not None:
-        ids = [
-            row.id
-            for row in await rollups.list_series(
-                store, app_id=int(params["app_id"]), environment_id=int(params["environment_id"]), engine_id=int(params["engine_id"]),
-                is_total=True,
-            )
-        ]  # fmt: skip
+        ids = await rollups.list_totals(store, params)
         sums = await rollups.by_time(store, ids, Range(span.step, since, until))
     times = range(since, until, span.slot_us)
     good, bad = dict.fromkeys(times, 0), dict.fromkeys(times, 0)

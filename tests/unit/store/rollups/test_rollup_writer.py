@@ -94,12 +94,12 @@ async def test_late_news_never_create_a_deleted_step_again(tmp_path: Path) -> No
         is_end, rows = await store.write(lambda db: rollup_deletion.delete_old(db, MINUTE, START + MINUTE_US, 1))
         assert (is_end, rows) == (True, 2)
         await tell(store, *life("one", START)[1:], *life("two", START - MINUTE_US), *life("three", START + MINUTE_US))
-        assert await rollup_deletion.next_at(store, MINUTE, 0) == START + MINUTE_US
+        assert await rollups.first_at(store, MINUTE, 0) == START + MINUTE_US
         assert (await whole(store, MINUTE)).ended == 1
         assert (await whole(store, HOUR)).ended == 3
         assert await store.write(lambda db: rollup_deletion.delete_of_app(db, 1, MINUTE, START + MINUTE_US, 1)) == (True, 8)
         await tell(store, *life("four", START + MINUTE_US), *life("five", START + 2 * MINUTE_US))
-        assert await rollup_deletion.next_at(store, MINUTE, 0) == START + 2 * MINUTE_US
+        assert await rollups.first_at(store, MINUTE, 0) == START + 2 * MINUTE_US
 
 
 async def test_a_retry_is_counted_where_it_starts(tmp_path: Path) -> None:

@@ -38,15 +38,3 @@ GROUP BY app_id, environment_id, engine_id, queue_id, at;
 -- Tasks that were enqueued and not received, by queue. Scans counters only.
 SELECT app_id, environment_id, engine_id, queue_id, sum(tasks) FROM counter WHERE state = 2 AND tasks > 0 AND queue_id != 0
 GROUP BY app_id, environment_id, engine_id, queue_id;
-
--- read_texts --
--- The strings behind ids. Index: the primary key.
-SELECT n.id, n.text FROM json_each(:ids) AS w JOIN name AS n ON n.id = w.value;
-
--- list_app_names --
--- Apps by id.
-SELECT id, name FROM app;
-
--- first_hour --
--- The first hour that has sums, and the first minute that may not have been added to one. Index: the primary key.
-SELECT min(at) FROM (SELECT min(at) AS at FROM rollup WHERE step = 1 UNION ALL SELECT min(at) FROM rollup WHERE step = 0);

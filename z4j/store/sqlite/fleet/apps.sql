@@ -20,3 +20,7 @@ UPDATE app SET disabled_at = :at WHERE id = :id AND (disabled_at IS NULL) != (:a
 -- set_seal_key --
 -- The first key of an app.
 UPDATE app SET seal_key_id = :seal_key_id WHERE id = :id AND coalesce(seal_key_id, '') = '';
+
+-- list_app_names --
+-- Apps by id.
+SELECT id, name FROM app;

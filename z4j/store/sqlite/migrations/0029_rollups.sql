@@ -16,6 +16,7 @@ CREATE TABLE series (
 ) STRICT;
 CREATE INDEX series_name ON series (name_id);
 CREATE INDEX series_queue ON series (queue_id);
+CREATE INDEX series_total ON series (is_total);
 
 CREATE TABLE rollup (
   step INTEGER NOT NULL,

@@ -14,3 +14,7 @@ SELECT text FROM name WHERE id = :id;
 -- find_names --
 -- The ids of several strings at once, for the filters of a page.
 SELECT w.key, n.id FROM json_each(:wanted) AS w JOIN name AS n ON n.kind = w.key AND n.text = w.value;
+
+-- read_texts --
+-- The strings behind ids. Index: the primary key.
+SELECT n.id, n.text FROM json_each(:ids) AS w JOIN name AS n ON n.id = w.value;

@@ -1,10 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- read_rolled_until --
--- Until when minutes were added to hours and days.
-SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'rolled_until';
-
 -- put_rolled_until --
--- The same, noted.
+-- Until when minutes were added to hours and days.
 INSERT INTO setting (key, value) VALUES ('rolled_until', :at) ON CONFLICT DO UPDATE SET value = excluded.value;
 
 -- next_minute --

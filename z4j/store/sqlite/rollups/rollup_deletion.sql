@@ -25,10 +25,6 @@ DELETE FROM queue_rollup WHERE (step, at, app_id, environment_id, engine_id, que
   SELECT step, at, app_id, environment_id, engine_id, queue_id, broker_id FROM queue_rollup WHERE step = :step AND at < :before
   ORDER BY at LIMIT :limit);
 
--- next_rollup --
--- The first time from then on that has sums of a step. Index: the primary key.
-SELECT min(at) FROM rollup WHERE step = :step AND at >= :at;
-
 -- delete_rollups_of --
 -- Some sums of one step and one app. Index: the primary key, and the unique one of series.
 DELETE FROM rollup WHERE (step, at, series_id) IN (

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- Each of these steps to every (time, series) by the primary key: :times and :ids are JSON lists.
 -- list_series --
--- The series under some names (-1: any), those of totals or those of single names. Index: series_name, series_queue or the unique one.
+-- The series under some names (-1: any), those of totals or those of single names. Index: series_total.
 SELECT id, app_id, environment_id, engine_id, name_id, queue_id, release_id FROM series
 WHERE is_total = :is_total AND :app_id IN (-1, app_id) AND :environment_id IN (-1, environment_id) AND :engine_id IN (-1, engine_id)
   AND :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id);
@@ -37,8 +37,8 @@ FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
 GROUP BY b.series_id, b.bucket;
 
 -- first_rollup --
--- Since when there are sums of a step. Index: the primary key.
-SELECT min(at) FROM rollup WHERE step = :step;
+-- The first time from then on that has sums of a step. Index: the primary key.
+SELECT min(at) FROM rollup WHERE step = :step AND at >= :at;
 
 -- last_minute --
 -- The newest minute with a sum: nothing later has to be looked up. Index: the primary key.

@@ -14,7 +14,3 @@ WHERE queue_id = :id AND is_total = 0 AND :app_id IN (-1, app_id) AND :environme
 -- find_app --
 -- An app by its name. Index: the unique one.
 SELECT id FROM app WHERE name = :name;
-
--- read_texts --
--- The strings behind ids. Index: the primary key.
-SELECT n.id, n.text FROM json_each(:ids) AS w JOIN name AS n ON n.id = w.value;

@@ -48,7 +48,3 @@ SELECT app_id, sum(bytes), sum(found) FROM (
 -- About how many bytes is taken by what belongs to no app or is never deleted for its size: audit log, commands, plans, fires, settings.
 SELECT (SELECT coalesce(max(seq), 0) * 400 FROM audit) + (SELECT count(*) * 700 FROM command) + (SELECT count(*) * 200 FROM fire)
   + (SELECT coalesce(sum(120 + coalesce(length(kept), 0)), 0) FROM plan_item) + (SELECT coalesce(sum(length(value)), 0) FROM setting);
-
--- list_app_names --
--- Apps by id.
-SELECT id, name FROM app;

@@ -21,6 +21,7 @@ from z4j.rules.history.ranges import choose
 from z4j.rules.rollups import bounds
 from z4j.store.fleet.agents import TaskNameRow, list_task_names
 from z4j.store.fleet.releases import first_sights
+from z4j.store.names import names
 from z4j.store.operations import commands
 from z4j.store.rollups import series_history
 from z4j.store.rollups.rollups import Series, Sums
@@ -195,7 +196,7 @@ async def _releases(store: Store, history: History, rows: Filters, scope: Filter
     """The releases that ran it; a task has no release before it starts."""
     by_release = _by(history, lambda series: series.release_id)
     by_release.pop(0, None)
-    texts = await series_history.read_texts(store, by_release)
+    texts = await names.read_texts(store, by_release)
     sights = await first_sights(store, by_release, app=scope.app)
     within = history_charts.between(rows, history.window.since, history.window.until)
 
@@ -212,7 +213,7 @@ async def _releases(store: Store, history: History, rows: Filters, scope: Filter
 
 async def _queues(store: Store, history: History, within: Filters, scope: Filters) -> tuple[Part, ...]:
     by_queue = _by(history, lambda series: series.queue_id)
-    texts = await series_history.read_texts(store, by_queue)
+    texts = await names.read_texts(store, by_queue)
     place = Scope(scope.app, scope.environment, scope.engine)
     made = []
     for id, sums in sorted(by_queue.items(), key=lambda item: -item[1].ended - item[1].enqueued)[:PARTS]:

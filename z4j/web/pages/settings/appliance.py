@@ -21,7 +21,7 @@ from z4j.rules.backups import OLD_US
 from z4j.rules.clock_watch import Step
 from z4j.settings import Settings
 from z4j.store.backups.backup_results import BackupResult, BackupResults, folder_of, read_results
-from z4j.store.fleet import agents
+from z4j.store.fleet import agents, apps
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import disk_usage
@@ -202,7 +202,7 @@ async def page(request: Request) -> Response:
     server = services(request)
     report, settings, store = server.retention.report, server.settings, server.store
     used, _ = await read_size(store)
-    names = await disk_usage.app_names(store)
+    names = await apps.names_by_id(store)
     parts, oldest_at = [part for part in await _weigh(store, used) if part.bytes], await oldest_task(store)
     made = AppliancePage(
         shell=await make_shell(request, "settings"),
