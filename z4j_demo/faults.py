@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What goes wrong in a demo, so that each kind of finding is seen: recorded processes that go silent, restart in a loop or report a fault.
 
-Faults of schedules are in `recorded_scheduler`. What a visitor is told of them is in `z4j.appliance.demo_faults`.
+Faults of schedules are in `recorded_scheduler`. Their texts for visitors are in `z4j.appliance.demo_faults`.
 """
 
 from __future__ import annotations

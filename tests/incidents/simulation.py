@@ -27,7 +27,7 @@ class Queue:
     """Microseconds that lie between two starts at least."""
     last_start: int = 0
     is_emptied: bool = False
-    """Whether the broker has lost what waits."""
+    """Whether the broker has lost its queued tasks."""
 
 
 class Simulation:
@@ -91,7 +91,7 @@ class Simulation:
         self.now = until
 
     def change(self, name: str, **fields: Any) -> None:
-        """Another behavior of a task name from now on, also of what waits."""
+        """Changes the behavior of a task name from now on, also of its queued tasks."""
         self.kinds[name] = replace(self.kinds[name], **fields)
 
     def queue(self, kind: Kind) -> Queue:
@@ -152,7 +152,7 @@ class Simulation:
         self.wait(run)
 
     def release(self, queue: Queue) -> None:
-        """What waits is started, as fast as workers take it."""
+        """Starts the queued tasks, as fast as workers take them."""
         queue.last_start = self.now
         for number, run in enumerate(queue.waiting.values()):
             self.at(self.now + (number + 1) * 300_000, "start", run)

@@ -238,7 +238,7 @@ async def test_only_names_that_nothing_uses_are_deleted(tmp_path: Path) -> None:
         await duty.round(T + 10 * DAY_US + DETAILS_US)
         assert await store.fetch_all("SELECT 1 FROM rollup WHERE step = 0 AND at < :before", {"before": T + 7 * DAY_US}) == []
         await duty.sweep_names(T + 10 * DAY_US)
-        assert len(await store.fetch_all("SELECT text FROM name WHERE text LIKE 'old.%'")) == 1_500, "days are kept for ever"
+        assert len(await store.fetch_all("SELECT text FROM name WHERE text LIKE 'old.%'")) == 1_500, "days are kept without end"
         for step in range(len(STEP_US)):
             await store.write(partial(rollup_deletion.delete_old, step=step, before=T + 5 * DAY_US, seconds=99))
         await duty.sweep_names(T + 10 * DAY_US)

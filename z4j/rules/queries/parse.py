@@ -199,7 +199,7 @@ class _Parser:
         if is_prefix and field.kind == "words" and len(value) < MIN_PREFIX:
             raise self._wrong("One letter before the * is not enough.", "Write at least two.", start, end)
         if field.kind == "words" and not words_of(value):
-            raise self._wrong("There is no word in it.", "Search for letters or digits.", start, end)
+            raise self._wrong("This text contains no word.", "Search for letters or digits.", start, end)
         self._check(field, value, op, start, end)
         if field.name in ONCE and (self.order if field.kind == "order" else any(term.field == field.name for term in self.terms)):
             raise self._wrong(f"“{field.name}:” is given twice.", "Remove one of them.", start, end)

@@ -75,6 +75,11 @@ class ErrorGroup:
     runbook: str
     merged_into: int | None
 
+    @property
+    def attempts(self) -> int:
+        """Failed attempts that were not the end of their task."""
+        return self.retried + self.cured
+
 
 class Hour(NamedTuple):
     """What happened in an hour, which begins at `at` (microseconds UTC)."""

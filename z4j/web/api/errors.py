@@ -13,10 +13,11 @@ from z4j.exceptions import BadInput
 from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorGroup
 from z4j.store.operations.plans import PlanRow
+from z4j.store.tasks.task_search import cursor
 from z4j.web.api.operations import Operation, answer, read_body
 from z4j.web.frame import export
 from z4j.web.pages.errors.detail import everything, export_of
-from z4j.web.pages.errors.filters import position_of, text_of
+from z4j.web.pages.errors.filters import position_of
 from z4j.web.pages.errors.list import EXPORTED, filters_of
 from z4j.web.services import services
 
@@ -73,7 +74,7 @@ async def list_errors(request: Request) -> Response:
     groups, more = await error_groups.list_groups(
         services(request).store, filters_of(request).for_store(), position_of(request.query_params.get("after", "")), EXPORTED
     )
-    return answer({"errors": groups, "after": text_of(more) if more else None})
+    return answer({"errors": groups, "after": cursor(more) if more else None})
 
 
 async def show_error(request: Request) -> Response:

@@ -142,7 +142,7 @@ MESSAGES = [
     ("name:a*b c", "A * can stand at the end of a value only.", "Put quotes around a value that contains a *."),
     ("*", "There is nothing to search for.", "Write a word, or put quotes around several words."),
     ('a""', "There is a quote in the middle of a word.", 'Put a space before or after it; inside quotes write \\" for a quote.'),
-    ("… b", "There is no word in it.", "Search for letters or digits."),
+    ("… b", "This text contains no word.", "Search for letters or digits."),
     ("a*", "One letter before the * is not enough.", "Write at least two."),
     (
         "state:sleepyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",

@@ -20,11 +20,12 @@ from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import Action, ErrorGroup, Hour, Merged, Place, TaskOrigin
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import attempts
+from z4j.store.tasks.task_search import cursor
 from z4j.store.tasks.tasks import TaskRow, read_tasks
 from z4j.web.frame import export, tracebacks
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.errors.filters import position_of, text_of
+from z4j.web.pages.errors.filters import position_of
 from z4j.web.pages.errors.list import distinct, share_text
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks.detail import trace_of
@@ -99,11 +100,6 @@ class ErrorPage:
     is_open: bool
     environments: tuple[str, ...]
 
-    @property
-    def attempts(self) -> int:
-        """Failed attempts that were not the end of their task."""
-        return self.group.retried + self.group.cured
-
 
 async def detail_page(request: Request) -> Response:
     """GET /errors/{id}."""
@@ -128,8 +124,8 @@ async def detail_page(request: Request) -> Response:
         shares=await _shares(store, group, places),
         parts=_parts(group, places, origins),
         looked_at=len(newest),
-        live_href=f"{here}?before={text_of(before)}" if before else here,
-        older_href=f"{here}?before={text_of((shown[NEWEST - 1][1], shown[NEWEST - 1][0]))}#tasks" if len(shown) > NEWEST else "",
+        live_href=f"{here}?before={cursor(before)}" if before else here,
+        older_href=f"{here}?before={cursor((shown[NEWEST - 1][1], shown[NEWEST - 1][0]))}#tasks" if len(shown) > NEWEST else "",
         newest_href=f"{here}#tasks" if before else "",
         lines=tuple(task_list.line(row, Filters(app=group.app), shell.now, can) for row in rows),
         samples=await _samples(store, rows, dict(shown)),

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from z4j.exceptions import BadInput
 from z4j.rules.errors.group_states import GROUP_STATES, OPEN
 from z4j.store.errors.error_groups import ErrorFilter, Position
+from z4j.store.tasks.task_search import position
 from z4j.web.pages.tasks.filters import Filters
 
 
@@ -63,14 +64,4 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> ErrorFilters:
 
 def position_of(text: str) -> Position | None:
     """Returns the position in `after`; None at the beginning. Raises BadInput."""
-    if not text:
-        return None
-    at, _, id = text.partition("-")
-    if not (at.isascii() and at.isdigit() and id.isascii() and id.isdigit() and len(text) < 40):
-        raise BadInput("This page of the list does not exist.", "Open the first page of the list.")
-    return min(int(at), 1 << 62), min(int(id), 1 << 62)
-
-
-def text_of(position: Position) -> str:
-    """Returns a position as the text in a URL."""
-    return f"{position[0]}-{position[1]}"
+    return position(text) if text else None

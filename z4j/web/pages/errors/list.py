@@ -16,10 +16,11 @@ from z4j.rules.permissions import may_act
 from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorGroup, Hour, Place
 from z4j.store.sqlite.db import Store
+from z4j.store.tasks.task_search import cursor
 from z4j.web.frame import export
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of, text_of
+from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of
 from z4j.web.services import services
 
 PAGE: Final = 50
@@ -41,11 +42,6 @@ class Line:
     environments: tuple[str, ...]
     queues: tuple[str, ...]
     share: str
-
-    @property
-    def attempts(self) -> int:
-        """Failed attempts that were not the end of their task."""
-        return self.group.retried + self.group.cured
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,7 @@ async def list_page(request: Request) -> Response:
         may_change=may_act(request.scope["identity"].role, "change_error"),
         grouped_since=await error_groups.grouped_since(store),
         live_href=filters.href(**here),
-        more_href=filters.href(after=text_of(more)) if more else "",
+        more_href=filters.href(after=cursor(more)) if more else "",
         first_href=filters.href() if after is not None else "",
         csv_href=filters.href("/errors.csv"),
         json_href=filters.href("/errors.json"),
@@ -163,7 +159,7 @@ async def list_json(request: Request) -> Response:
     groups, more = await error_groups.list_groups(
         services(request).store, filters_of(request).for_store(), position_of(request.query_params.get("after", "")), EXPORTED
     )
-    return export.to_json({"errors": [export.plain(group) for group in groups], "after": text_of(more) if more else None})
+    return export.to_json({"errors": [export.plain(group) for group in groups], "after": cursor(more) if more else None})
 
 
 async def list_csv(request: Request) -> Response:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z4j.exceptions import BadInput
-from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of, text_of
+from z4j.store.tasks.task_search import cursor
+from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of
 
 
 def test_a_query_becomes_filters_and_a_url_again() -> None:
@@ -30,9 +31,9 @@ def test_an_unknown_state_is_refused() -> None:
         from_query({}, ["odd"])
 
 
-@given(st.tuples(st.integers(0, 1 << 62), st.integers(0, 1 << 62)).filter(lambda pair: len(text_of(pair)) < 40))
+@given(st.tuples(st.integers(0, 1 << 62), st.integers(0, 1 << 62)).filter(lambda pair: len(cursor(pair)) < 40))
 def test_positions_return(pair: tuple[int, int]) -> None:
-    assert position_of(text_of(pair)) == pair
+    assert position_of(cursor(pair)) == pair
 
 
 @pytest.mark.parametrize("text", ["x", "1", "1-", "-1", "1-x", "1-1-1", "²-1", "9" * 50 + "-1"])
