@@ -12,12 +12,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from tests.browser.beats import Beat, start_beats
 from tests.browser.responder import Responder
 from tests.browser.seed import Shop
-from tests.support.chromium import ARGUMENTS, CHROMIUM
+from tests.support.chromium import launched
 from tests.support.stack import Stack, stack, wait_for
 
 SHOTS = Path(__file__).parent / "shots"
@@ -84,12 +84,8 @@ def press(page: Page, *keys: str) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.contents import contents, errors_as_counted, errors_as_kept
-from tests.support.histories import BOOTS, S, T
+from tests.support.database_image import image, opened
+from tests.support.histories import S, T
 from z4j.agents.ingest import ServerFact, apply_batch, apply_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.errors import error_changes
-from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import bulk_deletion
 from z4j_agent import wire
@@ -76,30 +74,13 @@ def history(made: list[Life]) -> list[list[Any]]:
     return records
 
 
-class Image(bytes):
-    """A database as a file holds it; a counterexample names it instead of showing it."""
-
-    def __repr__(self) -> str:
-        return "empty"
-
-
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path: Path = tmp_path_factory.mktemp("errors") / "empty.db"
-    migrate.migrate(path)
-    db = sqlite3.connect(path, factory=Connection, isolation_level=None)
-    db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)")
-    db.execute("PRAGMA journal_mode = DELETE")
-    origins = [["origin", boot, T, {"host": host, "pid": 1, "role": "worker", "worker": boot}] for boot, host in BOOTS.items()]
-    apply_batch(db, 1, b"".join(map(wire.encode_record, origins)), T)
-    image = Image(db.serialize())
-    db.close()
-    return image
+    return image(tmp_path_factory.mktemp("errors"), has_origins=True)
 
 
 def ingested(empty: bytes, batches: list[list[list[Any]]]) -> Connection:
-    db = sqlite3.connect(":memory:", factory=Connection, isolation_level=None)
-    db.deserialize(empty)
+    db = opened(empty)
     for number, batch in enumerate(batches):
         assert not apply_batch(db, 1, b"".join(wire.encode_record(entry) for entry in batch), T + 10**15).refused
         if number % 3:

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.contents import contents, recount, recount_rollups, roll_a_minute
+from tests.support.database_image import image, opened
 from z4j.agents.ingest import apply_batch
 from z4j.rules.tasks.fold import NO_RUN, Event, attempt_delta, delta, fold, join, run_join
-from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Connection, Store
 from z4j.wire.batches import decode_records
 from z4j.wire.records import TaskRecord
@@ -151,31 +151,14 @@ def test_every_bad_end_is_told_by_a_run(records: list[list[Any]]) -> None:
             assert attempt_delta(event) is None
 
 
-class Image(bytes):
-    """A database as a file holds it; a counterexample names it instead of showing it."""
-
-    def __repr__(self) -> str:
-        return "empty"
-
-
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("laws") / "empty.db"
-    migrate.migrate(path)
-    db = sqlite3.connect(path)
-    db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)")
-    db.commit()
-    # In memory there is no write-ahead log.
-    db.execute("PRAGMA journal_mode = DELETE")
-    image = Image(db.serialize())
-    db.close()
-    return image
+    return image(tmp_path_factory.mktemp("laws"), has_origins=False)
 
 
 def ingested(empty: bytes, batches: list[list[list[Any]]]) -> dict[str, Any]:
     """What the database says after these batches, each a transaction of its own."""
-    db = sqlite3.connect(":memory:", factory=Connection, isolation_level=None)
-    db.deserialize(empty)
+    db = opened(empty)
     apply_batch(db, 1, ORIGINS, NOW)
     for number, batch in enumerate(batches):
         found = apply_batch(db, 1, b"".join(wire.encode_record(entry) for entry in batch), NOW + 10**15)

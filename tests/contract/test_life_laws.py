@@ -8,8 +8,6 @@ retries, redeliveries, clocks of two hosts up to five seconds apart.
 from __future__ import annotations
 
 import random
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +15,10 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.contents import contents, recount, recount_rollups, roll_a_minute
-from tests.support.histories import BOOTS, Plan, S, T, history, meant
+from tests.support.database_image import image, opened
+from tests.support.histories import Plan, S, T, history, meant
 from z4j.agents.ingest import apply_batch
 from z4j.rules.tasks.states import FLAGS, STATE_NAMES
-from z4j.store.sqlite import migrate
-from z4j.store.sqlite.db import Connection
 from z4j_agent import wire
 
 
@@ -43,30 +40,13 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """A counterexample is a few executions anyway; making it smaller takes minutes."""
 
 
-class Image(bytes):
-    """A database as a file holds it; a counterexample names it instead of showing it."""
-
-    def __repr__(self) -> str:
-        return "empty"
-
-
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path: Path = tmp_path_factory.mktemp("lives") / "empty.db"
-    migrate.migrate(path)
-    db = sqlite3.connect(path, factory=Connection, isolation_level=None)
-    db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)")
-    db.execute("PRAGMA journal_mode = DELETE")
-    origins = [["origin", boot, T, {"host": host, "pid": 1, "role": "worker", "worker": boot}] for boot, host in BOOTS.items()]
-    apply_batch(db, 1, b"".join(map(wire.encode_record, origins)), T)
-    image = Image(db.serialize())
-    db.close()
-    return image
+    return image(tmp_path_factory.mktemp("lives"), has_origins=True)
 
 
 def ingested(empty: bytes, batches: list[list[list[Any]]]) -> dict[str, Any]:
-    db = sqlite3.connect(":memory:", factory=Connection, isolation_level=None)
-    db.deserialize(empty)
+    db = opened(empty)
     for number, batch in enumerate(batches):
         assert not apply_batch(db, 1, b"".join(wire.encode_record(entry) for entry in batch), T + 10**15).refused
         if number % 3:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.support.chromium import ARGUMENTS, CHROMIUM
+from tests.support.chromium import launched
 from tests.support.stack import ROOT, wait_for
 from z4j_agent.conformance.harness import free_port
 
@@ -40,10 +40,8 @@ def link(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as made:
+        yield made
 
 
 def finished(page: Page) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.support.chromium import ARGUMENTS, CHROMIUM
+from tests.support.chromium import launched
 from tests.support.demo import RunningDemo, running_demo
 from tests.support.stack import wait_for
 
@@ -65,10 +65,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 @pytest.fixture
 def page(demo: RunningDemo) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as browser:
         context = browser.new_context(base_url=demo.address)
         name, value = next(iter(demo.visitor.cookies.items()))
         context.add_cookies(
@@ -77,7 +74,6 @@ def page(demo: RunningDemo) -> Iterator[Page]:
         assert name
         assert value
         yield context.new_page()
-        browser.close()
 
 
 def places(demo: RunningDemo) -> Iterator[tuple[str, str]]:
@@ -134,10 +130,7 @@ def test_nine_of_ten_buttons_do_something_real_or_say_demo(demo: RunningDemo, pa
 
 
 def test_the_badge_resets_the_demo_by_one_click(tmp_path: Path) -> None:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with running_demo(tmp_path, tasks=2_000) as demo, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with running_demo(tmp_path, tasks=2_000) as demo, launched() as browser:
         context = browser.new_context(base_url=demo.address)
         context.add_cookies(
             [{"name": cookie.name, "value": cookie.value or "", "url": demo.address} for cookie in demo.visitor.cookies.jar]
@@ -150,4 +143,3 @@ def test_the_badge_resets_the_demo_by_one_click(tmp_path: Path) -> None:
         page.wait_for_url("**/tasks", timeout=60_000)
         expect(page.locator("summary.chip.demo")).to_be_visible()
         expect(page.locator("a.through").first).to_be_visible()
-        browser.close()

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.incidents.week import Week, run, start_of_tests, write_week
-from tests.support.chromium import ARGUMENTS, CHROMIUM
+from tests.support.chromium import launched
 from z4j import clock
 
 
@@ -21,9 +21,5 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as made:
         yield made
-        made.close()
