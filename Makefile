@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 # One line per target; CI runs the same. Every environment is made from uv.lock under .venvs/, one per engine.
-.PHONY: demo check test test-fast test-long bench build docs assets environments clean
+.PHONY: demo check test test-fast test-long bench build docs client assets environments clean
 .DEFAULT_GOAL := test
 
 UV := .venvs/uv/bin/uv
@@ -17,7 +17,7 @@ demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
 
 check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
-	$(SERVER) -m mypy -p z4j -p z4j_agent -p z4j_demo
+	$(SERVER) -m mypy -p z4j -p z4j_agent -p z4j_client -p z4j_demo
 	$(SERVER) -m mypy $(ENGINES:%=-p z4j_%) $(FRAMEWORKS:%=-p z4j_%)
 	$(SERVER) -m mypy tests bench
 	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src) $(FRAMEWORKS:%=adapters/%/src)) .venvs/server/bin/lint-imports
@@ -39,6 +39,9 @@ build: environments
 
 docs: environments
 	$(SERVER) -m z4j.settings > docs/settings.md
+
+client: environments
+	$(SERVER) -m z4j.web.api.document | $(SERVER) adapters/client/generate.py
 
 environments: .venvs/server/.stamp $(ENGINE_STAMPS) $(FRAMEWORK_STAMPS) .venvs/saq/.stamp
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Collects in dist/bundle/ what the executable and the wheel of z4j contain besides their code:
 
-- wheels/: what the appliance's own package index serves, the wheels of every adapter of this version and of the few libraries that they
-  need, for this platform and CPython 3.11 to 3.14. Versions and hashes are those of uv.lock; a file with another hash is refused.
+- wheels/: what the appliance's own package index serves, the wheels of every adapter and of the client of this version, and of the few
+  libraries that they need, for this platform and CPython 3.11 to 3.14. Versions and hashes are those of uv.lock; a file with another hash
+  is refused.
 - sbom.json: a CycloneDX list of everything inside, with versions, hashes and licences.
 - licences/: the licence texts of everything inside.
 - docs/: the documents.
@@ -37,9 +38,10 @@ PIP = (ROOT / ".venvs/uv/bin/python", "-m", "pip", "--quiet", "--disable-pip-ver
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 GLIBC = (17, 28, 34)
 """Minor versions of glibc 2 that a wheel may need, the oldest first: the first for which there is a wheel is taken."""
-PURE = ("websockets", "pycparser")
+PURE = ("websockets", "pycparser", "httpx", "httpcore", "h11", "anyio", "certifi", "idna", "typing-extensions")
 """For every platform: their compiled parts, if any, are optional."""
 COMPILED = ("cryptography", "cffi")
+CLIENT = "z4j-client"
 DEMO = "demo"
 """The extra of z4j with the engines of `z4j demo`."""
 
@@ -69,6 +71,7 @@ def collect(folder: Path) -> None:
     inside = collect_licences(fresh / "licences")
     (fresh / "sbom.json").write_text(json.dumps(bill_of_materials(inside), indent=1, ensure_ascii=False) + "\n", "utf-8")
     shutil.copytree(ROOT / "docs", fresh / "docs", ignore=shutil.ignore_patterns("proof.md", "decisions.md"))
+    shutil.copy(ROOT / "adapters/agent/PROTOCOL.md", fresh / "docs/protocol.md")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
 
@@ -98,7 +101,7 @@ def collect_licences(folder: Path) -> dict[str, tuple[str, str]]:
     """Writes the licence texts of the distributions that z4j needs, of Python and of htmx. Returns {name: (version, licence)}."""
     folder.mkdir()
     found = {}
-    for name in sorted(needed("z4j")):
+    for name in sorted(needed("z4j") | needed(CLIENT)):
         distribution = metadata.distribution(name)
         texts = [file for file in distribution.files or () if re.match(r"(licen[cs]e|copying|notice|authors)", file.name, re.IGNORECASE)]
         texts = [file for file in texts if ".dist-info" in str(file.parent) or "license" in str(file.parent).lower()]
@@ -139,7 +142,8 @@ def _classified(distribution: metadata.Distribution) -> str:
 
 def bill_of_materials(inside: dict[str, tuple[str, str]]) -> dict[str, Any]:
     """Returns CycloneDX 1.5: what uv exports from its lock file for z4j, with licences, and what is no Python package."""
-    export = [UV, "export", "--quiet", "--frozen", "--no-dev", "--package", "z4j", "--extra", DEMO, "--format", "cyclonedx1.5"]
+    parts = ("--package", "z4j", "--package", CLIENT, "--extra", DEMO)
+    export = [UV, "export", "--quiet", "--frozen", "--no-dev", *parts, "--format", "cyclonedx1.5"]
     bill: dict[str, Any] = json.loads(subprocess.run(export, cwd=ROOT, check=True, capture_output=True, text=True).stdout)  # noqa: S603
     bill["components"] = [part for part in bill["components"] if canonicalize_name(part["name"]) in inside]
     for part in bill["components"]:

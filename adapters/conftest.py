@@ -13,7 +13,8 @@ from typing import Final
 import pytest
 
 CONFORMANCE: Final = Path(__file__).parent / "agent/src/z4j_agent/conformance"
-pytest.register_assert_rewrite(*(f"z4j_agent.conformance.{path.stem}" for path in CONFORMANCE.glob("*.py") if path.stem != "__init__"))
+MODULES = [path.relative_to(CONFORMANCE).with_suffix("") for path in CONFORMANCE.rglob("*.py") if path.stem != "__init__"]
+pytest.register_assert_rewrite(*(".".join(("z4j_agent.conformance", *module.parts)) for module in MODULES))
 
 REFERENCE: Final = "celery"
 AGENT_WIDE: Final = frozenset(

@@ -11,7 +11,7 @@ Each arm is a real worker on a real broker of its own, from the harness of the e
 
 With `--sleep` the tasks sleep for 5 ms instead of doing nothing. `--before PATH` is a checkout of an earlier state in which
 `make environments` was run: its adapter takes turns with this one, so that the speed of the machine affects both alike. $Z4J_URL is the
-server to report to. Prints one JSON object.
+server to report to, $Z4J_SERVER_PID its process, whose work is measured too. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,20 @@ from types import ModuleType
 from typing import Any
 
 from bench.measure import tree
-from bench.turns import Spread, Turn, compare, processor_s, producer_us, stop, take_turns, throughput, worker_ratio, worker_us
+from bench.turns import (
+    Spread,
+    Turn,
+    compare,
+    more_faults,
+    processor_s,
+    producer_us,
+    server_us,
+    stop,
+    take_turns,
+    throughput,
+    worker_ratio,
+    worker_us,
+)
 from z4j_agent.conformance import Harness
 from z4j_agent.conformance.harness import free_port, is_open, wait_for
 
@@ -205,6 +218,8 @@ def figures(turns: dict[str, list[Turn]]) -> dict[str, dict[str, float]]:
         found[f"{name}_throughput_ratio"] = compare(turns, name, "bare", throughput)
         found[f"{name}_worker_us"] = compare(turns, name, "bare", worker_us)
         found[f"{name}_worker_ratio"] = compare(turns, name, "bare", worker_ratio)
+        found[f"{name}_server_us"] = compare(turns, name, "bare", server_us)
+        found[f"{name}_faults"] = compare(turns, name, "bare", more_faults)
     found["watched_producer_us"] = compare(turns, "watched", "bare", producer_us)
     if "before" in turns:
         found["before_producer_us"] = compare(turns, "before", "bare", producer_us)
@@ -223,7 +238,8 @@ def main() -> None:
         arms = arms_of(options.engine, os.environ["Z4J_URL"], Path(folder), stack, sleep=options.sleep, before=options.before)
         for arm in arms:
             settle(arm)
-        print(json.dumps(figures(take_turns(arms, rounds=options.rounds, seconds=options.seconds))))
+        server = tree(int(os.environ["Z4J_SERVER_PID"])) if "Z4J_SERVER_PID" in os.environ else []
+        print(json.dumps(figures(take_turns(arms, rounds=options.rounds, seconds=options.seconds, server=server))))
 
 
 def settle(arm: EngineArm) -> None:

@@ -24,19 +24,20 @@ def measure(engines: tuple[str, ...] = ENGINES, rounds: int = ROUNDS) -> dict[st
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_fresh=True) as made:
         made.command("migrate")
         made.add_app()
-        made.start_server()
+        server = made.start_server().process.pid
         for engine in engines:
-            results |= {f"{engine}_{name}": each for name, each in turns_of(made, engine, rounds).items()}
-            sleeping = turns_of(made, engine, rounds, "--sleep")
+            results |= {f"{engine}_{name}": each for name, each in turns_of(made, server, engine, rounds).items()}
+            sleeping = turns_of(made, server, engine, rounds, "--sleep")
             results |= {f"{engine}_sleep_{name}": each for name, each in sleeping.items() if name.endswith("throughput_ratio")}
     return results
 
 
-def turns_of(made: Stack, engine: str, rounds: int, *words: str) -> dict[str, Spread]:
+def turns_of(made: Stack, server: int, engine: str, rounds: int, *words: str) -> dict[str, Spread]:
     """Raises AssertionError with what the engine's process printed, where it fails."""
+    environment = {**os.environ, "Z4J_URL": made.url, "Z4J_SERVER_PID": str(server), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [ROOT / f".venvs/{engine}/bin/python", "-m", "bench.engine_turns", engine, "--rounds", str(rounds), *words],
-        cwd=ROOT, env={**os.environ, "Z4J_URL": made.url, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return {name: Spread(**each) for name, each in json.loads(done.stdout).items()}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 TICKS = os.sysconf("SC_CLK_TCK")
+CALM_S, CALM_AT_MOST_S = 0.1, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Turn:
     tasks_per_s: float
     worker_us: float
     producer_us: float
+    server_us: float
+    """Of the server that the arm reports to, until it has stored what was sent in this turn; 0 if the arm has no server."""
+    faults: float
+    """Pages per task that the kernel gave to the worker's processes or copied for them: after a fork, each page that is written."""
 
 
 class Arm(Protocol):
@@ -63,6 +68,26 @@ def processor_s(pids: Sequence[int]) -> float:
     return total
 
 
+def faults(pids: Sequence[int]) -> int:
+    """Minor page faults of these processes, and of the children they have waited for."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(") ")[2].split()
+            total += int(fields[7]) + int(fields[8])
+    return total
+
+
+def wait_until_calm(server: Sequence[int]) -> None:
+    """Returns when the server has stored what it was sent, so that it does not do the work of one arm in the turn of another."""
+    ends, used = time.monotonic() + CALM_AT_MOST_S, processor_s(server)
+    while server and time.monotonic() < ends:
+        time.sleep(CALM_S)
+        before, used = used, processor_s(server)
+        if used - before < CALM_S / 20:
+            return
+
+
 def stop(pids: Sequence[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -82,27 +107,35 @@ def running(arm: Arm) -> Iterator[None]:
         stop(arm.worker_pids())  # what was forked between the list and the signal
 
 
-def take_turn(arm: Arm, seconds: float) -> Turn:
+def take_turn(arm: Arm, seconds: float, server: Sequence[int] = ()) -> Turn:
     """Raises AssertionError where the queue was empty before the turn was over: then the worker has waited."""
     sent, sent_s = arm.enqueue()
-    before, used, began = arm.waiting(), -processor_s(arm.worker_pids()), time.monotonic()
+    wait_until_calm(server)
+    pids = arm.worker_pids()
+    stored, touched = -processor_s(server), -faults(pids)
+    before, used, began = arm.waiting(), -processor_s(pids), time.monotonic()
     with running(arm):
         time.sleep(seconds)
         left, took = arm.waiting(), time.monotonic() - began
-    used += processor_s(arm.worker_pids())
+    pids = arm.worker_pids()
+    used += processor_s(pids)
+    touched += faults(pids)
+    wait_until_calm(server)
+    stored += processor_s(server)
     done = before - left
     assert left > 0, f"{arm.name} ran all {before} tasks before its turn was over"
     assert done > 0, f"{arm.name} ran nothing"
-    return Turn(done / took, used / done * 1e6, sent_s / sent * 1e6 if sent else 0.0)
+    return Turn(done / took, used / done * 1e6, sent_s / sent * 1e6 if sent else 0.0, stored / done * 1e6, touched / done)
 
 
-def take_turns(arms: Sequence[Arm], *, rounds: int, seconds: float, seed: int = 11) -> dict[str, list[Turn]]:
-    """The turns of each arm by its name, in the order of the rounds. The first round warms up and is not kept."""
+def take_turns(arms: Sequence[Arm], *, rounds: int, seconds: float, seed: int = 11, server: Sequence[int] = ()) -> dict[str, list[Turn]]:
+    """The turns of each arm by its name, in the order of the rounds. The first round warms up and is not kept. `server`: the processes of
+    the server that the arms report to."""
     dice = random.Random(seed)
     turns: dict[str, list[Turn]] = {arm.name: [] for arm in arms}
     for number in range(rounds + 1):
         for arm in dice.sample(arms, len(arms)):
-            turn = take_turn(arm, seconds)
+            turn = take_turn(arm, seconds, server)
             if number:
                 turns[arm.name].append(turn)
     return turns
@@ -132,3 +165,11 @@ def worker_ratio(one: Turn, base: Turn) -> float:
 
 def producer_us(one: Turn, base: Turn) -> float:
     return one.producer_us - base.producer_us
+
+
+def server_us(one: Turn, base: Turn) -> float:
+    return one.server_us - base.server_us
+
+
+def more_faults(one: Turn, base: Turn) -> float:
+    return one.faults - base.faults

@@ -20,21 +20,22 @@ import argparse
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import Counter, defaultdict, deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.suite.folders import FOLDERS, ROOT, Folder
 from tests.suite.processes import Result, failed_ids, run, variables
+from tests.suite.processors import MOST, Processors
 from tests.suite.shards import UNKNOWN_S, Shard, shards_of, write_seconds
 
 SERVER = str(ROOT / ".venvs/server/bin/python")
 COVERED = "z4j/rules/*,z4j/wire/*,z4j/agents/session.py,adapters/agent/src/z4j_agent/*"
 COVERED_BUT = "*/conformance/*,*/__main__.py,*/runtime/gevent_bridge.py"  # gevent: in the suites of Celery and Huey
 FLOOR = 95
-AT_ONCE = 5
-"""Most suites wait for workers and browsers most of the time."""
+SOON_S = 0.5
+"""How often the processors are looked at."""
 FEW = 6
 """So many failures of one shard may be bad luck; more are not."""
 NEVER_AGAIN = ("tests/unit", "tests/contract")
@@ -49,14 +50,19 @@ PROGRAMS = {"upstream": "tests/upstream.py", "mutation": "tests/mutation.py", "c
 def run_all(
     folders: list[Folder], marks: list[str], *, is_long: bool = False, is_again: bool = False, is_covered: bool = False
 ) -> list[Result]:
-    """All shards, the longest first, AT_ONCE at a time; each is reported when it has ended, with its whole output if it failed."""
-    results = []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = {pool.submit(run, shard, marks, is_long=is_long, is_covered=is_covered): shard for shard in shards_of(folders)}
-        for future in as_completed(running):
-            result = future.result()
-            results.append((running[future], result))
-            print_result(result)
+    """All shards, the longest first, as many at a time as the processors have room for; each is reported when it has ended, with its
+    whole output if it failed."""
+    results: list[tuple[Shard, Result]] = []
+    waiting, running, processors = deque(shards_of(folders)), dict[Future[Result], Shard](), Processors()
+    with ThreadPoolExecutor(MOST) as pool:
+        while waiting or running:
+            while waiting and processors.has_room(len(running)):
+                shard = waiting.popleft()
+                running[pool.submit(run, shard, marks, is_long=is_long, is_covered=is_covered)] = shard
+                processors.begin()
+            for future in wait(running, SOON_S, FIRST_COMPLETED).done:
+                results.append((running.pop(future), future.result()))
+                print_result(results[-1][1])
     for shard, result in results if is_again else ():
         run_again(shard, marks, result)
     return [result for _, result in results]
@@ -108,9 +114,7 @@ def print_table(results: list[Result], began: float) -> None:
     print("\n== minutes per folder (of all its processes together), processor minutes, tests")
     for name in sorted(seconds, key=lambda name: -seconds[name]):
         print(f"{seconds[name] / 60:6.1f} {cpu[name] / 60:6.1f} {tests[name]:6}  {name}")
-    print(
-        f"{(time.monotonic() - began) / 60:6.1f} {sum(cpu.values()) / 60:6.1f} {sum(tests.values()):6}  all, {AT_ONCE} processes at a time"
-    )
+    print(f"{(time.monotonic() - began) / 60:6.1f} {sum(cpu.values()) / 60:6.1f} {sum(tests.values()):6}  all")
 
 
 def print_skipped(results: list[Result]) -> None:
@@ -187,7 +191,10 @@ def main() -> int:
         covered, is_enough = run_covered()
         results += covered
     if options.record:
-        write_seconds({file: seconds for result in results for file, seconds in result.file_seconds.items()})
+        taken = Counter[str]()  # of all parts of a file
+        for result in results:
+            taken.update(result.file_seconds)
+        write_seconds({file: seconds / options.times for file, seconds in taken.items()})
     programs = [run_program(name) for name in parts if name in PROGRAMS]
 
     print_skipped(results)

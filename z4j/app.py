@@ -9,8 +9,8 @@ import dataclasses
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -28,6 +28,9 @@ from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.appliance.demo import Demo
 from z4j.background.duties import BackgroundDuties
 from z4j.background.nightly_backups import NightlyBackups
+from z4j.background.outgoing_heartbeat import EVERY_S as HEARTBEAT_EVERY_S
+from z4j.background.outgoing_heartbeat import NAME as HEARTBEAT
+from z4j.background.outgoing_heartbeat import OutgoingHeartbeat
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.exceptions import Z4jError
 from z4j.listener import ports
@@ -35,10 +38,23 @@ from z4j.listener.connection_limits import ClientAddress, Connections, descripto
 from z4j.listener.http_server import HttpServer
 from z4j.listener.tls import CHECK_S, ServerTls
 from z4j.live import Live
+from z4j.operations.alerts.actions import AlertActions
+from z4j.operations.alerts.delivery import EVERY_S as DELIVERY_EVERY_S
+from z4j.operations.alerts.delivery import Delivery
+from z4j.operations.alerts.service import Alerts
+from z4j.operations.alerts.weekly_messages import make_weekly
 from z4j.operations.commands import Dispatch
 from z4j.operations.errors import ErrorService
 from z4j.operations.findings.server import ServerFindings
 from z4j.operations.findings.service import EVERY_S, Findings
+from z4j.operations.forwarding.actions import ForwardingActions
+from z4j.operations.forwarding.service import EVERY_S as FORWARDING_EVERY_S
+from z4j.operations.forwarding.service import Forwarder
+from z4j.operations.incidents import Incidents
+from z4j.operations.metrics.exposition import Metrics
+from z4j.operations.metrics.gather import ServerMetrics
+from z4j.operations.metrics.tasks import TaskMetrics
+from z4j.operations.news import NewsService
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler
 from z4j.operations.schedules import ScheduleService
@@ -56,9 +72,11 @@ from z4j.web.auth.audit_trail import AuditTrail, Trail
 from z4j.web.auth.authentication import Auth
 from z4j.web.frame import exceptions as answers
 from z4j.web.frame.middleware import Guard, RequestEnvelope, role_finder
-from z4j.web.routes import ROUTES
+from z4j.web.pages.tasks.rail_views import RailViews
+from z4j.web.routes import ROUTES, endpoint_of
 from z4j.web.services import Services
 
+OLD_ALERTS_EVERY_S = 300.0
 SWITCH_S = 0.001
 """How long the writer's thread keeps the interpreter while the event loop wants it: an ack crosses from one to the other four times."""
 
@@ -89,34 +107,46 @@ class Server:
         self.gateway = Gateway(
             self.store, self.live, self.outbox, witnesses, per_token=settings.connections_per_token, duties=self.duties
         )  # fmt: skip
-        keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
+        keep = Retention(
+            settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept, settings.errors_days_kept
+        )  # fmt: skip
         backups = NightlyBackups(self.store, self.live.changed, self.audit, settings) if settings.has_backups else None
         self.background = BackgroundDuties(self.store, self.live.changed, keep, self.audit, reconcile, self.duties, backups)
         retention = self.background.retention
         itself = ServerFindings(settings, self.duties, self.audit, tls, lambda: retention.report.why_not_held)
         self.findings = Findings(self.store, self.hub, self.live.changed, itself)
+        self.alerts = Alerts(self.store, self.live)
+        self.alert_actions = AlertActions(self.store, self.live, self.audit, settings.data)
+        self.incidents = Incidents(self.store, self.live, self.audit, settings.data)
+        self.delivery = Delivery(self.store, self.live, lambda: self.address, self.alert_actions.link_to_acknowledge)
+        self.forwarder = Forwarder(self.store, self.live, lambda: self.address, settings.forwarded_files)
+        self.forwarding = ForwardingActions(self.store, self.live, self.audit, self.forwarder)
+        self.news = NewsService(self.store)
+        self.metrics = Metrics(
+            TaskMetrics(self.store, settings.metrics_series),
+            ServerMetrics(self.store, self.hub, settings, self.duties, self.audit, self.findings, self.gateway.totals, tls),
+        )
         self.background.clock_watch.on_step.append(self._on_clock_step)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
+        routes, role_of = _compile_routes()
         asgi = Starlette(
-            routes=[
-                *(Route(row.path, row.endpoint, methods=[row.method]) for row in ROUTES),
-                WebSocketRoute("/agent", self.gateway.serve),
-            ],
+            routes=[*routes, WebSocketRoute("/agent", self.gateway.serve)],
             middleware=[
                 Middleware(ClientAddress, trusted=self.settings.trusted_networks),
                 Middleware(RequestEnvelope, is_https_only=self._is_https_only),
                 Middleware(AuditTrail, trail=self.trail, witnesses=self.gateway.witnesses),
-                Middleware(Guard, find=role_finder((row.method, row.path, row.role) for row in ROUTES), answer_error=answers.on_expected),
+                Middleware(Guard, find=role_of, answer_error=answers.on_expected),
             ],
             exception_handlers={Z4jError: answers.on_expected, HTTPException: answers.on_http, Exception: answers.on_unexpected},
             lifespan=self._lifespan,
         )
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.errors, self.settings, self.audit, self.auth,
-            self.duties, self.background.retention, self.background.clock_watch, self.background.word_index, self.findings, self.tls,
-            self.demo,
+            self.duties, self.background.retention, self.background.clock_watch, self.background.word_index, self.findings,
+            self.alert_actions, self.incidents, self.news, RailViews(self.store, self.duties), self.metrics,
+            self.forwarding, role_of, self.tls, self.demo,
         )  # fmt: skip
         return asgi
 
@@ -130,7 +160,15 @@ class Server:
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
         self.scheduler.start()
-        running = [self.background.run(), self.outbox.run(), repeat(self.duties.add("findings", EVERY_S), self.findings.look)]
+        running = [
+            self.background.run(), self.outbox.run(), repeat(self.duties.add("findings", EVERY_S), self._look),
+            repeat(self.duties.add("messages of alerts", DELIVERY_EVERY_S), self.delivery.round),
+            repeat(self.duties.add("old alerts", OLD_ALERTS_EVERY_S), self._keep_alerts),
+            repeat(self.duties.add("forwarding", FORWARDING_EVERY_S), self.forwarder.round),
+        ]  # fmt: skip
+        if self.settings.heartbeat:
+            beat = OutgoingHeartbeat(self.store, self.duties, self.settings.heartbeat)
+            running.append(repeat(self.duties.add(HEARTBEAT, HEARTBEAT_EVERY_S), beat.round))
         if watchdog := service_manager.watchdog_s():
             running.append(repeat(self.duties.add("watchdog", watchdog / 3), self._report_alive))
         if self.tls is not None:
@@ -143,17 +181,38 @@ class Server:
             duties.cancel()
             watch.cancel()
             await asyncio.gather(duties, watch, return_exceptions=True)
+            await self.delivery.close()
+            await self.forwarder.close()
             await self.scheduler.stop()
             await self.plans.stop()
             await self.duties.add("audit trail", WHENEVER_S).attempt(self.trail.close)
             await head.attempt(lambda: self.audit.close(self.store, clock.now()))
             await self.store.close()
 
+    async def _look(self, at: int) -> None:
+        """Looks at everything, then decides what fires; alerts that cannot be stored do not stop the look."""
+        await self.findings.look(at)
+        await self.duties.add("alerts", EVERY_S).attempt(lambda: self.alerts.round(self.findings.current, at))
+
+    async def _keep_alerts(self, at: int) -> None:
+        await make_weekly(self.store, at)
+        await self.alerts.delete_old(at)
+        await self.forwarder.delete_old(at)
+
+    @property
+    def address(self) -> str:
+        """The public URL of this server, such as https://z4j.example."""
+        settings, tls = self.settings, self.tls
+        if settings.public_url:
+            return settings.public_url.rstrip("/")
+        recorded = None if tls is None else server_address.tls_of(settings, tls.certificate_file, tls.certificate.names, tls.pins)
+        return server_address.Serving(settings.host, settings.port, os.getpid(), settings.behind_proxy, tls=recorded).public_url
+
     async def greet(self) -> None:
         """Runs after the port is bound. The first start prints the setup link for creating an administrator."""
         settings, tls = self.settings, self.tls
         recorded = None if tls is None else server_address.tls_of(settings, tls.certificate_file, tls.certificate.names, tls.pins)
-        address = server_address.Serving(settings.host, settings.port, os.getpid(), settings.behind_proxy, tls=recorded).public_url
+        address = self.address
         logs.started(address, settings.data, __version__)
         with contextlib.suppress(OSError):  # the command line guesses then
             server_address.write_address(settings.data, settings.host, settings.port, behind_proxy=settings.behind_proxy, tls=recorded)
@@ -168,7 +227,7 @@ class Server:
             print(f"\nCreate the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
 
     async def _report_alive(self, at: int) -> None:
-        """Tells the service manager that this process answers: it reads its database, in the loop that serves requests."""
+        """Notifies the service manager that this process is responsive: it reads its database, in the loop that serves requests."""
         await users.has_admin(self.store)
         service_manager.notify("WATCHDOG=1")
 
@@ -186,6 +245,15 @@ class Server:
         service_manager.notify("STOPPING=1")
         self.live.end()
         self.gateway.close_all()
+
+
+@cache
+def _compile_routes() -> tuple[list[Route], Callable[[str, str], str | None]]:
+    """Returns the routes of every server in this process, and the function that finds a role among them."""
+    return (
+        [Route(row.path, endpoint_of(row), methods=[row.method]) for row in ROUTES],
+        role_finder((row.method, row.path, row.role) for row in ROUTES),
+    )
 
 
 def serve(settings: Settings, demo: Demo | None = None) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Runs one background duty again and again: an error of any kind is logged once per cause, retried with backoff, and never ends the loop.
+"""Runs one background duty in a loop: an error of any kind is logged once per cause, retried with backoff, and never ends the loop.
 
 `Duties` lists the state of all of them for /healthz, `z4j doctor` and the appliance page.
 """

@@ -40,6 +40,11 @@ class Z4jError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def explanation(self) -> str:
+        """What happened and what to do, in one text."""
+        return f"{self.message} {self.hint}".strip()
+
 
 class BadInput(Z4jError):
     status, close_code, exit_code = 400, wire.MALFORMED, 2

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Formats numbers, times and texts for people. Pure functions, registered as template filters."""
+"""Formats numbers, times and texts for display. Pure functions; those in FILTERS are template filters (times: web/frame/times.py)."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 THIN: Final = "\u202f"
@@ -13,8 +12,8 @@ NONE: Final = "–"
 MINUTE: Final = 60_000_000
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_YEAR: Final = 253_402_300_799_000_000
+LAST_YEAR: Final = 253_402_214_400_000_000
+"""The last day of the calendar, which exists in every zone."""
 
 
 def number(value: float | None) -> str:
@@ -24,6 +23,11 @@ def number(value: float | None) -> str:
     if isinstance(value, float) and value < 10 and value != int(value):
         return f"{value:.1f}"
     return f"{round(value):,}"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 as 12%; below ten percent with one decimal: 0.4%."""
+    return f"{share * 100:.1f}%" if 0 < share < 0.1 else f"{share * 100:.0f}%"
 
 
 def duration(us: int | None) -> str:
@@ -55,12 +59,12 @@ def moment(at: int) -> datetime:
     return datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
 
 
-def absolute(at: int | None) -> str:
-    """2026-11-23 05:15:01.204 UTC."""
+def absolute(at: int | None, zone: tzinfo = UTC) -> str:
+    """2026-11-23 05:15:01.204 UTC, in another zone with its offset: 2026-11-23 11:00:01.204 +0545."""
     if at is None:
         return NONE
-    time = moment(at)
-    return f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03} UTC"
+    time = moment(at).astimezone(zone)
+    return f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03} {'UTC' if zone is UTC else f'{time:%z}'}"
 
 
 def iso(at: int) -> str:
@@ -68,14 +72,19 @@ def iso(at: int) -> str:
     return f"{moment(at):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def relative(at: int | None, now: int) -> str:
-    """Within a day how long ago (or until), beyond it the date: 12 s ago, in 4 m, 14 Nov 09:12."""
+def hour(at: int) -> str:
+    """The hour of a table: 14:00."""
+    return f"{moment(at):%H:%M}"
+
+
+def relative(at: int | None, now: int, zone: tzinfo = UTC) -> str:
+    """Within a day how long ago (or until), beyond it the date in the zone: 12 s ago, in 4 m, 14 Nov 09:12."""
     if at is None:
         return NONE
     away = now - at
     if abs(away) >= DAY:
-        time = moment(at)
-        return f"{time:%d %b %H:%M}" if time.year == moment(now).year else f"{time:%d %b %Y}"
+        time = moment(at).astimezone(zone)
+        return f"{time:%d %b %H:%M}" if time.year == moment(now).astimezone(zone).year else f"{time:%d %b %Y}"
     if abs(away) < 1_000_000:
         return "now"
     span = short(abs(away))
@@ -114,28 +123,11 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
-_SPAN: Final = re.compile(r"(\d{1,6})\s*([smhdw])")
-_UNITS: Final = {"s": 1_000_000, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-
-
-def when(text: str, now: int) -> int:
-    """Parses the time of a filter: 15m, 24h, 7d (ago), 2026-11-23, 2026-11-23T05:15Z. Raises ValueError."""
-    text = text.strip()
-    if match := _SPAN.fullmatch(text):
-        return max(now - int(match[1]) * _UNITS[match[2]], 0)
-    given = datetime.fromisoformat(text)
-    if given.tzinfo is None:
-        given = given.replace(tzinfo=UTC)
-    span = given - _EPOCH
-    return max((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds, 0)
-
-
 FILTERS: Final[dict[str, Any]] = {
     "number": number,
     "duration": duration,
-    "absolute": absolute,
     "iso": iso,
-    "relative": relative,
+    "hour": hour,
     "short": short,
     "middle": middle,
     "size": size,

@@ -23,6 +23,11 @@ class Live:
         self._changed_at: dict[str, int] = {}
         self._is_ended = False
 
+    @property
+    def changed_at(self) -> int:
+        """When anything changed last (microseconds UTC), 0 before the first change. Other threads may ask."""
+        return max(list(self._changed_at.values()), default=0)
+
     def changed(self, topics: Iterable[str]) -> None:
         """Publishes that these topics changed. Must be called after the commit."""
         at, topics = clock.now(), tuple(topics)

@@ -272,6 +272,20 @@ def backup_failed(why: str) -> None:
     _background.error("the nightly backup failed; it is tried again in an hour", extra={"facts": {"why": why}})
 
 
+def message_not_delivered(channel: str, message: str, why: str, *, is_given_up: bool) -> None:
+    """Logs that a message of an alert did not arrive: the first time, and when it is given up."""
+    facts = {"channel": channel, "message": message, "why": why}
+    if is_given_up:
+        _background.error("a message of an alert was given up after three days", extra={"facts": facts})
+    else:
+        _background.warning("a message of an alert was not delivered; it is tried again", extra={"facts": facts})
+
+
+def forwarding_failed(target: str, why: str) -> None:
+    """Logs that a target of forwarding did not get a batch: the first time."""
+    _background.warning("forwarding to a target failed; it is tried again", extra={"facts": {"target": target, "why": why}})
+
+
 def session_not_stored(why: str) -> None:
     """Logs that the session of a connection could not be stored."""
     _server.error("a session could not be stored; it is kept in memory until the server stops", extra={"facts": {"why": why}})

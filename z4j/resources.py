@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
 
@@ -32,6 +33,25 @@ def bundled(name: str) -> Path | None:
     dist/bundle of a checkout. None if it is missing."""
     found = (path for path in (root() / name, root() / "dist/bundle" / name) if path.exists())
     return next(found, None)
+
+
+@cache
+def documents() -> dict[str, str]:
+    """Returns the documents by name, as Markdown: those of the bundle, or of a checkout."""
+    folder = bundled("docs")
+    if folder is None:
+        return {}
+    found = {path.stem.lower(): path.read_text("utf-8") for path in sorted(folder.glob("*.md"))}
+    for name, path in (("deploy", folder / "deploy/README.md"), ("protocol", root() / "adapters/agent/PROTOCOL.md")):
+        if path.is_file():
+            found[name] = path.read_text("utf-8")
+    return found
+
+
+def grafana_board() -> Path | None:
+    """Returns the board for Grafana, or None."""
+    folder = bundled("docs")
+    return folder / "deploy/grafana.json" if folder is not None else None
 
 
 def wheels() -> Path | None:

@@ -37,11 +37,11 @@ class Settings:
         "",
         "`auto`: serve TLS with a key and a self-signed certificate of the data folder. Connection strings then contain the key's pin.",
     )
-    tls_cert: str = setting("", "Serve TLS with the certificate (and its chain) of this PEM file. It is read again when it changes.")
+    tls_cert: str = setting("", "Serve TLS with the certificate (and its chain) of this PEM file. It is reloaded when it changes.")
     tls_key: str = setting("", "PEM file of the private key of `--tls-cert`, without a password.")
     tls_name: tuple[str, ...] = setting(
         (),
-        "With `--tls auto`: further names and addresses of this host for its certificate. Agents are told the first. Repeat the flag, or "
+        "With `--tls auto`: further names and addresses of this host for its certificate. The first is sent to agents. Repeat the flag, or "
         "separate names by commas.",
     )
     behind_proxy: bool = setting(
@@ -51,6 +51,12 @@ class Settings:
     trusted_proxy: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
         "With `--behind-proxy`: networks of trusted proxies in CIDR notation. Repeat the flag, or separate networks by commas.",
+    )
+    public_url: str = setting(
+        "", "Public URL of the pages, such as `https://z4j.example`, for links in messages. Default: as the server listens."
+    )
+    heartbeat: str = setting(
+        "", "URL requested once a minute while the server is healthy, such as a heartbeat check of a monitoring service."
     )
     connections: int = setting(
         2_000, "Maximum number of open connections, agents and pages together. Lower if the system allows fewer file descriptors."
@@ -64,11 +70,24 @@ class Settings:
     originals_days_kept: int = setting(
         7, "Days to keep the original message of a succeeded task. A task without its original cannot be retried."
     )
+    errors_days_kept: int = setting(
+        365,
+        "Days to keep an error that has a note, a runbook or an assignee, is ignored, or was merged or split, after the last of its tasks "
+        "was deleted and it was last seen. Other errors without stored tasks are kept for 7 days.",
+    )
     backup_at: str = setting("03:00", "Time of the nightly backup, in UTC.")
     backups_daily: int = setting(7, "Days of which the nightly backup is kept, in `backups/` of the data folder.")
     backups_weekly: int = setting(
         4, "Weeks of which the last nightly backup is kept. With 0 days and 0 weeks, no nightly backups are made."
     )
+    metrics: str = setting(
+        "loopback",
+        "Who reads `/metrics`: `loopback` (programs on this host, and anyone with a token or a session), `token` (these alone) or `off`.",
+    )
+    metrics_series: int = setting(
+        1_000, "Label sets of tasks and of queues in `/metrics`. Later ones are summed up as `others`. Histograms have a quarter of them."
+    )
+    forward_folder: str = setting("", "Folder of forwarded JSON lines (`file:NAME`). Default: `forwarded` in the data folder.")
     log_json: bool = setting(False, "Write log lines as JSON instead of key=value.")
     log_level: str = setting("INFO", "Log level: DEBUG, INFO, WARNING or ERROR.")
 
@@ -76,6 +95,11 @@ class Settings:
     def database(self) -> Path:
         """The path of the database."""
         return self.data / "z4j.db"
+
+    @property
+    def forwarded_files(self) -> Path:
+        """The folder of forwarded JSON lines."""
+        return Path(self.forward_folder).expanduser() if self.forward_folder else self.data / "forwarded"
 
     @property
     def has_backups(self) -> bool:
@@ -120,12 +144,19 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
             values[known.name] = _parse(known, text)
     loaded = Settings(**values)
     _check_tls(loaded)
+    for name in ("public_url", "heartbeat"):
+        if (url := getattr(loaded, name)) and not url.startswith(("https://", "http://")):
+            raise BadInput(f"{flag(name)} (or {variable(name)}) is not an address that begins with https:// or http://.")
     for name in ("connections", "connections_per_address", "connections_per_token"):
         if getattr(loaded, name) < 1:
             raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; the minimum is 1.")
     for name in ("backups_daily", "backups_weekly"):
         if getattr(loaded, name) < 0:
             raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; the minimum is 0.")
+    if loaded.metrics not in ("loopback", "token", "off"):
+        raise BadInput(f"Unknown value {loaded.metrics!r} of --metrics.", "Use loopback, token or off.")
+    if not 1 <= loaded.metrics_series <= 10_000:
+        raise BadInput(f"Z4J_METRICS_SERIES (or --metrics-series) is {loaded.metrics_series}; it is 1 to 10,000.")
     if not _TIME.fullmatch(loaded.backup_at):
         raise BadInput(f"{loaded.backup_at!r} of --backup-at is not a time.", "Use hours and minutes in UTC, such as 03:00.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from z4j_demo import lives
 from z4j_demo.brief import Brief
@@ -18,15 +18,17 @@ from z4j_demo.link import Facts, Link, now
 from z4j_demo.lives import Process
 from z4j_demo.present import Held
 from z4j_demo.recorded_worker import RecordedWorker
-from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, PRODUCTION, QUICK, SECOND, SLOW, SMTP, VERSIONS, Failure, Kind, Worker
+from z4j_demo.story import BAD, GOOD, KINDS, MINUTE, OPTIONS, PRODUCTION, QUICK, SECOND, SLOW, SMTP, VERSIONS, Failure, Kind, Worker
 
 SILENT_S: Final = 3.0
 """After which the host that goes silent is gone."""
-STARTS: Final = 6
-UP_S: Final = 12.0
-DOWN_S: Final = 12.0
-TURN_S: Final = 75.0
-"""After which the broker has lost tasks, and dead letters have come."""
+STARTS: Final = 50
+UP_S: Final = 5.0
+DOWN_S: Final = 7.0
+KILL_S: Final = 20.0
+"""After which the next task kills its process."""
+TURN_S: Final = 25.0
+"""After which the broker has lost tasks."""
 BEHIND_S: Final = 900.0
 KIND: Final = {kind.name: kind for kind in KINDS}
 IMPORT: Final = Kind("shop", "celery", "imports.load", "imports", 1, 800, "[{number}]")
@@ -48,6 +50,9 @@ NEWSLETTER: Final = Kind("shop", "celery", "newsletters.send", "newsletters", 1,
 
 class FaultyWorker(Link):
     """A worker that reports a fault. It runs nothing and answers no action."""
+
+    options: ClassVar[dict[str, str]] = {}
+    """Of its worker, where they differ from those of others."""
 
     def __init__(
         self, brief: Brief, worker: Worker, run: str = "", release: str = GOOD, queues: Iterable[str] = (),
@@ -77,6 +82,7 @@ class FaultyWorker(Link):
             "queues": self.queues,
             "pids": [7],
             "notes": [],
+            "options": OPTIONS.get(worker.engine, {}) | self.options,
         }
         await self.say(
             {
@@ -151,17 +157,18 @@ class LateHost(FaultyWorker):
 
 
 class Reporter(FaultyWorker):
-    """A worker of another release that reports tasks which were lost, unknown or retried, and queues that are in trouble."""
+    """A worker of another release, and with another prefetch, that reports tasks which were lost, unknown or retried, and queues that are
+    in trouble."""
+
+    options: ClassVar[dict[str, str]] = {"worker_prefetch_multiplier": "1"}
 
     def __init__(self, brief: Brief, held: dict[str, Held]) -> None:
         worker = Worker("shop", "celery", PRODUCTION, "celery@shop-6", "shop-6", "prefork", 8)
         super().__init__(brief, worker, release=BAD, queues=["thumbs", "imports"], held=held)
         self.began = now()
         self.names = [IMPORT, CAMPAIGN, NEWSLETTER]
-        for _ in range(3):
-            life = self.begin(KIND["thumbs.make"], 3 * MINUTE)
-            self.waiting.append(lives.started(life))
-            self.end(life, "lost", life.started_at + 20 * SECOND, "child_killed", "signal 9 (SIGKILL)")
+        for ago in (180, 120, 60, 25):
+            self.kill(ago * SECOND)
         for _ in range(12):
             life = self.begin(SURVEY, 2 * MINUTE)
             self.end(life, "rejected", life.started_at, None, None, "unknown_task", "Received unregistered task", None, None)
@@ -189,8 +196,14 @@ class Reporter(FaultyWorker):
         self.record("fault", f"demo-{self.boot}", at, {"where": "capture", "error": "KeyError: 'headers'", "count": 3})
         self.record("demo: a record of no kind")
 
+    def kill(self, ago_us: int) -> None:
+        """A task that was lost with its process."""
+        life = self.begin(KIND["thumbs.make"], ago_us)
+        self.waiting.append(lives.started(life))
+        self.end(life, "lost", life.started_at + 5 * SECOND, "child_killed", "signal 9 (SIGKILL)")
+
     def vitals(self) -> Facts:
-        """Queues, as their broker sees them; after a while it has lost tasks and has more dead letters."""
+        """Queues, as their broker sees them; after a while it has lost tasks. It gets more and more dead letters."""
         at, is_later = now(), now() - self.began > TURN_S * SECOND
         grown = (at - self.began) // SECOND
         return {
@@ -198,14 +211,18 @@ class Reporter(FaultyWorker):
                 ["celery", "newsletters", 64, 0, self.began - 8 * MINUTE],
                 ["celery", "imports", 0 if is_later else 40, 1, None if is_later else self.began - 5 * MINUTE],
                 ["celery", "campaigns", 600 + grown, 2, self.began - 10 * MINUTE],
-                ["celery", "invoices", 2, 3, at - SECOND, 0, 14 if is_later else 2],
+                ["celery", "invoices", 2, 3, at - SECOND, 0, min(2 + grown // 4, 40)],
             ]
         }  # fmt: skip
 
     async def live(self) -> None:
-        """Its queue of campaigns goes on growing, for a while."""
+        """Its queue of campaigns goes on growing, and tasks go on killing their process, for a while."""
+        killed_at = self.began
         while now() - self.began < BEHIND_S * SECOND:
             await asyncio.sleep(5)
+            if now() - killed_at >= KILL_S * SECOND:
+                killed_at = now()
+                self.kill(6 * SECOND)
             for number in range(5):
                 self.hold(CAMPAIGN, number * SECOND)
             await self.flush()

@@ -55,7 +55,7 @@ def write_history(brief: Brief, out: BinaryIO) -> None:
             for app, records in batches.items():
                 _write(out, app, brief.now, b"".join(records))
             batches.clear()
-    steady = list(_steady(rng, of_worker, brief.now))
+    steady = [*_steady(rng, of_worker, brief.now), *_charges(rng, of_worker, key)]
     for start in range(0, len(steady), BATCH):
         _write(out, "shop", brief.now, b"".join(steady[start : start + BATCH]))
     for app in APPS:
@@ -71,6 +71,15 @@ def _steady(rng: random.Random, of_worker: dict[Worker, list[Process]], now: int
         for at in range(now - 26 * HOUR, now - until, 2 * MINUTE):
             life = lives.begin(rng, kind, process, at)
             yield b"".join([*lives.sent(life, None, has_original=True), lives.succeeded(life)])
+
+
+def _charges(rng: random.Random, of_worker: dict[Worker, list[Process]], key: SealKey | None) -> Iterator[bytes]:
+    """The records of a charge every twenty minutes while the bad release ran: its failures are there when it ran by night, too."""
+    kind = next(kind for kind in KINDS if kind.name == "billing.charge")
+    of_shop = (known for worker, known in of_worker.items() if (worker.app, worker.engine) == (kind.app, kind.engine))
+    bad, after = next((known[1], known[2]) for known in of_shop if len(known) > 2)
+    for at in range(bad.started_at, after.started_at - MINUTE, 20 * MINUTE):
+        yield b"".join(lives.whole(rng, lives.begin(rng, kind, bad, at), key, has_original=True, is_incident=False))
 
 
 def seal_key(url: str) -> SealKey | None:

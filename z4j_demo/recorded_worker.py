@@ -16,7 +16,7 @@ from z4j_demo.brief import Brief
 from z4j_demo.link import NOTE, Facts, Link, now
 from z4j_demo.lives import Life, Process
 from z4j_demo.present import Held
-from z4j_demo.story import KINDS, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, queues_of
+from z4j_demo.story import KINDS, OPTIONS, PRODUCTION, SECOND, SMTP, VERSIONS, Kind, queues_of
 
 EVERY_S = {PRODUCTION: 12.0}
 """Mean time between new tasks of one worker; elsewhere they are rarer."""
@@ -70,7 +70,7 @@ class RecordedWorker(Link):
                 "queues": queues,
                 "worker": {
                     "name": worker.name, "pool": worker.pool, "concurrency": self.concurrency, "queues": self.queues, "pids": [7],
-                    "notes": [],
+                    "notes": [], "options": OPTIONS.get(self.engine, {}),
                 },
             }
         )  # fmt: skip

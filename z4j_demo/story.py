@@ -117,6 +117,18 @@ REAL: Final = "huey"
 VERSIONS: Final = {"celery": "5.7.0", "rq": "2.6.0", "dramatiq": "2.1.0", "taskiq": "0.12.1", "arq": "0.27.0"}
 
 
+OPTIONS: Final = {
+    "celery": {
+        "worker_prefetch_multiplier": "4", "task_acks_late": "no", "task_serializer": "json", "accept_content": "json",
+    },
+    "rq": {"worker class": "Worker", "serializer": "rq.serializers.DefaultSerializer"},
+    "dramatiq": {"prefetch": "2 per thread", "encoder": "dramatiq.encoder.JSONEncoder"},
+    "taskiq": {"serializer": "taskiq.serializers.json_serializer.JSONSerializer", "ack-type": "when_saved"},
+    "arq": {"job_serializer": "pickle", "job_deserializer": "pickle"},
+}  # fmt: skip
+"""What the agents of each engine report of their workers."""
+
+
 class Worker(NamedTuple):
     """A process of an app that runs tasks."""
 

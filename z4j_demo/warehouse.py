@@ -14,6 +14,7 @@ from typing import Any
 from huey import SqliteHuey, crontab
 from huey.consumer import Consumer
 
+import z4j_agent
 import z4j_huey
 from z4j_demo.brief import read_brief
 from z4j_demo.connect import set_environment
@@ -77,12 +78,18 @@ def count_stock(hall: str) -> Any:
 
 def reorder(sku: str, pieces: int) -> bool:
     """Orders pieces from the supplier, who does not always answer."""
+    z4j_agent.annotate(sku=sku)
     return bool(_work(100, 500, 0.15, TimeoutError(f"the supplier of {sku} did not answer within 30 s"), True))
 
 
 def pack_order(order: int) -> str:
-    """Takes its time, so that it can be seen running."""
-    _work(4_000, 12_000)
+    """Takes its time, so that it can be seen running, and reports how far it is."""
+    lines = 4 + order % 7
+    z4j_agent.annotate(order=order, lines=lines)
+    for packed in range(lines):
+        z4j_agent.progress(packed, lines, "lines packed")
+        _work(900, 1_400)
+    z4j_agent.progress(lines, lines, "lines packed")
     return f"packed {order}"
 
 

@@ -63,7 +63,7 @@ def check_restore(row: dict[str, Any], abandoned: set[tuple[int, str]]) -> None:
     """Verifies that the row of a restored backup names the listed rows, which it abandoned, and no others. Raises Broken."""
     named = json.loads(row["detail"]).get("abandoned_sha256")
     if named != hashlib.sha256(b"z4j audit abandoned v1\0" + compact(sorted(map(list, abandoned)))).hexdigest():
-        raise Broken(f"the list of rows that the restore of row {row['seq']} abandoned is not the one it names")
+        raise Broken(f"the list of rows that the restore of row {row['seq']} abandoned differs from the signed one")
     print(f"Row {row['seq']}: {row['actor']} restored a backup, which abandoned {len({seq for seq, _ in abandoned})} rows.")
 
 
@@ -100,11 +100,11 @@ def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]
             continue  # a restored backup abandoned it, and the row of the restore names it
         place = (known["seq"], known["number"]) if known["number"] else known["seq"]  # a checkpoint, -1: of any number; or a row
         if known["mark"] not in marks.get(place, ()):
-            raise Broken(f"{known['source']} remembers row {known['seq']}, which the log does not hold: it was rolled back or rewritten")
+            raise Broken(f"{known['source']} recorded row {known['seq']}, which the log does not contain: it was rolled back or rewritten")
     if head is None or head["seq"] != seq:
-        raise Broken(f"no checkpoint covers the rows after row {head['seq'] if head else 0}: the end was cut off, or rows were added")
+        raise Broken(f"no checkpoint covers the rows after row {head['seq'] if head else 0}: the end was removed, or rows were added")
     if action != "export_audit":
-        raise Broken("an export ends with the row of the export itself: the end of this one was cut off")
+        raise Broken("an export ends with the row of the export itself: the end of this one was removed")
     return head, heads
 
 

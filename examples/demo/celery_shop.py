@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import Celery, Task
 
+import z4j_agent
 import z4j_celery
 
 app = Celery("shop", broker=os.environ["CELERY_URL"], backend=os.environ["CELERY_URL"])
@@ -77,10 +78,14 @@ def reserve(self: Task, order: int, sku: str) -> dict[str, Any]:
 
 @app.task(name="reports.export_pdf")
 def export_pdf(report: int, page_format: str) -> dict[str, Any]:
-    work(400, 2_500)
+    pages = 12 + report % 40
+    z4j_agent.annotate(report=report, pages=pages)
+    for page in range(0, pages, 10):
+        z4j_agent.progress(page, pages, "pages")
+        work(150, 800)
     if random.random() < 0.05:
         raise OSError(28, "No space left on device", f"/var/exports/{report}.pdf")
-    return {"report": report, "pages": 12 + report % 40, "format": page_format}
+    return {"report": report, "pages": pages, "format": page_format}
 
 
 @app.task(name="search.reindex")

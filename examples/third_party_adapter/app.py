@@ -6,12 +6,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import sys
 from typing import Any
 
 import z4j_saq
 from saq import Queue
+
+import z4j_agent
 
 queue = Queue.from_url(os.environ["BROKER_URL"], name="work")
 z4j_saq.install(queue)
@@ -36,8 +39,21 @@ async def wait(ctx: dict[str, Any], *, seconds: float) -> float:
     return seconds
 
 
+async def log(ctx: dict[str, Any], *, number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
 async def secret(ctx: dict[str, Any], *, user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
+
+
+async def note(ctx: dict[str, Any], *, order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    z4j_agent.progress(2, 2, "all")
+    return order
 
 
 async def spawn(ctx: dict[str, Any]) -> str:
@@ -45,7 +61,8 @@ async def spawn(ctx: dict[str, Any]) -> str:
     return job.key if job else ""
 
 
-settings = {"queue": queue, "functions": [succeed, fail, retry, wait, secret, spawn], "timers": {"schedule": 1, "abort": 0.2}}
+FUNCTIONS = [succeed, fail, retry, wait, log, secret, spawn, note]
+settings = {"queue": queue, "functions": FUNCTIONS, "timers": {"schedule": 1, "abort": 0.2}}
 
 
 async def serve() -> None:

@@ -16,7 +16,14 @@ from z4j_saq import SaqAdapter
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
 
 HERE = Path(__file__).resolve().parent
-PARAMETERS = {"succeed": ("value",), "fail": ("value",), "wait": ("seconds",), "secret": ("user", "password")}
+PARAMETERS = {
+    "succeed": ("value",),
+    "fail": ("value",),
+    "wait": ("seconds",),
+    "log": ("number", "password"),
+    "secret": ("user", "password"),
+    "note": ("order", "password"),
+}
 """SAQ passes every argument by its name."""
 MORE: dict[str, dict[str, Any]] = {"retry": {"retries": 2}, "late": {"timeout": 1}, "wait": {"timeout": 60}}
 
@@ -24,14 +31,17 @@ MORE: dict[str, dict[str, Any]] = {"retry": {"retries": 2}, "late": {"timeout": 
 class SaqHarness(Harness):
     adapter = SaqAdapter
     queue = "work"
+    cpu_of = ""  # the tasks of a worker share its thread
     names: ClassVar[Mapping[str, str]] = {"late": "wait"}
     outcomes: ClassVar[Mapping[str, Outcome]] = {
         "succeed": Outcome("succeeded", args=("value",)),
         "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
         "retry": Outcome("succeeded", attempts=2),
         "wait": Outcome("succeeded", args=(0.05,)),
+        "log": Outcome("succeeded", args=(42, "hunter2")),
         "secret": Outcome("succeeded", args=("eve", "hunter2")),
         "spawn": Outcome("succeeded"),
+        "note": Outcome("succeeded", args=(42, "hunter2")),
         "unknown": Outcome("rejected", "unknown_task", is_started=False),
         "late": Outcome("failed", "time_limit", error_type="TimeoutError", args=(30,)),
     }

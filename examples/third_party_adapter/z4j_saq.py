@@ -37,6 +37,8 @@ from z4j_agent import (
     hooks,
     records,
 )
+from z4j_agent.capture import current_run, log_lines
+from z4j_agent.capture.run_usage import used
 
 ENGINE = "saq"
 OLDEST = (0, 26)
@@ -56,6 +58,7 @@ class Run:
         self.received_at = hooks.now()
         self.started_at: int | None = None
         self.started_ns = 0
+        self.current_run: current_run.CurrentRun | None = None
 
     def times(self) -> dict[str, Any]:
         runtime = (time.perf_counter_ns() - self.started_ns) // 1000 if self.started_ns else None
@@ -87,6 +90,7 @@ class SaqAdapter(Adapter):
         if agent is None:
             return
         self._agent = agent
+        log_lines.ignore("saq")
         self._wrap(Queue, "enqueue", after=self.on_enqueued)
         self._wrap(Worker, "start", before=self.on_start)
         self._wrap(Worker, "_before_process", before=self.on_received, after=self.on_started)
@@ -146,6 +150,8 @@ class SaqAdapter(Adapter):
             run = job.z4j_run
             run.started_ns, run.started_at = time.perf_counter_ns(), hooks.now()
             self._agent.append(records.started(*self._head(job, run.attempt, run.started_at)))
+            about = (ENGINE, job.key, run.attempt, run.started_at, job.function, job.queue.name if job.queue else "")
+            run.current_run = current_run.begin(self._agent, *about)
 
     @guard("finish")
     def on_finished(self, _: None, queue: Queue, job: Job, status: Status, *, result: Any = None, error: str | None = None) -> None:
@@ -156,7 +162,8 @@ class SaqAdapter(Adapter):
             return
         head, times = self._head(job, run.attempt), run.times()
         if status == Status.COMPLETE:
-            agent.append(records.succeeded(*head, received_at=run.received_at, result=agent.show(result), **times))
+            usage = used(run.current_run)
+            agent.append(records.succeeded(*head, received_at=run.received_at, result=agent.show(result), usage=usage, **times))
         elif status == Status.ABORTED:
             agent.append(records.cancelled(*head, reason="stopped", **times))
         elif run.started_at is None and isinstance(raised, KeyError):
@@ -179,13 +186,14 @@ class SaqAdapter(Adapter):
     def _failure(self, run: Run, raised: BaseException | None, error: str | None) -> dict[str, Any]:
         """The fields of a failed attempt. SAQ passes text only, but inside its `except`, so the exception is `sys.exc_info()[1]`."""
         error_type, text, traceback = hooks.error_of(raised) if raised is not None else ("", error or "", "")
-        return {**run.times(), "error_type": error_type, "error": text, "traceback": traceback}
+        return {**run.times(), "usage": used(run.current_run), "error_type": error_type, "error": text, "traceback": traceback}
 
     def _take_run(self, job: Job) -> Run | None:
         """Removes and returns the run of this job object. SAQ also finishes another object of the same job at an abort; that has none."""
         run: Run | None = job.__dict__.pop("z4j_run", None)
         if run is not None:
             self.running.pop(job.key, None)
+            current_run.end(run.current_run)
         return run
 
     # -- discovery, in the agent's thread ------------------------------------------------------------------------------

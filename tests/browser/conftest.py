@@ -101,6 +101,7 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             found = shop.fill()
             ids = {end: _row_id(made, task_id) for end, task_id in found.items()}
             ids["plan"], ids["frozen"] = _make_plans(made)
+            ids["alert"] = _make_alert(made)
             beats = {beat.scheduler: beat for beat in start_beats(url)}
             ids["nightly"] = _schedule_id(made, "nightly-export")
             context = browser.new_context(base_url=made.address)
@@ -122,6 +123,17 @@ def _make_plans(made: Stack) -> tuple[int, int]:
         place = {"app": "shop", "engine": "celery", "environment": "production", "queue": "emails"}
         client.post("/queues/actions", json=place | {"action": "peek_queue"}).raise_for_status()
         return plan["id"], frozen["id"]
+
+
+def _make_alert(made: Stack) -> int:
+    """One that lasts, of a rule without a channel."""
+    token = made.command("token", "create", "--api", "alerts", "--role", "admin").strip()
+    with httpx2.Client(base_url=f"{made.address}/api/v1", headers={"Authorization": f"Bearer {token}"}) as client:
+        channel = {"name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/hook"}
+        client.post("/alert-channels", json=channel).raise_for_status()
+        client.post("/alert-rules", json={"name": "everything"}).raise_for_status()
+    [[id]] = wait_for(lambda: made.rows("SELECT id FROM alert LIMIT 1"), seconds=40, what="an alert fires")
+    return int(id)
 
 
 def _schedule_id(made: Stack, name: str) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -144,13 +145,16 @@ class Shop:
             records.append(record("received", 0, at + 900, None, None))
         if end not in ("scheduled", "queued", "received", "expired", "rejected", "cancelled"):
             records.append(record("started", 0, started, None))
+            records += self.said(record, started, end)
         if end == "running":
             self.held.setdefault(worker.boot, []).append(["celery", task_id, 0, name, queue, started, 7])
         match end:
             case "succeeded":
                 records.append(record("succeeded", 0, started + ran, at + 900, started, ran, '{"sent": 500, "skipped": []}', None))
             case "failed":
-                records.append(record("failed", 0, started + ran, at + 900, started, ran, None, *error, None))
+                records.append(
+                    record("failed", 0, started + ran, at + 900, started, ran, None, *error, None, [12_000, 1, 51_200, 2_048, 0])
+                )
             case "retrying":
                 records.append(record("retried", 0, started + ran, started, ran, now() + 90 * SECOND, None, *error, None))
             case "retried":
@@ -168,6 +172,25 @@ class Shop:
                 records.append(record("lost", 0, started + ran, "child_killed", "signal 9 (SIGKILL)"))
         self.send(worker, records)
         return task_id
+
+    @staticmethod
+    def said(record: Callable[..., list[Any]], started: int, end: str) -> list[list[Any]]:
+        """What the task reports about itself, and what it logs: with lines that are longer than a page is wide."""
+        if end not in ("failed", "running"):
+            return []
+        note = {
+            "fields": {"customer": [started, "c_8123"], "url": [started, "https://shop.example/orders/" + "8123/" * 30]},
+            "ids": {"trace_id": [started, "4bf92f3577b34da6a3ce929d0e0e4736"]}, "progress": [started, 120, 500, "recipients"],
+        }  # fmt: skip
+        lines = (
+            (20, "batch of 500 recipients", 0), (10, "connected to smtp.internal:587 in 12 ms", 0),
+            (30, "slow answer " + "of_the_server_with_a_very_long_name" * 6, 0), (40, "refused\nTraceback:\n  …", 3),
+        )  # fmt: skip
+        logged = [
+            record("logged", 0, started + number, started, number, level, "shop.mail", message, dropped)
+            for number, (level, message, dropped) in enumerate(lines)
+        ]
+        return [record("started", 0, started, {"note": note}), *logged]
 
     def fill(self, *, workers: int = 24, tasks: int = 90) -> dict[str, str]:
         """Workers, and the newest `tasks` tasks in a mix of states. Returns one task id per state."""

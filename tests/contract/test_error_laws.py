@@ -14,8 +14,9 @@ from tests.support.contents import contents, errors_as_counted, errors_as_kept
 from tests.support.database_image import image, opened
 from tests.support.histories import S, T
 from z4j.agents.ingest import ServerFact, apply_batch, apply_facts
+from z4j.rules.errors.splits import MESSAGE, Split
 from z4j.rules.tasks.fold import Event
-from z4j.store.errors import error_changes
+from z4j.store.errors import error_changes, error_splits
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import bulk_deletion
 from z4j_agent import wire
@@ -126,6 +127,36 @@ def test_every_failure_is_counted_as_what_became_of_its_task(empty: bytes, made:
     assert sums[1] == sum(retried + killed for end, retried, killed in of if end != "succeeded")
     assert sums[2] == sum(retried + killed for end, retried, killed in of if end == "succeeded")
     db.close()
+
+
+def split(db: Connection) -> None:
+    """Splits `item 1` off from the group of the first failure, to the end."""
+    [(group,)] = db.execute("SELECT error_group FROM error_fingerprint ORDER BY id LIMIT 1").fetchall()
+    assert error_splits.split_off(db, group, Split(MESSAGE, "item 1"))
+    for (id,) in db.execute("SELECT id FROM error_split WHERE left_kind IS NOT NULL").fetchall():
+        while not error_splits.continue_split(db, id):
+            pass
+
+
+@given(lives, st.randoms(use_true_random=False), st.integers(1, 5))
+@settings(max_examples=60, deadline=None, suppress_health_check=quiet)
+def test_it_does_not_matter_when_a_split_is_made(empty: bytes, made: list[Life], chance: random.Random, size: int) -> None:
+    first = [Life([Try("KeyError", "charge", False)], "failed")] * 2
+    records = history([*first, *made])
+    seed, rest = records[:6], records[6:]
+    assert [record[0] for record in seed] == ["enqueued", "started", "failed"] * 2
+    chance.shuffle(rest)
+    one = ingested(empty, [seed])
+    split(one)
+    for record in rest:
+        assert not apply_batch(one, 1, wire.encode_record(record), T + 10**15).refused
+    other = ingested(empty, [seed, *(rest[start : start + size] for start in range(0, len(rest), size))])
+    split(other)
+    counted(one)
+    counted(other)
+    assert contents(one)["errors"] == contents(other)["errors"]
+    for db in (one, other):
+        db.close()
 
 
 @given(lives, st.randoms(use_true_random=False))

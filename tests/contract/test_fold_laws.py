@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.contents import contents, recount, recount_rollups, roll_a_minute
+from tests.support.contents import contents, recount, recount_ledger, recount_rollups, roll_a_minute
 from tests.support.database_image import image, opened
 from z4j.agents.ingest import apply_batch
 from z4j.rules.tasks.fold import NO_RUN, Event, attempt_delta, delta, fold, join, run_join
@@ -41,6 +41,17 @@ ID = "2f5a8f0e-8a4f-4c8e-9a35-3f4fd7b1c001"
 times = st.integers(0, 12).map(lambda step: T + step * 700)
 maybe = st.one_of(st.none(), times)
 texts = st.sampled_from(["", "a", "b"])
+notes = st.fixed_dictionaries(
+    {},
+    optional={
+        "fields": st.dictionaries(st.sampled_from(["order", "step", "user"]), st.tuples(times, st.sampled_from(["1", "2"])), max_size=3),
+        "ids": st.dictionaries(
+            st.sampled_from(["trace_id", "sentry_event_id"]), st.tuples(times, st.sampled_from(["a1", "b2"])), max_size=2
+        ),
+        "progress": st.tuples(times, st.integers(0, 3), st.one_of(st.none(), st.integers(1, 3)), st.sampled_from(["", "half"])),
+        "excess": st.integers(0, 2),
+    },
+)
 metas = st.one_of(
     st.none(),
     st.fixed_dictionaries(
@@ -53,6 +64,7 @@ metas = st.one_of(
             "reconciled": st.booleans(),
             "priority": st.integers(0, 2),
             "worker": st.sampled_from(["w1", "w3"]),
+            "note": notes,
         },
     ),
 )
@@ -63,7 +75,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "broker": st.sampled_from([None, "redis://a:6379/0", "redis://b:6379/0"]),
     "original": st.sampled_from([None, [None, "AA=="], ["k1", "AQ=="]]),
     "original_state": st.sampled_from(["none", "plain", "sealed", "too_large", "no_key"]),
-    "command_id": st.just("c"),
+    "command_id": st.just("c"), "usage": st.sampled_from([None, None, [7, 1, 900, 0, 0], [9, 0, 800, 10, 1]]),
+    "seq": st.sampled_from([0, 1, 2, 1_999, 2_000]), "level": st.sampled_from([0, 20, 40]), "logger": texts, "message": texts,
+    "dropped": st.integers(0, 2),
 }  # fmt: skip
 heads = st.tuples(
     st.just("celery"),
@@ -75,11 +89,12 @@ heads = st.tuples(
     st.sampled_from(["queue", "other", ""]),
 )
 SENT_KINDS = [kind for kind in wire.TASK_RECORDS if kind not in wire.SERVER_ONLY]
+EVENT_KINDS = [kind for kind in SENT_KINDS if kind != "logged"]
 
 
 @st.composite
-def record(draw: st.DrawFn) -> list[Any]:
-    kind = draw(st.sampled_from(SENT_KINDS))
+def record(draw: st.DrawFn, kinds: list[str] = SENT_KINDS) -> list[Any]:
+    kind = draw(st.sampled_from(kinds))
     return [kind, *draw(heads), *(draw(FIELDS[field]) for field in wire.TASK_RECORDS[kind])]
 
 
@@ -95,7 +110,7 @@ def traced() -> list[list[list[Any]]]:
 
 
 RECORDED = traced()
-made_up = st.lists(record(), min_size=1, max_size=10)
+made_up = st.lists(record(EVENT_KINDS), min_size=1, max_size=10)
 histories = st.one_of(made_up, st.sampled_from(RECORDED)) if RECORDED else made_up
 
 
@@ -127,7 +142,7 @@ def test_any_split_into_batches_gives_the_same(records: list[list[Any]], data: s
     assert joined == fold(None, events)
 
 
-@given(st.lists(record(), min_size=3, max_size=3))
+@given(st.lists(record(EVENT_KINDS), min_size=3, max_size=3))
 @settings(max_examples=400, deadline=None)
 def test_join_is_associative_commutative_and_idempotent(records: list[list[Any]]) -> None:
     a, b, c = (delta(event) for event in events_of(records))
@@ -168,7 +183,7 @@ def ingested(empty: bytes, batches: list[list[list[Any]]]) -> dict[str, Any]:
             db.forget()
         if number % 2:
             roll_a_minute(db)
-    for kept, counted in (recount(db), recount_rollups(db)):
+    for kept, counted in (recount(db), recount_rollups(db), recount_ledger(db)):
         assert kept == counted
     said = contents(db)
     db.close()
@@ -242,7 +257,10 @@ def test_the_database_is_a_function_of_the_set(empty: bytes, records: list[list[
 def test_the_database_holds_exactly_the_fold(empty: bytes, records: list[list[Any]]) -> None:
     said = ingested(empty, [[entry] for entry in records])
     assert said == ingested(empty, [records, records])
-    assert len(said["tasks"]) == len({(entry[1], entry[2]) for entry in records})
+    assert len(said["tasks"]) == len({(entry[1], entry[2]) for entry in records if entry[0] != "logged"})
+    assert sum(len(lines) for _, _, lines in said["logs"].values()) == len(
+        {(*entry[1:4], entry[5], entry[8], entry[9]) for entry in records if entry[0] == "logged" and entry[10] and entry[9] < 2_000}
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

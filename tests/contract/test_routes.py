@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
+from tests.support.database import create_database
 from z4j import clock
 from z4j.app import Server
 from z4j.appliance.data_folder import prepare_data
 from z4j.rules.permissions import ROLES, is_allowed
 from z4j.settings import Settings
 from z4j.store.access import users
-from z4j.store.sqlite.migrate import migrate
 from z4j.web.auth.authentication import COOKIE
 from z4j.web.pages.settings.connection_strings import make_api_token
 from z4j.web.routes import ROUTES, R
@@ -47,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     prepare_data(folder)
     settings = Settings(data=folder)
-    migrate(settings.database)
+    create_database(settings.database)
     server = Server(settings)
     with TestClient(server.asgi, raise_server_exceptions=False) as client:
         assert client.portal is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from tests import run
 from tests.suite import processes
 from tests.suite.folders import FOLDERS, ROOT, Folder
-from tests.suite.shards import Shard, divide, read_seconds
+from tests.suite.part import parts
+from tests.suite.processors import FEWEST, MOST, Processors, Ticks, read_ticks
+from tests.suite.shards import PARTS, Shard, divide, read_seconds
 from tests.support.stack import is_seen_within
 
 FOLDER = Folder("tests/example", "server")
@@ -28,6 +31,59 @@ def test_every_file_is_in_exactly_one_shard(files: dict[str, float | None], leng
     assert len({shard.name for shard in shards}) == len(shards)
 
 
+def test_a_long_file_is_divided_among_shards_of_its_own() -> None:
+    long = "tests/browser/test_pages.py"
+    shards = divide(FOLDER, ["a.py", "b.py", long], {"a.py": 10, "b.py": 20, long: 300})
+    assert [(shard.files, shard.part, shard.seconds) for shard in shards] == [
+        (("a.py", "b.py"), "", 30), ((long,), "1/3", 100), ((long,), "2/3", 100), ((long,), "3/3", 100),
+    ]  # fmt: skip
+    assert len({shard.name for shard in shards}) == len(shards)
+    assert set(PARTS) <= {file for folder in FOLDERS for file in folder.files()}
+
+
+@given(st.lists(st.integers(0, 8), min_size=1), st.integers(1, 5))
+def test_every_test_is_in_exactly_one_part_and_a_class_is_not_torn_apart(tests: list[int], of: int) -> None:
+    found = parts(tests, of)
+    assert len(found) == len(tests)
+    assert found == sorted(found)
+    assert set(found) <= set(range(1, of + 1))
+    for (group, part), (next_group, next_part) in pairwise(zip(tests, found, strict=True)):
+        assert part == next_part or group != next_group
+    assert parts(range(100), of) == sorted(number for number in range(1, of + 1) for _ in range(100 // of)) or 100 % of
+
+
+def test_the_parts_of_a_file_run_all_of_its_tests_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+import pytest
+@pytest.mark.parametrize("number", range(4))
+def test_alone(number): pass
+class TestTogether:
+    def test_first(self): pass
+    def test_second(self): pass
+"""
+    seen = [{test.rpartition("::")[2] for test in shard_of(tmp_path, text, monkeypatch, part=f"{number}/2").outcomes} for number in (1, 2)]
+    assert seen == [{f"test_alone[{number}]" for number in range(3)}, {"test_alone[3]", "test_first", "test_second"}]
+
+
+def test_another_process_begins_while_a_processor_is_idle() -> None:
+    clock, ticks = [0.0], [Ticks(1_000, 500)]
+    processors = Processors(lambda: ticks[0], lambda: clock[0])
+    assert processors.has_room(FEWEST - 1)
+    assert not processors.has_room(FEWEST), "what has just begun still imports"
+    clock[0], ticks[0] = 2.0, Ticks(1_400, 580)
+    assert processors.has_room(FEWEST), "80 of 400 were idle"
+    assert not processors.has_room(FEWEST), "the next look begins"
+    clock[0] = 4.0
+    assert not processors.has_room(MOST), "however idle they are"
+    ticks[0] = Ticks(1_800, 650)
+    assert not processors.has_room(FEWEST), "70 of 400 were idle"
+
+
+def test_the_processors_of_this_machine_are_read() -> None:
+    first, second = read_ticks(), read_ticks()
+    assert 0 < first.idle <= first.all <= second.all
+
+
 def test_every_test_file_of_the_project_is_in_a_folder_that_is_run() -> None:
     listed = subprocess.run(["git", "ls-files", "*/test_*.py", "test_*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     run = {file for folder in FOLDERS for file in folder.files()}
@@ -38,12 +94,12 @@ def test_what_is_known_of_lengths_is_of_files_that_exist() -> None:
     assert {file for file in read_seconds() if not (ROOT / file).exists()} == set()
 
 
-def shard_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, limit: float = 30) -> processes.Result:
+def shard_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, limit: float = 30, part: str = "") -> processes.Result:
     (folder / "test_it.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\ntimeout = 0\n")
     monkeypatch.setattr(processes, "SHORTEST_LIMIT_S", limit)
     alone = Folder(str(folder), "server", arguments=("-c", str(folder / "pytest.ini")))
-    return processes.run(Shard(alone, (str(folder / "test_it.py"),), 1), [])
+    return processes.run(Shard(alone, (str(folder / "test_it.py"),), 1, part=part), [])
 
 
 def test_a_test_that_hangs_is_named_and_its_children_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

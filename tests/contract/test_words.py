@@ -86,6 +86,17 @@ RETIRED = {
     r"\bnothing was changed\b": "No changes were made",
     r"\bis told\b": "receives, is reported",
     r" stands in ": "is in",
+    r"\bended (badly|well)\b|\bfinished well\b": "failed, succeeded",
+    r"\bit lasts\b|\bwhile it lasts\b": "it is open, ongoing",
+    r"\bheld? back\b|\bholds back\b": "delayed",
+    r"\bto go by\b": "too few samples",
+    r"\bhands out\b": "delivers, serves",
+    r"\btold apart\b": "distinguished",
+    r"\bwhat people did\b": "actions of users",
+    r"\bin the order in which they were made\b": "oldest first",
+    r"\bwhere (it|that) is not known\b": "if unknown",
+    r"\bis over already\b": "has already ended",
+    r"\binvented\b": "generated, simulated",
 }
 """Pattern → what to use. Python, case-sensitive where it has a capital letter. None of these occurs."""
 

@@ -12,13 +12,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.canary.scene import ALL_NATIVE, NAMES, Client, Keeper, Scene, leaks, runs
 from tests.support.canary.search import Search
+from tests.support.endpoints import Endpoint, endpoint
 from tests.support.stack import ROOT, stack, wait_for
+from tests.support.syslog import Receiver, tcp_receiver
+from tests.support.wire_client import now
 from z4j.web.routes import ROUTES
 from z4j_agent.wire.redaction import MASK
 
@@ -29,13 +32,47 @@ FAILED, SUCCEEDED = 11, 12
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with stack(tmp_path_factory.mktemp("canary")) as shop:
+    with stack(tmp_path_factory.mktemp("canary")) as shop, tcp_receiver() as syslog, tcp_receiver() as lines, endpoint() as hook:
         made = Scene(shop, ordinary=CORPUS["ordinary"])
-        play(made)
+        play(made, Outside(syslog, lines, hook))
         yield made
 
 
-def play(scene: Scene) -> None:
+class Outside(NamedTuple):
+    """Other tools that rows are forwarded to."""
+
+    syslog: Receiver
+    lines: Receiver
+    hook: Endpoint
+
+
+def forward(client: Client, outside: Outside) -> None:
+    """Targets of every kind, from the first row on."""
+    for name, kind, port in (("siem", "syslog", outside.syslog.port), ("lines", "json", outside.lines.port)):
+        client.post("/forwarding", name=name, kind=kind, url=f"tcp://127.0.0.1:{port}", alerts=True, from_beginning=True)
+    client.post("/forwarding", name="file", kind="json", url="file:audit", alerts=True, from_beginning=True)
+    url = f"{outside.hook.url}/{client.scene.marks.word()}"
+    client.post("/forwarding", name="hook", kind="webhook", url=url, key=client.scene.marks.word(), from_beginning=True)
+
+
+def take_outside(scene: Scene, client: Client, outside: Outside) -> None:
+    """What has arrived there, once everything has, and the metrics in both formats."""
+
+    def is_sent() -> bool:
+        targets = client.get("/forwarding")["targets"]
+        return all(each["waiting_audit"] + each["waiting_alerts"] == 0 and not each["failing_since"] for each in targets)
+
+    wait_for(is_sent, seconds=60, what="everything was forwarded")
+    for exit, parts in (("syslog", outside.syslog.parts), ("JSON lines", outside.lines.parts)):
+        for part in parts:
+            scene.see(exit, part)
+    for _, headers, body in outside.hook.received:
+        scene.see("webhook", body + str(headers).encode())
+    for accept in ("text/plain", "application/openmetrics-text"):
+        scene.see(f"metrics {accept}", client.person.client.get("/metrics", headers={"Accept": accept}).content)
+
+
+def play(scene: Scene, outside: Outside) -> None:
     """Everything that happens, in order."""
     shop = scene.shop
     shop.start_broker()
@@ -48,6 +85,7 @@ def play(scene: Scene) -> None:
     keeper.start()
     scene.start_all()
     client = Client(scene)
+    forward(client, outside)
     wait_for(lambda: len(client.get("/workers")["workers"]) >= len(NAMES), seconds=90, what="the workers of every engine are connected")
     scene.produce()
     wait_for(lambda: len(tasks(client, state="failed")) >= len(NAMES), seconds=60, what="every sign-in failed")
@@ -57,6 +95,7 @@ def play(scene: Scene) -> None:
     operate(scene, client)
     schedule(scene, client)
     override(scene, client)
+    record(scene, client)
     client.get("/audit")  # before the crawl fills its first page with exports
     client.person.get("/changes/audit")
     client.person.get("/changes/audit.csv")
@@ -67,6 +106,7 @@ def play(scene: Scene) -> None:
     scene.see("z4j audit export", shop.command("audit", "export"))
     for part in scene.command_lines():
         scene.see(*part)
+    take_outside(scene, client, outside)
     take(scene)
     keeper.done.set()
     keeper.join()
@@ -185,6 +225,16 @@ def override(scene: Scene, client: Client) -> None:
         client.post(f"/schedules/{id}/actions", action="fire", reason=scene.reason(f"reason of running an entry of {scheduler}"))
 
 
+def record(scene: Scene, client: Client) -> None:
+    """An incident, maintenance, a release that is marked, and a channel whose address is a secret."""
+    id = client.post("/incidents", title=scene.reason("title of an incident"))["id"]
+    client.post(f"/incidents/{id}/notes", text=scene.reason("note of an incident"))
+    client.post("/maintenance", ends_at=now() + 3_600_000_000, app="nobody", reason=scene.reason("reason of maintenance"))
+    client.post("/alert-rules", name="absent", threshold={"measure": "absent", "limit": 60}, subject="nobody.runs_this")
+    wait_for(lambda: scene.shop.rows("SELECT id FROM alert"), seconds=60, what="an alert fires")
+    client.post(f"/incidents/{id}/end")
+
+
 def crawl(scene: Scene, client: Client) -> None:
     """Every page, list, export and API answer there is, each task, schedule, plan, worker and queue."""
     found = {
@@ -195,6 +245,9 @@ def crawl(scene: Scene, client: Client) -> None:
         "queues": [row["name"] for row in client.get("/queues")["queues"]],
         "names": sorted(set(NAMES.values())),
         "errors": [row[0] for row in scene.shop.rows("SELECT id FROM error_group")],
+        "alerts": [row[0] for row in scene.shop.rows("SELECT id FROM alert")],
+        "incidents": [row[0] for row in scene.shop.rows("SELECT id FROM incident")],
+        "releases": [row["release"] for row in client.get("/releases")["releases"]],
         "connect": [row[0] for row in scene.shop.rows("SELECT id FROM token WHERE kind = 'agent'")],
     }
     commands = [row["id"] for row in client.get("/commands")["commands"]]
@@ -205,10 +258,11 @@ def crawl(scene: Scene, client: Client) -> None:
         ids: list[Any] = [None]
         if "{id}" in route.path:
             ids = commands
-        elif "{id:int}" in route.path or "{name:path}" in route.path:
+        elif any(part in route.path for part in ("{id:int}", "{name:path}", "{release:path}")):
             ids = found[subject]
         for id in ids:
             path = route.path.replace("{id:int}", str(id)).replace("{id}", str(id)).replace("{name:path}", str(id))
+            path = path.replace("{release:path}", str(id))
             is_api, rest = path.startswith("/api"), path.removeprefix("/api/v1")
             answer = client.api.get(rest) if is_api else client.person.client.get(path)
             assert answer.status_code < 500, (path, answer.text[:300])
@@ -217,6 +271,15 @@ def crawl(scene: Scene, client: Client) -> None:
 
 
 # -- what must be so -----------------------------------------------------------------------------------------------------------
+def test_what_tasks_of_every_engine_log_is_stored_with_masks(scene: Scene) -> None:
+    lines = scene.shop.rows(
+        "SELECT n.text, l.message FROM log_line AS l JOIN log_run AS r ON r.id = l.run JOIN name AS n ON n.id = r.engine_id"
+    )
+    engines = {engine for engine, message in lines if "signs in" in message}
+    assert engines == set(NAMES), engines
+    assert all(MASK in message for _, message in lines if "signs in" in message)
+
+
 def test_no_secret_is_in_clear_at_any_exit(scene: Scene) -> None:
     found = leaks(scene)
     exits = Counter(hit.partition(": ")[0] for hit in found)
@@ -240,9 +303,12 @@ def test_every_exit_shows_something(scene: Scene) -> None:
     kinds = (
         "GET /api/v1/tasks", "GET /tasks", "GET /tasks.csv", "GET /changes", "GET /api/v1/audit", "GET /changes/audit.csv", "data/z4j.db",
         "spool", "z4j audit export", "GET /schedules", "GET /api/v1/plans", "GET /tasks/run",
+        "syslog", "JSON lines", "data/forwarded/audit.jsonl", "webhook",
     )  # fmt: skip
     for kind in kinds:
         assert any(next(search.hits(part), None) for exit, parts in scene.exits.items() if exit.startswith(kind) for part in parts), kind
+    exemplars = [part for exit, parts in scene.exits.items() if exit == "metrics application/openmetrics-text" for part in parts]
+    assert any(b"celery_login" in part and b"# {id=" in part for part in exemplars)
     assert any(exit.startswith("host-logs/") for exit in scene.exits)
     assert any("WAL" in exit or exit.endswith("-wal") for exit in scene.exits)
     assert any("values.key" in exit for exit in scene.exits)

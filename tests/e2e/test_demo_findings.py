@@ -34,4 +34,4 @@ def test_each_kind_of_finding_is_seen_within_three_minutes(tmp_path: Path) -> No
         print(f"kinds of findings, and the seconds after which each was seen: {seen}")
         text = demo.page("/demo")
         assert "Demo: what happens here" in text
-        assert "celery@shop-6 runs another release" in text
+        assert "celery@shop-6 runs another release, and prefetches less" in text

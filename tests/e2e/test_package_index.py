@@ -73,6 +73,7 @@ def test_the_index_is_what_the_standards_say(appliance: Stack, token: str) -> No
     with client(appliance, token) as reader:
         names = {project["name"] for project in reader.get("/simple/", headers={"Accept": JSON}).json()["projects"]}
         assert {"z4j-agent", "z4j-celery", "z4j-fastapi", "websockets", "cryptography", "cffi", "pycparser"} <= names
+        assert {"z4j-client", "httpx", "httpcore", "h11", "anyio", "certifi", "idna", "typing-extensions"} <= names
         assert "z4j" not in names, "the server itself is not handed out to applications"
         assert '<a href="/simple/z4j-celery/">' in reader.get("/simple/").text
         moved = reader.get("/simple/Z4J_Celery/")
@@ -116,7 +117,8 @@ def test_an_adapter_is_installed_from_this_index_alone(appliance: Stack, tmp_pat
     python = tmp_path / "site/bin/python"
     run(env, sys.executable, "-m", "venv", "--without-pip", tmp_path / "site")
     if program == "pip":
-        run(env, *PIP, "--python", python, "install", *index, "z4j-celery")
+        run(env, *PIP, "--python", python, "install", *index, "z4j-celery", "z4j-client")
+        run(env, python, "-c", "import z4j_client; z4j_client.Client('http://127.0.0.1:1', token='x').close()")
         run(env, *PIP, "download", *index, "--dest", tmp_path / "files", "z4j-rq")
         assert {path.name.partition("-")[0] for path in (tmp_path / "files").glob("*.whl")} >= {"z4j_rq", "z4j_agent", "websockets", "cffi"}
     else:

@@ -39,10 +39,11 @@ def run(*words: str | Path, cwd: Path = ROOT) -> str:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our wheels and those of everything they need."""
     folder = tmp_path_factory.mktemp("dist")
-    for name in (".", "adapters/agent", "adapters/celery", "adapters/django"):
+    for name in (".", "adapters/agent", "adapters/celery", "adapters/client", "adapters/django"):
         run(UV, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT / name)
     # The version's local label is in no public index: what is called z4j can only come from the folder.
-    run(*PIP, "download", "--only-binary", ":all:", "--dest", folder, "--find-links", folder, f"z4j[django,celery]=={VERSION}")
+    wanted = (f"z4j[django,celery]=={VERSION}", f"z4j-client=={VERSION}")
+    run(*PIP, "download", "--only-binary", ":all:", "--dest", folder, "--find-links", folder, *wanted)
     return folder
 
 
@@ -67,11 +68,12 @@ def test_the_umbrella_installs_from_a_folder(dist: Path, tmp_path: Path) -> None
     assert not (tmp_path / ".z4j-demo").exists()
 
 
-def test_a_worker_host_receives_no_agpl(dist: Path, tmp_path: Path) -> None:
-    python = environment(tmp_path / "worker", dist, ["z4j-celery"])
+@pytest.mark.parametrize(("wanted", "ours_are"), [("z4j-celery", {"z4j-agent", "z4j-celery"}), ("z4j-client", {"z4j-client"})])
+def test_a_host_of_workers_or_scripts_receives_no_agpl(dist: Path, tmp_path: Path, wanted: str, ours_are: set[str]) -> None:
+    python = environment(tmp_path / "worker", dist, [wanted])
     found = json.loads(run(python, "-c", LICENCES, cwd=tmp_path))
-    assert {"z4j-agent", "z4j-celery"} <= set(found)
-    assert "z4j" not in found
+    run(python, "-c", f"import {wanted.replace('-', '_')}", cwd=tmp_path)
+    assert {name for name in found if name.startswith("z4j")} == ours_are
     ours = {name: found[name] for name in found if name.startswith("z4j")}
     assert {licence for licence, _ in ours.values()} == {"Apache-2.0"}
     for name, (licence, files) in found.items():

@@ -32,7 +32,7 @@ def test_settings_move_to_another_installation(tmp_path: Path) -> None:
 
         said = two.command("import-settings", str(target))
         assert "without a password: `z4j user link ada`" in said
-        assert "switched off: its arguments contain secrets" in said
+        assert "disabled: its arguments contain secrets" in said
         assert two.rows("SELECT name, role, disabled_at IS NOT NULL FROM user ORDER BY name") == [("ada", "admin", 0), ("bob", "viewer", 1)]
         assert two.rows("SELECT name, task_name, args, is_enabled FROM schedule ORDER BY name") == [
             ("nightly", "shop.ship", "[7]", 1), ("secret", "shop.ship", "[]", 0),

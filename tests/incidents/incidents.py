@@ -49,7 +49,7 @@ class BadDeploy(Incident):
 
     kinds, subject = ("error", "failing_more"), "emails.send"
     leads_to, shows = ("/errors/", "/plans/new?"), "text=Retry"
-    over_s = 20 * MINUTE_S
+    over_s = 10 * MINUTE_S
 
     def begin(self, world: World) -> None:
         self._deploy(world, "2.15.0")
@@ -84,7 +84,7 @@ class PoisonMessage(Incident):
 
     kinds, subject = ("killed",), "search.index"
     leads_to, shows = ("/errors/", "/tasks?"), "text=search.index"
-    over_s = 17 * MINUTE_S
+    over_s = 3 * MINUTE_S
     process: Process
     run: Run
     next_at = 0
@@ -132,7 +132,7 @@ class OutOfMemory(Incident):
 
     kinds, subject = ("restarts",), "media-1"
     leads_to, shows = ("/workers?",), "text=media-1"
-    over_s = 12 * MINUTE_S
+    over_s = 3 * MINUTE_S
     process: Process
     is_down = False
     next_at = 0
@@ -177,7 +177,7 @@ class TwoBeats(Incident):
 
     kinds, subject = ("doubled_schedules",), "celery_beat"
     leads_to, shows = ("/schedules",), "text=collect-metrics"
-    over_s = 70 * MINUTE_S
+    over_s = 5 * MINUTE_S
 
     def begin(self, world: World) -> None:
         [first] = world.simulation.alive("shop", "scheduler")
@@ -224,7 +224,7 @@ class UnregisteredTask(Incident):
 
     kinds, subject = ("unregistered",), "emails.send_digest"
     leads_to, shows = ("/tasks?",), "text=emails.send_digest"
-    over_s = 17 * MINUTE_S
+    over_s = 3 * MINUTE_S
 
     def begin(self, world: World) -> None:
         self.kind = Kind("shop", "celery", "emails.send_digest", "emails", 12, 0.4, is_unknown=True)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Each incident with a real server: Now does not name it before, names it among its first three findings within a minute, leads to where to
-act, and no longer names it when its cause is gone."""
+"""Each incident with a real server: Now does not name it before, names it among its first three findings within a minute, calls a
+webhook once, leads to where to act, and no longer names it when its cause is gone, which the webhook hears once."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -14,6 +16,8 @@ from tests.incidents.incidents import INCIDENTS, Incident
 from tests.incidents.traffic import SECOND
 from tests.incidents.week import Week
 from tests.incidents.world import FAST_S, FIRST, STEP_S, Found, World, world
+from tests.support.endpoints import Endpoint, endpoint
+from tests.support.stack import wait_for
 
 WITHIN_S = 60
 FAR_S = 300
@@ -30,10 +34,11 @@ def test_now_names_it_and_leads_to_where_to_act(
     def is_over() -> bool:
         return running.find(of_it.kinds, of_it.subject) is None
 
-    with world(tmp_path, week) as running:
+    with endpoint() as pager, world(tmp_path, week) as running:
         running.pass_time(30)
         of_it.prepare(running)
         assert is_over(), running.titles
+        running.call(pager.url, of_it.kinds)
         of_it.begin(running)
         while not of_it.has_begun(running):
             running.pass_time(STEP_S)
@@ -44,11 +49,30 @@ def test_now_names_it_and_leads_to_where_to_act(
         print(f"{incident.__name__}: {found.fields['kind']} after {seconds:.0f} s, place {found.place + 1}: {found.fields['title']}")
         assert seconds <= WITHIN_S
         assert found.place < FIRST, running.titles
+        _hear(pager, found, "fired")
         _act(running, browser, of_it, found)
         of_it.end(running)
         ended = running.now
         assert running.pass_time(of_it.over_s, is_over, step_s=FAST_S), running.titles
         print(f"{incident.__name__}: over after {(running.checked_at - ended) / SECOND:.0f} s")
+        _hear(pager, found, "resolved")
+        ids = [body["id"] for body in pager.bodies]
+        assert len(ids) == len(set(ids)), "every message arrives once"
+
+
+def _hear(pager: Endpoint, found: Found, kind: str) -> None:
+    """Waits for the message about a finding, of which there is one."""
+
+    def heard() -> list[dict[str, Any]]:
+        of_app = [body for body in pager.bodies if body["kind"] == kind and body["app"] in ("", found.fields["app"])]
+        return [body for body in of_app if any(_is_alike(each["title"], found.fields["title"]) for each in body["findings"])]
+
+    assert len(wait_for(heard, what=f"the message that it {kind}")) == 1, pager.bodies
+
+
+def _is_alike(title: str, other: str) -> bool:
+    """Whether two titles are of one finding: its numbers change while it lasts."""
+    return re.sub(r"[\d.,]+", "#", title) == re.sub(r"[\d.,]+", "#", other)
 
 
 def _wait_for(running: World, of_it: Incident) -> Found:

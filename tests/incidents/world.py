@@ -27,6 +27,7 @@ FAST_S = 25
 """Where nothing has to be exact: there is a heartbeat and a look at each step."""
 BEAT = 10 * SECOND
 LOOK = 10 * SECOND
+PUSH = SECOND // 4
 FIRST = 3
 """How many findings are seen at once."""
 
@@ -40,8 +41,8 @@ class Found:
 
     @property
     def action(self) -> str:
-        _, href = self.fields["action"] or ("", "")
-        return str(href)
+        action = self.fields["action"]
+        return str(action["href"]) if action else ""
 
 
 @dataclass
@@ -146,8 +147,30 @@ class World:
         if self.clock.now() - self.checked_at < LOOK + SECOND // 10:
             return False
         before = self.checked_at
-        wait_for(lambda: self.read() != before, what="the server looks again")
+
+        def has_looked() -> bool:
+            """It sleeps ten seconds of the clock after its last look has ended, which the machine may take long for."""
+            self.clock.move_to(self.clock.now() + PUSH)
+            return self.read() != before
+
+        wait_for(has_looked, what="the server looks again")
         return True
+
+    # -- who is called -----------------------------------------------------------------------------------------------
+    def call(self, url: str, kinds: tuple[str, ...]) -> None:
+        """From now on these kinds of findings are alerts, whose messages a webhook receives."""
+        headers = {"Origin": self.stack.address}
+        channel = {"name": "pager", "kind": "webhook", "url": url}
+        rule = {
+            "name": "called",
+            "severity": "critical",
+            "channel:1": "yes",
+            "cooldown_s": "0",
+            **{f"kind:{kind}": "yes" for kind in kinds},
+        }
+        for path, form in (("/alerts/channels", channel), ("/alerts/rules/new", rule)):
+            answer = self.http.post(path, data=form, headers=headers)
+            answer.raise_for_status()
 
     # -- what is shown -------------------------------------------------------------------------------------------------
     def sign_in(self, link: str) -> None:

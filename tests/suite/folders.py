@@ -40,6 +40,7 @@ FOLDERS: Final = (
     Folder("tests/incidents", "server"),
     Folder("tests/e2e", "server"),
     Folder("adapters/agent/tests", "server", is_fast=True),
+    Folder("adapters/client/tests", "server", is_fast=True),
     *map(of_adapter, ("celery", "rq", "dramatiq", "huey", "arq", "taskiq", "apscheduler", "django", "flask", "fastapi")),
     Folder(OTHERS, "saq", arguments=("-c", f"{OTHERS}/pyproject.toml")),
 )

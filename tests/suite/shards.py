@@ -2,7 +2,7 @@
 """Divides the test files of a folder among processes of about equal length, and orders these: the longest first.
 
 How long a file takes is what it took at the last recorded run (`run.py --record`, kept in seconds.json). A wrong figure costs time, never a
-test: every file is in exactly one shard, whether its time is known or not.
+test: every file is in exactly one shard, whether its time is known or not, or in PARTS shards that run a part of its tests each.
 """
 
 from __future__ import annotations
@@ -20,6 +20,14 @@ LENGTH_S: Final = 75.0
 """What a shard should take. Shorter ones spread better and start more processes, of a second each."""
 UNKNOWN_S: Final = 5.0
 """What a file is expected to take that was never recorded."""
+PARTS: Final = {
+    "tests/browser/test_pages.py": 3,
+    "adapters/celery/tests/test_operate.py": 2,
+    "adapters/celery/tests/test_schedules.py": 2,
+    "adapters/celery/tests/test_conformance.py": 2,
+}
+"""Long files of many classes or independent tests, and the number of processes that share each of them. A file whose tests use one server
+after the other, as those of the demo, is not divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,8 @@ class Shard:
     """Expected, from when its files were recorded."""
     number: int = 1
     of: int = 1
+    part: str = ""
+    """Which part of its only file, as `2/3`; "" for all of it."""
 
     @property
     def name(self) -> str:
@@ -38,19 +48,21 @@ class Shard:
 
 
 def divide(folder: Folder, files: Sequence[str], seconds: Mapping[str, float], length: float = LENGTH_S) -> list[Shard]:
-    """Each file goes, the longest first, to the shard that has least so far."""
+    """Each file goes, the longest first, to the shard that has least so far; each part of a file in PARTS is a shard of its own."""
     expected = {file: seconds.get(file, UNKNOWN_S) for file in files}
-    count = max(1, min(len(files), round(sum(expected.values()) / length)))
+    parts = [(file, number, PARTS[file]) for file in files if file in PARTS for number in range(1, PARTS[file] + 1)]
+    whole = [file for file in files if file not in PARTS]
+    count = max(1, min(len(whole), round(sum(expected[file] for file in whole) / length)))
     bins: list[list[str]] = [[] for _ in range(count)]
     totals = [0.0] * count
-    for file in sorted(files, key=lambda file: (-expected[file], file)):
+    for file in sorted(whole, key=lambda file: (-expected[file], file)):
         least = totals.index(min(totals))
         bins[least].append(file)
         totals[least] += expected[file]
+    filled = [(tuple(sorted(names)), total, "") for names, total in zip(bins, totals, strict=True) if names]
+    filled += [((file,), expected[file] / of, f"{number}/{of}") for file, number, of in parts]
     return [
-        Shard(folder, tuple(sorted(names)), total, number, count)
-        for number, (names, total) in enumerate(zip(bins, totals, strict=True), 1)
-        if names
+        Shard(folder, names, total, number, len(filled), part) for number, (names, total, part) in enumerate(filled, 1)
     ]  # fmt: skip
 
 

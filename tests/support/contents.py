@@ -11,6 +11,7 @@ from typing import Any
 
 from z4j.rules.rollups import COLUMNS, MINUTE_US, STEP_US, bucket_of
 from z4j.rules.tasks.states import FINAL, FLAGS, STATE_NAMES
+from z4j.store.rollups import ledger
 from z4j.store.rollups.rolling import roll_minutes
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import reused_ids
@@ -73,9 +74,36 @@ def contents(db: Connection) -> dict[str, Any]:
             (ids[task], keys[key], kind, at, places[place])
             for task, key, kind, at, place in db.execute("SELECT task, fingerprint, kind, at, place FROM error_task")
         },
+        "notes": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT * FROM run_note")},
+        "logs": logs(db, names, boots),
         "originals": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT task, key, data, key_id FROM original")},
-        "links": {(kind, target, ids[task]) for _, kind, target, task in db.execute("SELECT * FROM task_link")},
+        "links": {
+            (kind, target, ids[task])
+            for table in ("task_link", "task_relation")
+            for _, kind, target, task in db.execute(f"SELECT * FROM {table}")
+        },
     }
+
+
+def logs(db: Connection, names: dict[int, str], boots: dict[int, str]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """The log lines by their run, with what is kept of the run. What each app's lines take is what its runs take."""
+    found: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    usage: Counter[tuple[int, str]] = Counter()
+    for id, task_id, app_id, engine_id, attempt, started_at, boot, pid, count, size, dropped, last_at, _ in db.execute(
+        "SELECT * FROM log_run"
+    ):
+        lines = tuple(db.execute("SELECT seq, at, level, logger, message, dropped FROM log_line WHERE run = ? ORDER BY seq", (id,)))
+        assert count == len(lines)
+        assert size == sum(40 + len(line[3]) + len(line[4]) for line in lines)
+        usage.update({(app_id, "lines"): count, (app_id, "bytes"): size})
+        found[names[engine_id], task_id, attempt, started_at, boots[boot], pid] = (dropped, last_at, lines)
+    kept = {
+        (app_id, word): value
+        for app_id, *values in db.execute("SELECT * FROM log_usage")
+        for word, value in zip(("lines", "bytes"), values, strict=True)
+    }
+    assert {key: value for key, value in kept.items() if value} == {key: value for key, value in usage.items() if value}
+    return found
 
 
 def names_of(names: dict[int, str], series: tuple[int, ...]) -> tuple[Any, ...]:
@@ -131,6 +159,19 @@ def recount_rollups(db: Connection) -> tuple[Any, Any]:
     of_workers = {key: tuple(values[column] for column in ("ended", "failed", "busy_us")) for key, values in workers.items()}
     kept_workers = {row[:4]: row[4:] for row in db.execute("SELECT * FROM worker_rollup").fetchall() if any(row[4:])}
     return (kept_rollups(db), kept_buckets(db), kept_workers), (counted, dict(buckets), of_workers)
+
+
+def recount_ledger(db: Connection) -> tuple[Any, Any]:
+    """The ledger of each queue as kept, and as every task gives it: written apart from what keeps it."""
+    counted: defaultdict[tuple[int, ...], Counter[str]] = defaultdict(Counter)
+    query = "SELECT app_id, environment_id, engine_id, queue_id, first_at, enqueued_at, state FROM task WHERE queue_id != 0"
+    for *place, first_at, enqueued_at, state in db.execute(query).fetchall():
+        word = STATE_NAMES[state]
+        column = "ended" if word in FINAL else word if word in ("queued", "running") else "waiting"
+        hour = counted[*place, first_at // STEP_US[1] * STEP_US[1]]
+        hour.update(["unmonitored"] if enqueued_at is None else ["sent", column])
+    kept = {row[:5]: row[5:] for row in db.execute("SELECT * FROM queue_ledger").fetchall() if any(row[5:])}
+    return kept, {key: tuple(hour[column] for column in ledger.COLUMNS) for key, hour in counted.items()}
 
 
 def roll_a_minute(db: Connection) -> None:

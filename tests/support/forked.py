@@ -24,7 +24,7 @@ AGENT: Final = (
     "encodings.idna",
 )  # fmt: skip
 PRELOADED: Final[dict[str, tuple[str, ...]]] = {
-    "server": ("z4j.cli", "z4j.app", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "websockets.sync.client"),
+    "server": ("tests.support.warm_server", "z4j.cli", "z4j.app", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "websockets.sync.client"),
     "celery": (
         *AGENT, "z4j_celery.adapter", "z4j_celery.schedulers.beat", "celery.bin.celery", "celery.bin.worker", "celery.bin.beat",
         "celery.apps.worker", "celery.apps.beat", "celery.concurrency.prefork", "celery.concurrency.solo", "celery.worker.components",

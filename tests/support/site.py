@@ -16,13 +16,13 @@ from argon2 import PasswordHasher
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from tests.support.database import create_database
 from z4j import clock
 from z4j.app import Server
 from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.access import users
 from z4j.store.access.audit import list_audit
-from z4j.store.sqlite.migrate import migrate
 from z4j.web.auth import authentication
 
 PASSWORD = "a long enough passphrase"
@@ -63,7 +63,7 @@ class Site:
 
     def audit(self) -> list[tuple[str, str, str, str, dict[str, Any]]]:
         """(actor, action, target, outcome, detail), oldest first."""
-        rows = self.call(list_audit, self.server.store, limit=1_000)
+        rows = self.call(list_audit, self.server.store, limit=100_000)
         return [(row.actor, row.action, row.target, row.outcome, json.loads(row.detail)) for row in reversed(rows)]
 
 
@@ -76,7 +76,7 @@ def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
 def site(folder: Path, settings: Settings | None = None) -> Iterator[Site]:
     prepare_data(folder)
     settings = settings or Settings(data=folder, days_kept=36_500, originals_days_kept=36_500)  # the tests bring data of any age
-    migrate(settings.database)
+    create_database(settings.database)
     with pytest.MonkeyPatch.context() as patch:
         hash_cheaply(patch)
         server = Server(settings)

@@ -98,25 +98,3 @@ def test_size(count: int, text: str) -> None:
 def test_plural() -> None:
     assert formats.plural(1, "task") == "1 task"
     assert formats.plural(12_418, "task") == "12,418 tasks"
-
-
-@pytest.mark.parametrize(
-    ("text", "at"),
-    [
-        ("15m", NOW - 15 * 60 * SECOND),
-        ("24h", NOW - 86_400 * SECOND),
-        ("1w", NOW - 7 * 86_400 * SECOND),
-        ("999999d", 0),
-        ("2026-11-23", 1_795_392_000_000_000),
-        ("2026-11-23T05:15:01Z", 1_795_410_901_000_000),
-        ("2026-11-23T06:15:01+01:00", 1_795_410_901_000_000),
-    ],
-)
-def test_when(text: str, at: int) -> None:
-    assert formats.when(text, NOW) == at
-
-
-@pytest.mark.parametrize("text", ["yesterday", "12", "5x", "2026-13-01", "1h30"])
-def test_when_refuses(text: str) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        formats.when(text, NOW)

@@ -24,11 +24,11 @@ class Answer(NamedTuple):
     status: str
     fields: Mapping[str, Json]
     spool: str | None = None
-    """The folder of the agent that answers; None where it is not known."""
+    """The folder of the agent that answers; None if unknown."""
 
 
 class Sender(NamedTuple):
-    """Who answers: an app's agents of one spool folder; None where the folder is not known and any of the app is believed."""
+    """Who answers: an app's agents of one spool folder; None if unknown and any of the app is believed."""
 
     app_id: int
     spool: str | None = None

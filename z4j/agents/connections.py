@@ -52,7 +52,7 @@ class AgentLink:
 class Need:
     """What an agent must be for a command: of this app and engine, and of this worker unless it is empty.
 
-    `environment` is "" where it is not known. It is never guessed: then the agents that can do it must all be of one environment.
+    `environment` is "" if unknown. It is never guessed: then the agents that can do it must all be of one environment.
     """
 
     app_id: int
@@ -64,11 +64,11 @@ class Need:
     near: str = ""
     """The worker that holds it as far as is known: asked first, where another one may do as well."""
     broker: str = ""
-    """The broker it concerns, "" where it is not known."""
+    """The broker it concerns, "" if unknown."""
 
 
 class Hub:
-    """Agents by app and boot."""
+    """Agents by app and boot. It is changed by the event loop only; readers are threads too, so they go through copies."""
 
     def __init__(self) -> None:
         self._links: dict[tuple[int, str], AgentLink] = {}
@@ -102,7 +102,7 @@ class Hub:
 
     def of_app(self, app_id: int) -> Iterator[AgentLink]:
         """Yields the links of an app."""
-        return (link for (app, _), link in self._links.items() if app == app_id)
+        return (link for (app, _), link in list(self._links.items()) if app == app_id)
 
     def all(self) -> list[AgentLink]:
         """Returns all links."""
@@ -122,8 +122,8 @@ class Hub:
         """Returns (app, engine, identity) → one identity for all under which connected agents know a broker: they have the same
         fingerprint."""
         of_print: dict[tuple[int, str, str], set[str]] = {}
-        for link in self._links.values():
-            for engine, brokers in link.brokers.items():
+        for link in self.all():
+            for engine, brokers in list(link.brokers.items()):
                 for identity, fingerprint in brokers.items():
                     if fingerprint:
                         of_print.setdefault((link.app_id, engine, fingerprint), set()).add(identity)
@@ -132,7 +132,8 @@ class Hub:
     def brokers_of(self, app_id: int, engine: str, environment: str = "") -> set[str]:
         """Returns the identities that connected agents report, each broker under every name it has. Engine and environment "" match any."""
         links = [link for link in self.of_app(app_id) if environment in ("", link.environment)]
-        return {name for link in links for known_engine, known in link.brokers.items() if engine in ("", known_engine) for name in known}
+        brokers = [item for link in links for item in list(link.brokers.items())]
+        return {name for known_engine, known in brokers if engine in ("", known_engine) for name in known}
 
     def name_for(self, link: AgentLink, need: Need) -> str:
         """Returns the identity under which this agent knows the broker of `need`, or ""."""

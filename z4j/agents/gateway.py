@@ -22,6 +22,7 @@ from z4j.agents.admission import Guard, Refused, address_of, is_private
 from z4j.agents.audit_witnesses import Answer, Witnesses, to_wire
 from z4j.agents.backpressure import Backpressure
 from z4j.agents.connections import AgentLink
+from z4j.agents.ingest_totals import IngestTotals
 from z4j.agents.outbox import Outbox
 from z4j.agents.session import Batch, ProtocolError, Session
 from z4j.agents.tokens import AgentToken
@@ -37,6 +38,8 @@ from z4j_agent import wire
 HELLO_WITHIN_S = 10.0
 HEARTBEAT_S = 10.0
 END_WITHIN_S = 0.5
+AT_ONCE = wire.WINDOW // 2
+"""Batches of one connection that are handed to the writer together."""
 UNGUARDED = frozenset({"welcome", "ack", "error"})
 """Frames that hand nothing over."""
 _encode = msgspec.json.Encoder().encode
@@ -63,6 +66,7 @@ class Gateway:
         self.witnesses = witnesses
         self.guard = Guard(store, per_token)
         self.backpressure = Backpressure()
+        self.totals = IngestTotals()
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serves one connection of an agent until it ends."""
@@ -164,7 +168,7 @@ class _Peer:
             except ProtocolError as error:
                 await self._close(error.code, error.message)
                 return
-            except StoreError as error:  # it keeps what it has and comes back
+            except StoreError as error:  # it keeps its events and reconnects
                 await self._close(wire.STOPPING, error.message)
                 return
 
@@ -225,27 +229,44 @@ class _Peer:
             await self.websocket.send_text(_encode(frame).decode())
 
     async def _ingest(self) -> None:
-        """In order, one after the other; the ack leaves after the commit and not before."""
+        """In order; the ack of a batch leaves after its commit and not before. Those that have arrived are handed over together, up to
+        `AT_ONCE`: they share a commit, and the agent sends the next ones meanwhile."""
         while True:
-            batch = await self.batches.get()
+            batches = [await self.batches.get()]
+            while len(batches) < AT_ONCE and not self.batches.empty():
+                batches.append(self.batches.get_nowait())
+            storing = [asyncio.create_task(self._store(batch)) for batch in batches]
             try:
-                done = await ingest.ingest_batch(
-                    self.gateway.store, self.token.app_id, batch.records, at=clock.now(), spool=self._linked().spool
-                )
-            except Exception as error:  # not acked, so the agent keeps it and sends it again when it comes back
-                self.gateway.duty.failed(error)
-                await self._close(wire.STOPPING, error.message if isinstance(error, StoreError) else "the batch could not be stored")
-                return
+                for batch, stored in zip(batches, storing, strict=True):
+                    try:
+                        done = await stored
+                    except Exception as error:  # not acked, so the agent keeps it and sends it again when it reconnects
+                        self.gateway.duty.failed(error)
+                        await self._close(
+                            wire.STOPPING, error.message if isinstance(error, StoreError) else "the batch could not be stored"
+                        )
+                        return
+                    self.gateway.duty.succeeded()
+                    self.gateway.totals.add(self.token.app_id, len(batch.records), done.records, done.refused, done.newest_at, clock.now())
+                    if done.refused:
+                        logs.records_refused(self.token.app_id, done.refused)
+                    self.out.put_nowait(self.session.send_ack(batch.seq))
+                    self.gateway.live.changed(done.topics)
+                    self.batches.task_done()
+                    await self.gateway.outbox.answered(self.token.app_id, done.answers)
             finally:
-                self.batches.task_done()
-                self.waiting_bytes -= len(batch.records)
-                await self.gateway.backpressure.give_back(self.token.app_id, len(batch.records))
-            self.gateway.duty.succeeded()
-            if done.refused:
-                logs.records_refused(self.token.app_id, done.refused)
-            self.out.put_nowait(self.session.send_ack(batch.seq))
-            self.gateway.live.changed(done.topics)
-            await self.gateway.outbox.answered(self.token.app_id, done.answers)
+                for stored in storing:
+                    stored.cancel()
+                await asyncio.gather(*storing, return_exceptions=True)
+
+    async def _store(self, batch: Batch) -> ingest.Ingested:
+        try:
+            return await ingest.ingest_batch(
+                self.gateway.store, self.token.app_id, batch.records, at=clock.now(), spool=self._linked().spool
+            )
+        finally:
+            self.waiting_bytes -= len(batch.records)
+            await self.gateway.backpressure.give_back(self.token.app_id, len(batch.records))
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
     async def _greeted(self, hello: Hello) -> None:

@@ -8,23 +8,27 @@ rows, write each task once. Invalid records are counted by cause; nothing that a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
 from z4j import clock, logs
 from z4j.agents.command_results import Answer, Sender, settle
 from z4j.exceptions import StoreError
+from z4j.rules.tasks import notes
 from z4j.rules.tasks.fold import MAX_ATTEMPT, NO_RUN, AttemptSummary, Event, attempt_delta, original_key, run_join
 from z4j.store.errors import error_changes
 from z4j.store.fleet import gaps, processes
+from z4j.store.logs import log_lines
 from z4j.store.names import name_limits, names
+from z4j.store.notes import attempt_notes
 from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import attempts, originals, reused_ids, task_writer
+from z4j.store.tasks import attempts, originals, reused_ids, task_ids, task_writer
 from z4j.store.tasks.task_columns import StoredTask
 from z4j.wire import records
 from z4j.wire.batches import decode_records
+from z4j.wire.texts import text
 from z4j_agent import wire
 
 SLICE = 300
@@ -42,6 +46,9 @@ class Ingested:
     refused: dict[str, int] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     """What was answered to commands, for their owners: see `agents.outbox`."""
+    records: int = 0
+    newest_at: int = 0
+    """When the last record of a task was made, by the clock of its host (microseconds UTC); 0: there is none."""
 
 
 class ServerFact(NamedTuple):
@@ -63,8 +70,9 @@ async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, sp
     """
     try:
         size = FINE_SLICE if store.is_contended(app_id) else SLICE
-        steps = [partial(apply_batch, app_id=app_id, payload=part, at=at, spool=spool) for part in slices(payload, size)]
-        parts = await store.write_steps(steps, lane=app_id)
+        # Decoded here and not by the writer: while SQLite works, this thread has the interpreter.
+        steps = [partial(_apply, app_id=app_id, decoded=_decoded(part, at), at=at, spool=spool) for part in slices(payload, size)]
+        parts = await store.write_steps(steps, lane=app_id, may_fail=False)
     except StoreError:
         raise
     except Exception as error:
@@ -110,6 +118,8 @@ def _joined(parts: list[Ingested]) -> Ingested:
         tasks=sum(part.tasks for part in parts),
         refused=refused,
         answers=[answer for part in parts for answer in part.answers],
+        records=sum(part.records for part in parts),
+        newest_at=max(part.newest_at for part in parts),
     )
 
 
@@ -131,17 +141,34 @@ def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ing
 
 def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str | None = None) -> Ingested:
     """Stores a batch like `ingest_batch`, inside an open transaction."""
+    return _apply(db, app_id, _decoded(payload, at), at, spool)
+
+
+_Decoded = tuple[list[records.AnyRecord], dict[str, int]]
+"""Valid records, and how many others there were by cause."""
+
+
+def _decoded(payload: bytes, at: int) -> _Decoded:
     refused: dict[str, int] = {}
+    return [*decode_records(payload, at + clock.behind(), refused)], refused
+
+
+def _apply(db: Connection, app_id: int, decoded: _Decoded, at: int, spool: str | None) -> Ingested:
+    found, refused = decoded
     batch = _Batch(db, app_id, spool)
-    runs_seen: dict[str, tuple[processes.Run, bool]] = {}
+    runs_seen: dict[str, tuple[str, str, bool]] = {}
     engines: set[str] = set()
-    for record in decode_records(payload, at + clock.behind(), refused):
+    for record in found:
         if isinstance(record, records.TaskRecord):
             seen = runs_seen.get(record.run)
             if seen is None:
-                seen = runs_seen[record.run] = processes.process_of(db, app_id, record.run), processes.redacts(db, app_id, record.run)
-            run, is_redacted = seen
-            event = (record if is_redacted else records.redacted(record)).event(run.worker, run.environment)
+                run = processes.process_of(db, app_id, record.run)
+                seen = runs_seen[record.run] = run.worker, run.environment, processes.redacts(db, app_id, record.run)
+            worker, environment, is_redacted = seen
+            if isinstance(record, records.Logged):
+                batch.add_line(record if is_redacted else records.redacted(record))
+                continue
+            event = (record if is_redacted else records.redacted(record)).event(worker, environment)
             engine = record.engine
             if engine not in engines:
                 engine = name_limits.limited(db, app_id, "engine", engine)
@@ -149,7 +176,9 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str
                     engines.add(engine)
             key = (engine, record.task_id)
             batch.add(key, event)
-            if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
+            if event[0] == "started" and isinstance(record, records.Started) and record.meta is not None and record.meta.note is not None:
+                batch.add_notes(key, event, record.meta.note.notes(is_redacted=is_redacted))
+            elif isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
                 broker = name_limits.intern(db, app_id, "broker", record.broker or "")
                 batch.originals.append((key, event, data, key_id or "", broker))
@@ -159,7 +188,8 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str
         else:
             batch.add_other(record)
             runs_seen.clear()  # it may have been the origin of a boot
-    return batch.save(refused, at)
+    newest = next((record.at for record in reversed(found) if isinstance(record, records.TaskRecord)), 0)
+    return replace(batch.save(refused, at), records=len(found), newest_at=newest)
 
 
 class _Batch:
@@ -172,7 +202,9 @@ class _Batch:
         self.tasks: dict[task_writer.Key, list[Event]] = {}
         self.runs: dict[tuple[task_writer.Key, int, str], AttemptSummary] = {}
         self.originals: list[tuple[task_writer.Key, Event, bytes, str, int]] = []
+        self.notes: dict[tuple[task_writer.Key, attempt_notes.RunKey], notes.RunNotes] = {}
         self.links: set[tuple[task_writer.Key, str, str]] = set()
+        self.lines: dict[log_lines.RunKey, list[log_lines.Line]] = {}
         self.answers: list[Answer] = []
         self.topics: set[str] = set()
 
@@ -182,13 +214,26 @@ class _Batch:
             self.tasks[key] = [event]
         else:
             events.append(event)
-        run_news = None if event[0] in NO_RUN else attempt_delta(event)
-        if run_news is not None:
+        if event[0] not in NO_RUN and (run_news := attempt_delta(event)) is not None:
             run = (key, min(event.attempt, MAX_ATTEMPT), event.run)
             known = self.runs.get(run)
             self.runs[run] = run_news if known is None else run_join(known, run_news)
-        if event.sent:
-            self.links.update((key, *link) for link in reused_ids.links_of(event))
+        if event.sent and (links := reused_ids.links_of(event)):
+            self.links.update((key, *link) for link in links)
+
+    def add_notes(self, key: task_writer.Key, event: Event, news: notes.RunNotes) -> None:
+        """Adds what an attempt reports about itself, whose start `event` is."""
+        run = (key, (min(event.attempt, MAX_ATTEMPT), event.run, event.at))
+        self.notes[run] = notes.join(self.notes.get(run, notes.NOTHING), news)
+
+    def add_line(self, record: records.TaskRecord) -> None:
+        assert isinstance(record, records.Logged)
+        engine = name_limits.intern(self.db, self.app_id, "engine", record.engine)
+        attempt, started_at = min(record.attempt, MAX_ATTEMPT), record.started_at or 0
+        run = log_lines.RunKey(engine, task_ids.encode(record.task_id), attempt, record.run, started_at)
+        logger, message = text(record.logger, records.LOGGER_LIMIT), text(record.message, records.MESSAGE_LIMIT)
+        line = log_lines.Line(record.seq, record.at, record.level, logger, message, record.dropped)
+        self.lines.setdefault(run, []).append(line)
 
     def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:
         if isinstance(record, records.Origin):
@@ -222,9 +267,18 @@ class _Batch:
             )
         if self.links:
             task_writer.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links if key in ids])
+        rows = {(key, run): ids[key] for key, run in self.notes if key in ids}
         for key, engine_id, raw, row in saved.again:
             self._save_again(key, engine_id, raw, row)
             is_changed = True
+            lives = attempt_notes.rows_of(self.db, self.app_id, engine_id, raw)
+            attempt_notes.place_again(self.db, lives)
+            rows |= {(other, run): notes.row_of(run[2], lives) for other, run in self.notes if other == key}
+        if rows:
+            news_of_rows = {(row, at[1]): self.notes[at] for at, row in rows.items()}
+            is_changed = attempt_notes.save(self.db, news_of_rows) or is_changed
+        if self.lines and log_lines.save(self.db, self.app_id, self.lines):
+            self.topics.add("tasks")
         if error_changes.write(self.db):
             self.topics.add("errors")
         name_limits.flush(self.db, self.app_id)

@@ -81,7 +81,7 @@ class Reconcile(Owner):
             question = self._questions.get(key)
             if question is None:
                 if not self._ask(task, at) and not self._is_busy(task):
-                    lost.append((task, "Nobody is connected who could ask its engine."))
+                    lost.append((task, "No connected agent can query its engine."))
             elif question.id and at - question.asked_at > ANSWER_US:
                 self._forget(key)
                 lost.append((task, "Its engine was asked and did not answer."))

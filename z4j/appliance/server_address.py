@@ -44,7 +44,7 @@ class Serving:
 
     @property
     def public_url(self) -> str:
-        """The address of the pages for people."""
+        """The public address of the pages."""
         return f"{'https' if self.tls else 'http'}://{self.public_netloc}"
 
     @property
@@ -119,7 +119,7 @@ class Address:
 
     @property
     def public_url(self) -> str:
-        """The address of the pages for people."""
+        """The public address of the pages."""
         return f"{'https' if self.tls else 'http'}://{self.netloc}"
 
 

@@ -21,7 +21,7 @@ FIRST_FD: Final = 3
 
 
 def notify(state: str, environ: MutableMapping[str, str] = os.environ) -> bool:
-    """Tells the service manager a state such as `READY=1`. Whether it was told; raises nothing."""
+    """Sends the service manager a state such as `READY=1`. Returns whether it was sent; raises nothing."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The packages that this appliance hands out: wheels of the adapters and of what they need, bundled with z4j, and those that an operator
+"""The packages that this appliance serves: wheels of the adapters and of what they need, bundled with z4j, and those that an operator
 added to the data folder.
 """
 

@@ -54,9 +54,10 @@ class BackgroundDuties:
         self.overdue_schedules = OverdueSchedules(store, changed)
         self.database_checkpoint = DatabaseCheckpoint(store)
         self.audit_checks = AuditChecks(store, changed, log)
-        self.retention = RetentionDuty(store, changed, keep or Retention())
+        keep = keep or Retention()
+        self.retention = RetentionDuty(store, changed, keep)
         self.clock_watch = ClockWatch(store, changed, log)
-        self.error_groups = ErrorGroups(store, changed)
+        self.error_groups = ErrorGroups(store, changed, keep.errors_days)
         self.word_index = WordIndexDuty(store)
         self.backups = backups
         for name, every_s, _ in self.table():

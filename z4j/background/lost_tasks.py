@@ -21,9 +21,9 @@ SETTLE_US: Final = 30 * SECOND
 ASSUMED_US: Final = 24 * 3600 * SECOND
 """A process that nobody has proved gone is given up after a day, and the task says that this is assumed."""
 
-GONE = "Its process is gone: a newer one bears the worker's name, and the spool holds nothing more of it."
-DROPPED = "Its worker is connected and no longer lists it, and no end was reported."
-ASSUMED = "Assumed: its worker has not been heard of for a day. Nothing proves that the process is gone."
+GONE = "Its process has ended: a newer one has the worker's name, and the spool contains no more of its events."
+DROPPED = "Its worker is connected but no longer reports it as running, and no result was reported."
+ASSUMED = "Assumed: no heartbeat from its worker for a day. It is not certain that the process has ended."
 
 
 class LostTasks:
@@ -76,7 +76,7 @@ class LostTasks:
 
 def _evidence(task: StaleTask, why: str, answer: str) -> str:
     """What is known of a lost task's process, in sentences."""
-    heard = f"Last heard of {_clock(task.left_at)} on {task.host}: {task.left_reason or 'no goodbye'}." if task.left_at else ""
+    heard = f"Last seen {_clock(task.left_at)} on {task.host}: {task.left_reason or 'no shutdown reported'}." if task.left_at else ""
     return " ".join(part for part in (why, heard, answer) if part)
 
 

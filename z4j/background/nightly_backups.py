@@ -38,7 +38,7 @@ class NightlyBackups:
         self.store, self.changed, self.log, self.settings = store, changed, log, settings
 
     async def round(self, at: int) -> BackupResult | None:
-        """Makes a backup if one is due. Returns its result, also of one that failed: that is shown to people, and tried again."""
+        """Makes a backup if one is due. Returns its result, also if it failed: failures are shown and retried."""
         settings = self.settings
         if not settings.has_backups:
             return None
@@ -67,7 +67,7 @@ class NightlyBackups:
             contents = await write_backup(self.store, self.log, target, "system", "")
         except StoreError as error:
             logs.backup_failed(error.message)
-            return BackupResult(at, seconds=round(time.monotonic() - began, 1), problem=f"{error.message} {error.hint}".strip())
+            return BackupResult(at, seconds=round(time.monotonic() - began, 1), problem=error.explanation)
         head = contents.audit[0] if contents.audit else 0
         seconds = round(time.monotonic() - began, 1)
         return BackupResult(at, target.name, target.stat().st_size, seconds, sum(contents.rows.values()), head)

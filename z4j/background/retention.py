@@ -17,12 +17,15 @@ from typing import Any, Final
 
 from z4j import clock
 from z4j.clock import DAY_US
-from z4j.rules.rollups import KEPT_US, MINUTE, STEP_US
+from z4j.rules.rollups import HOUR_US, KEPT_US, MINUTE, STEP_US
+from z4j.store.errors import error_retention
+from z4j.store.errors.error_retention import Unused
 from z4j.store.findings import findings
 from z4j.store.fleet import apps
+from z4j.store.logs import log_deletion
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
-from z4j.store.rollups import rolling, rollup_deletion, rollups
+from z4j.store.rollups import ledger, rolling, rollup_deletion, rollups
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
@@ -51,7 +54,11 @@ ENOUGH: Final = 0.995
 """Once above the limit it is cut down to this share of it, so that there is not a little to do all the time."""
 EMPTIED: Final = 500
 """Counters that became empty, and rows of statistics deleted, before unused names are searched."""
+ERROR_DAYS: Final = (30, 7, 2)
+"""Hours of errors that are kept where errors are what is large, one after the other."""
 LISTED_FRESH_US: Final = 3_600_000_000
+LOG_SHARE: Final = 10
+"""Log lines of one app may take this part of the size limit; beyond it its oldest go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ class RetentionDuty:
             await self._weigh(used)
             largest, size, second = self._largest()
         if not self._is_large(size):
-            self._obstacle = "tasks and statistics are not what is large: the audit log, plans and other records take the space"
+            self._obstacle = "tasks, statistics and errors are small: the audit log, plans and other records use the space"
             return False
         share, parts = max(size - second, size // 50, 1), [part for part in self.parts if part.app_id == largest]
         if largest != self._last_cut and await self._free(at, is_forced=self._emptied > 0):
@@ -173,7 +180,7 @@ class RetentionDuty:
             if freed or await self._free(at, is_forced=self._emptied > 0):
                 return True
         names = await apps.names_by_id(self.store)
-        self._obstacle = f"{names.get(largest, 'an app')} uses most, and nothing of it can be deleted now"
+        self._obstacle = f"{names.get(largest, 'an app')} uses the most space, and nothing of it can be deleted now"
         return False
 
     async def _weigh(self, used: int) -> None:
@@ -204,12 +211,37 @@ class RetentionDuty:
                 while step_at is not None and rows * part.bytes // max(part.rows, 1) <= over:
                     rows += await self._slices(partial(rollup_deletion.delete_of_app, app_id=part.app_id, step=step, at=step_at))
                     step_at = await rollups.first_at(self.store, step, step_at + 1)
+        elif part.kind == "logs":
+            rows += await self._cut_lines(part.app_id, over)
+        elif part.kind == "errors":
+            rows += await self._cut_errors(part, at, over)
         else:
             params = {"before": at - LISTED_FRESH_US, "app_id": part.app_id}
             for block in bulk_deletion.LISTED_BY_APPS:
                 rows += await self._slices(partial(bulk_deletion.delete_some, block=block, params=params))
         self._emptied += rows
         return rows * part.bytes // max(part.rows, 1)
+
+    async def _cut_lines(self, app_id: int, over: int) -> int:
+        """Deletes about `over` bytes of the oldest log lines of an app. Returns how many lines."""
+        lines = 0
+        while over > 0:
+            some, freed = await self._slice(partial(log_deletion.delete_oldest, app_id=app_id, over=over))
+            if not some:
+                break
+            lines, over = lines + some, over - freed
+        return lines
+
+    async def _cut_errors(self, part: Part, at: int, over: int) -> int:
+        """Old hours first, then groups without tasks without annotations. Returns how many rows."""
+        rows = 0
+        for days in ERROR_DAYS:
+            if rows * part.bytes // max(part.rows, 1) > over:
+                return rows
+            rows += await self._slices(partial(error_retention.delete_hours, before=at - days * DAY_US, app_id=part.app_id))
+        which = Unused(at - DAY_US, at - max(self.keep.errors_days, 1) * DAY_US, part.app_id)
+        ids = await error_retention.list_unused(self.store, which)
+        return rows + sum([await self.store.write(partial(error_retention.delete_groups, ids=[id], which=which)) for id in ids])
 
     async def _cut_tasks(self, part: Part, at: int, over: int) -> int:
         """The oldest of one app: those that ended or are quiet for a day, only then those that wait, run, or are scheduled."""
@@ -263,7 +295,13 @@ class RetentionDuty:
         for block in bulk_deletion.DETAILS:
             params = {"before": before, "app_id": -1}
             await self._slices(partial(bulk_deletion.delete_some, block=block, params=params))
+        await self._slices(partial(log_deletion.delete_old, before=before))
+        for used in await log_deletion.list_usage(self.store):
+            if (over := used.bytes - self.keep.max_bytes // LOG_SHARE) > 0:
+                await self._cut_lines(used.app_id, over)
         await self._delete_rollups(at)
+        while await self.store.write(partial(ledger.delete_old, before=(at - ledger.KEPT_US) // HOUR_US * HOUR_US)):
+            pass
         while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, bulk_deletion.SOME):
             await self.store.write(partial(reused_ids.settle, ids=ids))
         await self._empty_counters()

@@ -62,6 +62,11 @@ class WordIndexDuty:
         self._recent: deque[tuple[int, int]] = deque()
         self._indexed = 0
 
+    @property
+    def indexed(self) -> int:
+        """Returns how many tasks were indexed since the server started; one that changed counts again."""
+        return self._indexed
+
     async def round(self, at: int) -> int:
         """Indexes until nothing is left, or for `ROUND_US`. Returns how many tasks were indexed."""
         ends, before, oldest_day = clock.ticks() + ROUND_US, self._indexed, at // DAY_US - word_index.MAX_DAYS

@@ -7,11 +7,12 @@ Expected errors print one sentence on stderr and return the exit code of their e
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import logs
-from z4j.cli import audit, errors, plan, queue, schedule, task, token, user, worker
+from z4j.cli import alerts, audit, errors, forwarding, mcp_server, plan, queue, release, schedule, task, token, user, worker
 from z4j.cli.common.output import say
 from z4j.cli.installation import backup, contents, demo, doctor, health, install_service, restore, serve, settings_file, tls, wheels
 from z4j.exceptions import Z4jError
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+@functools.cache
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     for setting in fields(Settings):
@@ -57,15 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     started.add_argument("--name", dest="tls_name", action="append", metavar="NAME", help="The same as --tls-name.")
     dev = add("dev", "Run a development server on loopback: creates an app, a connection string and a login link.", serve.dev)
     dev.add_argument("--app", default="dev", help="Name of the app. Default: dev")
-    shown = add("demo", "Try z4j with a month of invented tasks and two real engines. Nothing else is needed.", demo.demo)
-    shown.add_argument("--tasks", type=int, default=60_000, metavar="N", help="Number of tasks of the invented month. Default: 60000")
-    shown.add_argument("--seed", type=int, default=7, metavar="N", help="The same number makes the same tasks. Default: 7")
+    shown = add("demo", "Try z4j with a month of generated tasks and two real engines. Nothing else is needed.", demo.demo)
+    shown.add_argument("--tasks", type=int, default=60_000, metavar="N", help="Number of generated tasks. Default: 60000")
+    shown.add_argument("--seed", type=int, default=7, metavar="N", help="The same number generates the same tasks. Default: 7")
     add("migrate", "Upgrade the database schema to this version; a copy of the database is kept first.", backup.migrate)
     copy = add("backup", "Write a consistent copy of the database, also while the server is running.", backup.backup)
     copy.add_argument("target", help="File to write; it must not exist.")
     back = add(
         "restore",
-        "Replace the database by a backup, after showing what would be lost. Requires that no server is running.",
+        "Replace the database with a backup, after showing what would be lost. Requires that no server is running.",
         restore.restore,
     )
     back.add_argument("source", metavar="FILE", help="Backup, or a database that an earlier restore replaced.")
@@ -74,19 +76,23 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
     packages = add("wheels", "List the packages of this appliance, write them to a folder, or add wheels of other platforms.", wheels.show)
     packages.add_argument("folder", nargs="?", metavar="DIR", help="Folder to write all wheels to.")
-    packages.add_argument("--add", action="append", metavar="FILE", help="Wheel to serve as well, of a package that is served already.")
+    packages.add_argument("--add", action="append", metavar="FILE", help="Additional wheel of a package that is already served.")
     for name, text, command in (
-        ("export-settings", "Write apps, users and z4j's own schedules to a file, without any secret.", settings_file.export),
-        ("import-settings", "Add the settings of a file that do not exist yet.", settings_file.import_),
+        (
+            "export-settings",
+            "Write apps, users, z4j's own schedules, links and targets of forwarding to a file, without any secret.",
+            settings_file.export,
+        ),
+        ("import-settings", "Import a settings file. Existing entries are not changed.", settings_file.import_),
     ):
         add(name, text, command).add_argument("file", metavar="FILE", help="File, or - for standard output or input.")
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
-    add("health", "Check whether the server of this data folder answers. Exit code 0: it does.", health.health)
+    add("health", "Check whether the server of this data folder responds. Exit code 0: yes.", health.health)
     service = add(
         "install-service", "Print a unit for systemd that runs this server with the given settings.", install_service.install_service
     )
     service.add_argument("--write", action="store_true", help="Write it to /etc/systemd/system and start the service. Requires root.")
-    service.add_argument("--user", help="User of the service. Default: a user of its own that systemd creates.")
+    service.add_argument("--user", help="User of the service. Default: a dynamic user created by systemd.")
     about = add("version", "Print the version.", contents.version)
     about.add_argument("--all", action="store_true", help="Also print the version and the licence of everything inside.")
     add("sbom", "Print the bill of materials (CycloneDX, JSON).", contents.sbom)
@@ -96,6 +102,6 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(name, text, command).add_argument("name", nargs="?", metavar="NAME")
 
-    for group in (token, user, task, errors, queue, worker, plan, schedule, audit, tls):
+    for group in (token, user, task, errors, alerts, forwarding, release, queue, worker, plan, schedule, audit, tls, mcp_server):
         group.add_commands(add)
     return parser

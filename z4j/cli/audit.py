@@ -62,7 +62,7 @@ def verify(words: argparse.Namespace, settings: Settings) -> int:
     for row in verdict.restores:
         say(f"Row {row} records a restored backup. The rows that it abandoned are listed in the database and named by this row.")
     if verdict.copied_at:
-        say(f"The last row of this log is a backup: this is a copy from {_time(verdict.copied_at)}, or there was no action since.")
+        say(f"The last row of this log is a backup: this is a copy from {_time(verdict.copied_at)}, or there was no action since then.")
     if verdict.covered < verdict.rows:
         say(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet. A running server signs one within a second.")
     say(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")
@@ -87,7 +87,7 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
         async with offline(settings, creates=False) as parts:
             lost = await audit_verify.list_missing(parts.store, parts.audit.memory)
             if not lost:
-                say("The log contains every remembered row. No changes were made.")
+                say("The log contains every recorded row. No changes were made.")
                 return 0
             newest = max(lost, key=lambda head: head.seq)
             name, digest = parts.audit.memory.set_aside(lost, clock.now())
@@ -95,7 +95,7 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
                 "acknowledge_audit_loss", "appliance", reason=words.reason, heads=len(lost), newest_row=newest.seq,
                 mark=newest.mark.hex(), file=name, sha256=digest,
             )  # fmt: skip
-        say(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are missing from this log.")
+        say(f"Acknowledged: {len(lost)} recorded rows, up to row {newest.seq}, are missing from this log.")
         say(f"The evidence is in {settings.data / name}.")
         return 0
 

@@ -36,7 +36,7 @@ class ErrorItem(TypedDict):
 def add_commands(add: Add) -> None:
     """Adds `z4j errors` and its actions."""
     actions = add("errors", "Failures grouped by problem: list, resolve, ignore, retry.").add_subparsers(required=True, metavar="ACTION")
-    made = remote_options(add("list", "List errors, the last seen first. Without --state: those that are open.", list_errors, actions))
+    made = remote_options(add("list", "List errors, last seen first. Without --state: open errors.", list_errors, actions))
     for name in FILTERS:
         made.add_argument(f"--{name}", help="Only matching errors.")
     remote_options(add("show", "Show an error.", show_error, actions)).add_argument("id", type=int)
@@ -47,19 +47,21 @@ def add_commands(add: Add) -> None:
         made.add_argument("id", type=int)
         return made
 
-    made = action("resolve", "Mark an error as resolved. If it comes back, it is marked as regressed.")
-    made.add_argument("--next-release", action="store_true", help="Only a run of a release that was not seen yet marks it as regressed.")
+    made = action("resolve", "Mark an error as resolved. If it occurs again, it is marked as regressed.")
+    made.add_argument("--next-release", action="store_true", help="Only a run of a newer release marks it as regressed.")
     action("reopen", "Show a resolved or an ignored error as unresolved.")
     made = action("ignore", "Ignore an error, until the first of these limits or until it is reopened.")
-    made.add_argument("--for", dest="span", metavar="TIME", help="A time such as 90m, 12h or 7d.")
-    made.add_argument("--rate", type=int, help="Until so many tasks fail in an hour.")
-    made.add_argument("--count", type=int, help="Until so many more tasks have failed.")
-    action("assign", "Assign an error to a user, or to nobody.").add_argument("user", nargs="?", default="")
+    made.add_argument("--for", dest="span", metavar="TIME", help="Duration, such as 90m, 12h or 7d.")
+    made.add_argument("--rate", type=int, help="Until this many tasks fail within an hour.")
+    made.add_argument("--count", type=int, help="Until this many more tasks have failed.")
+    action("assign", "Assign an error to a user, or remove the assignment.").add_argument("user", nargs="?", default="")
     made = action("note", "Change the note or the runbook of an error.")
     made.add_argument("note", nargs="?", help="The new note.")
     made.add_argument("--runbook", help="A link. Empty: none.")
-    action("merge", "Show another error as part of this one.").add_argument("other", type=int)
-    action("split", "Show a merged error on its own again.")
+    action("merge", "Merge another error into this one.").add_argument("other", type=int)
+    made = action("split", "Split a merged error again or, with a pattern, split off a part of an error. A merge undoes it.")
+    made.add_argument("--message", default="", metavar="PATTERN", help="Failures whose message matches; * matches any text.")
+    made.add_argument("--code", default="", metavar="LINE", help="Failures raised in this line of code, as shown on the page of the error.")
     action("retry", "Create a frozen plan that retries the failed tasks of an error.")
 
 
@@ -106,7 +108,11 @@ def act_on_error(words: argparse.Namespace, settings: Settings) -> int:
     """Runs the actions of `z4j errors`."""
     action = "resolve_next" if getattr(words, "next_release", False) else words.action
     span = getattr(words, "span", None)
-    body = {name: getattr(words, name) for name in ("rate", "count", "user", "note", "runbook", "other") if hasattr(words, name)}
+    body = {
+        name: getattr(words, name)
+        for name in ("rate", "count", "user", "note", "runbook", "other", "message", "code")
+        if hasattr(words, name)
+    }
     answer = client_of(words, settings).post(
         f"/errors/{words.id}/actions", action=action, for_s=None if span is None else seconds(span), reason=words.reason, **body
     )
@@ -131,7 +137,7 @@ def seconds(text: str) -> int:
 
 def _print(error: ErrorItem) -> None:
     say(f"{error['id']}: {error['title']}")
-    say(f"{error['state']}, {error['app']}, raised in {error['function'] or '-'}, assigned to {error['assigned_to'] or 'nobody'}")
+    say(f"{error['state']}, {error['app']}, raised in {error['function'] or '-'}, assigned to {error['assigned_to'] or 'no user'}")
     say(
         f"{error['failed']} failed tasks, {error['retried'] + error['cured']} failed attempts, {error['cured']} of them cured by a retry, "
         f"first seen {when(error['first_at'])}, last seen {when(error['last_at'])}"

@@ -6,13 +6,14 @@ from __future__ import annotations
 import argparse
 
 from z4j.cli.common.client import FILTERS, Add, Client, client_of, filter_options, print_command, remote_options
-from z4j.cli.common.output import print_json, print_table, when
+from z4j.cli.common.output import print_json, print_table, say, when
 from z4j.cli.common.secret import ARGUMENTS, arguments_of, pairs, read_arguments, warn_of_values
 from z4j.exceptions import BadInput, NotFound
 from z4j.settings import Settings
 from z4j.text import JsonObject
 
 LEVELS = ("next", "high", "normal", "low")
+LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 def add_commands(add: Add) -> None:
@@ -23,6 +24,9 @@ def add_commands(add: Add) -> None:
     filter_options(made)
     made.add_argument("--limit", type=int, default=50)
     remote_options(add("show", "Show one task as JSON.", show_task, actions)).add_argument("task", help="Row number or task ID.")
+    made = remote_options(add("logs", "Print the log lines of a task.", print_logs, actions))
+    made.add_argument("task", help="Row number or task ID.")
+    made.add_argument("--level", choices=LOG_LEVELS, help="Only lines from this level on.")
     words: tuple[tuple[str, str, str], ...] = (
         ("retry", "retry_task", "Run a task again unchanged, under a new task ID."),
         ("edit", "edit_task", "Run a task again with edited arguments."),
@@ -32,6 +36,7 @@ def add_commands(add: Add) -> None:
         ("prioritise", "prioritise_task", "Change the priority of a queued task."),
         ("move", "move_task", "Move a queued task to another queue."),
         ("stop", "terminate_task", "Stop a running task."),
+        ("stack", "inspect_task", "Show where a running task is: file, line and function."),
     )
     for word, action, text in words:
         made = remote_options(add(word, text, act_on_task, actions), asks=True)
@@ -43,7 +48,7 @@ def add_commands(add: Add) -> None:
             made.add_argument("queue")
         if action == "edit_task":
             made.add_argument(
-                "--arg", action="append", default=[], metavar="PLACE=JSON", help="A positional argument; positions start at 0."
+                "--arg", action="append", default=[], metavar="POSITION=JSON", help="A positional argument; positions start at 0."
             )
             made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")
             made.add_argument("--arguments", metavar="FILE", help=ARGUMENTS)
@@ -77,6 +82,29 @@ def show_task(words: argparse.Namespace, settings: Settings) -> int:
     """Runs `z4j task show`."""
     client = client_of(words, settings)
     print_json(client.get(f"/tasks/{_row_of(client, words.task)}"))
+    return 0
+
+
+def print_logs(words: argparse.Namespace, settings: Settings) -> int:
+    """Runs `z4j task logs`."""
+    client = client_of(words, settings)
+    answer = client.get(f"/tasks/{_row_of(client, words.task)}/logs", level=words.level)
+    if words.json:
+        print_json(answer)
+        return 0
+    for run in answer["runs"]:
+        say(f"attempt {run['attempt'] + 1} in {run['run']} on {run['host'] or 'an unknown host'}: {run['total']} lines")
+        dropped = 0
+        for line in run["lines"]:
+            if line["dropped"] > dropped:
+                say(f"  {line['dropped'] - dropped} lines dropped")
+                dropped = line["dropped"]
+            level = next((word for word, number in reversed(LOG_LEVELS.items()) if line["level"] >= number), "debug")
+            say(f"  {when(line['at'])}  {level:8}  {line['logger']}  {line['message']}")
+        if run["dropped"] > dropped:
+            say(f"  {run['dropped'] - dropped} lines dropped")
+    if not answer["runs"]:
+        say("No log lines were recorded.")
     return 0
 
 

@@ -28,7 +28,7 @@ def add_commands(add: Add) -> None:
         "--packages", action="store_true", help="Create a token that reads the packages of this appliance (/simple/) and nothing else."
     )
     kind.add_argument("--api", metavar="LABEL", help="Create an API token with this label instead.")
-    made.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
+    made.add_argument("--role", default="viewer", help="Role of the API token; metrics reads /metrics and nothing else. Default: viewer")
     made.add_argument(
         "--owner", metavar="NAME", help="User who owns the API token; it is revoked when the user is disabled. Default: no owner."
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What people did in the demo's month: rows of the audit log, and actions with their results."""
+"""Actions of users in the demo's month: rows of the audit log, actions with their results, and a rule of alerts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from z4j.agents.command_results import Sender, settle
+from z4j.rules.alerts.alert_rule import AlertRule
 from z4j.rules.command_ids import NEW_BYTES, CommandId
 from z4j.store.access.audit import Appended, AuditLog
+from z4j.store.alerts import alert_rules
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.sqlite.db import Connection, Store
@@ -35,6 +37,8 @@ DEEDS: Final = (
 RETRIES: Final = 18
 SPOOL: Final = "demo"
 REASON: Final = "the cause is fixed"
+CALLED: Final = AlertRule("Everything that is bad", "critical", level="bad", for_s=30, cooldown_s=900)
+"""The rule of the demo. It has no channel: nothing leaves this host."""
 
 
 async def write_past(store: Store, log: AuditLog, now: int) -> None:
@@ -53,6 +57,7 @@ async def write_past(store: Store, log: AuditLog, now: int) -> None:
 
     if (last := await store.write(write, durable=True)) is not None:
         log.keep_head(last)
+    await store.write(functools.partial(alert_rules.put_rule, id=None, rule=CALLED, actor=VISITOR, at=now))
     await log.sign_head(store, now)
 
 

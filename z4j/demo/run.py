@@ -40,7 +40,7 @@ def run_demo(settings: Settings, story: Story) -> int:
 
 
 def demo_settings(settings: Settings, port: int) -> Settings:
-    """Returns the settings of a demo: its month is kept, and no backups are made of what is invented and written again."""
+    """Returns the settings of a demo: its month is kept, and no backups are made, because a reset generates the data again."""
     return dataclasses.replace(settings, port=port, days_kept=DAYS_KEPT, backups_daily=0, backups_weekly=0)
 
 
@@ -62,7 +62,7 @@ def _run_round(settings: Settings, story: Story, demo: Demo, link: str, *, is_fi
 
 
 def _announce(seeded: Seeded, host: str, *, is_first: bool) -> None:
-    print(f"{seeded.tasks:,} tasks in {seeded.seconds:.1f} s. Everything in this demo is invented.", flush=True)
+    print(f"{seeded.tasks:,} tasks in {seeded.seconds:.1f} s. All data in this demo is generated.", flush=True)
     if is_first:
         print(
             f"\nOpen this link, which signs you in once:\n\n    http://{host}/login?code={seeded.link}\n\nCtrl-C ends the demo.\n",

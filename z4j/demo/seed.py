@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Fills a new demo: users, apps and connection strings, the month that the history process writes, and what people did in it.
+"""Fills a new demo: users, apps and connection strings, the month that the history process writes, and actions of users in it.
 
 The past goes through the same ingest as the batches of agents. A process of the applications writes it, so that records are made on one
 core while they are stored on another.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WARN_DAYS: Final = (3, 14, 30)
 """The days before its end at which a certificate is warned of, the most urgent first."""
 CHECK_S: Final = 2.0
-"""The interval at which the files are looked at: two calls of `stat`."""
+"""Interval of checking the files: two calls of `stat`."""
 RENEW_US: Final = 3_600_000_000
 
 Stamp = tuple[int, int, int]

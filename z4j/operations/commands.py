@@ -35,8 +35,11 @@ from z4j.text import Json, JsonObject
 
 NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
 """Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
+NOT_ASKED: Final = "no worker can be asked: greenlets cannot, and child processes need Z4J_STACKS=1 in the environment of their worker"
 NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
 """Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
+AT_WORKER: Final = frozenset({"terminate_task", "inspect_task"})
+"""Actions that only the worker of a running task can execute."""
 UNSENT_US: Final = 5_000_000
 
 
@@ -73,7 +76,7 @@ class AvailableAction:
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """What somebody wants of which agents. `about` is what the audit log calls it: `celery:<task id>`, `queue celery:emails`."""
+    """What a user requests of which agents. `about` is what the audit log calls it: `celery:<task id>`, `queue celery:emails`."""
 
     need: Need
     about: str
@@ -110,6 +113,8 @@ class Dispatch(ExpiringOwner):
                 reason = f"your role is {role}"
             if not reason:
                 _, reason = self.hub.find(_need(task, action))
+                if reason and action == "inspect_task" and not self.hub.able(task.app_id, row.engine, action):
+                    reason = NOT_ASKED
             offered.append(AvailableAction(action, rule.label, reason))
         return offered
 
@@ -122,6 +127,8 @@ class Dispatch(ExpiringOwner):
         facts = {"task_id": row.task_id, "name": row.name, "queue": row.queue, **(params or {})}
         if action == "move_task":
             facts["from_queue"] = row.queue
+        if action == "inspect_task":
+            facts["process"] = next((run.run for run in reversed(task.runs) if run.state == "running"), "")
         if action == "restore_task":
             facts |= {"eta_at": row.eta_at, "priority": task.sent.get("priority")}
         request = CommandRequest(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
@@ -228,14 +235,14 @@ class Dispatch(ExpiringOwner):
             task=request.task.row.id if request.task else None, task_id=request.task.row.task_id if request.task else "", params=params,
             target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=actor.name,
             reason=request.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
-            # The agent's: where the task's is not known, it must not reach another environment when it is sent later.
+            # The agent's: where the task's is unknown, it must not reach another environment when it is sent later.
             environment=link.environment, queue=need.queue if request.task is None else "",
         )  # fmt: skip
 
 
 def _need(task: TaskDetail, action: str) -> Need:
     row = task.row
-    worker = row.worker if action == "terminate_task" else ""
+    worker = row.worker if action in AT_WORKER else ""
     near = row.worker if action in HELD else ""
     return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near, task.broker)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What people do with groups of failures: each action checks the role and is written with its audit row in one durable transaction."""
+"""Actions of users on error groups: each action checks the role and is written with its audit row in one durable transaction."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Callable
 from typing import Final
 
 from z4j import clock
-from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
+from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.live import Live
+from z4j.operations.audited_change import change, check_role
 from z4j.operations.commands import Actor
 from z4j.operations.plans import Plans, Source
 from z4j.rules.errors.group_states import FAILED
-from z4j.rules.operator_input import shown_reason
-from z4j.rules.permissions import may_act
+from z4j.rules.errors.splits import MESSAGE, Split, problem_of
+from z4j.rules.operator_input import shown_note, shown_reason
 from z4j.rules.plans import MAX_ITEMS
-from z4j.store.access.audit import Appended, AuditLog
+from z4j.store.access.audit import AuditLog
 from z4j.store.access.users import list_users
-from z4j.store.errors import error_actions, error_groups
+from z4j.store.errors import error_actions, error_groups, error_splits
 from z4j.store.errors.error_groups import ErrorGroup
 from z4j.store.operations.plans import PlanRow
 from z4j.store.sqlite.db import Connection
@@ -49,14 +50,14 @@ class ErrorService:
         return group
 
     async def resolve(self, actor: Actor, id: int, *, is_by_release: bool = False, reason: str = "") -> None:
-        """Marks a group as resolved; it is *regressed* if it comes back. `is_by_release`: only a run of a release that has not been seen
-        yet makes it so. Raises NotFound, NotAllowed or WrongState."""
+        """Marks a group as resolved; it is *regressed* if it occurs again. `is_by_release`: only a run of a release that has not been seen
+        yet counts.  Raises NotFound, NotAllowed or WrongState."""
         group = await self._open(actor, id)
         releases = await error_groups.list_releases(self.store, group.app_id) if is_by_release else None
         if releases is not None and not releases:
             raise WrongState(
-                "The agents of this app report no release, so the next one cannot be recognized. No changes were made.",
-                "Set Z4J_RELEASE, or resolve the error at once.",
+                "The agents of this app report no release, so the next release cannot be detected. No changes were made.",
+                "Set Z4J_RELEASE, or resolve the error now.",
             )
         at = clock.now()
         await self._change(
@@ -65,7 +66,7 @@ class ErrorService:
         )  # fmt: skip
 
     async def reopen(self, actor: Actor, id: int, reason: str = "") -> None:
-        """Shows a resolved or an ignored group as unresolved. Raises NotFound, NotAllowed or WrongState."""
+        """Reopens a resolved or an ignored group. Raises NotFound, NotAllowed or WrongState."""
         at = clock.now()
         await self._change(
             actor, await self._open(actor, id), "reopened", reason,
@@ -75,14 +76,14 @@ class ErrorService:
     async def ignore(
         self, actor: Actor, id: int, *, for_us: int | None = None, rate: int | None = None, count: int | None = None, reason: str = ""
     ) -> None:
-        """Ignores a group for a time, until `rate` tasks fail in an hour, until `count` more have failed, or until somebody ends that.
+        """Ignores a group for a time, until `rate` tasks fail in an hour, until `count` more have failed, or until it is reopened.
 
         Raises NotFound, NotAllowed, WrongState or BadInput.
         """
         group, at = await self._open(actor, id), clock.now()
         for value, largest in ((for_us, LONGEST_US), (rate, LARGEST), (count, LARGEST)):
             if value is not None and not 0 < value <= largest:
-                raise BadInput("A limit of ignoring must be a positive number, and a time at most a year. No changes were made.")
+                raise BadInput("The ignore limit must be a positive number, and the time at most a year. No changes were made.")
         until = None if for_us is None else at + for_us
         total = None if count is None else group.failed + count
         limits = [f"for {for_us // 1_000_000} s"] if for_us is not None else []
@@ -94,26 +95,30 @@ class ErrorService:
         )  # fmt: skip
 
     async def assign(self, actor: Actor, id: int, user: str, reason: str = "") -> None:
-        """Assigns a group to a person, or to nobody. Raises NotFound, NotAllowed, WrongState or BadInput."""
+        """Assigns a group to a user, or unassigns it. Raises NotFound, NotAllowed, WrongState or BadInput."""
         group = await self._open(actor, id)
         if user and user not in {known.name for known in await list_users(self.store) if known.disabled_at is None}:
             raise BadInput(f"Unknown user “{user[:NAME]}”. No changes were made.", "Use the name of a user who can sign in.")
-        what = f"assigned to {user}" if user else "assigned to nobody"
+        what = f"assigned to {user}" if user else "unassigned"
         await self._change(actor, group, what, reason, lambda db: error_actions.set_assigned(db, id, user))
 
     async def note(self, actor: Actor, id: int, note: str, runbook: str) -> None:
-        """Replaces the note and the link to a runbook. Raises NotFound, NotAllowed, WrongState or BadInput."""
+        """Replaces the note and the link to a runbook. Secrets in the note are masked. Raises NotFound, NotAllowed, WrongState or
+        BadInput."""
         group = await self._open(actor, id)
         if runbook and (not runbook.startswith(("https://", "http://")) or len(runbook) > LINK or not runbook.isprintable()):
-            raise BadInput("A runbook is a link that begins with https:// or http://. No changes were made.")
+            raise BadInput("The runbook link must begin with https:// or http://. No changes were made.")
+        if shown_note(runbook) != runbook:
+            raise BadInput("This link contains a password or a token, which everyone who opens the page could see. No changes were made.")
+        note = shown_note(note)
         if len(note) > NOTE:
-            raise BadInput(f"A note has at most {NOTE:,} characters. No changes were made.")
+            raise BadInput(f"A note can have at most {NOTE:,} characters. No changes were made.")
         await self._change(
             actor, group, "changed the note", "", lambda db: error_actions.set_note(db, id, note, runbook)
         )  # fmt: skip
 
     async def merge(self, actor: Actor, id: int, target: int, reason: str = "") -> None:
-        """Shows a group as part of another one of its app. Raises NotFound, NotAllowed or WrongState."""
+        """Merges a group into another one of its app. Raises NotFound, NotAllowed or WrongState."""
         group, other = await self._open(actor, id), await self.get(target)
         if id == target or group.app_id != other.app_id:
             raise WrongState("Only two different errors of one app can be merged. No changes were made.")
@@ -123,12 +128,31 @@ class ErrorService:
         )
 
     async def split(self, actor: Actor, id: int, reason: str = "") -> None:
-        """Shows a merged group on its own again. Raises NotFound, NotAllowed or WrongState."""
+        """Undoes a merge. Raises NotFound, NotAllowed or WrongState."""
         group = await self._open(actor, id)
         source = group.merged_into
         if source is None:
             raise WrongState("This error is not merged into another one. No changes were made.")
         await self._change(actor, group, "split", reason, lambda db: error_actions.split(db, id, source))
+
+    async def split_off(self, actor: Actor, id: int, split: Split, reason: str = "") -> int:
+        """Splits off the failures of a group that match now and later. Returns the ID of the new group; a merge undoes it.
+
+        Raises NotFound, NotAllowed, WrongState or BadInput.
+        """
+        group, at = await self._open(actor, id), clock.now()
+        split = split._replace(pattern=shown_note(split.pattern)) if split.kind == MESSAGE else split
+        if problem := problem_of(split):
+            raise BadInput(f"{problem} No changes were made.")
+        origin = shown_reason(f"from error {id}: {group.title}, by {split.text}")
+
+        def change(db: Connection) -> int:
+            part = error_splits.split_off(db, id, split)
+            if part:
+                error_actions.add_action(db, part, actor.name, "split off", origin, at)
+            return part
+
+        return await self._change(actor, group, f"split off by {split.text}", reason, change)
 
     async def retry(self, actor: Actor, id: int, reason: str = "") -> PlanRow:
         """Creates a frozen plan that retries the stored failed tasks of a group. Raises NotFound, NotAllowed or BadInput."""
@@ -138,29 +162,27 @@ class ErrorService:
         return await self.plans.freeze(actor, "retry_task", {}, source, reason)
 
     async def _open(self, actor: Actor, id: int) -> ErrorGroup:
-        """The group, for somebody who may change it. Raises NotFound, and NotAllowed, which is audited."""
-        if not may_act(actor.role, ACTION):
-            await self.audit_log.note(
-                self.store, at=clock.now(), actor=actor.name, role=actor.role, action=ACTION, target=f"error {id}", outcome="refused",
-                detail={"why": "role"}, address=actor.address,
-            )  # fmt: skip
-            raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
+        """Returns the group if the actor may change it. Raises NotFound, and NotAllowed, which is audited."""
+        await check_role(self.store, self.audit_log, actor, ACTION, f"error {id}")
         return await self.get(id)
 
-    async def _change(self, actor: Actor, group: ErrorGroup, action: str, detail: str, change: Callable[[Connection], bool]) -> None:
-        target, at, shown = f"error {group.id}", clock.now(), shown_reason(detail)
+    async def _change(self, actor: Actor, group: ErrorGroup, action: str, detail: str, work: Callable[[Connection], int]) -> int:
+        """Executes a change, which returns 0 if it changed nothing, or the ID of a group that it created. Returns the same."""
+        at, shown = clock.now(), shown_reason(detail)
         logged: JsonObject = {"error": group.id, "title": group.title, "change": action, "reason": shown}
 
-        def commit(db: Connection) -> Appended | None:
-            if not change(db):
+        def with_history(db: Connection) -> int | None:
+            done = work(db)
+            if not done:
                 return None
             error_actions.add_action(db, group.id, actor.name, action, shown, at)
-            return self.audit_log.append(
-                db, at=at, actor=actor.name, role=actor.role, action=ACTION, target=target, detail=logged, address=actor.address
-            )
+            return done
 
-        head = await self.store.write(commit, durable=True)
-        if head is None:
-            raise WrongState("This error was merged into another one or deleted meanwhile. No changes were made.", "Open the list again.")
-        self.audit_log.keep_head(head)
+        def detail_of(done: int) -> JsonObject:
+            return logged if done is True else {**logged, "made": done}
+
+        done = await change(self.store, self.audit_log, actor, ACTION, lambda _: f"error {group.id}", detail_of, with_history)
+        if done is None:
+            raise WrongState("This error was merged into another one or deleted meanwhile. No changes were made.", "Reload the list.")
         self.live.changed(("errors", "changes"))
+        return done

@@ -74,7 +74,7 @@ class Plans(ExpiringOwner):
         outbox.register(self)
 
     async def start(self) -> None:
-        """Resumes what was running when the server ended, however it ended. Raises nothing: what cannot be read now is tried again."""
+        """Resumes the plans that were running when the server ended, however it ended. Raises nothing: failed reads are retried."""
         duty = self._duties.add("resume plans", 1.0)
         await duty.attempt(lambda: self.store.write(store_plans.drop_freezing))
         task = asyncio.create_task(until_done(duty, self._resume_all))

@@ -24,7 +24,7 @@ OURS: Final = ("engine", "broker", "catch_up", "overlap", "starts_at", "ends_at"
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
-    """A schedule as somebody wants it. `args` and `kwargs` are None where they stay as they are. Times are microseconds UTC."""
+    """A requested schedule. `args` and `kwargs` are None where they stay as they are. Times are microseconds UTC."""
 
     app: str
     environment: str

@@ -40,7 +40,7 @@ SLEEP_S: Final = 1.0
 TIMES_AT_ONCE: Final = 1_000
 """Due times of one schedule decided in one transaction: of a schedule by the second there are 260,000 after three days."""
 PUT_OFF: Final = 60 * SECOND
-"""A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
+"""A schedule that cannot be decided is retried after this time, so that it does not delay the others."""
 
 
 class Scheduler(ExpiringOwner):

@@ -330,7 +330,7 @@ class ScheduleService(Owner):
         self, actor: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str, changes: Mapping[str, Json],
         row: OverrideRow | None,
     ) -> None:  # fmt: skip
-        """Keeps an override, or drops it, and tells every process of that scheduler."""
+        """Stores or deletes an override, and sends it to every process of that scheduler."""
         action = {"deleted": "delete_schedule", "enabled": "enable_schedule", "disabled": "disable_schedule"}.get(word, "save_schedule")
         self._may(actor, action)
         at, reason = clock.now(), shown_reason(reason)
@@ -372,7 +372,7 @@ class ScheduleService(Owner):
 
     async def _note(self, actor: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Json]) -> None:
         at = clock.now()
-        await self.store.note(  # what it tells of is committed already
+        await self.store.note(  # the change itself is already committed
             "edit of a schedule",
             lambda db: self._edit(db, actor, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at, row.task_name),
         )

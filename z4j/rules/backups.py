@@ -9,7 +9,7 @@ from typing import Final
 
 DAY_US: Final = 24 * 3_600_000_000
 RETRY_US: Final = 3_600_000_000
-"""A failed backup is tried again after this time."""
+"""A failed backup is retried after this time."""
 OLD_US: Final = 2 * DAY_US
 """A last good backup that is older is reported."""
 

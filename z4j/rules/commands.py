@@ -60,6 +60,9 @@ RULES: Final[dict[str, Rule]] = {
     "terminate_task": Rule(
         "Stop", "task", "all", "Stop requested. Waiting for the worker to confirm.", frozenset({"running"}), MINUTE_US, "stop"
     ),
+    "inspect_task": Rule(
+        "Show stack", "task", "read", "Stack requested. The worker's answer is shown below.", frozenset({"running"}), MINUTE_US
+    ),
     "lookup_task": Rule("Look up", "task", "read", "Lookup requested.", ENDED | WAITING | {"running"}, MINUTE_US),
     "run_task": Rule("Run", "name", "operate", "Run requested."),
     "limit_name": Rule("Limit", "name", "all", "Limit requested for every worker.", is_everywhere=True),

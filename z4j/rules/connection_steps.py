@@ -64,7 +64,7 @@ def _connected(progress: Progress) -> Step:
         count = f"{progress.connected} agents are" if progress.connected > 1 else "1 agent is"
         return Step("agent connected", "done", f"{count} connected{engines}")
     if progress.used_at is not None:
-        return Step("agent connected", "done", "an agent was connected and has left")
+        return Step("agent connected", "done", "an agent connected and disconnected again")
     return Step("agent connected", "waiting", "waiting for an agent with this connection string")
 
 
@@ -85,16 +85,16 @@ def _reported(progress: Progress) -> Step:
 def _answered(progress: Progress) -> Step:
     name = "first command answered"
     if progress.answer == "done":
-        return Step(name, "done", "an agent has carried out a command")
+        return Step(name, "done", "an agent executed a command")
     if progress.answer in ("failed", "refused", "unsupported", "expired", "unknown"):
         return Step(name, "wrong", f"the command ended as {progress.answer}", ((progress.answer_error or "No reason was reported.", ""),))
-    return Step(name, "waiting", "the command was sent" if progress.answer else "no command was sent yet")
+    return Step(name, "waiting", "the command was sent" if progress.answer else "no command sent yet")
 
 
 def _retry(progress: Progress) -> Step:
     name = "retry possible"
     if not progress.connected:
-        return Step(name, "waiting", "known when an agent is connected")
+        return Step(name, "waiting", "shown once an agent is connected")
     others = progress.keys - {progress.app_key}
     if "" in progress.keys:
         return Step(name, "wrong", "an agent has no seal key", (
@@ -102,7 +102,7 @@ def _retry(progress: Progress) -> Step:
         ))  # fmt: skip
     if progress.app_key and others:
         return Step(name, "wrong", f"an agent has the seal key {min(others)}, but the app has {progress.app_key}", (
-            ("Originals that one of them seals cannot be opened by the other.",
+            ("Originals sealed by one of them cannot be opened by the other.",
              "Use the key of the app's first connection string, and put the other one into Z4J_SEAL_KEYS."),
         ))  # fmt: skip
     if progress.is_retry_denied or progress.allow == {"read"}:
@@ -115,8 +115,8 @@ def _retry(progress: Progress) -> Step:
 def _why_not_connected(engine: str) -> tuple[tuple[str, str], ...]:
     return (
         ("The application does not run with the connection string.", "Check Z4J_URL in the environment of the worker, and restart it."),
-        ("The line of code is not reached, or z4j is not installed there.", f"Run {DOCTOR} with the environment of the application."),
-        ("A firewall blocks the connection, or the name of this server cannot be resolved there.", f"{DOCTOR} names the first obstacle."),
+        ("The line of code is not executed, or z4j is not installed there.", f"Run {DOCTOR} with the environment of the application."),
+        ("A firewall blocks the connection, or the name of this server cannot be resolved there.", f"{DOCTOR} reports the first problem."),
     )
 
 
@@ -129,17 +129,17 @@ def _why_not_registered(engine: str) -> tuple[tuple[str, str], ...]:
 
 def _why_not_reported(engine: str) -> tuple[tuple[str, str], ...]:
     return (
-        ("No task has been enqueued since.", "Enqueue one, or run one with the button on the Tasks page."),
+        ("No task has been enqueued since then.", "Enqueue one, or run one with the button on the Tasks page."),
         ("The process that enqueues has no connection string, and the worker consumes another queue.", "The Queues page lists all queues."),
     )
 
 
 def _why_not_answered(engine: str) -> tuple[tuple[str, str], ...]:
-    return (("No agent can be asked yet: commands need TLS or loopback.", "The Workers page shows what an agent can do."),)
+    return (("No agent accepts commands yet: commands require TLS or loopback.", "The Workers page shows what an agent can do."),)
 
 
 def _why_not_retried(engine: str) -> tuple[tuple[str, str], ...]:
-    return (("No agent is connected now.", "The Workers page shows when it left."),)
+    return (("No agent is connected now.", "The Workers page shows when it disconnected."),)
 
 
 REASONS: Final = {

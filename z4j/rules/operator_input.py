@@ -55,6 +55,11 @@ def shown_reason(text: str) -> str:
     return redact_text(text)[:500]
 
 
+def shown_note(text: str) -> str:
+    """Returns a note or a pattern with secrets masked, whole."""
+    return redact_text(text)
+
+
 def unmasked(new: Json, old: Json, where: str = "the value", *, is_stored: bool = True) -> Json:
     """Returns the typed value, with the old value wherever it still contains the mask, by the rule of `z4j_agent.wire.unmask`.
 

@@ -27,7 +27,7 @@ T = TypeVar("T", bound=Hold)
 
 
 def is_paused(held: str, broker: str) -> bool:
-    """Whether a pause in the broker `held` is one of the queue in `broker`; "" is a broker that is not known, and matches any."""
+    """Whether a pause in the broker `held` is one of the queue in `broker`; "" is a broker that is unknown, and matches any."""
     return not held or not broker or held == broker
 
 

@@ -11,19 +11,38 @@ Role = Literal["viewer", "auditor", "operator", "admin"]
 ROLES: Final = ("viewer", "auditor", "operator", "admin")
 PACKAGES: Final = "packages"
 """The role of an index token: it reads the appliance's packages and nothing else."""
-Needed = Literal["public", "packages", "viewer", "auditor", "operator", "admin"]
+METRICS: Final = "metrics"
+"""The role of a token that reads /metrics and nothing else."""
+Needed = Literal["public", "packages", "metrics", "viewer", "auditor", "operator", "admin"]
 
 #: What a route or action needs → the roles that have it. The auditor reads everything and does nothing.
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     "packages": frozenset({"packages", "viewer", "auditor", "operator", "admin"}),
+    "metrics": frozenset({"metrics", "viewer", "auditor", "operator", "admin"}),
     "viewer": frozenset({"viewer", "auditor", "operator", "admin"}),
     "auditor": frozenset({"auditor", "admin"}),
     "operator": frozenset({"operator", "admin"}),
     "admin": frozenset({"admin"}),
 }
 
-#: Actions → what they need: those of agents, those of plans that the server carries out itself, and what people decide about errors.
-ACTIONS: Final[dict[str, str]] = dict.fromkeys((*RULES, "delete_task", "undelete_task", "change_error"), "operator")
+#: Actions → what they need: those of agents, those of plans that the server carries out itself, and what people decide about errors and
+#: alerts. An address of a channel is one that this server sends to, and holds secrets.
+ACTIONS: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        (
+            *RULES,
+            "delete_task",
+            "undelete_task",
+            "change_error",
+            "acknowledge_alert",
+            "change_maintenance",
+            "mark_release",
+            "change_incident",
+        ),
+        "operator",
+    ),
+    **dict.fromkeys(("change_alert_rule", "change_alert_channel", "change_forwarding", "change_link"), "admin"),
+}
 
 
 def is_allowed(role: str, needed: str) -> bool:
@@ -38,7 +57,7 @@ def may_act(role: str, action: str) -> bool:
 
 def weaker(role: str, other: str) -> str:
     """Returns the role that permits only what both roles permit: a token's and its owner's."""
-    if other in (role, "admin") or (role == PACKAGES and other in ROLES):
+    if other in (role, "admin") or (role in (PACKAGES, METRICS) and other in ROLES):
         return role
     if role == "admin":
         return other

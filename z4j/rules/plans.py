@@ -131,7 +131,7 @@ def is_stage_over(pace: Pace, begun: int) -> bool:
 
 
 def is_over_limit(pace: Pace, failures: int, ended: int) -> bool:
-    """Whether so many failures among the items that have ended stop the plan."""
+    """Whether this number of failures among the ended items stops the plan."""
     return failures * 100 > pace.limit * ended
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -15,15 +16,21 @@ from z4j.background.word_index import WordIndexDuty
 from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
 from z4j.live import Live
+from z4j.operations.alerts.actions import AlertActions
 from z4j.operations.commands import Dispatch
 from z4j.operations.errors import ErrorService
 from z4j.operations.findings.service import Findings
+from z4j.operations.forwarding.actions import ForwardingActions
+from z4j.operations.incidents import Incidents
+from z4j.operations.metrics.exposition import Metrics
+from z4j.operations.news import NewsService
 from z4j.operations.plans import Plans
 from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
 from z4j.store.sqlite.db import Store
 from z4j.web.auth.authentication import Auth
+from z4j.web.pages.tasks.rail_views import RailViews
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,14 @@ class Services:
     clock_watch: ClockWatch
     word_index: WordIndexDuty
     findings: Findings
+    alerts: AlertActions
+    incidents: Incidents
+    news: NewsService
+    rail_views: RailViews
+    metrics: Metrics
+    forwarding: ForwardingActions
+    role_of: Callable[[str, str], str | None]
+    """(method, path) → the role that a route requires, None where there is no such route."""
     tls: ServerTls | None = None
     """None where the server does not speak TLS itself."""
     demo: Demo | None = None

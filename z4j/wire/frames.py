@@ -92,7 +92,7 @@ class QueueItem(Struct, array_like=True, frozen=True):
     proof: Annotated[str, Meta(max_length=100)] = ""
     """That the application uses the queue, for other agents of it to check; "" of an older agent."""
     broker: Name = ""
-    """The identity of its broker, see `z4j_agent.capture.broker`; "" where it is not known."""
+    """The identity of its broker, see `z4j_agent.capture.broker`; "" if unknown."""
 
 
 class EngineQueueItem(Struct, array_like=True, frozen=True):
@@ -117,6 +117,8 @@ class WorkerFacts(Struct, frozen=True):
     queues: Short = []
     pids: Annotated[list[Count], Meta(max_length=10_000)] = []
     notes: Notes = []
+    options: Annotated[dict[Name, Name], Meta(max_length=20)] = {}
+    """What should be the same of all workers of a queue, by its name in the engine's settings; {} of an older agent."""
 
 
 class RunningItem(Struct, array_like=True, frozen=True):
@@ -182,7 +184,7 @@ class ScheduleItem(Struct, frozen=True):
 
 
 class Schedules(Struct, tag_field="type", tag="schedules", frozen=True):
-    """Everything a scheduler holds, as one process tells it."""
+    """All schedules of a scheduler, as reported by one process."""
 
     scheduler: Id
     engine: Id

@@ -9,19 +9,41 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from z4j.rules.tasks.fold import MAX_AT, MAX_ATTEMPT, Event
+from z4j.rules.tasks.fold import MAX_ATTEMPT, Event
 from z4j.rules.tasks.states import ORIGINAL_STATES
+from z4j.wire.note_records import Note
+from z4j.wire.other_records import (
+    At,
+    CommandResult,
+    Fault,
+    FaultFacts,
+    Fired,
+    FiredFacts,
+    Gap,
+    GapFacts,
+    Id,
+    Name,
+    Origin,
+    OriginFacts,
+)  # fmt: skip
+from z4j.wire.texts import text
 from z4j_agent.wire.redaction import redact_text
+
+__all__ = [
+    "At", "CommandResult", "Fault", "FaultFacts", "Fired", "FiredFacts", "Gap", "GapFacts", "Id", "Name", "Origin", "OriginFacts",
+]  # fmt: skip
+"""Names of `other_records` that are found here, too."""
 
 MAX_RUNTIME_US: Final = 1 << 53
 ARGS_LIMIT, RESULT_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT, REASON_LIMIT = 2_000, 2_000, 4_000, 64_000, 200
+MESSAGE_LIMIT, LOGGER_LIMIT = 2_000, 100
 
-Name = Annotated[str, Meta(max_length=255)]
-Id = Annotated[str, Meta(min_length=1, max_length=255)]
-At = Annotated[int, Meta(ge=0, lt=MAX_AT)]
 Attempt = Annotated[int, Meta(ge=0, lt=1 << 31)]
 Runtime = Annotated[int, Meta(ge=0, lt=MAX_RUNTIME_US)]
 Rank = Annotated[int, Meta(ge=0, le=255)]
+_Number = Annotated[int, Meta(ge=-1, lt=MAX_RUNTIME_US)]
+Usage = Annotated[list[_Number], Meta(min_length=5, max_length=5)]
+"""See `fold.Usage`."""
 _new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
@@ -46,6 +68,7 @@ class Facts(Struct, gc=False, frozen=True):
     reconciled: bool = False
     worker: Name | None = None
     reason: Name | None = None
+    note: Note | None = None
 
     def flags(self) -> int:
         """The flags, as in states.FLAGS."""
@@ -95,10 +118,23 @@ class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
         """This record for the fold. `worker` and `environment` are those of the boot that wrote it."""
         raise NotImplementedError
 
+    def _step(self, worker: str, environment: str, eta: int | None = None) -> Event:
+        """Returns the event of a record that reports nothing but its moment. Most do."""
+        attempt = self.attempt
+        return _new(
+            Event,
+            (
+                self.kind, attempt if attempt <= MAX_ATTEMPT else MAX_ATTEMPT, self.at, self.run, worker, environment,
+                self.name, self.queue,
+                -1 if eta is None else eta, -1, -1, -1, "", "", "", "", "", (), 0, "", False, 0, 0, (),
+            ),
+        )  # fmt: skip
+
     def _event(
         self, worker: str, environment: str, facts: Facts | None, eta: int | None = None, received_at: int | None = None,
         started_at: int | None = None, runtime_us: int | None = None, reason: str | None = None,
         error_type: str | None = None, error: str | None = None, result: str | None = None, traceback: str | None = None,
+        usage: Sequence[int] | None = None,
     ) -> Event:  # fmt: skip
         sent: Sent = ()
         flags = 0
@@ -121,7 +157,7 @@ class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
                 text(error, ERROR_LIMIT) if error else "",
                 text(result, RESULT_LIMIT) if result else "",
                 text(traceback, TRACEBACK_LIMIT) if traceback else "",
-                sent, 0, "", False, 0, flags,
+                sent, 0, "", False, 0, flags, tuple(usage) if usage else (),
             ),
         )  # fmt: skip
 
@@ -134,7 +170,9 @@ class Enqueued(TaskRecord, array_like=True, tag="enqueued", gc=False, frozen=Tru
 
     def event(self, worker: str, environment: str) -> Event:
         """Returns the event for the fold."""
-        return self._event(worker, environment, self.meta, self.eta, reason=self.meta.reason if self.meta else None)
+        if self.meta is None:
+            return self._step(worker, environment, self.eta)
+        return self._event(worker, environment, self.meta, self.eta, reason=self.meta.reason)
 
 
 class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=True):
@@ -145,6 +183,8 @@ class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=Tru
 
     def event(self, worker: str, environment: str) -> Event:
         """Returns the event for the fold."""
+        if self.meta is None:
+            return self._step(worker, environment, self.eta)
         return self._event(worker, environment, self.meta, self.eta)
 
 
@@ -155,6 +195,8 @@ class Started(TaskRecord, array_like=True, tag="started", gc=False, frozen=True)
 
     def event(self, worker: str, environment: str) -> Event:
         """Returns the event for the fold."""
+        if self.meta is None:
+            return self._step(worker, environment)
         return self._event(worker, environment, self.meta)
 
 
@@ -164,6 +206,8 @@ class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=T
     runtime: Runtime | None
     result: str | None
     meta: Facts | None
+    usage: Usage | None = None
+    """None of an older agent, and where it was not measured. In the next two records, too."""
 
     kind: ClassVar[str] = "succeeded"
 
@@ -179,6 +223,7 @@ class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=T
             self.runtime,
             reason=self.meta.reason if self.meta else None,
             result=self.result,
+            usage=self.usage,
         )
 
 
@@ -191,6 +236,7 @@ class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
     error: str | None
     traceback: str | None
     meta: Facts | None
+    usage: Usage | None = None
 
     kind: ClassVar[str] = "failed"
 
@@ -198,7 +244,7 @@ class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
         """Returns the event for the fold."""
         return self._event(
             worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, self.reason,
-            error_type=self.error_type, error=self.error, traceback=self.traceback,
+            error_type=self.error_type, error=self.error, traceback=self.traceback, usage=self.usage,
         )  # fmt: skip
 
 
@@ -211,6 +257,7 @@ class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True)
     error: str | None
     traceback: str | None
     meta: Facts | None
+    usage: Usage | None = None
 
     kind: ClassVar[str] = "retried"
 
@@ -218,7 +265,7 @@ class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True)
         """Returns the event for the fold."""
         return self._event(
             worker, environment, self.meta, self.eta, None, self.started_at, self.runtime, self.reason,
-            error_type=self.error_type, error=self.error, traceback=self.traceback,
+            error_type=self.error_type, error=self.error, traceback=self.traceback, usage=self.usage,
         )  # fmt: skip
 
 
@@ -288,7 +335,7 @@ class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True)
             (
                 self.kind, attempt if attempt <= MAX_ATTEMPT else MAX_ATTEMPT, self.at, self.run, worker, environment,
                 self.name, self.queue, -1, -1, -1, -1, "", "", "", "", "", (),
-                self.rank, text(self.args, ARGS_LIMIT), self.masked, state, 0,
+                self.rank, text(self.args, ARGS_LIMIT), self.masked, state, 0, (),
             ),
         )  # fmt: skip
 
@@ -324,82 +371,34 @@ class Lost(TaskRecord, array_like=True, tag="lost", gc=False, frozen=True):
         return self._event(worker, environment, None, reason=self.reason, error=self.error)
 
 
-class OriginFacts(Struct, gc=False, frozen=True):
-    """Who wrote the records that follow."""
+class Logged(TaskRecord, array_like=True, tag="logged", gc=False, frozen=True):
+    """A log line of a run, or with level 0 the end of its lines. It is no event of the task, see `store.logs.log_lines`."""
 
-    host: Name = ""
-    pid: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
-    role: Name = ""
-    worker: Name | None = None
-    app: Name | None = None
-    environment: Name = ""
-    release: Name | None = None
-    redaction: Annotated[int, Meta(ge=0, lt=1 << 31)] = 0
-    """Number of the redaction rules it applies, see `z4j_agent.wire.redaction.RULES`."""
+    started_at: At | None
+    seq: Annotated[int, Meta(ge=0, lt=1 << 31)]
+    level: Annotated[int, Meta(ge=0, le=255)]
+    logger: str
+    message: str
+    dropped: Annotated[int, Meta(ge=0, lt=1 << 31)]
 
-
-class Origin(Struct, array_like=True, tag="origin", gc=False, frozen=True):
-    boot: Id
-    at: At
-    facts: OriginFacts
-
-
-class GapFacts(Struct, gc=False, frozen=True):
-    """What was dropped before it could be sent."""
-
-    count: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
-    bytes: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
-    first_at: At = 0
-    last_at: At = 0
-    cause: Name = ""
-
-
-class Gap(Struct, array_like=True, tag="gap", gc=False, frozen=True):
-    key: Id
-    at: At
-    facts: GapFacts
-
-
-class CommandResult(Struct, array_like=True, tag="command", gc=False, frozen=True):
-    command_id: Id
-    at: At
-    status: Name
-    facts: dict[str, Any] | None
-
-
-class FaultFacts(Struct, gc=False, frozen=True):
-    """A fault of the agent itself, never of its host."""
-
-    where: str = ""
-    error: str = ""
-    count: Annotated[int, Meta(ge=0, lt=1 << 53)] = 1
-
-
-class Fault(Struct, array_like=True, tag="fault", gc=False, frozen=True):
-    key: Id
-    at: At
-    facts: FaultFacts
-
-
-class FiredFacts(Struct, gc=False, frozen=True):
-    """What came of a due time, see `z4j_agent.agent.Agent.fired`."""
-
-    scheduler: Id
-    schedule: Id
-    due_at: At | None = None
-    task_id: Name = ""
-    outcome: Name = "sent"
-    error: Annotated[str, Meta(max_length=4_000)] = ""
-
-
-class Fired(Struct, array_like=True, tag="fired", gc=False, frozen=True):
-    run: Id
-    at: At
-    facts: FiredFacts
+    kind: ClassVar[str] = "logged"
 
 
 AnyTask = (
-    Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Moved | Lost
+    Enqueued
+    | Received
+    | Started
+    | Succeeded
+    | Failed
+    | Retried
+    | Cancelled
+    | Expired
+    | Rejected
+    | Payload
+    | CancelAsked
+    | Moved
+    | Lost
+    | Logged
 )
 AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault | Fired
 
@@ -411,7 +410,7 @@ def shown(value: str | None, limit: int) -> str:
 
 def redacted(record: TaskRecord) -> TaskRecord:
     """Returns the record with its texts redacted again before they are cut, because an agent may be older than a rule, or not ours."""
-    fields: dict[str, Any] = _redacted(record, ("args", "result", "reason", "error_type", "error", "traceback"))
+    fields: dict[str, Any] = _redacted(record, ("args", "result", "reason", "error_type", "error", "traceback", "logger", "message"))
     meta = getattr(record, "meta", None)
     if meta is not None and (of_meta := _redacted(meta, ("route", "reason"))):
         fields["meta"] = msgspec.structs.replace(meta, **of_meta)
@@ -420,12 +419,3 @@ def redacted(record: TaskRecord) -> TaskRecord:
 
 def _redacted(struct: Struct, names: Sequence[str]) -> dict[str, str]:
     return {name: redact_text(value) for name in names if (value := getattr(struct, name, None))}
-
-
-def text(value: str | None, limit: int) -> str:
-    """Returns a text as it is stored: cut at `limit` characters, NUL made visible (SQLite ends a text at it)."""
-    if not value:
-        return ""
-    if "\0" in value:
-        value = value.replace("\0", "␀")
-    return value if len(value) <= limit else value[: limit - 1] + "…"

@@ -138,48 +138,6 @@ def test_an_original_is_sealed_where_anything_in_it_is_secret(agent: Agent, is_s
     ]
 
 
-def test_too_long_a_record_is_refused_and_the_gap_is_told(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
-    assert not agent.append(b"\x1e" + b"x" * wire.MAX_RECORD + b"\n")
-    assert agent.append(records.started(*HEAD))
-    kinds = [record[0] for record in decoded(segments()[0])]
-    assert kinds == ["origin", "started", "gap"]
-    assert decoded(segments()[0])[2][3]["count"] == 1
-
-
-def test_a_refused_write_returns_false(agent: Agent, monkeypatch: Any) -> None:
-    monkeypatch.setattr(agent.spool, "append", lambda record: False)
-    assert not agent.append(b"x")
-
-
-def test_two_records_are_written_at_once(agent: Agent, segments: Callable[[], list[bytes]], monkeypatch: Any) -> None:
-    agent.append(records.started(*HEAD))
-    writes: list[int] = []
-    true_write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: writes.append(len(data)) or true_write(fd, data))
-    assert agent.append_together(records.received(*HEAD), records.started(*HEAD))
-    assert agent.append_together(records.lost(*HEAD, reason="r"), b"")
-    assert len(writes) == 2
-    large = records.lost(*HEAD, reason="x" * module.TOGETHER)
-    assert agent.append_together(records.started(*HEAD), large)
-    assert len(writes) == 4
-    assert [record[0] for record in decoded(segments()[0])] == ["origin", "started", "received", "started", "lost", "started", "lost"]
-
-
-def test_of_two_records_on_a_full_disk_those_that_are_missing_are_counted(
-    agent: Agent, segments: Callable[[], list[bytes]], monkeypatch: Any
-) -> None:
-    first, second = records.received(*HEAD), records.started(*HEAD)
-    agent.append(records.enqueued(*HEAD))
-    true_write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: true_write(fd, data[: len(first) + 5]))
-    assert not agent.append_together(first, second)
-    monkeypatch.setattr(os, "write", true_write)
-    assert agent.append(records.lost(*HEAD, reason="r"))
-    found = decoded(segments()[0])
-    assert [record[0] for record in found] == ["origin", "enqueued", "received", "lost", "gap"]
-    assert found[-1][3]["count"] == 1
-
-
 def test_a_job_that_is_offered_by_a_job_waits_for_the_next_time(agent: Agent) -> None:
     def again() -> None:
         agent.offer(again)

@@ -14,7 +14,7 @@ import z4j_agent
 from z4j_agent import adapter, schedules
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/adapters.md"
-FOR_APPLICATIONS = {"configure", "current", "has", "remove", "start", "stop"}
+FOR_APPLICATIONS = {"annotate", "configure", "current", "has", "progress", "remove", "start", "stop"}
 
 
 def test_the_document_lists_every_name() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import sys
 from typing import Any, ClassVar
@@ -15,7 +16,9 @@ from typing import Any, ClassVar
 from arq import Retry, create_pool, func
 from arq.connections import RedisSettings
 
+import z4j_agent
 import z4j_arq
+from z4j_agent.conformance import other_tools
 
 REDIS = RedisSettings.from_dsn(os.environ["BROKER_URL"])
 QUEUE = "work"
@@ -44,6 +47,12 @@ async def wait(ctx: dict[str, Any], seconds: float) -> float:
     return seconds
 
 
+async def log(ctx: dict[str, Any], number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
 async def secret(ctx: dict[str, Any], user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
 
@@ -51,6 +60,14 @@ async def secret(ctx: dict[str, Any], user: str, password: str) -> dict[str, str
 async def spawn(ctx: dict[str, Any]) -> str:
     job = await ctx["redis"].enqueue_job("contract.succeed", "child")
     return str(job.job_id)
+
+
+async def note(ctx: dict[str, Any], order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    await asyncio.sleep(0)
+    z4j_agent.progress(2, 2, "all")
+    return order
 
 
 async def limit(ctx: dict[str, Any]) -> None:
@@ -61,7 +78,7 @@ async def unkept(ctx: dict[str, Any]) -> Any:
     return lambda: None
 
 
-FUNCTIONS = (succeed, fail, retry, wait, secret, spawn, unkept)
+FUNCTIONS = (succeed, fail, retry, wait, log, secret, spawn, note, unkept)
 
 
 class WorkerSettings:
@@ -78,10 +95,12 @@ class WorkerSettings:
 OTHER_SETTINGS = {"functions": WorkerSettings.functions, "redis_settings": REDIS, "queue_name": "other", "poll_delay": 0.05}
 
 
+other_tools.use(other_tools.BEFORE)
 if "unknowing" not in sys.argv:
     z4j_arq.install(WorkerSettings)
 else:
     z4j_arq.install()
+other_tools.use(other_tools.AFTER)
 
 
 async def serve() -> None:

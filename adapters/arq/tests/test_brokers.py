@@ -17,8 +17,8 @@ from arq.constants import default_queue_name
 
 import z4j_agent
 import z4j_arq
+from z4j_agent.conformance.brokers.two_brokers import BOTH, TwoAsyncBrokers, TwoBrokersContract
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.two_brokers import BOTH, TwoAsyncBrokers, TwoBrokersContract
 from z4j_agent.contract.adapter import Refused
 from z4j_arq.adapter import ArqAdapter
 from z4j_arq.attempts import Run

@@ -18,7 +18,9 @@ OUTCOMES: dict[str, Outcome] = {
     "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
     "retry": Outcome("succeeded", attempts=2),
     "wait": Outcome("succeeded", args=(0.05,)),
+    "log": Outcome("succeeded", args=(42, "hunter2")),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "note": Outcome("succeeded", args=(42, "hunter2")),
     "spawn": Outcome("succeeded"),
     "limit": Outcome("failed", "time_limit", error_type="TimeoutError"),
     "unkept": Outcome("succeeded", "unserializable_result"),
@@ -27,10 +29,12 @@ OUTCOMES: dict[str, Outcome] = {
 
 
 class ArqHarness(Harness):
+    cpu_of = ""
     adapter = ArqAdapter
     outcomes: ClassVar[Mapping[str, Outcome]] = OUTCOMES
     names: ClassVar[Mapping[str, str]] = {kind: f"contract.{kind}" for kind in OUTCOMES}
     queue = "work"
+    worker_options: ClassVar[Mapping[str, str]] = {"job_serializer": "pickle", "job_deserializer": "pickle"}
     producer: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, url: str) -> None:

@@ -78,10 +78,10 @@ def ids(result: Any) -> list[str]:
 
 
 def in_chord(then: Any) -> list[str]:
-    """The ids of the body, or of its tasks where it is a group, behind that of the member that fails."""
+    """The ids of the body, or of its tasks where it is a group, behind those of the member that succeeds and of the one that fails."""
     sent = chord([ok.s(), boom.s()])(then)
     tasks = sent.results if hasattr(sent, "results") and sent.results else [sent]
-    return [str(sent.parent.results[1].id), *(str(task.id) for task in tasks)]
+    return [*(str(member.id) for member in sent.parent.results), *(str(task.id) for task in tasks)]
 
 
 def eager() -> list[str]:

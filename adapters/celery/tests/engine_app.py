@@ -7,6 +7,7 @@ a line of JSON `[kind, args, kwargs, options]` is answered with the task id.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import signal
 import sys
@@ -18,7 +19,16 @@ from celery.exceptions import Ignore, Reject
 from kombu import Queue
 from kombu.utils.json import loads
 
+import z4j_agent
 import z4j_celery
+from z4j_agent.conformance import other_tools
+
+
+def instrument() -> None:
+    from opentelemetry.instrumentation.celery import CeleryInstrumentor
+
+    CeleryInstrumentor().instrument()
+
 
 app = Celery("contract", broker=os.environ["BROKER_URL"], backend=os.environ.get("RESULTS_URL", os.environ["BROKER_URL"]))
 app.conf.update(
@@ -36,7 +46,9 @@ if "HIGHEST" in os.environ:
     ORDERED = {"queue_arguments": {"x-max-priority": int(os.environ["HIGHEST"])}} if os.environ["HIGHEST"] else {}
     app.conf.task_queues = [Queue(name, routing_key=name, **ORDERED) for name in ("work", "other")]
     app.conf.worker_prefetch_multiplier = 1
+other_tools.use(other_tools.BEFORE, instrument)
 z4j_celery.install(app)
+other_tools.use(other_tools.AFTER, instrument)
 
 
 @app.task(name="contract.succeed")
@@ -80,6 +92,13 @@ def wait(seconds: float) -> float:
     return seconds
 
 
+@app.task(name="contract.log")
+def log(number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
 @app.task(name="contract.secret")
 def secret(user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
@@ -88,6 +107,14 @@ def secret(user: str, password: str) -> dict[str, str]:
 @app.task(name="contract.spawn")
 def spawn() -> str:
     return str(succeed.delay("child").id)
+
+
+@app.task(name="contract.note")
+def note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    z4j_agent.progress(2, 2, "all")
+    return order
 
 
 @app.task(name="contract.ignore")

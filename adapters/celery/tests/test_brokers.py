@@ -13,8 +13,8 @@ from celery import Celery
 
 import z4j_agent
 import z4j_celery
+from z4j_agent.conformance.brokers.two_brokers import BOTH, KnownToBothContract, TwoBrokers
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.two_brokers import BOTH, KnownToBothContract, TwoBrokers
 from z4j_celery.apps import identity_of
 
 

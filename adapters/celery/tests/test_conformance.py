@@ -22,7 +22,9 @@ ANYWHERE: dict[str, Outcome] = {
     "retry": Outcome("succeeded", attempts=2),
     "autoretry": Outcome("failed", attempts=2, error_type="OSError"),
     "wait": Outcome("succeeded", args=(0.05,)),
+    "log": Outcome("succeeded", args=(42, "hunter2")),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "note": Outcome("succeeded", args=(42, "hunter2")),
     "spawn": Outcome("succeeded"),
     "ignore": Outcome("cancelled", "ignored"),
     "reject": Outcome("rejected", "rejected"),
@@ -39,10 +41,14 @@ PREFORK: dict[str, Outcome] = {
 
 
 class CeleryHarness(Harness):
+    cpu_of = "process"
     adapter = CeleryAdapter
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE | PREFORK
     names: ClassVar[Mapping[str, str]] = {kind: f"contract.{kind}" for kind in ANYWHERE | PREFORK} | {"late": "contract.succeed"}
     queue = "work"
+    worker_options: ClassVar[Mapping[str, str]] = {
+        "worker_prefetch_multiplier": "4", "task_acks_late": "no", "task_serializer": "json", "accept_content": "json",
+    }  # fmt: skip
     runs_in_children = True
     pool: ClassVar[tuple[str, ...]] = ("--pool", "prefork", "--concurrency", "2")
 
@@ -90,6 +96,7 @@ class TestPrefork(AdapterContract):
 class SoloHarness(CeleryHarness):
     """Everything in the worker's one process: nothing can be stopped, and limits and crashes have nobody to report them."""
 
+    cpu_of = "thread"
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
     runs_in_children = False
     unsupported = frozenset({"terminate_task", "resize_worker"})
@@ -103,7 +110,8 @@ class ThreadsHarness(SoloHarness):
 class GeventHarness(SoloHarness):
     """Python's sockets, threads and locks are gevent's; the agent's thread is a real one all the same. A greenlet can be stopped."""
 
-    unsupported = frozenset() if "terminate_job" in vars(gevent.TaskPool) else frozenset({"terminate_task"})
+    cpu_of = ""
+    unsupported = frozenset({"inspect_task"} if "terminate_job" in vars(gevent.TaskPool) else {"inspect_task", "terminate_task"})
     pool = ("--pool", "gevent", "--concurrency", "3")
 
 

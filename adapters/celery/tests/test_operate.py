@@ -17,9 +17,9 @@ from test_conformance import CeleryHarness
 
 from z4j_agent.conformance import FailuresContract, Harness, OperateContract, Outcome, wait_for
 from z4j_agent.conformance.assertions import ended
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.operations import new_id
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 
 class OneHarness(CeleryHarness):

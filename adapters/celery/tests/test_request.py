@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 HERE = Path(__file__).resolve().parent
 OWN = frozenset({"id", "root_id", "parent_id", "correlation_id", "delivery_tag", "hostname", "origin", "reply_to", "eta", "expires"})

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from z4j_agent.conformance.assertions import ENDS, final_answer
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 HERE = Path(__file__).resolve().parent
 PARKED = 3

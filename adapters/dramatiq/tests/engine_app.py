@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import time
@@ -18,7 +19,9 @@ from dramatiq.broker import Broker
 from dramatiq.message import Message
 from dramatiq.middleware import AsyncIO, TimeLimit
 
+import z4j_agent
 import z4j_dramatiq
+from z4j_agent.conformance import other_tools
 
 
 def make_broker(url: str) -> Broker:
@@ -31,6 +34,7 @@ def make_broker(url: str) -> Broker:
     return RedisBroker(url=url)
 
 
+other_tools.use(other_tools.BEFORE)  # Sentry adds its middleware to brokers that are created afterwards
 broker = make_broker(os.environ["BROKER_URL"])
 for middleware in broker.middleware:
     if isinstance(middleware, TimeLimit):
@@ -98,6 +102,13 @@ def wait(seconds: float) -> float:
 
 
 @actor()
+def log(number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
+@actor()
 def secret(user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
 
@@ -105,6 +116,20 @@ def secret(user: str, password: str) -> dict[str, str]:
 @actor()
 def spawn() -> str:
     return str(succeed.send("child").message_id)
+
+
+@actor()
+def note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    z4j_agent.progress(2, 2, "all")
+    return order
+
+
+@actor()
+async def note_async(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    return order
 
 
 @actor()

@@ -15,8 +15,8 @@ import pika
 import pytest
 
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.harness import BASIC
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
 from z4j_dramatiq.adapter import DramatiqAdapter
 
 HERE = Path(__file__).resolve().parent
@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 
 class DramatiqHarness(Harness):
     adapter = DramatiqAdapter
+    worker_options: ClassVar[Mapping[str, str]] = {"prefetch": "2 per thread", "encoder": "dramatiq.encoder.JSONEncoder"}
     outcomes: ClassVar[Mapping[str, Outcome]] = {
         "succeed": Outcome("succeeded", args=("value",)),
         "succeed_async": Outcome("succeeded", args=("value",)),
@@ -34,7 +35,10 @@ class DramatiqHarness(Harness):
         "asks_to_be_retried": Outcome("succeeded", attempts=2),
         "throws": Outcome("failed", error_type="KeyError"),
         "wait": Outcome("succeeded", args=(0.05,)),
+        "log": Outcome("succeeded", args=(42, "hunter2")),
         "secret": Outcome("succeeded", args=("eve", "hunter2")),
+        "note": Outcome("succeeded", args=(42, "hunter2")),
+        "note_async": Outcome("succeeded", args=(42, "hunter2")),
         "spawn": Outcome("succeeded"),
         "spawn_async": Outcome("succeeded"),
         "time_limit": Outcome("failed", "time_limit", error_type="TimeLimitExceeded"),

@@ -12,7 +12,7 @@ import pytest
 from test_conformance import DramatiqHarness, RabbitmqHarness
 
 from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wait_for
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 
 
 class OneHarness(DramatiqHarness):

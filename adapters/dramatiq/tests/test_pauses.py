@@ -8,9 +8,9 @@ from pathlib import Path
 import two_app
 
 import z4j_dramatiq
+from z4j_agent.conformance.brokers.pauses import PausesContract
+from z4j_agent.conformance.brokers.two_brokers import BOTH, TwoBrokers
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.pauses import PausesContract
-from z4j_agent.conformance.two_brokers import BOTH, TwoBrokers
 
 
 class TwoDatabases(TwoBrokers):

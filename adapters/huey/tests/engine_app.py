@@ -17,6 +17,7 @@ if os.environ.get("HUEY_WORKERS") == "greenlet":
 
 import hashlib
 import json
+import logging
 import signal
 import sys
 import time
@@ -27,7 +28,9 @@ import huey as engine
 from huey.api import Task
 from huey.exceptions import CancelExecution, RetryTask
 
+import z4j_agent
 import z4j_huey
+from z4j_agent.conformance import other_tools
 
 
 def make_huey(storage: str, at: str) -> Any:
@@ -40,7 +43,9 @@ def make_huey(storage: str, at: str) -> Any:
 
 
 huey = make_huey(os.environ["HUEY_STORAGE"], os.environ["HUEY_AT"])
+other_tools.use(other_tools.BEFORE)
 z4j_huey.install(huey)
+other_tools.use(other_tools.AFTER)
 HAS_TIMEOUT = hasattr(Task, "default_timeout")
 
 
@@ -93,6 +98,13 @@ def wait(seconds: float) -> float:
 
 
 @task()
+def log(number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
+@task()
 def secret(user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
 
@@ -100,6 +112,14 @@ def secret(user: str, password: str) -> dict[str, str]:
 @task()
 def spawn() -> str:
     return str(succeed("child").id)
+
+
+@task()
+def note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    z4j_agent.progress(2, 2, "all")
+    return order
 
 
 @task(retries=3)
@@ -162,7 +182,7 @@ def total(numbers: list[int]) -> int:
 
 
 @task()
-def note(error: Any) -> str:
+def see(error: Any) -> str:
     return f"seen {type(error).__name__}"
 
 
@@ -178,7 +198,7 @@ def chord() -> list[Any]:
 
 
 def handled() -> list[Any]:
-    failing = fail.s("on purpose").error(note)
+    failing = fail.s("on purpose").error(see)
     return [failing, failing.on_error]
 
 

@@ -14,8 +14,8 @@ import two_app
 
 import z4j_agent
 import z4j_huey
+from z4j_agent.conformance.brokers.two_brokers import BOTH, TwoBrokers, TwoBrokersContract
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.two_brokers import BOTH, TwoBrokers, TwoBrokersContract
 from z4j_huey.broker_identity import fingerprint, identity_of
 
 

@@ -24,7 +24,9 @@ ANYWHERE: dict[str, Outcome] = {
     "later": Outcome("succeeded", attempts=2),
     "give_up": Outcome("failed", attempts=2, error_type="OSError"),
     "wait": Outcome("succeeded", args=(0.05,)),
+    "log": Outcome("succeeded", args=(42, "hunter2")),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "note": Outcome("succeeded", args=(42, "hunter2")),
     "spawn": Outcome("succeeded"),
     "cancels_itself": Outcome("cancelled", "by_itself"),
     "cancels_and_retries": Outcome("succeeded", attempts=2),
@@ -51,6 +53,7 @@ class HueyHarness(Harness):
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
     names: ClassVar[Mapping[str, str]] = NAMES | {"late": "engine_app.succeed"}
     queue = "work"
+    worker_options: ClassVar[Mapping[str, str]] = {"serializer": "huey.serializer.Serializer"}
     storage: ClassVar[str] = "redis"
     workers: ClassVar[str] = "thread"
 
@@ -86,6 +89,7 @@ class TestThreads(AdapterContract):
 
 
 class ProcessHarness(HueyHarness):
+    cpu_of = "process"
     outcomes: ClassVar[Mapping[str, Outcome]] = {kind: ANYWHERE[kind] for kind in (*BASIC, "give_up", "unstorable")} | IN_PROCESSES
     runs_in_children = True
     workers = "process"
@@ -98,6 +102,8 @@ class TestProcesses(AdapterContract):
 
 
 class GreenletHarness(HueyHarness):
+    cpu_of = ""
+    unsupported = frozenset({"inspect_task"})
     outcomes: ClassVar[Mapping[str, Outcome]] = {kind: ANYWHERE[kind] for kind in (*BASIC, "later")} | (
         TIMED if hasattr(Task, "default_timeout") else {}
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from test_brokers import TwoHueys
 
-from z4j_agent.conformance.pauses import PausesContract
+from z4j_agent.conformance.brokers.pauses import PausesContract
 
 
 class TestPauses(PausesContract):

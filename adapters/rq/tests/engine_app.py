@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -19,12 +20,16 @@ from rq import Queue, Retry, get_current_job
 from rq.decorators import job
 from rq.worker import Worker
 
+import z4j_agent
 import z4j_rq
+from z4j_agent.conformance import other_tools
 
 connection = Redis.from_url(os.environ["BROKER_URL"])
 SERIALIZER = os.environ.get("ENGINE_SERIALIZER", "rq.serializers.DefaultSerializer")  # RQ 2 takes no short names
 queue = Queue("work", connection=connection, serializer=SERIALIZER)
+other_tools.use(other_tools.BEFORE)
 z4j_rq.install()
+other_tools.use(other_tools.AFTER)
 
 
 @job(queue, connection=connection)
@@ -66,6 +71,13 @@ def wait(seconds: float) -> float:
 
 
 @job(queue, connection=connection)
+def log(number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
+@job(queue, connection=connection)
 def secret(user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
 
@@ -73,6 +85,14 @@ def secret(user: str, password: str) -> dict[str, str]:
 @job(queue, connection=connection)
 def spawn() -> str:
     return str(queue.enqueue(succeed, "child").id)
+
+
+@job(queue, connection=connection)
+def note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    z4j_agent.progress(2, 2, "all")
+    return order
 
 
 @job(queue, connection=connection)
@@ -121,5 +141,6 @@ def enqueue(kind: str, args: list[Any], kwargs: dict[str, Any], options: dict[st
 
 
 if __name__ == "__main__":
+    sys.modules["engine_app"] = sys.modules["__main__"]  # the name under which a worker imports it
     for line in sys.stdin:
         print(enqueue(*json.loads(line)), flush=True)

@@ -28,7 +28,9 @@ ANYWHERE: dict[str, Outcome] = {
     "again": Outcome("succeeded", attempts=2),
     "never_enough": Outcome("failed", "retries_exhausted", attempts=2, error_type="Retry"),
     "wait": Outcome("succeeded", args=(0.05,)),
+    "log": Outcome("succeeded", args=(42, "hunter2")),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "note": Outcome("succeeded", args=(42, "hunter2")),
     "spawn": Outcome("succeeded"),
     "limit": Outcome("failed", "time_limit", error_type="JobTimeoutException"),
     "unkept": Outcome("succeeded"),
@@ -46,10 +48,15 @@ IN_CHILDREN: dict[str, Outcome] = {
 
 
 class RqHarness(Harness):
+    cpu_of = "process"
+    has_own_process = True
     adapter = RqAdapter
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE | IN_CHILDREN
     names: ClassVar[Mapping[str, str]] = {kind: f"engine_app.{kind}" for kind in ANYWHERE | IN_CHILDREN}
     queue = "work"
+    worker_options: ClassVar[dict[str, str]] = {
+        "worker class": "Worker", "serializer": "rq.serializers.DefaultSerializer",
+    }  # fmt: skip
     runs_in_children = True
     kind: ClassVar[str] = "rq.worker.Worker"
 
@@ -82,10 +89,13 @@ class TestFork(AdapterContract):
 class SimpleHarness(RqHarness):
     """Everything in the worker's one process: nothing can be stopped, and a crash has nobody to report it."""
 
+    cpu_of = "thread"
+    has_own_process = False
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
     runs_in_children = False
     unsupported = frozenset({"terminate_task"})
     kind = "rq.worker.SimpleWorker"
+    worker_options = RqHarness.worker_options | {"worker class": "SimpleWorker"}
 
 
 class TestSimple(AdapterContract):
@@ -103,6 +113,7 @@ class SpawnHarness(RqHarness):
     """Every horse is an interpreter of its own, which knows nothing of its worker but what the environment says."""
 
     kind = "rq.worker.SpawnWorker"
+    worker_options = RqHarness.worker_options | {"worker class": "SpawnWorker"}
 
 
 @pytest.mark.skipif(not IS_SPAWNING, reason="this RQ spawns no horses")

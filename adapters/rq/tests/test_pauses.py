@@ -16,9 +16,9 @@ from rq.timeouts import TimerDeathPenalty
 import z4j_rq
 from z4j_agent.commands import paused_queues as stored
 from z4j_agent.commands.paused_queues import PausedQueues
+from z4j_agent.conformance.brokers.pauses import PausesContract
+from z4j_agent.conformance.brokers.two_brokers import TwoBrokers
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.pauses import PausesContract
-from z4j_agent.conformance.two_brokers import TwoBrokers
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.pausing import Pausing
 

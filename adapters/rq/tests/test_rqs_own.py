@@ -150,6 +150,15 @@ def test_a_job_that_waits_for_another_is_told_when_it_is_sent(scene: Scene) -> N
     assert "reason" not in scene.records(second, "enqueued")[1].meta
 
 
+def test_a_job_says_what_it_depended_on_where_that_has_already_ended(scene: Scene) -> None:
+    first = scene.shop.send("succeed", "first")
+    assert scene.end(first).kind == "succeeded"
+    second = scene.shop.send("succeed", "then", depends_on=first)
+    assert scene.one(second, "enqueued").meta["depends_on"] == [first]
+    assert "reason" not in scene.one(second, "enqueued").meta
+    assert "depends_on" not in scene.one(first, "enqueued").meta
+
+
 def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:
     first = scene.shop.send("wait", 0.5)
     free, bound = scene.shop.request("many", first)

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import sys
 import time
@@ -27,7 +28,9 @@ from taskiq import (
 from taskiq.exceptions import NoResultError
 from taskiq.kicker import AsyncKicker
 
+import z4j_agent
 import z4j_taskiq
+from z4j_agent.conformance import other_tools
 
 KIND, URL = os.environ.get("BROKER", "list"), os.environ["BROKER_URL"]
 QUEUE = os.environ.get("QUEUE_NAME", "work")
@@ -67,10 +70,18 @@ def make_retries() -> tuple[TaskiqMiddleware, list[ScheduleSource]]:
     return SmartRetryMiddleware(default_delay=0.2, schedule_source=source), [source]
 
 
+def instrument() -> None:
+    from taskiq.middlewares.opentelemetry_middleware import OpenTelemetryMiddleware
+
+    broker.add_middlewares(OpenTelemetryMiddleware())
+
+
 broker = make_broker()
 retries, sources = make_retries()
 broker.add_middlewares(retries)
+other_tools.use(other_tools.BEFORE, instrument)
 z4j_taskiq.install(broker)
+other_tools.use(other_tools.AFTER, instrument)
 scheduler = TaskiqScheduler(broker, sources)
 
 
@@ -138,6 +149,13 @@ async def stubborn_wait(seconds: float) -> float:
     return seconds
 
 
+@broker.task("contract.log")
+async def log(number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
 @broker.task("contract.secret")
 async def secret(user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
@@ -146,6 +164,21 @@ async def secret(user: str, password: str) -> dict[str, str]:
 @broker.task("contract.spawn")
 async def spawn() -> str:
     return (await succeed.kiq("child")).task_id
+
+
+@broker.task("contract.note")
+async def note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    await asyncio.sleep(0)
+    z4j_agent.progress(2, 2, "all")
+    return order
+
+
+@broker.task("contract.sync_note")
+def sync_note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    return order
 
 
 @broker.task("contract.ignore")

@@ -15,8 +15,8 @@ from taskiq_redis import ListQueueBroker, ListQueueSentinelBroker
 
 import z4j_agent
 import z4j_taskiq
+from z4j_agent.conformance.brokers.two_brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.two_brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.spool.shared_file import SharedIds
 from z4j_taskiq.adapter import TaskiqAdapter
 from z4j_taskiq.brokers.broker_identity import identity_of

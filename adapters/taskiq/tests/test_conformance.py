@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_taskiq.adapter import TaskiqAdapter
 
 HERE = Path(__file__).resolve().parent
@@ -26,7 +26,10 @@ OUTCOMES: dict[str, Outcome] = {
     "give_up": Outcome("failed", attempts=2, error_type="OSError"),
     "wait": Outcome("succeeded", args=(0.05,)),
     "sync_wait": Outcome("succeeded", args=(0.05,)),
+    "log": Outcome("succeeded", args=(42, "hunter2")),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "note": Outcome("succeeded", args=(42, "hunter2")),
+    "sync_note": Outcome("succeeded", args=(42, "hunter2")),
     "spawn": Outcome("succeeded"),
     "ignore": Outcome("succeeded", "ignored"),
     "reject": Outcome("rejected", "rejected"),
@@ -39,10 +42,15 @@ OUTCOMES: dict[str, Outcome] = {
 
 
 class ListHarness(Harness):
+    cpu_of = ""
     adapter = TaskiqAdapter
     outcomes: ClassVar[Mapping[str, Outcome]] = OUTCOMES
     names: ClassVar[Mapping[str, str]] = {kind: f"contract.{kind}" for kind in OUTCOMES}
     queue = "work"
+    worker_options: ClassVar[Mapping[str, str]] = {
+        "serializer": "taskiq.serializers.json_serializer.JSONSerializer", "formatter": "taskiq.formatters.proxy_formatter.ProxyFormatter",
+        "ack-type": "when_saved",
+    }  # fmt: skip
     broker: ClassVar[str] = "list"
 
     def __init__(self, folder: Path, url: str) -> None:

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 import valkey
 
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 HERE = Path(__file__).resolve().parent
 ENDS = ("succeeded", "failed", "cancelled", "expired", "rejected", "lost")

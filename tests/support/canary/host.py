@@ -14,9 +14,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import z4j_agent
+
 KNOWN: dict[str, Any] = json.loads(Path(os.environ["CANARIES"]).read_text())
 SIGNATURE: dict[str, Any] = KNOWN["signature"]
 ENGINES = ("celery", "kombu", "amqp", "rq", "rq_scheduler", "arq", "dramatiq", "huey", "taskiq", "apscheduler", "shop")
+LINES = logging.getLogger("canary.lines")
+"""What tasks log for z4j alone: the host's own log is searched for secrets, too."""
+LINES.propagate = False
+LINES.setLevel(logging.INFO)
+LINES.addHandler(z4j_agent.LogHandler())
 _witness = os.open(os.environ["WITNESS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
@@ -33,6 +40,9 @@ def documented(function: Any) -> Any:
 def execute(engine: str, user: str, password: str, link: str, bundle: Any) -> dict[str, Any]:
     """Fails until $UNLOCK exists, as applications fail: with secrets in the message, in its cause and in the traceback."""
     os.write(_witness, f"{engine}|{user}|{digest(password, link, bundle)}\n".encode())
+    z4j_agent.annotate(user=user, password=password, link=link, bundle=bundle, said=f"{user}: password={password}, link {link}")
+    z4j_agent.progress(1, 2, f"{user} signs in with password={password} at {link}")
+    LINES.info("%s signs in: password=%s, link %s, header %s, %s", user, password, link, bundle["header"], json.dumps(bundle))
     if not os.path.exists(os.environ["UNLOCK"]):
         try:
             raise OSError(f"could not connect to {bundle['dsn']}, {bundle['env']}")

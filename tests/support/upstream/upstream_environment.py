@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.upstream.upstream_suites import Suite
+from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.harness import Harness, free_port, is_open, valkey_command, wait_for
-from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".venvs/upstream"

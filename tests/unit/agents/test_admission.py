@@ -15,6 +15,7 @@ import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
+from tests.support.database import create_database
 from tests.unit.agents.test_audit_witnesses import HELLO
 from z4j import clock
 from z4j.agents import admission
@@ -24,7 +25,6 @@ from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.access import tokens, users
 from z4j.store.fleet import apps
-from z4j.store.sqlite.migrate import migrate
 from z4j.web.pages.settings.connection_strings import Connect, connect_app
 from z4j_agent import wire
 
@@ -70,7 +70,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(admission, "SLOW_S", 0.01)
     prepare_data(tmp_path)
     settings = Settings(data=tmp_path, behind_proxy=True, connections_per_token=3)
-    migrate(settings.database)
+    create_database(settings.database)
     server = Server(settings)
     with TestClient(server.asgi) as client:
         assert client.portal is not None

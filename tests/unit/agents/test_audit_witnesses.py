@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
 
+from tests.support.database import create_database
 from tests.support.stack import wait_for
 from z4j import clock
 from z4j.app import Server
@@ -24,7 +25,6 @@ from z4j.rules.audit.entries import AuditRow
 from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints
 from z4j.store.access.audit import AuditEntry, list_audit
-from z4j.store.sqlite.migrate import migrate
 from z4j.web.pages.settings.connection_strings import connect_app
 from z4j.wire.frames import decode_frame
 from z4j_agent import wire
@@ -77,7 +77,7 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     prepare_data(tmp_path)
     settings = Settings(data=tmp_path)
-    migrate(settings.database)
+    create_database(settings.database)
     server = Server(settings)
     with TestClient(server.asgi) as client:
         assert client.portal is not None
@@ -223,7 +223,7 @@ def test_a_kept_head_has_one_shape(kept: Any) -> None:
 def test_the_last_rows_are_signed_when_the_server_stops(tmp_path: Path) -> None:
     prepare_data(tmp_path)
     settings = Settings(data=tmp_path)
-    migrate(settings.database)
+    create_database(settings.database)
     server = Server(settings)
     with TestClient(server.asgi) as client:
         assert client.portal is not None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.database import T, database
+from tests.support.database import T, create_database, database
 from tests.support.outbox_world import SPECS, world
 from tests.unit.agents.test_audit_witnesses import HELLO, Site
 from tests.unit.agents.test_connections import link
@@ -23,7 +23,6 @@ from z4j.app import Server
 from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store.fleet import paused_queues
-from z4j.store.sqlite.migrate import migrate
 from z4j.web.pages.settings.connection_strings import connect_app
 from z4j_agent import wire
 from z4j_agent.wire import records
@@ -39,7 +38,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """A server where `work` is paused in A."""
     prepare_data(tmp_path)
     settings = Settings(data=tmp_path)
-    migrate(settings.database)
+    create_database(settings.database)
     server = Server(settings)
     with TestClient(server.asgi, client=("127.0.0.1", 4)) as client:
         assert client.portal is not None

@@ -117,7 +117,7 @@ async def test_what_nobody_knows_is_lost_with_the_evidence(tmp_path: Path, statu
         detail = await get_task(store, 1)
         assert detail is not None
         assert detail.row.state == "lost"
-        assert detail.row.error.startswith("Its process is gone")
+        assert detail.row.error.startswith("Its process has ended")
         assert "on h1: connection lost." in detail.row.error
         assert words in detail.row.error
 
@@ -131,7 +131,7 @@ async def test_without_anybody_to_ask_it_is_lost_at_once(tmp_path: Path) -> None
         assert strangers == [[], []]
         detail = await get_task(store, 1)
         assert detail is not None
-        assert "Nobody is connected" in detail.row.error
+        assert "No connected agent" in detail.row.error
 
 
 async def test_what_still_runs_is_asked_again_later_and_not_called_lost(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def test_what_was_stored_before_is_grouped_in_steps(tmp_path: Path, monkey
     monkeypatch.setattr(error_actions, "BACKLOG", 3)
     async with database(tmp_path) as store:
         changed: list[Iterable[str]] = []
-        duty = ErrorGroups(store, changed.append)
+        duty = ErrorGroups(store, changed.append, 365)
         for n in range(8):
             await tell(store, origin(), *life(f"t{n}", T + n * SECOND, "failed" if n % 2 else "succeeded"))
         before = await store.write(errors_as_kept)
@@ -57,7 +57,7 @@ async def test_what_was_stored_before_is_grouped_in_steps(tmp_path: Path, monkey
 
 async def test_ignoring_ends_and_what_is_old_goes(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        duty = ErrorGroups(store, lambda topics: None)
+        duty = ErrorGroups(store, lambda topics: None, 365)
         await tell(store, origin(), *life("a", T, "failed"))
         await duty.round(T)
         [group] = (await error_groups.list_groups(store, ErrorFilter(), None, 9))[0]

@@ -4,39 +4,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.unit.web.api.test_document import ask, shop
-from z4j import cli
-from z4j.cli.common import client
+from tests.unit.cli.conftest import Run
 from z4j.cli.errors import seconds
 from z4j.exceptions import BadInput
 
-__all__ = ["shop"]
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def run(shop: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Run:
-    def send(self: client.Client, method: str, path: str, body: Any) -> Any:
-        answer = ask(shop, method, path, body)
-        if answer.status_code >= 300:
-            raise client.BY_STATUS[answer.status_code](answer.json()["detail"])
-        return answer.json()
-
-    monkeypatch.setattr(client.Client, "_send", send)
-    monkeypatch.setenv("Z4J_API_TOKEN", "z4t_test")
-
-    def typed(*words: str) -> tuple[int, str]:
-        capsys.readouterr()
-        code = cli.main(["errors", *words, "--data", str(tmp_path / "cli")])
-        said = capsys.readouterr()
-        return code, said.out + (said.err if code else "")
-
-    return typed
+COMMAND, ROLE = "errors", "operator"
 
 
 def test_an_error_is_listed_shown_and_changed(run: Run) -> None:

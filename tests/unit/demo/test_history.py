@@ -74,6 +74,12 @@ def test_the_server_refuses_none_of_its_records() -> None:
     assert releases == {"2026.11.2", BAD}
 
 
+def test_charges_of_the_bad_release_fail_by_night_too() -> None:
+    for hour in (5, 23):
+        brief = Brief(NOW // DAY * DAY + hour * HOUR, 7, 1_000, BRIEF.days, BRIEF.connections)
+        assert written(brief).count(b'"TypeError"') >= 6
+
+
 def test_failed_huey_tasks_can_be_enqueued_again() -> None:
     """Their originals are authenticated with the key of the app, as the real agent checks."""
     key = seal_key(BRIEF.connections["warehouse"])

@@ -23,7 +23,7 @@ def test_every_state_offers_at_most_what_makes_sense(state: str) -> None:
         expected |= {"move_task"} if state in ("scheduled", "queued") else set()
         expected |= {"prioritise_task"} if state == "queued" else set()
     elif state == "running":
-        expected = {"terminate_task"}
+        expected = {"terminate_task", "inspect_task"}
     assert offered == expected | {"lookup_task"}
 
 
@@ -58,7 +58,7 @@ def test_each_action_is_about_one_kind_of_thing() -> None:
 def test_a_page_offers_actions_on_a_task_in_this_order() -> None:
     assert TASK_ACTIONS == (
         "retry_task", "edit_task", "restore_task", "cancel_task", "release_task", "prioritise_task", "move_task", "terminate_task",
-        "lookup_task",
+        "inspect_task", "lookup_task",
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_undone_needs_a_typed_word() -> None:
 
 def test_a_command_waits_as_long_as_it_makes_sense() -> None:
     """Minutes. A stop that arrives late would stop another run; a cancel is useful as long as the task waits."""
-    other = {"terminate_task": 1, "lookup_task": 1, "peek_queue": 1, "fire_schedule": 1}
+    other = {"terminate_task": 1, "inspect_task": 1, "lookup_task": 1, "peek_queue": 1, "fire_schedule": 1}
     other |= {"shutdown_worker": 5, "restart_worker": 5, "resize_worker": 5, "cancel_task": 24 * 60}
     assert {action: rule.expires_us // MINUTE_US for action, rule in RULES.items()} == dict.fromkeys(RULES, 15) | other
     assert MINUTE_US == 60 * 1_000_000

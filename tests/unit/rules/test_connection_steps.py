@@ -35,7 +35,7 @@ def test_reasons_come_after_a_minute_for_the_first_missing_step_only() -> None:
 @pytest.mark.parametrize(("change", "number", "words"), [
     ({"registered": 0}, 1, "Only a producer is connected"),
     ({"first_task_at": None}, 2, "No task has been enqueued"),
-    ({"answer": ""}, 3, "No agent can be asked yet"),
+    ({"answer": ""}, 3, "No agent accepts commands yet"),
     ({"connected": 0}, 4, "No agent is connected now"),
 ])  # fmt: skip
 def test_each_missing_step_has_its_reasons(change: dict[str, object], number: int, words: str) -> None:
@@ -60,6 +60,6 @@ def test_what_is_wrong_is_said_at_once(change: dict[str, object], number: int, w
 
 def test_an_agent_that_has_left_was_connected() -> None:
     found = steps(replace(DONE, connected=0, keys=frozenset()), "celery", SOON)
-    assert (found[0].state, found[0].text) == ("done", "an agent was connected and has left")
+    assert (found[0].state, found[0].text) == ("done", "an agent connected and disconnected again")
     assert found[4].state == "waiting"
     assert "2 agents are connected, watching celery" in steps(replace(DONE, connected=2), "celery", SOON)[0].text

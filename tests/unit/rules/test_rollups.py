@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from z4j.rules.rollups import (
-    AT_ENQUEUE,
     COLUMNS,
     DAY,
     DAY_US,
@@ -21,10 +21,11 @@ from z4j.rules.rollups import (
     MINUTE,
     MINUTE_US,
     WAITS,
-    at_end,
-    at_start,
     bounds,
     bucket_of,
+    count_end,
+    count_enqueue,
+    count_start,
     percentile,
     step_for,
     times,
@@ -33,18 +34,32 @@ from z4j.rules.rollups import (
 from z4j.rules.tasks.states import STATES
 
 
-def named(sums: tuple[tuple[int, int], ...]) -> dict[str, int]:
-    return {COLUMNS[column]: value for column, value in sums}
+def added(count: Callable[[list[int]], int | None]) -> tuple[dict[str, int], int | None]:
+    """The sums that are not 0 afterwards, by name, and the bucket."""
+    sums = [0] * len(COLUMNS)
+    bucket = count(sums)
+    return {name: value for name, value in zip(COLUMNS, sums, strict=True) if value}, bucket
 
 
 def test_what_a_task_adds() -> None:
-    assert (named(AT_ENQUEUE.sums), AT_ENQUEUE.bucket) == ({"enqueued": 1}, -1)
-    assert (named(at_start(0, None).sums), at_start(0, None).bucket) == ({"started": 1}, -1)
-    second = at_start(1, 5_000)
-    assert (named(second.sums), second.bucket) == ({"started": 1, "retried": 1, "waited": 1, "waited_us": 5_000}, WAITS + bucket_of(5_000))
-    assert {state: named(at_end(STATES[state], None).sums) for state in ENDS} == {state: {state: 1} for state in ENDS}
-    end = at_end(STATES["failed"], 7)
-    assert (named(end.sums), end.bucket) == ({"failed": 1, "ran": 1, "ran_us": 7}, bucket_of(7))
+    assert added(lambda sums: count_enqueue(sums, 1)) == ({"enqueued": 1}, None)
+    assert added(lambda sums: count_start(sums, 1, 0, None)) == ({"started": 1}, -1)
+    second = {"started": 1, "retried": 1, "waited": 1, "waited_us": 5_000}
+    assert added(lambda sums: count_start(sums, 1, 1, 5_000)) == (second, WAITS + bucket_of(5_000))
+    for state in ENDS:
+        assert added(lambda sums, state=state: count_end(sums, 1, STATES[state], None)) == ({state: 1}, -1)  # type: ignore[misc]
+    assert added(lambda sums: count_end(sums, 1, STATES["failed"], 7)) == ({"failed": 1, "ran": 1, "ran_us": 7}, bucket_of(7))
+
+
+def test_what_is_taken_out_is_what_was_added() -> None:
+    def both(sums: list[int]) -> int:
+        for sign in (1, -1):
+            count_enqueue(sums, sign)
+            count_start(sums, sign, 2, 70)
+            count_end(sums, sign, STATES["lost"], 3)
+        return -1
+
+    assert added(both) == ({}, -1)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +87,7 @@ def test_a_duration_lies_within_the_bounds_of_its_bucket(us: int) -> None:
     low, high = bounds(bucket)
     assert 0 <= bucket < WAITS
     assert low <= us < high or (math.isclose(low, us) or math.isclose(high, us))
+    assert 1 << bucket <= us**4 < 1 << (bucket + 1)
 
 
 @given(st.lists(st.integers(1, 1 << 40), min_size=1), st.floats(0, 1))

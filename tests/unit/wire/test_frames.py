@@ -141,6 +141,8 @@ LIMITS: list[tuple[dict[str, Any], list[tuple[Any, Any]]]] = [
         *inside(lambda more: {"worker": WORKER | more}, [
             *ids("name"), *texts("pool", 255), *counts("concurrency"), *lists("queues", "q", 1_000), *lists("pids", 1, 10_000),
             *lists("notes", "x", 50), ({"pids": [COUNT]}, {"pids": [COUNT + 1]}), ({"pids": [0]}, {"pids": [-1]}),
+            ({"options": {str(n): "x" for n in range(20)}}, {"options": {str(n): "x" for n in range(21)}}),
+            ({"options": {WORD: WORD}}, {"options": {WORD: WORD + "x"}}), ({"options": {WORD: ""}}, {"options": {WORD + "x": ""}}),
         ]),
     ]),
     (BEAT, [
@@ -205,7 +207,7 @@ def test_an_agent_that_is_older_says_less() -> None:
         **DISCOVERY,
         "tasks": [["n", "", "", None, ""]],
         "queues": [["q", None, None, None, None, None, "", ""]],
-        "worker": {"name": "w", "pool": "", "concurrency": None, "queues": [], "pids": [], "notes": []},
+        "worker": {"name": "w", "pool": "", "concurrency": None, "queues": [], "pids": [], "notes": [], "options": {}},
         "brokers": {},
     }
     assert whole(DISCOVERY)["worker"] is None

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.database import T, task
 from z4j.rules.tasks.fold import MAX_AT, Event
-from z4j.wire import records
+from z4j.wire import records, texts
 from z4j.wire.batches import decode_records
 from z4j_agent import wire
 from z4j_agent.wire.redaction import MASK
@@ -73,13 +73,14 @@ def test_every_kind_becomes_its_event(entry: list[Any], expected: dict[str, Any]
 
 @pytest.mark.parametrize("kind", [kind for kind, fields in wire.TASK_RECORDS.items() if "meta" in fields])
 def test_every_kind_with_facts_tells_them(kind: str) -> None:
-    entry = [*task(kind, "a", 1)[:-1], META]
+    entry = task(kind, "a", 1)
+    entry[8 + wire.TASK_RECORDS[kind].index("meta")] = META
     assert event(entry) == Event(kind, 0, 1, **(HEAD | {"worker": "other"}), sent=SENT, flags=7)
 
 
 def test_all_kinds_of_the_wire_are_known() -> None:
     agents = set(wire.TASK_RECORDS) - wire.SERVER_ONLY
-    for kind in agents - {"payload"}:
+    for kind in agents - {"payload", "logged"}:
         assert event(task(kind, "a", 1)).kind == kind
     found, refused = decode(*(task(kind, "a", 1) for kind in wire.SERVER_ONLY))
     assert (found, refused) == ([], {"server_only": len(wire.SERVER_ONLY)})
@@ -99,8 +100,8 @@ def test_long_texts_are_cut_and_nul_is_shown() -> None:
     cut = event(task("failed", "a", 1, None, None, None, "r" * 999, "e" * 999, "x" * 9_999, "t" * 99_999))
     assert [len(text) for text in (cut.reason, cut.error_type, cut.error, cut.traceback)] == [200, 200, 4_000, 64_000]
     assert cut.error.endswith("…")
-    assert records.text("x" * 10, 10) == "x" * 10
-    assert records.text(None, 10) == ""
+    assert texts.text("x" * 10, 10) == "x" * 10
+    assert texts.text(None, 10) == ""
     assert event(task("succeeded", "a", 1, None, None, None, "a\0b")).result == "a␀b"
 
 
@@ -159,6 +160,7 @@ NAME, COUNT = "x" * 255, (1 << 53) - 1
 TIME = [(MAX_AT - 1, MAX_AT), (0, -1)]
 TEXT = [(NAME, NAME + "x")]
 KEY = [*TEXT, ("x", "")]
+NUMBER = [((1 << 31) - 1, 1 << 31), (0, -1)]
 COUNTED = [(COUNT, COUNT + 1), (0, -1)]
 SIGNED = [((1 << 31) - 1, 1 << 31), (-(1 << 31), -(1 << 31) - 1)]
 LATE = 1 << 60
@@ -194,9 +196,10 @@ def test_every_limit_of_a_fact_holds_and_no_smaller_one(fact: str, pairs: list[t
 def test_times_and_runtimes_of_every_kind_have_their_limits(kind: str) -> None:
     limits: dict[str, list[tuple[Any, Any]]] = {
         "eta": TIME, "received_at": TIME, "started_at": TIME, "runtime": COUNTED, "rank": [(255, 256), (0, -1)], "command_id": TEXT,
-        "broker": TEXT,
+        "broker": TEXT, "seq": NUMBER, "dropped": NUMBER, "level": [(255, 256), (0, -1)],
+        "usage": [([-1, 0, (1 << 53) - 1, 0, 1], [0, 0, 1 << 53, 0, 0]), ([0] * 5, [0] * 4), ([0] * 5, [0] * 6), ([-1] * 5, [-2] * 5)],
     }  # fmt: skip
-    whole = [2, "", False, None, "none", ""] if kind == "payload" else []
+    whole = {"payload": [2, "", False, None, "none", ""], "logged": [1, 0, 20, "l", "m", 0]}.get(kind, [])
     for place, field in enumerate(wire.TASK_RECORDS[kind], 8):
         entry = task(kind, "a", 1, *whole)
         for most, more in limits.get(field, []):
@@ -248,9 +251,9 @@ def test_what_other_records_leave_out() -> None:
 def test_limits_of_stored_texts() -> None:
     limits = (records.ARGS_LIMIT, records.RESULT_LIMIT, records.ERROR_LIMIT, records.TRACEBACK_LIMIT, records.REASON_LIMIT)
     assert limits == (2_000, 2_000, 4_000, 64_000, 200)
-    assert records.text("abcdef", 5) == "abcd…"
-    assert records.text("a\0b", 3) == "a␀b"
-    assert records.text("", 3) == ""
+    assert texts.text("abcdef", 5) == "abcd…"
+    assert texts.text("a\0b", 3) == "a␀b"
+    assert texts.text("", 3) == ""
     assert len(event(task("payload", "a", 1, 2, "x" * 9_999, False, None, "none")).args) == 2_000
     assert len(event(task("succeeded", "a", 1, None, None, None, "x" * 9_999)).result) == 2_000
 

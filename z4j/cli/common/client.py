@@ -30,7 +30,21 @@ BY_STATUS: Final[dict[int, type[Z4jError]]] = {
 }  # fmt: skip
 ENDED: Final = {"done": 0, "refused": 6, "unsupported": 6, "failed": 10, "expired": 7, "unknown": 11}
 """Status of a command → exit code."""
-FILTERS: Final = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label", "q")
+FILTERS: Final = (
+    "state",
+    "name",
+    "queue",
+    "engine",
+    "worker",
+    "app",
+    "environment",
+    "since",
+    "until",
+    "task_id",
+    "label",
+    "error_group",
+    "q",
+)
 """Filters of tasks, as `GET /tasks` names them."""
 Add = Callable[..., argparse.ArgumentParser]
 """(name, text, command, parent) → the parser of a command, see `z4j.cli`."""
@@ -144,6 +158,9 @@ def print_command(client: Client, command: CommandResult, words: argparse.Namesp
         note = detail.get("error") or detail.get("note") or ""
         made = f", task {detail['task_id']}" if detail.get("task_id") else ""
         say(f"{result['action'].replace('_', ' ')}: {result['status']}{made}{f'. {note}' if note else ''}")
+        lines = detail.get("stack")
+        for line in lines if isinstance(lines, list) else ():
+            say(f"  {line}")
     return 0 if words.no_wait else ENDED[result["status"]]
 
 

@@ -57,7 +57,7 @@ def _print_file(part: str, name: str | None, suffix: str) -> int:
     if name is None:
         say("\n".join(listed))
     elif name not in listed:
-        raise NotFound(f"There is no {name} among the {part}.", f"Choose one of {', '.join(listed)}.")
+        raise NotFound(f"Unknown name {name}.", f"Choose one of {', '.join(listed)}.")
     else:
         say((folder / f"{name}{suffix}").read_text("utf-8", "replace"))
     return 0

@@ -25,9 +25,10 @@ from z4j.exceptions import StoreError, Z4jError
 from z4j.listener import ports
 from z4j.rules.audit.verification import Verdict
 from z4j.rules.backups import OLD_US
-from z4j.rules.findings.server import LITTLE_SPACE
+from z4j.rules.findings.server import LITTLE_SPACE, find_forwarding
 from z4j.settings import Settings
 from z4j.store.backups.backup_results import read_results
+from z4j.store.forwarding.targets import list_states
 from z4j.store.sqlite.backup import check_database
 from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
 from z4j.store.tasks import bulk_deletion
@@ -139,10 +140,10 @@ def _backups(settings: Settings) -> Iterator[Finding]:
     good, failed = so_far.last_good, so_far.last_failed
     last = _when(good.at if good else None)
     if failed is not None:
-        yield Finding("warn", f"The last nightly backup failed: {clean(failed.problem)}", f"Last good backup: {last}.")
+        yield Finding("warn", f"The last nightly backup failed: {clean(failed.problem)}", f"Last successful backup: {last}.")
     elif clock.now() - (good.at if good else known.since) > OLD_US:
-        remedy = "A running server makes one every night. Check that it runs, and its log."
-        yield Finding("warn", f"The last good backup is older than two days: {last}.", remedy)
+        remedy = "A running server makes a backup every night. Check that it is running, and its log."
+        yield Finding("warn", f"The last successful backup is older than two days: {last}.", remedy)
     elif good is not None:
         yield Finding("ok", f"The last backup was made and verified at {last}.")
     else:
@@ -166,11 +167,11 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
         return
     days = days_left(found, now)
     is_own = Path(file) == certificates.server_file(settings.data).resolve()
-    remedy = "Restart the server: it renews its own certificate." if is_own else "Replace the file. A running server reads it again."
+    remedy = "Restart the server: it renews its own certificate." if is_own else "Replace the file. A running server reloads it."
     if days < 0:
-        yield Finding("bad", f"The certificate {file} has ended. Clients that verify it cannot connect.", remedy)
+        yield Finding("bad", f"The certificate {file} has expired. Clients that verify it cannot connect.", remedy)
     elif is_ending(found, now):
-        yield Finding("warn", f"The certificate {file} ends in {days} days.", remedy)
+        yield Finding("warn", f"The certificate {file} expires in {days} days.", remedy)
     else:
         yield Finding("ok", f"The certificate is valid for {days} more days.")
 
@@ -229,6 +230,7 @@ async def _contents(settings: Settings) -> list[Finding]:
         async with offline(settings, creates=False) as parts:
             findings += await _size(settings, parts.store)
             findings.append(_verdict(await parts.audit.verify(parts.store)))
+            findings += await _forwarding(parts.store)
     except Z4jError as error:
         findings.append(Finding("bad", error.message, error.hint))
     return findings
@@ -241,6 +243,21 @@ async def _size(settings: Settings, store: Store) -> list[Finding]:
         return [Finding("ok", f"The database size is {used / 1e9:,.2f} GB; the limit is {settings.gigabytes_kept:g} GB.")]
     remedy = "See Settings, Appliance for what uses the space, and why it is not deleted."
     return [Finding("warn", f"The database size is {used / 1e9:,.2f} GB, above the limit of {settings.gigabytes_kept:g} GB.", remedy)]
+
+
+async def _forwarding(store: Store) -> list[Finding]:
+    """Whether each target has what it should have."""
+    states = await list_states(store)
+    late = find_forwarding(states, clock.now())
+    found = [
+        Finding(
+            "warn", f"{clean(each.title)}: {clean(each.text)}. {clean(each.why)}", "See Settings, Forwarding, or `z4j forwarding list`."
+        )
+        for each in late
+    ]
+    if states and not late:
+        found.append(Finding("ok", f"Forwarding is up to date ({len(states)} targets)."))
+    return found
 
 
 def _verdict(verdict: Verdict) -> Finding:

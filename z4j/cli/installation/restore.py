@@ -66,11 +66,11 @@ def _show(prepared: PreparedRestore, settings: Settings) -> None:
     say(f"{prepared.source} contains the data up to {when} (schema {prepared.schema}).")
     fork, lost = prepared.fork, prepared.lost
     if not settings.database.exists():
-        say(f"There is no database in {settings.data}: nothing is replaced.")
+        say(f"There is no database in {settings.data}; nothing is replaced.")
         return
     if prepared.unreadable:
-        say(f"The present database could not be compared completely: {prepared.unreadable}.")
-    say("What the present database contains and the backup does not:")
+        say(f"The current database could not be compared completely: {prepared.unreadable}.")
+    say("Data in the current database that is not in the backup:")
     tasks = "unknown" if lost.tasks is None else f"{lost.tasks:,}, and every change since then of older tasks"
     say(f"  tasks             {tasks}")
     say(f"  audit log         {fork.rows:,} rows after row {fork.seq:,}; the restored log will name the last one as abandoned")

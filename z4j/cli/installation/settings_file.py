@@ -70,11 +70,16 @@ async def _import(found: SettingsFile, settings: Settings) -> int:
 
         result = await import_settings(parts.store, found, create, unusable)
         roles = {user.name: user.role for user in found.users}
+        urls = {link.name: link.url for link in found.links}
         for each in result:  # a row for each, as where they are added one by one; schedules have theirs
             if each.result == "added" and each.kind == "user":
                 await parts.record("add_user", f"user:{each.name}", role=roles[each.name], how=IMPORTED)
             elif each.result == "added" and each.kind == "app":
                 await parts.record("add_app", f"app:{each.name}", how=IMPORTED)
+            elif each.result == "added" and each.kind == "target":
+                await parts.record("change_forwarding", f"target:{each.name}", how=IMPORTED)
+            elif each.result == "added" and each.kind == "link":
+                await parts.record("change_link", f"link:{each.name}", url=urls[each.name], change="added", how=IMPORTED)
         counts = {word: sum(each.result == word for each in result) for word in ("added", "exists", "refused")}
         await parts.record("import_settings", "settings", added=counts["added"], refused=counts["refused"])
     print_table(("kind", "name", "result", "note"), [(each.kind, each.name, each.result, each.note) for each in result])

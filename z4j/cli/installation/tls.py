@@ -22,13 +22,13 @@ from z4j.store.sqlite.db import Store
 def add_commands(add: Add) -> None:
     """Adds `z4j tls` and its actions."""
     actions = add("tls", "Show the server's certificate, and replace its own key.").add_subparsers(required=True, metavar="ACTION")
-    add("show", "Print names, end, fingerprint and pins of the certificate.", show, actions)
+    add("show", "Print names, expiry, fingerprint and pins of the certificate.", show, actions)
     add(
-        "rotate", "Create the next key of `--tls auto`. New connection strings contain both pins; the present key stays in use.", rotate,
+        "rotate", "Create the next key of `--tls auto`. New connection strings contain both pins; the current key stays in use.", rotate,
         actions,
     )  # fmt: skip
     switch_to = add("switch", "Use the next key, once every application is configured with its pin.", switch, actions)
-    switch_to.add_argument("--force", action="store_true", help="Switch although applications lack the pin; they are listed and cut off.")
+    switch_to.add_argument("--force", action="store_true", help="Switch although applications lack the pin; they can no longer connect.")
 
 
 def show(words: argparse.Namespace, settings: Settings) -> int:
@@ -44,8 +44,8 @@ def show(words: argparse.Namespace, settings: Settings) -> int:
     found, following = certificates.read(Path(tls.certificate)), certificates.next_pin(settings.data)
     lines = {
         "file": tls.certificate, "names": ", ".join(found.names), "valid until": when(found.expires_at),
-        "issued by": "itself" if found.is_self_signed else "a CA", "fingerprint (SHA-256)": found.fingerprint, "pin": found.pin,
-        "pin of the next key": following or "no rotation has begun",
+        "issued by": "self-signed" if found.is_self_signed else "a CA", "fingerprint (SHA-256)": found.fingerprint, "pin": found.pin,
+        "pin of the next key": following or "no rotation in progress",
     }  # fmt: skip
     for name, text in lines.items():
         say(f"{name:<22} {text}")
@@ -70,7 +70,7 @@ async def _rotate(settings: Settings) -> int:
         lacking = await _lacking(parts.store, pin)
     present = certificates.read(certificates.server_file(settings.data)).pin
     say(
-        f"{'The next key was created.' if is_new else 'A rotation has begun already.'} The present key stays in use.\n\n"
+        f"{'The next key was created.' if is_new else 'A rotation is already in progress.'} The current key stays in use.\n\n"
         f"Replace the pin at the end of every connection string by both pins, and restart the applications:\n\n    pin={present},{pin}\n"
     )
     _print_lacking(lacking)
@@ -88,14 +88,14 @@ async def _switch(settings: Settings, *, is_forced: bool) -> int:
 
     pin = certificates.next_pin(settings.data)
     if not pin:
-        raise WrongState("No rotation of the key has begun. No changes were made.", "Begin one with `z4j tls rotate`.")
+        raise WrongState("No key rotation is in progress. No changes were made.", "Begin one with `z4j tls rotate`.")
     async with offline(settings, creates=False) as parts:
         lacking = await _lacking(parts.store, pin)
         if lacking and not is_forced:
             _print_lacking(lacking)
             raise WrongState(
                 f"{len(lacking)} processes are not configured with the pin of the next key and could not connect. No changes were made.",
-                "Set both pins in their connection strings and restart them, or use --force to cut them off.",
+                "Set both pins in their connection strings and restart them, or use --force to disconnect them.",
             )
         present = certificates.read(certificates.server_file(settings.data)).names  # also of `serve --name`
         made = certificates.finish_rotation(settings.data, certificates.own_names((*settings.tls_name, *present)), clock.now())

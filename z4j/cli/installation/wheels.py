@@ -29,7 +29,7 @@ def show(words: argparse.Namespace, settings: Settings) -> int:
         for file in words.add:
             wheel = wheels.add_wheel(settings.data, Path(file))
             asyncio.run(_record(settings, wheel))
-            say(f"{wheel.name} is served from now on.")
+            say(f"{wheel.name} is now served.")
         return 0
     found = wheels.list_wheels(settings.data)
     if not found:

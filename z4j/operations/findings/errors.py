@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Looks at the groups of failures that were seen in the last hour: all of them by their hours, and some by their newest failures."""
+"""Evaluates the error groups seen in the last hour: all of them by their hours, and some by their newest failures."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from z4j.store.findings.activity import Subject
 from z4j.store.sqlite.db import Store
 
 GROUPS: Final = 500
-"""Groups that were seen last."""
+"""Maximum groups, last seen first."""
 LOOKED_AT: Final = 30
-"""Groups of which the newest failures are read: those with the most in the last two hours."""
+"""Maximum groups whose newest failures are read: those with the most in the last two hours."""
 SAMPLE: Final = 20
-"""Tasks whose releases are read."""
+"""Maximum tasks whose releases are read."""
 
 
 async def find(store: Store, names: Mapping[Subject, NameActivity], releases: Mapping[str, Collection[str]], at: int) -> list[Finding]:
-    """Returns what is found of groups of failures. `releases`: app → those that its processes run. Raises StoreError."""
+    """Returns the findings of error groups. `releases`: app → the releases that its processes run. Raises StoreError."""
     groups, _ = await error_groups.list_groups(store, ErrorFilter(), None, GROUPS)
     recent = [group for group in groups if group.last_at >= at - HOUR_US]
     if not recent:
@@ -53,17 +53,19 @@ async def find(store: Store, names: Mapping[Subject, NameActivity], releases: Ma
 async def _activity(
     store: Store, group: ErrorGroup, hours: tuple[int, ...], names: dict[tuple[Scope, str], int], at: int, *, has_releases: bool
 ) -> ErrorActivity:  # fmt: skip
-    newest = await error_groups.list_newest(store, group.id, rules.MOST, (FAILED, RETRIED))
-    newest = [(task, time) for task, time in newest if time >= at - HOUR_US]
+    is_killed = group.error_type == KILLED
+    listed = await (error_groups.list_every if is_killed else error_groups.list_newest)(store, group.id, rules.MOST, (FAILED, RETRIED))
+    newest = [(task, time) for task, time in listed if time >= at - HOUR_US]
     origins = await error_groups.list_origins(store, [task for task, _ in newest[:SAMPLE]])
     return ErrorActivity(
         id=group.id, app=group.app, error_type=group.error_type, message=group.message, state=group.state, first_at=group.first_at,
         last_at=group.last_at, hours=hours, newest=tuple(time for _, time in newest),
         releases=tuple(origin.release for origin in origins), has_releases=has_releases,
         names={subject: count for subject, count in names.items() if count},
+        unended=await error_groups.count_unended(store, {task for task, _ in newest}) if is_killed else 0,
     )  # fmt: skip
 
 
 def _count(hour: Hour) -> int:
-    """Failures that no retry has cured."""
+    """Failures whose task has not succeeded on retry."""
     return hour.failed + hour.retried

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Looks at processes, what they run, what they report of themselves, and the names that they have registered."""
+"""Evaluates processes, their running tasks, their own reports, and their registered task names."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from z4j.rules.findings.activity import NameActivity
 from z4j.rules.findings.finding import Finding, Scope
@@ -21,8 +20,6 @@ from z4j.store.fleet import gaps
 from z4j.store.names.name_limits import refused_text
 from z4j.store.sqlite.db import Store
 
-REGISTERING_US: Final = MINUTE_US
-
 
 class FleetFindings:
     """One per server."""
@@ -30,15 +27,14 @@ class FleetFindings:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.processes = 0
-        """How many were looked at last."""
+        """Number of processes in the last evaluation."""
         self.releases: dict[str, set[str]] = {}
         """App → the releases that its connected processes run."""
         self._waits: dict[Subject, int] = {}
         """Since when a name waits without being registered."""
-        self._registering: tuple[int, set[Scope]] = (-REGISTERING_US, set())
 
     async def find(self, names: Mapping[Subject, NameActivity], at: int) -> list[Finding]:
-        """Returns what is wrong with processes. Raises StoreError."""
+        """Returns the findings of processes. Raises StoreError."""
         processes = await self._processes(at)
         self.processes, self.releases = len(processes), {}
         for process in processes:
@@ -48,12 +44,12 @@ class FleetFindings:
         ends = await fleet.list_ends(self.store, at - DAY_US, at - restarts.RECENT_MIN * MINUTE_US)
         of_processes = await asyncio.to_thread(_find, processes, at)  # thousands of them take longer than a page
         return [
-            *of_processes, *stuck.find(running, names, at), *restarts.find_killed(ends),
+            *of_processes, *stuck.find(running, names, at), *restarts.find_killed(ends, at),
             *unregistered.find(ends, await self._waiting(processes, names, at)), *await self._reports(at),
         ]  # fmt: skip
 
     async def _processes(self, at: int) -> list[Process]:
-        """Every process of the last day; of silent ones with what they held."""
+        """Every process of the last day; silent ones with their running tasks."""
         known = await fleet.list_processes(self.store, at - DAY_US)
         silent = {(app_id, process.boot) for app_id, process in known if silence.is_silent(process, at)}
         held = await fleet.count_held(self.store, sorted(silent)) if silent else {}
@@ -69,8 +65,6 @@ class FleetFindings:
                     scope = process.scope._replace(engine=engine)
                     workers[scope] = workers.get(scope, 0) + 1
         waiting = await fleet.list_unregistered(self.store)
-        if waiting and at - self._registering[0] >= REGISTERING_US:
-            self._registering = at, await fleet.list_registering(self.store)
         self._waits = {subject: self._waits.get(subject, at) for subject in waiting}
         return [
             WaitingName(
@@ -78,11 +72,10 @@ class FleetFindings:
                 started=names[subject].last(60).started if subject in names else 0, waits_us=at - self._waits[subject],
             )
             for subject, (queue, tasks) in waiting.items()
-            if subject[0] in self._registering[1]
         ]  # fmt: skip
 
     async def _reports(self, at: int) -> list[Finding]:
-        """What agents reported of themselves in the last hour, and what of their reports could not be used."""
+        """Problems that agents reported in the last hour, and their refused reports."""
         since = at - HOUR_US
         dropped = [
             GapReport(gap.app, gap.at, gap.events, gap.first_at, gap.last_at, gap.cause)
@@ -100,7 +93,7 @@ class FleetFindings:
 
 
 def _find(processes: Sequence[Process], at: int) -> list[Finding]:
-    """What is found of processes alone."""
+    """The findings that need only processes."""
     return [
         *silence.find(processes, at), *restarts.find_loops(processes, at), *differences.find(processes, at),
         *agents.find_clocks(processes), *agents.find_behind(processes),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Brings together what the rules look at. Earlier hours are read once an hour, the last hour at each round."""
+"""Gathers the input of the rules. Earlier hours are read once an hour, the last hour at each evaluation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from z4j.agents.connections import Hub
-from z4j.rules.findings.activity import LATEST_MIN, RECENT_MIN, Counts, Hour, NameActivity, QueueActivity, QueueMinute
+from z4j.rules.findings.activity import (
+    LATEST_MIN,
+    RECENT_MIN,
+    Counts,
+    Hour,
+    NameActivity,
+    QueueActivity,
+    QueueMinute,
+    taken_ahead,
+    together,
+)
 from z4j.rules.findings.finding import Scope
 from z4j.rules.history.ranges import added
 from z4j.rules.rollups import DAY_US, HOUR_US, MINUTE_US
@@ -20,37 +30,41 @@ from z4j.store.sqlite.db import Store
 MINUTES: Final = 60
 WEEKS: Final = 4
 LEAST_WEEKS: Final = 3
-"""Of these the same hour is compared with; before there are so many, the last day is."""
+"""Number of weeks whose same hour is compared with; until that many exist, the last day is used."""
 AGENT_FRESH_US: Final = 120_000_000
 
 
-class Earlier(NamedTuple):
-    """Some earlier hours, and how they are called."""
+class Earlier:
+    """Some earlier hours with their description. The counts of a subject are added up once."""
 
-    hours: list[Steps]
-    words: str
+    def __init__(self, hours: list[Steps], words: str) -> None:
+        self.hours, self.words = hours, words
+        self.subjects = {subject for hour in hours for subject in hour.counts}
+        self._of_subject: dict[Subject, tuple[Hour, ...]] = {}
 
-    def has(self, subject: Subject) -> bool:
-        """Whether the subject did anything in these hours."""
-        return any(subject in hour.counts for hour in self.hours)
+    def of_subject(self, subject: Subject) -> tuple[Hour, ...]:
+        """Returns the hours of a subject, also those without tasks."""
+        if subject not in self._of_subject:
+            self._of_subject[subject] = tuple(_hour(hour, subject) for hour in self.hours)
+        return self._of_subject[subject]
 
 
 class Baseline(NamedTuple):
-    """Earlier hours to compare with: the same hour of earlier weeks, and for what did not run then the last day."""
+    """Earlier hours to compare with: the same hour of earlier weeks, and the last day for names that did not run then."""
 
     of: tuple[int, int | None]
-    """The hour that they are for, and the first one that was counted then."""
+    """The hour that they belong to, and the first counted hour."""
     weeks: Earlier = Earlier([], "")
     day: Earlier = Earlier([], "")
 
     def of_subject(self, subject: Subject) -> Earlier:
         """Returns the hours that a subject is compared with."""
-        return self.weeks if self.weeks.has(subject) else self.day
+        return self.weeks if subject in self.weeks.subjects else self.day
 
     @property
     def subjects(self) -> set[Subject]:
-        """All that ran in these hours."""
-        return {subject for part in (self.weeks, self.day) for hour in part.hours for subject in hour.counts}
+        """All subjects that ran in these hours."""
+        return self.weeks.subjects | self.day.subjects
 
 
 class Gatherer:
@@ -89,23 +103,22 @@ class Gatherer:
         steps = await activity.read_queues(self.store, first, newest + MINUTE_US)
         same = self.hub.same_brokers()
         held = await paused_queues.list_paused(self.store, same)
-        concurrency = _concurrency(await agents.list_agents(self.store, since=at - AGENT_FRESH_US))
-        found: list[QueueActivity] = []
+        workers = _workers(await agents.list_agents(self.store, since=at - AGENT_FRESH_US))
+        found: dict[Subject, QueueActivity] = {}
         for row in await queues.list_queues(self.store, same=same):
             subject = (Scope(row.app, row.environment, row.engine), row.name)
-            minutes = steps.minutes.get(subject, {})
-            found.append(
-                QueueActivity(
-                    scope=subject[0], name=row.name, at=newest, depth=row.depth,
-                    oldest_us=None if row.oldest_at is None else max(at - row.oldest_at, 0), consumers=row.consumers, delayed=row.delayed,
-                    dead=row.dead, queued=steps.queued.get(subject, 0), running=row.running, concurrency=concurrency.get(subject, 0),
-                    is_paused=paused_queues.find_pause(held, row) is not None,
-                    reported_us=None if row.seen_at is None else max(at - row.seen_at, 0),
-                    minutes=tuple(minutes.get(time, QueueMinute()) for time in range(first, newest + 1, MINUTE_US)),
-                    names=steps.names.get(subject, {}),
-                )
+            minutes, of_queue = steps.minutes.get(subject, {}), workers.get(subject, Workers())
+            of_broker = QueueActivity(
+                scope=subject[0], name=row.name, at=newest, depth=row.depth,
+                oldest_us=None if row.oldest_at is None else max(at - row.oldest_at, 0), consumers=row.consumers, delayed=row.delayed,
+                dead=row.dead, queued=steps.queued.get(subject, 0), running=row.running, concurrency=of_queue.concurrency,
+                is_paused=paused_queues.find_pause(held, row) is not None,
+                reported_us=None if row.seen_at is None else max(at - row.seen_at, 0),
+                minutes=tuple(minutes.get(time, QueueMinute()) for time in range(first, newest + 1, MINUTE_US)),
+                names=steps.names.get(subject, {}), ahead=of_queue.ahead,
             )  # fmt: skip
-        return found
+            found[subject] = of_broker if subject not in found else together(found[subject], of_broker)
+        return list(found.values())
 
 
 def _name(subject: Subject, newest: int, steps: Steps, earlier: Earlier) -> NameActivity:
@@ -116,7 +129,7 @@ def _name(subject: Subject, newest: int, steps: Steps, earlier: Earlier) -> Name
         scope=scope, name=name, at=newest, minutes=tuple(counts.get(time, Counts()) for time in times),
         ran=added(ran.get(time, {}) for time in times[-RECENT_MIN:]),
         latest_ran=added(ran.get(time, {}) for time in times[-LATEST_MIN:]),
-        usual=tuple(_hour(hour, subject) for hour in earlier.hours), usual_of=earlier.words,
+        usual=earlier.of_subject(subject), usual_of=earlier.words,
     )  # fmt: skip
 
 
@@ -133,13 +146,21 @@ def _same_hours(hour: int, first: int) -> list[int]:
     return [hour - number * 7 * DAY_US + side * HOUR_US for number in weeks for side in (-1, 0, 1)] if len(weeks) >= LEAST_WEEKS else []
 
 
-def _concurrency(connected: Iterable[AgentRow]) -> dict[Subject, int]:
-    """How many tasks the connected workers of each queue can run at a time."""
-    found: dict[Subject, int] = {}
+class Workers(NamedTuple):
+    """The concurrency of the connected workers of a queue, and how many tasks they may prefetch without a report."""
+
+    concurrency: int = 0
+    ahead: int = 0
+
+
+def _workers(connected: Iterable[AgentRow]) -> dict[Subject, Workers]:
+    found: dict[Subject, Workers] = {}
     for agent, engine in _working(connected):
+        concurrency = agent.concurrency or 0
         for name in agent.queues:
             subject = (Scope(agent.app, agent.environment, engine), name)
-            found[subject] = found.get(subject, 0) + (agent.concurrency or 0)
+            known = found.get(subject, Workers())
+            found[subject] = Workers(known.concurrency + concurrency, known.ahead + taken_ahead(engine, concurrency, agent.options))
     return found
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Looks at every schedule and at the processes of its scheduler."""
+"""Evaluates every schedule and the processes of its scheduler."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from z4j.store.sqlite.db import Store
 
 WORDS: Final = {name: dialect.word for name, dialect in DIALECTS.items()}
 EACH: Final = 4
-"""Runs of each schedule that are looked at: two processes that run it make two of one due time."""
+"""Runs of each schedule that are read: two processes that run it create two runs for one due time."""
 
 
 async def find(store: Store, at: int) -> list[Finding]:
-    """Returns what is wrong with schedules. Raises StoreError."""
+    """Returns the findings of schedules. Raises StoreError."""
     rows = await schedules.list_schedules(store)
     if not rows:
         return []

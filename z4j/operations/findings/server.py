@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Looks at this server itself: what the appliance page, the strip and `z4j doctor` show of it."""
+"""Evaluates this server: the state shown by the appliance page, the strip and `z4j doctor`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from z4j.rules.findings.server import DutyState, PlanState, ServerState
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
 from z4j.store.backups.backup_results import read_results
+from z4j.store.forwarding.targets import list_states
 from z4j.store.operations import plans
 from z4j.store.sqlite.db import Store
 
 
 class ServerFindings:
-    """One per server. `why_not_held` returns why retention cannot hold its limits, or ""."""
+    """One per server. `why_not_held` returns why retention cannot keep within its limits, or ""."""
 
     def __init__(
         self, settings: Settings, duties: Duties, audit: AuditLog, tls: ServerTls | None, why_not_held: Callable[[], str]
@@ -29,13 +30,13 @@ class ServerFindings:
         self.settings, self.duties, self.audit, self.tls, self.why_not_held = settings, duties, audit, tls, why_not_held
 
     async def find(self, store: Store, at: int) -> list[Finding]:
-        """Returns what is wrong with the server and its plans. Raises StoreError."""
+        """Returns the findings of the server and its plans. Raises StoreError."""
         state = await asyncio.to_thread(self.read, at)
         states = [
             PlanState(plan.id, plan.action, plan.status, plan.note, plan.items, plan.author, plan.created_at, plan.started_at)
             for plan in await plans.list_plans(store)
         ]
-        return [*rules.find_server(state, at), *rules.find_plans(states, at)]
+        return [*rules.find_server(state, at), *rules.find_plans(states, at), *rules.find_forwarding(await list_states(store), at)]
 
     def read(self, at: int) -> ServerState:
         """Returns the state of the server. Reads files."""
@@ -63,5 +64,5 @@ class ServerFindings:
         try:
             known = read_results(self.settings.data)
         except StoreError as error:
-            return f"{error.message} {error.hint}", None
+            return error.explanation, None
         return known.last_failed.problem if known.last_failed else "", known.last_good.at if known.last_good else known.since

@@ -42,7 +42,7 @@ class AuditRow:
 class Head:
     """A row as it was seen some time, by its MAC or by its digest: a log that does not contain it has been cut or rewritten.
 
-    `number` is that of the checkpoint it was seen in, 0 when it was none, ANY when the number is not known; `source` says who
+    `number` is that of the checkpoint it was seen in, 0 when it was none, ANY when the number is unknown; `source` says who
     remembers it.
     """
 

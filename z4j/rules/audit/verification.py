@@ -104,7 +104,7 @@ class Walk:
         digest = add_to_digest(self.at.digest, row)
         for head in self._marks.pop(row.seq, ()):
             if head.mark not in (row.mac, digest):
-                self._break(row.seq, f"the row is not the one that {_who(head)} remembers: the log was rewritten")
+                self._break(row.seq, f"the row differs from the one that {_who(head)} recorded: the log was rewritten")
                 return
         point = self.at.point
         if self._next < len(self.points) and self.points[self._next].seq == row.seq:
@@ -121,9 +121,9 @@ class Walk:
             return f"row {expected} is missing; the next one is row {row.seq}"
         key = self.keys.get(row.key_id)
         if key is None:
-            return f"it was signed with key {row.key_id}, which is not here"
+            return f"it was signed with key {row.key_id}, which this server does not have"
         if not hmac.compare_digest(sign(key, self.at.mac, row), row.mac):
-            return "its content, or that of a row before it, is not what was signed"
+            return "its content, or that of an earlier row, differs from what was signed"
         return self._flaw_of_restore(row)
 
     def _flaw_of_restore(self, row: AuditRow) -> str:
@@ -132,13 +132,13 @@ class Walk:
         self._restores.append(row.seq)
         if names(row, self.abandoned.get(row.seq, ())):
             return ""
-        return "the stored list of rows that its restore abandoned is not the one it names"
+        return "the stored list of rows that its restore abandoned differs from the signed one"
 
     def _flaw_of_point(self, point: Checkpoint, digest: bytes) -> str:
         if why := why_not_next(self.at.point, point):
             return why
         if point.digest != digest:
-            return f"the row is not the one that checkpoint {point.number} covers"
+            return f"the row differs from the one that checkpoint {point.number} covers"
         return self.why_not_ours(point)
 
     def _check_points_before(self, seq: int) -> None:
@@ -155,20 +155,20 @@ class Walk:
             return
         if self._next < len(self.points):
             covered = self.points[-1].seq
-            self._break(seq + 1, f"the log ends at row {seq}, but a checkpoint covers row {covered}: its end was cut off")
+            self._break(seq + 1, f"the log ends at row {seq}, but a checkpoint covers row {covered}: its end was removed")
             return
         number = point.number if point else 0
         for head in sorted((head for heads in self._marks.values() for head in heads), key=lambda head: -head.seq):
             if head.seq > self.start.seq:
-                self._break(seq + 1, f"the log ends at row {seq}, but {_who(head)} remembers row {head.seq}: its end was cut off")
+                self._break(seq + 1, f"the log ends at row {seq}, but {_who(head)} recorded row {head.seq}: its end was removed")
                 return
         by_number = {known.number: (known.seq, known.digest) for known in self.points}
         for head in self.known:
             if head.number > number:
-                why = f"the last checkpoint is number {number}, but {_who(head)} remembers number {head.number}: it was taken out"
+                why = f"the last checkpoint is number {number}, but {_who(head)} recorded number {head.number}: it was removed"
                 self._break((point.seq if point else 0) + 1, why)
             elif not _is_held(head, by_number):
-                self._break(head.seq, f"the checkpoint over row {head.seq} that {_who(head)} remembers is not in the log")
+                self._break(head.seq, f"the checkpoint over row {head.seq} that {_who(head)} recorded is not in the log")
 
     def _break(self, row: int, why: str) -> None:
         if not self._why:
@@ -202,4 +202,4 @@ def _is_held(head: Head, by_number: dict[int, tuple[int, bytes]]) -> bool:
 
 
 def _who(head: Head) -> str:
-    return head.source or "somebody"
+    return head.source or "an unknown source"

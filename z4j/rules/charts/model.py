@@ -83,7 +83,7 @@ class TimeChart(_TimeAxis):
 
     `times` are the starts of the slots, ascending. `links` has one URL per slot, with the rows behind it. `step` is the length of a
     slot; 0 means the shortest distance between two times. Slots that are not in `times` are shown as missing. `zone` is the time zone
-    of the labels, `height` that of the plot in pixels.
+    of the labels ("": the reader's), `height` that of the plot in pixels.
     """
 
     title: str
@@ -93,7 +93,7 @@ class TimeChart(_TimeAxis):
     marks: Sequence[Mark] = ()
     links: Sequence[str] = ()
     step: int = 0
-    zone: str = "UTC"
+    zone: str = ""
     height: int = 140
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ class HeatMap(_TimeAxis):
     state: str = "running"
     noun: str = "tasks"
     step: int = 0
-    zone: str = "UTC"
+    zone: str = ""
 
     def __post_init__(self) -> None:
         if len(self.times) * len(self.rows) > MOST_CELLS:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from z4j.rules.charts.scales import WIDTH
@@ -63,6 +64,7 @@ def ticks(since: int, until: int, zone: str) -> tuple[Tick, ...]:
     return tuple(placed)
 
 
+@lru_cache(8_000)
 def moment_text(at: int, zone: str, *, with_day: bool = False) -> str:
     """14:05 in the zone, with seconds where there are any, and 27 Nov 14:05 with the day."""
     local = _local(min(at, LAST_AT), zone_of(zone))

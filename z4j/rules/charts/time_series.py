@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from z4j.rules.charts.marks import PlacedMark, place_labels
 from z4j.rules.charts.model import Series, TimeChart
@@ -101,7 +102,7 @@ def total(series: Sequence[Series], slot: int) -> float | None:
 
 
 def _frame(chart: TimeChart, values: Sequence[float | None]) -> Frame:
-    slots = tuple(_band(chart, at, at + chart.slot) for at in chart.times)
+    slots = _bands(tuple(chart.times), chart.since, chart.until, chart.slot)
     marks = _place_marks(chart)
     return Frame(
         scale=scale(values, chart.unit, chart.height),
@@ -113,33 +114,40 @@ def _frame(chart: TimeChart, values: Sequence[float | None]) -> Frame:
     )
 
 
-def _band(chart: TimeChart, start: int, end: int) -> Band:
-    x = position(start, chart.since, chart.until)
-    return Band(x, round(position(end, chart.since, chart.until) - x, 1))
+@lru_cache(32)
+def _bands(times: tuple[int, ...], since: int, until: int, slot: int) -> tuple[Band, ...]:
+    """The slots of an axis, the same for each chart of a page."""
+    return tuple(_band(at, at + slot, since, until) for at in times)
+
+
+def _band(start: int, end: int, since: int, until: int) -> Band:
+    x = position(start, since, until)
+    return Band(x, round(position(end, since, until) - x, 1))
 
 
 def _gaps(chart: TimeChart) -> tuple[Band, ...]:
-    known = [at for slot, at in enumerate(chart.times) if total(chart.series, slot) is not None]
+    known = [at for at, *values in zip(chart.times, *(one.values for one in chart.series), strict=True) if values.count(None) < len(values)]
     if not known:
         return ()
     found = []
-    end = chart.since
-    for at in (*known, chart.until):
-        if not _adjoins(chart, at - end + chart.slot):
-            found.append(_band(chart, end, at))
-        end = at + chart.slot
+    since, until, slot = chart.since, chart.until, chart.slot
+    end = since
+    for at in (*known, until):
+        if not _adjoins(slot, at - end + slot):
+            found.append(_band(end, at, since, until))
+        end = at + slot
     return tuple(found)
 
 
 def _line(chart: TimeChart, series: Series, middles: Sequence[float], axis: Scale) -> Line:
     """The points of a series, in runs of neighbors that all have values."""
     runs: list[list[str]] = []
-    before = None
+    slot, before = chart.slot, None
     for at, x, value in zip(chart.times, middles, series.values, strict=True):
         if value is None:
             before = None
             continue
-        if before is None or not _adjoins(chart, at - before):
+        if before is None or not _adjoins(slot, at - before):
             runs.append([])
         runs[-1].append(f"{x:g} {axis.y(value):g}")
         before = at
@@ -148,9 +156,9 @@ def _line(chart: TimeChart, series: Series, middles: Sequence[float], axis: Scal
     return Line("".join(path), "".join(dots))
 
 
-def _adjoins(chart: TimeChart, distance: int) -> bool:
+def _adjoins(slot: int, distance: int) -> bool:
     """Whether a slot begins where the one before it ends. A local day has 23 to 25 hours, so half a slot more is no gap."""
-    return distance <= chart.slot * 3 // 2
+    return distance <= slot * 3 // 2
 
 
 def _place_marks(chart: TimeChart) -> tuple[PlacedMark, ...]:

@@ -12,7 +12,7 @@ UNRESOLVED, RESOLVED, IGNORED, REGRESSED = 0, 1, 2, 3
 GROUP_STATES: Final[dict[str, int]] = {"unresolved": UNRESOLVED, "resolved": RESOLVED, "ignored": IGNORED, "regressed": REGRESSED}
 GROUP_STATE_NAMES: Final[dict[int, str]] = {code: name for name, code in GROUP_STATES.items()}
 OPEN: Final = ("unresolved", "regressed")
-"""What somebody still has to look at."""
+"""Unresolved states."""
 
 FAILED, RETRIED, CURED = 0, 1, 2
 """Kinds of what is counted: a task that failed; an attempt that failed while its task goes on or has failed; an attempt that failed and

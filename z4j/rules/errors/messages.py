@@ -3,7 +3,7 @@
 
 Ids, hosts, ports, paths, times, addresses in memory, quoted texts and contents of containers are values. A number that says which error it
 is (an errno, a status of HTTP, a signal, an error of a database) is kept, and so are names of attributes, arguments and constraints.
-Every expression here is linear in its text, and no more than `LIMIT` characters are looked at.
+Every expression here is linear in its text, and at most `LIMIT` characters are read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 LIMIT: Final = 1_000
-"""Characters of the first line that are looked at."""
+"""Characters of the first line that are read."""
 LENGTH: Final = 200
 """Characters of a normalised message."""
 
@@ -63,13 +63,18 @@ def normalise(message: str, error_type: str = "") -> str:
     """
     if error_type == "RecursionError":
         return "maximum recursion depth exceeded"  # CPython adds where it happened to count
-    line = next((line for line in message[:LIMIT].splitlines() if line.strip()), "").strip()
+    line = first_line(message)
     for _ in range(_NESTED):
         shorter = _once(line, error_type)
         if shorter == line:
             break
         line = shorter
     return line
+
+
+def first_line(message: str) -> str:
+    """Returns the first line of a message that is not empty, of its first `LIMIT` characters."""
+    return next((line for line in message[:LIMIT].splitlines() if line.strip()), "").strip()
 
 
 def _once(line: str, error_type: str) -> str:

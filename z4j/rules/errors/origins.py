@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 LIMIT: Final = 64_000
 """Characters of a traceback that are read: its end, which contains what was raised."""
-FRAME: Final = re.compile(r'File "(?P<file>[^"]{1,500})", line \d+(?:, in (?P<function>.{1,200}))?')
+FRAME: Final = re.compile(r'File "(?P<file>[^"]{1,500})", line (?P<line>\d+)(?:, in (?P<function>.{1,200}))?')
 LIBRARY: Final = re.compile(r"(site-packages|dist-packages|[/\\]lib[/\\]python\d|^<frozen |[/\\]Lib[/\\])")
 """Files that do not belong to the application."""
 CAUSES: Final = 5
 """Exceptions of a chain that count, the last ones."""
+LINE: Final = 300
+"""Characters of a line of code, with the name of its function."""
 
 _LEADS: Final = frozenset(
     {
@@ -49,9 +51,16 @@ class Origin:
     """Class names of the exceptions that led to it, and of those in a group; the first raised first."""
 
 
+class _Frame(NamedTuple):
+    file: str
+    function: str
+    code: str
+    """Its line of source or, where the traceback does not have it, its number."""
+
+
 @dataclass(slots=True)
 class _Part:
-    frames: list[tuple[str, str]]
+    frames: list[_Frame]
     error_type: str = ""
     is_group: bool = False
 
@@ -67,7 +76,7 @@ def origin_of(traceback: str) -> Origin:
     parts = _parts(traceback[-LIMIT:])
     if not parts:
         return Origin()
-    group = next((number for number, part in enumerate(parts) if part.is_group), None)
+    group = _group_of(parts)
     raised = parts[-1] if group is None else parts[group]
     others = parts[:-1] if group is None else parts[:group] + parts[group + 1 :]
     entry, function = _ends(raised.frames)
@@ -78,14 +87,35 @@ def origin_of(traceback: str) -> Origin:
     return Origin(entry, function, tuple(dict.fromkeys(cause for cause in causes if cause))[-CAUSES:])
 
 
+def line_of(traceback: str) -> str:
+    """Returns the line of the application that raised the exception or called what did: `package.module.function: its source`.
+
+    A line is known by its source, since its number changes with every release; by its number only where the source is missing. Empty where
+    the traceback has no frame of the application."""
+    parts = _parts(traceback[-LIMIT:])
+    if not parts:
+        return ""
+    group = _group_of(parts)
+    own = _own(parts[-1 if group is None else group].frames)
+    return f"{_name(own[-1])}: {own[-1].code}"[:LINE] if own else ""
+
+
+def _group_of(parts: list[_Part]) -> int | None:
+    return next((number for number, part in enumerate(parts) if part.is_group), None)
+
+
 def _parts(text: str) -> list[_Part]:
     parts = [_Part([])]
     is_head = True  # the line with the type follows the frames, and more lines of the message may follow that
+    indent = -1  # of the frame in the line before
     for raw in text.splitlines():
         stripped = raw.lstrip(" |+")
+        before, indent = indent, -1
         if match := FRAME.fullmatch(stripped):
-            parts[-1].frames.append((match["file"], match["function"] or ""))
-            is_head = True
+            parts[-1].frames.append(_Frame(match["file"], match["function"] or "", f"line {match['line']}"))
+            is_head, indent = True, len(raw) - len(stripped)
+        elif -1 < before < len(raw) - len(stripped):
+            parts[-1].frames[-1] = parts[-1].frames[-1]._replace(code=stripped.strip())
         elif title := _TITLE.search(stripped):
             if parts[-1].frames or parts[-1].error_type:
                 parts.append(_Part([]))
@@ -106,15 +136,21 @@ def _is_type_in_group(raw: str) -> bool:
     return after.startswith("| ") and not after.startswith("|  ")
 
 
-def _ends(frames: list[tuple[str, str]]) -> tuple[str, str]:
-    """The first and the last frame of the application; of an installed application those of its package."""
-    shown = [frame for frame in frames if frame[1] not in _COMPREHENSIONS]
-    own = [frame for frame in shown if not is_library(frame[0]) and not frame[0].startswith("<")]
+def _ends(frames: list[_Frame]) -> tuple[str, str]:
+    """The names of the first and of the last function of the application."""
+    own = _own(frames)
+    return (_name(own[0]), _name(own[-1])) if own else ("", "")
+
+
+def _own(frames: list[_Frame]) -> list[_Frame]:
+    """The frames of the application; of an installed application those of its package."""
+    shown = [frame for frame in frames if frame.function not in _COMPREHENSIONS]
+    own = [frame for frame in shown if not is_library(frame.file) and not frame.file.startswith("<")]
     if not own:
-        packaged = [frame for frame in shown if _package(frame[0])]
-        first = next((_package(file) for file, _ in packaged if _package(file) not in _ENGINES), "")
-        own = [frame for frame in packaged if _package(frame[0]) == first] if first else packaged[-1:]
-    return (_name(*own[0]), _name(*own[-1])) if own else ("", "")
+        packaged = [frame for frame in shown if _package(frame.file)]
+        first = next((_package(frame.file) for frame in packaged if _package(frame.file) not in _ENGINES), "")
+        own = [frame for frame in packaged if _package(frame.file) == first] if first else packaged[-1:]
+    return own
 
 
 def _package(file: str) -> str:
@@ -122,14 +158,14 @@ def _package(file: str) -> str:
     return re.split(r"[/\\.]", parts[-1], maxsplit=1)[0] if len(parts) > 1 else ""
 
 
-def _name(file: str, function: str) -> str:
-    inside = _PACKAGED.split(file)
+def _name(frame: _Frame) -> str:
+    inside = _PACKAGED.split(frame.file)
     parts = [part for part in re.split(r"[/\\]", inside[-1]) if part]
     if len(inside) == 1:
         parts = [part for part in parts[-2:-1] if not _is_of_deployment(part)] + parts[-1:]
     if parts:
         parts[-1] = parts[-1].removesuffix(".py").removesuffix(".pyc")
-    return ".".join([*parts, _GENERATED.sub("*", function)])[-200:]
+    return ".".join([*parts, _GENERATED.sub("*", frame.function)])[-200:]
 
 
 def _is_of_deployment(folder: str) -> bool:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is wrong now, and why the product thinks so: one pure rule in each file."""
+"""Rules that report problems of tasks, queues, schedules, workers and the server, with their evidence. One pure rule in each file."""

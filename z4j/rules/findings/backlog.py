@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A queue grows, does not drain, or has nobody who takes from it."""
+"""A queue grows, does not drain, or has no consumer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from z4j.formats import duration, number
+from z4j.formats import duration, number, plural
 from z4j.rules.findings.activity import QueueActivity
 from z4j.rules.findings.finding import Finding, Link, key_of, queue_href, tasks_href
 from z4j.rules.findings.forecast import Forecast, drain, text_of
@@ -16,20 +16,20 @@ LEAST_AGE_US: Final = 60_000_000
 FORECAST_MIN: Final = 30
 GROWTH_MIN: Final = 5
 LONG_MIN: Final = 30.0
-"""A queue that drains within this time is left alone."""
+"""A queue that drains within this time is not reported."""
 UNSERVED_US: Final = 30_000_000
 
 
 def find(queue: QueueActivity) -> Finding | None:
-    """Returns the finding, or None while it drains, is empty, or was paused by a person."""
+    """Returns the finding, or None if the queue drains, is empty, or was paused by a user."""
     if queue.is_paused or not queue.backlog:
         return None
     return _unserved(queue) or _grows(queue)
 
 
 def forecast_of(queue: QueueActivity, more: float = 1.0) -> Forecast | None:
-    """Returns when the backlog is gone, from the last minutes; `more` as in `drain`."""
-    last = queue.minutes[-FORECAST_MIN - 1 : -1]  # the newest minute has only begun
+    """Returns the forecast of when the queue is empty, from the last minutes; `more` as in `drain`."""
+    last = queue.minutes[-FORECAST_MIN - 1 : -1]  # the newest minute is incomplete
     return drain(queue.backlog, [minute.entered for minute in last], [minute.left for minute in last], more=more)
 
 
@@ -38,9 +38,9 @@ def _unserved(queue: QueueActivity) -> Finding | None:
         return None
     return Finding(
         kind="unserved_queue", subject=queue.name, level="bad", weight=600 + min(40 * len(str(queue.backlog)), 200),
-        title=f"No worker takes from queue {queue.name}",
-        text=f"{number(queue.backlog)} tasks wait{_oldest(queue)}",
-        why=f"the broker reports no consumer{_main_names(queue.names)}",
+        title=f"No worker consumes queue {queue.name}",
+        text=f"{plural(queue.backlog, 'task')} waiting{_oldest(queue)}",
+        why=f"the broker reports no consumers{_main_names(queue.names)}",
         scope=queue.scope, since=None if queue.oldest_us is None else queue.at - queue.oldest_us,
         action=Link("Open the queue", queue_href(queue.scope, queue.name)),
         evidence=(Link("waiting tasks", tasks_href(queue.scope, queue=queue.name, state=("queued", "received"))),),
@@ -64,9 +64,9 @@ def _grows(queue: QueueActivity) -> Finding | None:
     return Finding(
         kind="backlog", subject=queue.name, level="bad" if is_growing and (queue.oldest_us or 0) > 10 * LEAST_AGE_US else "warn",
         weight=min(60 * len(str(queue.backlog)) + (150 if is_growing else 0), 550),
-        title=f"Queue {queue.name} grows" if is_growing else f"Queue {queue.name} hardly drains",
-        text=f"{number(queue.backlog)} wait{_oldest(queue)}",
-        why=f"{number(entered)} in and {number(left)} out per minute; drains {_in(text_of(forecast))}{more}{_main_names(queue.names)}",
+        title=f"Queue {queue.name} is growing" if is_growing else f"Queue {queue.name} drains slowly",
+        text=f"{plural(queue.backlog, 'task')} waiting{_oldest(queue)}",
+        why=f"{number(entered)} in and {number(left)} out per minute; time to drain: {text_of(forecast)}{more}{_main_names(queue.names)}",
         scope=queue.scope,
         action=Link("Open the queue", queue_href(queue.scope, queue.name)),
         evidence=(Link("waiting tasks", tasks_href(queue.scope, queue=queue.name, state=("queued", "received"))),),
@@ -75,21 +75,17 @@ def _grows(queue: QueueActivity) -> Finding | None:
 
 
 def _with_more(queue: QueueActivity) -> str:
-    """What twice as many workers would do; nothing where it is not known how many there are, or that would not be enough."""
+    """The forecast with twice as many workers; "" if their number is unknown or twice as many would not be enough."""
     if not queue.concurrency:
         return ""
     twice = forecast_of(queue, more=2.0)
     if twice is None or twice.high is None:
         return ""
-    return f"; with twice the workers (concurrency {number(2 * queue.concurrency)}) {_in(text_of(twice))}"
+    return f"; with twice the workers (concurrency {number(2 * queue.concurrency)}): {text_of(twice)}"
 
 
 def _oldest(queue: QueueActivity) -> str:
     return "" if queue.oldest_us is None else f", the oldest for {duration(queue.oldest_us)}"
-
-
-def _in(text: str) -> str:
-    return text if text.startswith(("never", "over", "under")) else f"in {text}"
 
 
 def _main_names(names: Mapping[str, int]) -> str:
@@ -97,7 +93,7 @@ def _main_names(names: Mapping[str, int]) -> str:
     if not whole:
         return ""
     name, tasks = max(names.items(), key=lambda item: (item[1], item[0]))
-    return f". {tasks / whole:.0%} is {name}" if len(names) > 1 else f". All of it is {name}"
+    return f". {tasks / whole:.0%} are {name}" if len(names) > 1 else f". All are {name}"
 
 
 def _depths(queue: QueueActivity) -> tuple[float | None, ...]:

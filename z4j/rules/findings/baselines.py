@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is usual: the median of earlier values and how far they lie from it, so that one bad hour in the past changes little."""
+"""Baselines: the median of earlier values and their median absolute deviation (MAD), so that one bad hour in the past changes little."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from statistics import median
 from typing import Final, NamedTuple
 
 LEAST_SAMPLES: Final = 6
-"""With fewer earlier hours nothing is called unusual."""
+"""With fewer earlier hours nothing is reported as unusual."""
 
 
 class Usual(NamedTuple):
-    """The median of some values, the median of their distances from it (MAD), and their number."""
+    """The median of some values, their median absolute deviation (MAD), and their number."""
 
     median: float
     mad: float
     samples: int
 
     def above(self, *, factor: float, mads: float) -> float:
-        """What a value has to exceed to be unusual: both a multiple of the median, and so many MADs above it."""
+        """The limit above which a value is unusual: both a multiple of the median and a number of MADs above it."""
         return max(self.median * factor, self.median + self.mad * mads)
 
     def below(self, *, factor: float, mads: float) -> float:
-        """What a value has to be less than to be unusual."""
+        """The limit below which a value is unusual."""
         return min(self.median * factor, self.median - self.mad * mads)
 
 
 def usual(values: Sequence[float], least: int = LEAST_SAMPLES) -> Usual | None:
-    """Returns what is usual among these values; None if there are fewer than `least`."""
+    """Returns the baseline of these values; None if there are fewer than `least`."""
     if len(values) < max(least, 1):
         return None
     middle = float(median(values))

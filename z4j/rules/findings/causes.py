@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One finding for one cause: what another finding explains is not repeated beside it."""
+"""Keeps one finding for one cause: findings that another finding explains are removed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from z4j.rules.findings.finding import LEVELS, Finding, ranked
 
 
 def without_repeats(findings: Iterable[Finding]) -> list[Finding]:
-    """Returns the findings without those that others explain. A finding hurts at least as much as what it explains, and began no later.
-    What is explained explains nothing itself, so of two that explain each other one stays. Of two with the same key the worse one does."""
+    """Returns the findings without those that others explain. A finding gets at least the level and weight of the findings it explains, and
+    the earliest of their start times. An explained finding explains nothing itself, so of two that explain each other one remains. Of two
+    with the same key the worse one remains."""
     every = ranked(findings)
     by_key = {finding.key: finding for finding in every}
     causes: dict[str, Finding] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The shape of a finding: a sentence with its numbers, its evidence, and the one action that fits."""
+"""Defines a finding: a sentence with numbers, its evidence, and one suggested action."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
+from z4j.rules.permissions import Needed
+
 Level = Literal["bad", "warn", "blind"]
-"""`bad`: somebody has to act; `warn`: to be watched; `blind`: not known, shown in gray and never as all right."""
+"""`bad`: action is required; `warn`: to be watched; `blind`: unknown, shown in gray and never as healthy."""
 
 LEVELS: Final[dict[Level, int]] = {"bad": 2_000, "warn": 1_000, "blind": 1_500}
-"""What a level adds to the weight: what is not known comes between."""
+"""What a level adds to the weight: unknown is between the other two."""
 
 
 class Scope(NamedTuple):
-    """Where a finding was made, as the filters of every page; "": anywhere."""
+    """App, environment and engine of a finding, as in the filters of every page; "": any."""
 
     app: str = ""
     environment: str = ""
     engine: str = ""
 
     def holds(self, other: Scope) -> bool:
-        """Whether something of `other` is shown under the filters of this scope."""
+        """Whether a finding of `other` is shown under the filters of this scope."""
         return all(mine in ("", theirs) or not theirs for mine, theirs in zip(self, other, strict=True))
 
 
 class Link(NamedTuple):
-    """A link with its text."""
+    """A link with its text. `needs` is the role required for the action in the text, if a weaker role may open the page."""
 
     text: str
     href: str
+    needs: Needed = "viewer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +42,40 @@ class Finding:
     """One finding. Times are microseconds UTC."""
 
     kind: str
-    """The rule, a word of letters and underscores."""
+    """The name of the rule: letters and underscores."""
     subject: str
-    """What it is about: with the kind and the scope it is the same finding as long as it lasts."""
+    """What it is about. Kind, scope and subject identify the finding while it is open."""
     level: Level
     weight: float
-    """How much it hurts among those of its level, 0 to 999."""
+    """Rank among the findings of its level, 0 to 999."""
     title: str
-    """What is wrong, as the beginning of a sentence."""
+    """The problem: the first part of a sentence."""
     text: str
-    """How it goes on, with its numbers."""
+    """The rest of the sentence, with numbers."""
     why: str
-    """Compared with what, and what else is known."""
+    """What it was compared with, and further evidence."""
     scope: Scope = Scope()
     since: int | None = None
-    """None: since it was first found."""
+    """None: since it was first reported."""
     action: Link | None = None
     evidence: tuple[Link, ...] = ()
     curve: tuple[float | None, ...] = ()
-    """The last values, the newest last; None: not known."""
+    """The last values, the newest last; None: unknown."""
     curve_of: str = ""
-    """What the curve shows, for those who do not see it."""
+    """Description of the curve, for screen readers."""
     explains: tuple[str, ...] = ()
-    """Keys of findings that are not repeated beside this one: it is their cause (see `causes`)."""
+    """Keys of findings that this one causes and that are therefore hidden (see `causes`)."""
+    found_at: int | None = None
+    """None: at the evaluation that reported it."""
 
     @property
     def key(self) -> str:
-        """The same for the same finding at another time."""
+        """Identifies the finding; stable over time."""
         return key_of(self.kind, self.scope, self.subject)
 
     @property
     def rank(self) -> float:
-        """By which findings are sorted, the largest first."""
+        """Sort key of findings, the largest first."""
         return LEVELS[self.level] + min(max(self.weight, 0.0), 999.0)
 
 
@@ -80,7 +85,7 @@ def key_of(kind: str, scope: Scope, subject: str) -> str:
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """Sorts by how much it hurts, then by name, so that equal ones keep their order."""
+    """Sorts by rank, then by name, so that the order of equal ones is stable."""
     return sorted(findings, key=lambda finding: (-finding.rank, finding.key))
 
 

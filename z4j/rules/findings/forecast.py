@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How long a queue needs until nothing waits: a range, from what entered and left it in the last minutes.
+"""Forecasts how long a queue takes to drain: a range, from the tasks enqueued and started in the last minutes.
 
-Blocks of minutes are drawn again and again from the last ones and laid end to end until the backlog is gone (a block bootstrap, so that
-bursts keep their length). How wide the range has to be was found with generated hours whose end is known
+Blocks of the last minutes are drawn repeatedly and joined until the backlog is gone (a block bootstrap, so that bursts keep their
+length). The width of the range was calibrated with generated hours whose end is known
 (tests/unit/rules/findings/test_forecast.py).
 """
 
@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 RUNS: Final = 200
 BLOCK: Final = 4
 WIDER: Final = 1.8
-"""By how much the mean of the drawn blocks is moved further from that of all minutes: so few blocks differ less than the future does. With
-this and the two limits below the true time of generated hours lies in the range in four of five."""
+"""Factor by which the mean of the drawn blocks is moved away from the mean of all minutes, because so few blocks vary less than the
+future. With this and the two limits below the range contains the true time of four in five generated hours."""
 FAR_MIN: Final = 60
 HORIZON_MIN: Final = 24 * 60
-"""What does not drain within a day is said to never drain at this rate."""
+"""A queue that does not drain within a day is shown as never draining at this rate."""
 LOW: Final = 0.05
 HIGH: Final = 0.95
 
 
 class Forecast(NamedTuple):
-    """Minutes until nothing waits; `high` is None where one run in ten does not drain within a day, `low` too where nine in ten do not."""
+    """Minutes until the queue is empty. `high` is None if 1 in 10 simulations does not drain within a day, `low` too if 9 in 10 do not."""
 
     low: float | None
     high: float | None
@@ -37,13 +38,17 @@ class Forecast(NamedTuple):
 
 
 def drain(backlog: int, entered: Sequence[int], left: Sequence[int], *, more: float = 1.0, seed: int = 0) -> Forecast | None:
-    """Returns when a backlog is gone if the minutes to come are like the last ones; None without any minute to go by. `more` is by how
-    much what leaves would grow with more workers. The same arguments always give the same range."""
-    net = [gone * more - come for come, gone in zip(entered, left, strict=True)]
+    """Returns when a backlog is gone if the next minutes are like the last ones; None without any minutes. `more` is the factor by which
+    more workers would raise the throughput. The same arguments always give the same range."""
+    net = tuple(gone * more - come for come, gone in zip(entered, left, strict=True))
     if not net:
         return None
-    if backlog <= 0:
-        return Forecast(0.0, 0.0)
+    return Forecast(0.0, 0.0) if backlog <= 0 else _simulate(backlog, net, seed)
+
+
+@lru_cache(500)
+def _simulate(backlog: int, net: tuple[float, ...], seed: int) -> Forecast:
+    """Cached: it takes milliseconds, and pages show the same queues repeatedly."""
     chance = random.Random(seed)  # noqa: S311 -- a simulation
     ends = sorted(_run(backlog, net, chance) for _ in range(RUNS))
     low, high = ends[int(RUNS * LOW)], ends[int(RUNS * HIGH) - 1]
@@ -51,7 +56,7 @@ def drain(backlog: int, entered: Sequence[int], left: Sequence[int], *, more: fl
 
 
 def _run(backlog: float, net: Sequence[float], chance: random.Random) -> float:
-    """Minutes until one possible future is done: its mean rate differs from that of the last minutes as theirs may from the true one."""
+    """Minutes until one simulated future is drained. Its mean rate is varied by the sampling error of the last minutes."""
     mean = sum(net) / len(net)
     drawn = [each for _ in range(0, len(net), BLOCK) for each in _block(net, chance)][: len(net)]
     shift = WIDER * (sum(drawn) / len(drawn) - mean)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Schedules that were late, missed, failed or run twice, and schedulers that are silent: one finding for each scheduler where it is its
-process that is silent, not one for each of its schedules."""
+"""Reports schedules that were late, missed, failed or run twice, and schedulers that are not connected. A scheduler that is not connected
+is one finding, not one for each of its schedules."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from z4j.rules.findings.finding import Finding, Level, Link, Scope
 from z4j.rules.rollups import DAY_US, HOUR_US
 
 QUIET_US: Final = 45_000_000
-"""A scheduler that is restarted is away for less."""
+"""Longer than a scheduler takes to restart."""
 FORGOTTEN_US: Final = 7 * DAY_US
-"""A scheduler that is away for longer was taken out of service."""
+"""After this time a disconnected scheduler is considered decommissioned."""
 RECENT_US: Final = HOUR_US
 OLD_US: Final = DAY_US
-"""A run that was missed longer ago is history."""
+"""Runs missed longer ago are not reported."""
 SEVERAL: Final = 3
-"""From more schedules of one scheduler on they are one finding."""
+"""More schedules of one scheduler than this are one finding."""
 
 
 class ScheduleState(NamedTuple):
     """A schedule with its health (see `rules.schedules.fires`). Times are microseconds UTC. `due_at` is when its newest decided run was
-    due, `lateness` how late that was, `doubled_at` when the newest one that two processes ran was due."""
+    due, `lateness` how late that was, `doubled_at` when the newest run by two processes was due."""
 
     id: int
     scope: Scope
@@ -53,7 +53,7 @@ class SchedulerState(NamedTuple):
 
 
 def find(schedules: Sequence[ScheduleState], schedulers: Iterable[SchedulerState], at: int) -> list[Finding]:
-    """Returns what is wrong with schedules and their schedulers."""
+    """Returns the findings of schedules and their schedulers."""
     found: list[Finding] = []
     by_scheduler: dict[tuple[str, str, str], list[ScheduleState]] = {}
     for schedule in schedules:
@@ -78,9 +78,9 @@ def _silent(scheduler: SchedulerState, its: Sequence[ScheduleState], at: int) ->
         title=f"{scheduler.word} of {scheduler.scope.app} is not connected",
         text=(
             f"for {duration(at - since)}; it runs {plural(len(enabled), 'schedule')}, "
-            f"and {number(missed)} of them {'was' if missed == 1 else 'were'} due since"
+            f"{number(missed)} of which {'was' if missed == 1 else 'were'} due since"
         ),
-        why=f"last seen: {scheduler.last}. Its process ended, or its agent cannot connect; runs are reported later in that case",
+        why=f"last seen: {scheduler.last}. Either its process has ended, or its agent cannot connect and will report the runs later",
         scope=scheduler.scope, since=since,
         action=Link("Open its schedules", _href(scheduler)),
     )  # fmt: skip
@@ -88,21 +88,26 @@ def _silent(scheduler: SchedulerState, its: Sequence[ScheduleState], at: int) ->
 
 def _doubled(scheduler: SchedulerState, its: Sequence[ScheduleState], at: int) -> list[Finding]:
     doubled = [schedule for schedule in its if schedule.doubled_at is not None and at - schedule.doubled_at < RECENT_US]
-    if not doubled:
+    if not doubled or (len(scheduler.connected) < 2 and all(_runs_once(schedule) for schedule in doubled)):
         return []
     first = min(schedule.doubled_at or 0 for schedule in doubled)
     who = " and ".join(scheduler.connected[:3]) if len(scheduler.connected) > 1 else "two processes"
-    several = f"{plural(len(doubled), 'schedule')} ran twice for one due time in the last hour"
+    several = f"{plural(len(doubled), 'schedule')} ran twice for the same due time in the last hour"
     return [
         Finding(
             kind="doubled_schedules", subject=scheduler.scheduler, level="bad", weight=min(680 + 10 * len(doubled), 900),
             title=f"{scheduler.word} of {scheduler.scope.app} runs twice", text=several,
-            why=f"run by {who}. Each task of these schedules is sent twice until one of them ends",
+            why=f"run by {who}. Each task of these schedules is enqueued twice until one of the schedulers stops",
             scope=scheduler.scope, since=first,
-            action=Link("Open the doubled schedules", _href(scheduler, "double")),
+            action=Link("Open schedules that ran twice", _href(scheduler, "double")),
             evidence=tuple(Link(schedule.name, f"/schedules/{schedule.id}") for schedule in doubled[:3]),
         )
     ]  # fmt: skip
+
+
+def _runs_once(schedule: ScheduleState) -> bool:
+    """Whether its newest decided run was no longer doubled."""
+    return schedule.due_at is not None and schedule.doubled_at is not None and schedule.due_at > schedule.doubled_at
 
 
 def _each(scheduler: SchedulerState, its: Sequence[ScheduleState], at: int) -> list[Finding]:
@@ -123,7 +128,7 @@ def _is_recent(schedule: ScheduleState, at: int) -> bool:
 
 
 def _due_at(schedule: ScheduleState, at: int) -> int | None:
-    """When the run that makes its state was due: the next one where that has passed, else the newest decided one."""
+    """When the run that determines its state was due: the next run if it is overdue, otherwise the newest decided one."""
     is_overdue = schedule.state == "missed" and schedule.next_at is not None and schedule.next_at < at
     return schedule.next_at if is_overdue else schedule.due_at
 
@@ -134,19 +139,20 @@ def _one(schedule: ScheduleState, scheduler: SchedulerState, at: int) -> Finding
     level: Level = "warn" if schedule.state == "late" else "bad"
     texts = {
         "missed": ("did not run", f"it was due{ago}", schedule.error or "no run was reported"),
-        "failed": ("failed to run", f"the run that was due{ago} made no task", schedule.error or "its outcome is unknown"),
+        "failed": ("failed to run", f"the run that was due{ago} created no task", schedule.error or "its outcome is unknown"),
         "late": (
             "ran late", f"{duration(schedule.lateness)} after its due time{ago}",
-            "its scheduler was busy or has just started; a later run in time ends this",
+            "its scheduler was busy or had just started; the next run on time clears this",
         ),
     }  # fmt: skip
     title, text, why = texts[schedule.state]
-    action = Link("Open the schedule" if schedule.state == "late" else "Run now…", f"/schedules/{schedule.id}")
+    page = Link("the schedule", f"/schedules/{schedule.id}")
+    action = Link("Open the schedule", page.href) if schedule.state == "late" else Link("Run now…", page.href, "operator")
     return Finding(
         kind=f"{schedule.state}_schedule", subject=f"{schedule.scheduler} {schedule.name}", level=level,
         weight=120 if schedule.state == "late" else 520,
         title=f"Schedule {schedule.name} {title}", text=text, why=f"{scheduler.word}: {why}",
-        scope=schedule.scope, since=due_at, action=action,
+        scope=schedule.scope, since=due_at, action=action, evidence=(page,) if action.needs != "viewer" else (),
     )  # fmt: skip
 
 
@@ -159,7 +165,7 @@ def _several(scheduler: SchedulerState, bad: Sequence[ScheduleState], state: str
         weight=140 if state == "late" else min(540 + 5 * len(bad), 700),
         title=f"{plural(len(bad), 'schedule')} of {scheduler.word} {words[state]}",
         text=", ".join(schedule.name for schedule in bad[:SEVERAL]) + " …",
-        why=errors[0] if errors else "in its last run each", scope=scheduler.scope,
+        why=errors[0] if errors else "in the last run of each", scope=scheduler.scope,
         since=min((schedule.due_at for schedule in bad if schedule.due_at is not None), default=None),
         action=Link("Open these schedules", _href(scheduler, state)),
     )  # fmt: skip

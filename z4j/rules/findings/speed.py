@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A task name runs slower than usual at this hour, or suspiciously quick: what returns at once often does nothing any longer."""
+"""Reports a task name that is slower than usual at this hour, or suspiciously fast: a task that returns at once often no longer does its
+work."""
 
 from __future__ import annotations
 
@@ -14,21 +15,21 @@ from z4j.rules.rollups import bounds, percentile
 
 LEAST_RUNS: Final = 20
 LEAST_LATEST: Final = 5
-"""Of the newest minutes; with fewer runs they do not show that it is over."""
+"""Minimum runs in the newest minutes to end a finding."""
 LEAST_SLOW: Final = 3
 SLOW_SHARE: Final = 0.15
-"""So many of the newest runs are enough where the p95 of all recent ones does not show it yet."""
+"""Minimum of the newest runs if the p95 of all recent ones is not above the limit yet."""
 LEAST_HOUR: Final = 10
-"""Runs of an earlier hour that make its percentiles worth something."""
+"""Minimum runs of an earlier hour for its percentiles to be used."""
 SLOW_FACTOR: Final = 2.0
 QUICK_FACTOR: Final = 0.2
 MADS: Final = 6.0
 LEAST_US: Final = 100_000.0
-"""What takes less than this is not called slow, and what usually takes less not quick."""
+"""A task that takes less is never reported as slow, and one that usually takes less never as fast."""
 
 
 def find(activity: NameActivity) -> Finding | None:
-    """Returns the finding, or None while it is as fast as usual, or too few ran to tell."""
+    """Returns the finding, or None if it is as fast as usual or too few tasks ran to judge."""
     if sum(activity.ran.values()) < LEAST_RUNS:
         return None
     p95, p50 = percentile(activity.ran, 0.95), percentile(activity.ran, 0.5)
@@ -51,7 +52,7 @@ def find(activity: NameActivity) -> Finding | None:
 
 
 def _are_slow(ran: Mapping[int, int], limit: float) -> bool:
-    """Whether several of a few runs are slow, which is soon seen where all of them are."""
+    """Whether several of a few runs are slow, which detects early that all of them are."""
     slow = sum(tasks for bucket, tasks in ran.items() if bounds(bucket)[0] >= limit)
     return slow >= LEAST_SLOW and slow >= SLOW_SHARE * sum(ran.values())
 
@@ -60,7 +61,7 @@ def _slow(activity: NameActivity, p95: float, minutes: int, past: Usual) -> Find
     return Finding(
         kind="slow", subject=activity.name, level="warn", weight=min(60 * p95 / max(past.median, 1), 450),
         title=f"{activity.name} is slow", text=f"p95 {duration(round(p95))}, usually {duration(round(past.median))}",
-        why=f"{minutes} minutes against {activity.usual_of} ({past.samples} hours with runs); from histograms, error below 10 %",
+        why=f"the last {minutes} minutes compared with {activity.usual_of} ({past.samples} hours with runs); from histograms (error <10 %)",
         scope=activity.scope,
         action=Link("Show the slowest…", tasks_href(activity.scope, name=activity.name, since="1h")),
         evidence=(Link("history", name_href(activity.scope, activity.name)),),
@@ -71,10 +72,10 @@ def _slow(activity: NameActivity, p95: float, minutes: int, past: Usual) -> Find
 def _quick(activity: NameActivity, p50: float, past: Usual) -> Finding:
     return Finding(
         kind="quick", subject=activity.name, level="warn", weight=80,
-        title=f"{activity.name} is suspiciously quick", text=f"p50 {duration(round(p50))}, usually {duration(round(past.median))}",
+        title=f"{activity.name} is suspiciously fast", text=f"p50 {duration(round(p50))}, usually {duration(round(past.median))}",
         why=(
-            f"{RECENT_MIN} minutes against {activity.usual_of} ({past.samples} hours with runs); a task that returns at once may no longer "
-            "do its work"
+            f"the last {RECENT_MIN} minutes compared with {activity.usual_of} ({past.samples} hours with runs); a task that "
+            "returns at once may no longer do its work"
         ),
         scope=activity.scope,
         action=Link("Show the results…", tasks_href(activity.scope, name=activity.name, state=("succeeded",), since="1h")),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A task name runs less often than usual at this hour, or is retried again and again."""
+"""A task name runs less often than usual at this hour, or is retried more often."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from z4j.rules.findings.finding import Finding, Link, name_href, tasks_href
 from z4j.rules.rollups import MINUTE_US
 
 LEAST_USUAL: Final = 20
-"""Runs per hour that are missed when they do not come."""
+"""Minimum usual runs per hour for missing runs to be reported."""
 SELDOM_FACTOR: Final = 0.3
 MADS: Final = 4.0
 WINDOWS: Final = ((RECENT_MIN, 30), (LATEST_MIN, 15))
-"""Minutes that are looked at, and how many retries in them are many at least: a storm shows within a minute in the short ones."""
+"""Window sizes in minutes, with the minimum number of retries. The short ones detect a retry storm within a minute."""
 RETRY_SHARE: Final = 0.5
-"""Retries per start from which they are called many."""
+"""Minimum retries per start."""
 
 
 def find(activity: NameActivity) -> Finding | None:
-    """Returns the finding, or None while it runs and is retried as often as usual."""
+    """Returns the finding, or None if it runs and is retried as often as usual."""
     return _retried(activity) or _seldom(activity)
 
 
@@ -37,11 +37,11 @@ def _retried(activity: NameActivity) -> Finding | None:
     return Finding(
         kind="retries", subject=activity.name, level="bad" if recent.retried > 3 * recent.started else "warn",
         weight=min(40 * len(str(recent.retried)) + 20 * recent.retried / max(recent.started, 1), 480),
-        title=f"{activity.name} is retried again and again",
+        title=f"{activity.name} is retried more than usual",
         text=f"{number(recent.retried)} retries for {number(recent.started)} tasks in {minutes} minutes",
-        why=f"usually {past.median:.1f} retries per task, in {activity.usual_of}" if past else "too few earlier hours to compare with",
+        why=f"usually {past.median:.1f} retries per task, in {activity.usual_of}" if past else "not enough earlier hours to compare with",
         scope=activity.scope,
-        action=Link("Show what retries…", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
+        action=Link("Show tasks being retried…", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
         evidence=(
             Link("retrying", tasks_href(activity.scope, name=activity.name, state=("retrying",))),
             Link("history", name_href(activity.scope, activity.name)),
@@ -64,12 +64,12 @@ def _seldom(activity: NameActivity) -> Finding | None:
     quiet = next((ago for ago, minute in enumerate(reversed(activity.minutes)) if minute.ended), None)
     return Finding(
         kind="seldom", subject=activity.name, level="warn", weight=min(60 + past.median / 10, 300),
-        title=f"{activity.name} hardly runs" if whole.ended else f"{activity.name} does not run",
+        title=f"{activity.name} runs less than usual" if whole.ended else f"{activity.name} has not run",
         text=f"{number(whole.ended)} runs ended in the last hour, usually {number(past.median)}",
         why=f"compared with {activity.usual_of} ({past.samples} hours)"
         + (f"; the last one ended {quiet} minutes ago" if quiet is not None and quiet > 1 else ""),
         scope=activity.scope, since=None if quiet is None else activity.at - quiet * MINUTE_US,
-        action=Link("Show its tasks…", tasks_href(activity.scope, name=activity.name, since="1d")),
+        action=Link("Show tasks…", tasks_href(activity.scope, name=activity.name, since="1d")),
         evidence=(Link("history", name_href(activity.scope, activity.name)),),
         curve=tuple(float(minute.ended) for minute in activity.minutes), curve_of="runs per minute in the last hour",
     )  # fmt: skip

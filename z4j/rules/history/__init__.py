@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Decides what the history of a task name, a queue or a worker reads, and compares what fills a queue. Pure."""
+"""Chooses the sums that a history of a task name, queue or worker reads, and compares the sources of a queue. Pure."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Compares what fills a queue now with what filled it before: shares by caller, and tasks by name. Pure."""
+"""Compares the sources of a queue now and earlier: shares by caller, and tasks by name. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 K = TypeVar("K")
 Kind = Literal["schedule", "parent", "route", "code", ""]
 MORE: Final = 2.0
-"""What is so many times of what it was is marked as more."""
+"""Factor from which an increase is marked."""
 LEAST: Final = 10
 """Tasks or, of a share, percent, below which nothing is marked."""
 

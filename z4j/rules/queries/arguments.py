@@ -7,6 +7,7 @@ Values compare as JSON writes them, texts without their quotes and in small lett
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from z4j_agent.wire.redaction import MASK
@@ -17,7 +18,8 @@ MAX_VALUE: Final = 100
 """Characters of a value that are compared."""
 
 
-_decode: Final = json.JSONDecoder().raw_decode
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_WORDS: Final = {True: "true", False: "false", None: "null"}
 
 
 def arguments_of(text: str) -> tuple[list[Any], dict[str, Any]] | None:
@@ -25,10 +27,11 @@ def arguments_of(text: str) -> tuple[list[Any], dict[str, Any]] | None:
     rest = text.strip()
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    while rest:
+    end, length = 0, len(rest)
+    while end < length:
         try:
-            value, end = _decode(rest)
-        except (ValueError, RecursionError):
+            value, end = _scan(rest, end)
+        except (ValueError, RecursionError, StopIteration):
             return None
         if isinstance(value, list):
             positional += value
@@ -36,7 +39,8 @@ def arguments_of(text: str) -> tuple[list[Any], dict[str, Any]] | None:
             named |= value
         else:
             return None
-        rest = rest[end:].strip()
+        while end < length and rest[end].isspace():
+            end += 1
     return positional, named
 
 
@@ -81,5 +85,7 @@ def _add(pairs: set[str], path: str, value: Any, depth: int) -> None:
             _add(pairs, f"{path}.{index}", item, depth - 1)
             if not isinstance(item, (dict, list)):
                 _add(pairs, path, item, depth)
+    elif value is None or value is True or value is False:
+        pairs.add(f"{path}={_WORDS[value]}")
     else:
-        pairs.add(f"{path}={json.dumps(value).casefold()[:MAX_VALUE]}")
+        pairs.add(f"{path}={json.dumps(value).casefold()}")  # true, null, a number with a point: all short

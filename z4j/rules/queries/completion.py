@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from z4j.rules.queries.fields import ALIASES, FIELDS, ORDERS
+from z4j.rules.queries.fields import ALIASES, FIELDS, KNOWN, ORDERS
 from z4j.rules.queries.query import Query, Term, format_query
 from z4j.rules.tasks.states import STATES
 
@@ -57,20 +57,21 @@ def fields_for(word: LastWord) -> list[Completion]:
 
 
 def values_for(word: LastWord, values: list[tuple[str, str]]) -> list[Completion]:
-    """Returns the values, (value, what is said about it), that contain what was typed; those that begin with it come first."""
-    wanted = word.partial.casefold()
-    found = [(value, hint) for value, hint in values if wanted in value.casefold()]
+    """Returns the values, (value, what is said about it), that contain what was typed; those that begin with it come first. An error is
+    also found by its title, which is said about its number."""
+    wanted, has_titles = word.partial.casefold(), FIELDS[word.field].kind == "group"
+    found = [(value, hint) for value, hint in values if wanted in value.casefold() or (has_titles and wanted in hint.casefold())]
     found.sort(key=lambda item: not item[0].casefold().startswith(wanted))
     return [Completion(word.head + _written(word.field, value), hint) for value, hint in found]
 
 
 def fixed_values(field: str) -> list[str]:
     """Returns the values of a field that has the same ones everywhere."""
-    return {"state": list(STATES), "order": list(ORDERS), "since": list(TIMES), "until": list(TIMES)}.get(field, [])
+    return {"state": list(STATES), "order": list(ORDERS), "enqueued": list(KNOWN), "since": list(TIMES), "until": list(TIMES)}.get(
+        field, []
+    )
 
 
 def _written(field: str, value: str) -> str:
     """A value as the language writes it."""
-    if field == "order":
-        return value
     return format_query(Query((Term(field, value),))).partition(":")[2]

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["state", "name", "text", "id", "span", "count", "time", "order", "arguments", "words"]
-"""`name`: interned strings; `text`: strings of a row. `words`: the text search. `span`: a duration to compare with."""
+Kind = Literal["state", "name", "text", "id", "group", "span", "count", "time", "order", "arguments", "trace", "words", "known"]
+"""`name`: interned strings; `text`: strings of a row. `group`: number of an error. `words`: the text search. `span`: a duration to compare
+with. `known`: one of `KNOWN`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ FIELDS: Final[dict[str, Field]] = {
     field.name: field
     for field in (
         Field("state", "state", "state of the task"),
-        Field("name", "name", "task name; emails.* for all that begin with it"),
+        Field("name", "name", "task name, or a prefix such as emails.*"),
         Field("queue", "name", "queue"),
         Field("engine", "name", "engine, such as celery"),
         Field("worker", "name", "worker that ran it"),
@@ -32,10 +33,14 @@ FIELDS: Final[dict[str, Field]] = {
         Field("env", "name", "environment"),
         Field("release", "name", "release of the worker"),
         Field("error", "text", "type of the exception"),
-        Field("label", "text", "label that the application gave the task"),
+        Field("error_group", "group", "number of an error, as in the URL of its page"),
+        Field("label", "text", "label set by the application"),
         Field("route", "text", "route of the request that enqueued it"),
         Field("caller", "text", "code that enqueued it, such as shop/views.py:12"),
+        Field("enqueued", "known", "unknown: sent by a producer that is not monitored"),
         Field("args", "arguments", "an argument: args.user_id:42, or args.0:42 by position"),
+        Field("note", "arguments", "an annotation of the task: note.order:42"),
+        Field("trace", "trace", "trace ID of OpenTelemetry or event ID of Sentry"),
         Field("waited", "span", "time until it started: waited:>5s"),
         Field("ran", "span", "time it ran: ran:>2s"),
         Field("attempt", "count", "number of the attempt: attempt:>1"),
@@ -48,11 +53,12 @@ FIELDS: Final[dict[str, Field]] = {
 WORDS: Final = Field("words", "words", "words in names, arguments, results and exceptions")
 ALIASES: Final[dict[str, str]] = {"task": "name", "environment": "env", "task_id": "id", "arg": "args"}
 ORDERS: Final = ("first", "ran", "waited")
+KNOWN: Final = ("known", "unknown")
 ONCE: Final = frozenset({"since", "until", "id", "order"})
 """Fields that may be given once."""
 WITH_WILDCARD: Final = frozenset({"name", "text", "arguments", "words"})
 """Kinds whose value may end with a *."""
-WITHOUT_NEGATION: Final = frozenset({"id", "span", "count", "time", "order"})
+WITHOUT_NEGATION: Final = frozenset({"id", "span", "count", "time", "order", "known"})
 
 _SPAN: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(us|ms|s|m|h|d)", re.ASCII)
 _UNITS: Final = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
@@ -68,7 +74,17 @@ def span_us(text: str) -> int | None:
 
 def count_of(text: str) -> int | None:
     """Returns a whole number up to MAX_COUNT; None if it is not one."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)) else None
+
+
+def is_group(text: str) -> bool:
+    """Whether a text may be the number of an error."""
+    return text.isascii() and text.isdigit() and len(text) <= 15
+
+
+def is_trace(text: str) -> bool:
+    """Whether a text may be the id of a trace or an event."""
+    return text.isascii() and text.replace("-", "").isalnum() and len(text) <= 64
 
 
 def is_time(text: str) -> bool:

@@ -15,6 +15,7 @@ from z4j.exceptions import BadInput
 from z4j.rules.queries.fields import (
     ALIASES,
     FIELDS,
+    KNOWN,
     ONCE,
     ORDERS,
     WITH_WILDCARD,
@@ -22,7 +23,9 @@ from z4j.rules.queries.fields import (
     WORDS,
     Field,
     count_of,
+    is_group,
     is_time,
+    is_trace,
     span_us,
 )
 from z4j.rules.queries.query import DOTTED, UUID, Query, Term, is_path
@@ -48,7 +51,7 @@ class WrongQuery(BadInput):
     def located(self) -> str:
         """The message with the wrong part, for answers that cannot point at it."""
         word = self.text[self.start : self.start + self.length]
-        return f"{self.message} In the query at character {self.start + 1}: {word[:60] or 'its end'}."
+        return f"{self.message} In the query at character {self.start + 1}: {word[:60] or 'the end'}."
 
 
 def parse(text: str) -> Query:
@@ -86,13 +89,13 @@ class _Parser:
         field = self._field(key, start) if key is not None else WORDS
         if is_not and field.kind in WITHOUT_NEGATION:
             raise self._wrong(f"“{key}:” cannot be negated.", _instead_of_negation(field), start, self._end_of_word())
-        path = key.partition(".")[2] if key is not None and field.kind == "arguments" else ""
+        path = "" if key is None else key.partition(".")[2]  # only an argument has one
         more = True
         while more:
             value_at = self.at
             op = self._operator(field)
             value, is_quoted, is_prefix = self._value(key, field, start)
-            more = key is not None and self.at < len(self.text) and self.text[self.at] == ","
+            more = self.at < len(self.text) and self.text[self.at] == ","  # after a word without a field only a space can follow
             begin = start if key is None or value_at == start + is_not + len(key) + 1 else value_at
             self._add(field, value, op, path, is_not, is_quoted, is_prefix, begin)
             self.at += more
@@ -120,7 +123,10 @@ class _Parser:
             )
         if field.kind == "arguments" and not is_path(path):
             raise self._wrong(
-                "An argument needs its name or its position.", "Use args.user_id:42, or args.0:42 for the first one.", start, self.at
+                "An argument needs its name or its position." if field.name == "args" else "An annotation needs its name.",
+                "Use args.user_id:42, or args.0:42 for the first one." if field.name == "args" else "Use note.order:42.",
+                start,
+                self.at,
             )
         return field
 
@@ -138,10 +144,9 @@ class _Parser:
         is_quoted = self.at < len(self.text) and self.text[self.at] == '"'
         value = self._quoted() if is_quoted else self._plain(key is None)
         if not value:
-            end = max(self.at, start + 1)
             if is_quoted or key is None:
-                raise self._wrong("There is nothing to search for.", "Write a word, or put quotes around several words.", start, end)
-            raise self._wrong(f"“{key[:40]}:” has no value.", f"Expected: {field.hint}.", start, end)
+                raise self._wrong("There is nothing to search for.", "Write a word, or put quotes around several words.", start, self.at)
+            raise self._wrong(f"“{key[:40]}:” has no value.", f"Expected: {field.hint}.", start, self.at)
         is_prefix = self.at < len(self.text) and self.text[self.at] == "*"
         self.at += is_prefix
         stops = self.at >= len(self.text) or self.text[self.at].isspace() or (key is not None and self.text[self.at] == ",")
@@ -149,7 +154,7 @@ class _Parser:
             word_end = self._end_of_word()
             if is_prefix:
                 raise self._wrong(
-                    "A * can stand at the end of a value only.", "Put quotes around a value that contains a *.", start, word_end
+                    "A * is allowed only at the end of a value.", "Put quotes around a value that contains a *.", start, word_end
                 )
             raise self._wrong(
                 "There is a quote in the middle of a word.",
@@ -195,14 +200,14 @@ class _Parser:
             if is_not and field.kind in WITHOUT_NEGATION:
                 raise self._wrong("A task ID cannot be excluded.", "Exclude a name, a state or a word.", start, end)
         if is_prefix and field.kind not in WITH_WILDCARD:
-            raise self._wrong(f"“{field.name}:” takes no *.", "Write the whole value.", start, end)
+            raise self._wrong(f"“{field.name}:” does not support *.", "Write the whole value.", start, end)
         if is_prefix and field.kind == "words" and len(value) < MIN_PREFIX:
-            raise self._wrong("One letter before the * is not enough.", "Write at least two.", start, end)
+            raise self._wrong("A * needs at least two letters before it.", "Add a letter.", start, end)
         if field.kind == "words" and not words_of(value):
             raise self._wrong("This text contains no word.", "Search for letters or digits.", start, end)
         self._check(field, value, op, start, end)
         if field.name in ONCE and (self.order if field.kind == "order" else any(term.field == field.name for term in self.terms)):
-            raise self._wrong(f"“{field.name}:” is given twice.", "Remove one of them.", start, end)
+            raise self._wrong(f"“{field.name}:” is used twice.", "Remove one of them.", start, end)
         if field.kind == "order":
             self.order = value
             return
@@ -213,6 +218,8 @@ class _Parser:
             raise self._wrong(f"Unknown state “{value[:40]}”.", f"Use one of {', '.join(STATES)}.", start, end)
         if field.kind == "order" and value not in ORDERS:
             raise self._wrong(f"Unknown order “{value[:40]}”.", f"Use one of {', '.join(ORDERS)}.", start, end)
+        if field.kind == "known" and value not in KNOWN:
+            raise self._wrong(f"“{field.name}:” must be known or unknown.", f"Use {field.name}:{KNOWN[1]}.", start, end)
         if field.kind == "span" and (not op or span_us(value) is None):
             raise self._wrong(
                 f"“{field.name}:” needs a comparison with a duration.",
@@ -222,6 +229,12 @@ class _Parser:
             )
         if field.kind == "count" and count_of(value) is None:
             raise self._wrong(f"“{field.name}:” needs a number.", f"Use {field.name}:>1, or {field.name}:2.", start, end)
+        if field.kind == "group" and not is_group(value):
+            raise self._wrong(
+                f"“{field.name}:” needs the number of an error.", f"Use {field.name}:12; the page of the error has that number.", start, end
+            )
+        if field.kind == "trace" and not is_trace(value):
+            raise self._wrong(f"“{value[:40]}” is not a trace ID.", "It has up to 64 letters, digits and hyphens.", start, end)
         if field.kind == "time" and not is_time(value):
             raise self._wrong(
                 f"“{value[:40]}” is not a valid time.", "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z.", start, end
@@ -240,4 +253,4 @@ def _field_of_word(word: str) -> Field:
 
 
 def _instead_of_negation(field: Field) -> str:
-    return f"Turn the comparison round: {field.name}:<=5s." if field.kind == "span" else "Use the opposite condition."
+    return f"Reverse the comparison: {field.name}:<=5s." if field.kind == "span" else "Use the opposite condition."

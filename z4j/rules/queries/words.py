@@ -18,8 +18,9 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 def words_of(text: str) -> list[str]:
     """Returns the words of a text in their order."""
-    words = _WORD.findall(text[:MAX_TEXT].casefold())
-    return words if len(text) <= LONGEST else [word[:LONGEST] for word in words]
+    folded = text[:MAX_TEXT].casefold()  # which may be longer
+    words = _WORD.findall(folded)
+    return words if len(folded) <= LONGEST else [word[:LONGEST] for word in words]
 
 
 def has_words(texts: Iterable[str], wanted: str, *, is_prefix: bool) -> bool:

@@ -173,7 +173,7 @@ def zones() -> tuple[str, ...]:
 
 @lru_cache(maxsize=600)
 def zone_of(name: str) -> tzinfo:
-    """Raises BadSchedule for a name nobody knows."""
+    """Raises BadSchedule for an unknown name."""
     if name in ("", "UTC"):
         return UTC
     if match := re.fullmatch(r"UTC([+-])(\d\d):(\d\d)", name):  # of schedulers whose zone has no name

@@ -14,6 +14,8 @@ TOLD: Final = frozenset({"sent", "failed", "missed", "skipped"})
 """What an agent may say."""
 GRACE: Final = 10 * SECOND
 MOST_GRACE: Final = 45 * SECOND
+DECISIVE: Final = 2
+"""The newest fires of a schedule that its health depends on."""
 NEAR: Final = 0.9
 """Two processes that fire the same schedule within this part of its period fire it double."""
 
@@ -21,6 +23,20 @@ NEAR: Final = 0.9
 def grace_of(tick_us: int) -> int:
     """Returns how late a fire may be reported, in microseconds: its scheduler sleeps for a tick, and its agent needs a moment."""
     return min(max(GRACE, tick_us + 5 * SECOND), max(MOST_GRACE, tick_us + 5 * SECOND))
+
+
+def lateness_of(due_at: int, fired_at: int | None) -> int | None:
+    """Returns how long after its due time a fire came, in microseconds; None where it did not."""
+    return None if fired_at is None else max(0, fired_at - due_at)
+
+
+def state_of(outcome: str, lateness: int | None, grace: int, *, is_double: bool) -> str:
+    """Returns one word for a fire: on time, late, double, missed, failed, skipped, waiting or unknown."""
+    if is_double:
+        return "double"
+    if outcome == "sent":
+        return "late" if lateness is not None and lateness > grace else "on time"
+    return "waiting" if outcome == "handed" else outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +52,12 @@ class FireFacts:
     @property
     def state(self) -> str:
         """One word: on time, late, double, missed, failed, skipped, waiting or unknown."""
-        if self.is_double:
-            return "double"
-        if self.outcome == "sent":
-            return "late" if self.lateness is not None and self.lateness > self.grace else "on time"
-        return "waiting" if self.outcome == "handed" else self.outcome
+        return state_of(self.outcome, self.lateness, self.grace, is_double=self.is_double)
 
     @property
     def lateness(self) -> int | None:
         """From due to fired; None where it was not."""
-        return None if self.fired_at is None else max(0, self.fired_at - self.due_at)
+        return lateness_of(self.due_at, self.fired_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,7 @@ def health(
     late_by = None if next_at is None else now - next_at
     if late_by is not None and late_by > grace:
         return Health("missed", "Overdue: no run reported.")
-    if any(fire.state == "double" for fire in latest[:2]):
+    if any(fire.state == "double" for fire in latest[:DECISIVE]):
         return Health("double", "Run by two processes.")
     if newest is not None and newest.state in ("missed", "failed", "unknown"):
         reasons = {

@@ -4,7 +4,7 @@
 `delta` turns one event into a `Summary`, `join` merges two. A summary is a point in a semilattice: every field is
 joined on its own, by the greater, the smaller, or bitwise or, so `join` is associative, commutative and idempotent, and
 a stored row can be joined with news without knowing what it was made of. Tuples are compared as a whole and hold no
-None: "" and -1 say "not known", and the empty tuple says "nothing yet".
+None: "" and -1 mean "unknown", and the empty tuple says "nothing yet".
 
 Which event speaks for the state is one number, the first item of `Summary.state`:
 
@@ -47,6 +47,9 @@ application itself sends to a third queue is shown in the one it was moved to.""
 
 Sent = tuple[str, str, str, str, str, str, int, int, str, str]
 """parent_id, root_id, group_id, retry_of, code, route, expires, priority, label, and the ids it depends on, a line each"""
+Usage = tuple[int, int, int, int, int]
+"""What a run used: microseconds of CPU; whose (0 the process, 1 the thread); the highest memory of the process, and its rise during the
+run, in KiB; whether the process executes this run only (1). -1 where not measured."""
 _new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
@@ -77,13 +80,14 @@ class Event(NamedTuple):
     original: int = 0
     """Code of the original's state, see states.ORIGINAL_STATES."""
     flags: int = 0
+    usage: Usage | tuple[()] = ()
 
 
 class Summary(NamedTuple):
     """All that is kept of the events of one task. The first item of a `(rank, …)` tuple decides, the rest breaks ties."""
 
-    state: tuple[int, int, str, str, int, str, str, str, str]
-    """key, -at, run, worker, runtime_us, reason, error_type, error, result; of equal ends the earliest speaks."""
+    state: tuple[int, int, str, str, int, str, str, str, str, Usage | tuple[()]]
+    """key, -at, run, worker, runtime_us, reason, error_type, error, result, usage; of equal ends the earliest speaks."""
     first_at: int
     last_at: int
     enqueued_at: int = NEVER
@@ -105,15 +109,15 @@ class Summary(NamedTuple):
     flags: int = 0
 
 
-NOTHING: Final = Summary((QUEUED, 0, "", "", -1, "", "", "", ""), NEVER, -1)
+NOTHING: Final = Summary((QUEUED, 0, "", "", -1, "", "", "", "", ()), NEVER, -1)
 """The summary of no events: every field neutral, and queued as far as anybody knows."""
 
 
 class AttemptSummary(NamedTuple):
     """All that is kept of one run (task, attempt, run token) that the task's own row cannot tell."""
 
-    state: tuple[int, int, int, str, str, str, str, str]
-    """key, -at, runtime_us, worker, reason, error_type, error, traceback"""
+    state: tuple[int, int, int, str, str, str, str, str, Usage | tuple[()]]
+    """key, -at, runtime_us, worker, reason, error_type, error, traceback, usage"""
     received_at: int
     started_at: int
     eta_at: int
@@ -175,7 +179,7 @@ def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
     for event in events:
         (
             kind, attempt, at, run, worker, where, of_name, of_queue, eta_at, received_at, started_at, runtime_us, reason,
-            error_type, error, result, _, of_sent, rank, of_args, is_masked, of_original, of_flags,
+            error_type, error, result, _, of_sent, rank, of_args, is_masked, of_original, of_flags, usage,
         ) = event  # fmt: skip
         first_at = min(first_at, at)
         last_at = max(last_at, at)
@@ -204,7 +208,7 @@ def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
             # Only what happened in a worker says where the task is; a message on its way to the broker is nowhere.
             if kind == "enqueued":
                 run = worker = ""
-            state = max(state, (key, -at, run, worker, runtime_us, reason, error_type, error, result))
+            state = max(state, (key, -at, run, worker, runtime_us, reason, error_type, error, result, usage))
         if kind == "enqueued":
             if not attempt and at < enqueued_at:
                 enqueued_at = at
@@ -268,7 +272,7 @@ def attempt_delta(event: Event) -> AttemptSummary | None:
     to write the others completely.
     """
     kind = event[0]
-    if kind in NO_RUN or not event.run or (kind in PLAIN and not event.attempt and not event.flags & 1):
+    if (kind in PLAIN and not event.attempt and not event.flags & 1) or kind in NO_RUN or not event.run:
         return None
     attempt = min(event.attempt, MAX_ATTEMPT)
     started_at = event.at if kind == "started" else event.started_at
@@ -282,6 +286,7 @@ def attempt_delta(event: Event) -> AttemptSummary | None:
             event.error_type,
             event.error,
             event.traceback,
+            event.usage,
         ),
         event.received_at if event.received_at >= 0 else NEVER,
         started_at if started_at >= 0 else NEVER,

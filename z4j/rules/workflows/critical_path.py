@@ -18,10 +18,12 @@ class CriticalPath:
 
 
 def critical_path(workflow: Workflow) -> CriticalPath:
-    """Returns the longest chain; empty where no task has a duration. An unknown duration counts as zero."""
+    """Returns the longest chain; empty where no task has a duration. An unknown duration counts as zero. Senders that are unknown are in
+    no chain."""
     sources: dict[int, list[int]] = defaultdict(list)
     for link in workflow.links:
-        sources[link.target].append(link.source)
+        if link.kind != "group":
+            sources[link.target].append(link.source)
     best: dict[int, tuple[int, int | None]] = {}
     for task in workflow.tasks:
         before = max(sources[task.id], key=lambda id: (best[id][0], -id), default=None)

@@ -80,7 +80,7 @@ def _fold(workflow: Workflow, sources: dict[int, list[tuple[int, str]]], current
     for task in workflow.tasks:
         origin = frozenset((box_of[source], kind) for source, kind in sources[task.id])
         key: Hashable
-        if step == "single" or task.id == current:
+        if step == "single" or task.id == current or not task.is_known:
             key = task.id
         elif step == "leaves" and task.id in leaves:
             key = (origin, None)

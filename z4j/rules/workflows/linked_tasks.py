@@ -6,16 +6,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Final
 
-KINDS: Final = ("parent", "depends_on", "retry_of")
-"""`parent`: the source created the target. `depends_on`: the target waits for the source. `retry_of`: the target repeats the source."""
+KINDS: Final = ("parent", "depends_on", "retry_of", "group")
+"""`parent`: the source created the target. `depends_on`: the target waits for the source. `retry_of`: the target repeats the source.
+`group`: the target is a member of a group whose sender, the source, is unknown."""
+UNKNOWN: Final = "unknown"
+"""The state of a sender that was not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowTask:
-    """One task. `at` is when it was first reported, `runtime_us` how long it ran; microseconds, None where not known."""
+    """One task. `at` is when it was first reported, `runtime_us` how long it ran; microseconds, None if unknown. One that is not
+    `is_known` stands for the sender of a group that was not reported: its id is negative, its `task_id` that of the group."""
 
     id: int
     task_id: str
@@ -24,6 +28,7 @@ class WorkflowTask:
     state: str
     at: int
     runtime_us: int | None = None
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,10 +51,30 @@ class Workflow:
 def make_workflow(tasks: Iterable[WorkflowTask], links: Iterable[WorkflowLink]) -> Workflow:
     """Orders the tasks. Links of unknown tasks, and those that would close a circle, are left out: ids come from applications."""
     by_id = {task.id: task for task in sorted(tasks, key=lambda task: (task.at, task.id))}
-    known = sorted({link for link in links if link.source in by_id and link.target in by_id and link.source != link.target})
+    known = sorted({link for link in links if link.source in by_id and link.target in by_id})
     back = _links_back(list(by_id), _group(known))
     kept = tuple(link for link in known if (link.source, link.target) not in back)
     return Workflow(tuple(by_id[id] for id in _in_order(by_id, kept)), kept)
+
+
+def unknown_senders(
+    tasks: Mapping[int, WorkflowTask], links: Iterable[WorkflowLink], groups: Mapping[str, Iterable[int]]
+) -> tuple[list[WorkflowTask], list[WorkflowLink]]:
+    """Returns what stands for the senders of groups of tasks that no known task has sent, and the links from it to the members.
+
+    `groups`: id of a group → its members by row id, of which those that are not in `tasks` are left out. A group of one needs no sender.
+    """
+    sent = {link.target for link in links if link.kind == "parent" and link.source in tasks}
+    made: list[WorkflowTask] = []
+    joins: list[WorkflowLink] = []
+    for group in sorted(groups):
+        members = sorted(set(groups[group]) & tasks.keys())
+        if len(members) < 2 or sent.intersection(members):
+            continue
+        id, first = -1 - len(made), min((tasks[member] for member in members), key=lambda task: (task.at, task.id))
+        made.append(WorkflowTask(id, group, "unknown sender", first.engine, UNKNOWN, first.at, is_known=False))
+        joins += [WorkflowLink(id, member, "group") for member in members]
+    return made, joins
 
 
 def _group(links: Iterable[WorkflowLink]) -> Mapping[int, list[int]]:
@@ -63,8 +88,7 @@ def _in_order(by_id: Mapping[int, WorkflowTask], links: Sequence[WorkflowLink]) 
     """Every source before its targets; the earliest first where no link decides."""
     waits_for = Counter(link.target for link in links)
     targets = _group(links)
-    ready = [(task.at, id) for id, task in by_id.items() if not waits_for[id]]
-    heapify(ready)
+    ready = [(task.at, id) for id, task in by_id.items() if not waits_for[id]]  # in order, so a heap already
     ordered = []
     while ready:
         _, id = heappop(ready)
@@ -82,8 +106,6 @@ def _links_back(ids: Iterable[int], targets: Mapping[int, list[int]]) -> set[tup
     left: set[int] = set()
     back: set[tuple[int, int]] = set()
     for start in ids:
-        if start in entered:
-            continue
         entered.add(start)
         stack = [(start, iter(targets.get(start, ())))]
         while stack:

@@ -35,7 +35,7 @@ EVERY_ROWS: Final = 64
 """So many rows do not wait either: the check of one checkpoint stays short."""
 SLICE: Final = 1_000
 ROUTINE: Final = frozenset({"sign_out", "request", "retry_task", "edit_task", "cancel_task", "run_task", "lookup_task"})
-"""Actions that wait for the next checkpoint. Every other one gets its own at once: what is not known is taken as sensitive."""
+"""Actions that wait for the next checkpoint. Every other one gets its own at once: what is unknown is taken as sensitive."""
 MEMORY: Final = "audit"
 
 

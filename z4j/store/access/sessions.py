@@ -12,12 +12,15 @@ SQL = sql.load("access/sessions")
 
 
 class SessionOwner(NamedTuple):
-    """Who a session belongs to; `seen_at` is microseconds UTC."""
+    """Who a session belongs to. `seen_at`, and `news_at` up to which the news were read, are microseconds UTC; `time_zone` is "" for that
+    of the browser."""
 
     user_id: int
     name: str
     role: str
     seen_at: int
+    time_zone: str
+    news_at: int
 
 
 def add_session(db: Connection, hash: bytes, user_id: int, at: int, expires_at: int, address: str, client: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from z4j.exceptions import WrongState
 from z4j.store.access import sessions
@@ -53,6 +54,29 @@ def count_admins(db: Connection) -> int:
 def set_role(db: Connection, id: int, role: str) -> None:
     """Changes the role of a user."""
     db.execute(SQL["set_role"], {"id": id, "role": role})
+
+
+def set_time_zone(db: Connection, id: int, zone: str) -> None:
+    """Sets the time zone in which a user reads times; "" is that of the browser."""
+    db.execute(SQL["set_time_zone"], {"id": id, "time_zone": zone})
+
+
+class NewsMarks(NamedTuple):
+    """Up to when a user has read the news, and up to when before the page of news was opened last. Microseconds UTC."""
+
+    read_until: int
+    before: int
+
+
+async def read_news_marks(store: Store, id: int) -> NewsMarks | None:
+    """Returns the marks of a user, or None."""
+    row = await store.fetch_one(SQL["get_news_marks"], {"id": id})
+    return NewsMarks(*row) if row else None
+
+
+def set_news_marks(db: Connection, id: int, marks: NewsMarks) -> None:
+    """Sets the marks of a user."""
+    db.execute(SQL["set_news_marks"], {"id": id, **marks._asdict()})
 
 
 def set_password(db: Connection, id: int, password_hash: str) -> None:

@@ -85,7 +85,7 @@ def read_results(data: Path) -> BackupResults:
 
 def rebuild_results(data: Path, at: int) -> Path:
     """Sets a damaged file aside, and writes a new one from the names of the backups that exist: a backup has its name only after it was
-    verified. Their duration and rows are not known. Returns where the damaged file is. Raises OSError."""
+    verified. Their duration and rows are unknown. Returns where the damaged file is. Raises OSError."""
     path = folder_of(data) / RESULTS
     aside = path.with_name(f"{RESULTS}.damaged-{at}")
     path.rename(aside)

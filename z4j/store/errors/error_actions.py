@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Changes groups of failures: what people decide about them, and what the server does with them as time passes. Runs in the writer's
+"""Changes error groups: actions of users, and changes of the server over time. Runs in the writer's
 transaction."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,8 +16,7 @@ from z4j.store.sqlite.db import Connection, Row, Store
 
 SQL = sql.load("errors/error_actions")
 BACKLOG: Final = 500
-"""Tasks that are looked at for failures in one step."""
-SOME: Final = 200
+"""Tasks read for failures in one step."""
 
 
 def set_state(
@@ -48,7 +46,7 @@ def merge(db: Connection, id: int, target: int) -> bool:
     if id == target or not db.execute(SQL["set_merged"], {"id": id, "target": target, "expected": None, "other": target}).rowcount:
         return False
     db.execute(SQL["move_fingerprints"], {"id": id, "target": target})
-    _sum_again(db, id, target)
+    sum_again(db, id, target)
     return True
 
 
@@ -57,16 +55,17 @@ def split(db: Connection, id: int, source: int) -> bool:
     if not db.execute(SQL["set_merged"], {"id": id, "target": None, "expected": source, "other": source}).rowcount:
         return False
     db.execute(SQL["return_fingerprints"], {"id": id, "target": source})
-    _sum_again(db, id, source)
+    sum_again(db, id, source)
     return True
 
 
 def add_action(db: Connection, id: int, actor: str, action: str, detail: str, at: int) -> None:
     """Adds a row to the history of a group."""
-    db.execute(error_changes.SQL["add_action"], (id, at, actor, action, detail))
+    error_changes.add_action(db, id, actor, action, detail, at)
 
 
-def _sum_again(db: Connection, *groups: int) -> None:
+def sum_again(db: Connection, *groups: int) -> None:
+    """Adds up the counts of groups again from their fingerprints, which may be others than before."""
     db.write_sums()
     error_changes.forget_groups(db)
     for id in groups:
@@ -75,7 +74,7 @@ def _sum_again(db: Connection, *groups: int) -> None:
 
 # -- as time passes ----------------------------------------------------------------------------------------------------
 async def list_ended(store: Store, at: int) -> list[int]:
-    """Lists ignored groups whose ignoring is over."""
+    """Lists ignored groups whose limit was reached."""
     rows = await store.fetch_all(SQL["list_ignored"], {"hour": at // HOUR_US})
     return [id for id, until, rate, total, failed, in_hour in rows if is_ignoring_over(at, failed, in_hour, until, rate, total)]
 
@@ -85,35 +84,6 @@ def end_ignoring(db: Connection, ids: Iterable[int], at: int) -> None:
     for id in ids:
         if db.execute(SQL["end_ignoring"], {"id": id, "at": at}).rowcount:
             add_action(db, id, "", "unignored", "the limit of ignoring was reached", at)
-
-
-def delete_hours(db: Connection, before: int, seconds: float) -> bool:
-    """Deletes hours from before a time (microseconds UTC) until the time is up. Returns whether none is left."""
-    ends, deleted = time.monotonic() + seconds, SOME
-    while deleted == SOME and time.monotonic() < ends:
-        deleted = db.execute(SQL["delete_hours"], {"before": before // HOUR_US, "limit": SOME}).rowcount
-    return deleted < SOME
-
-
-async def list_unused(store: Store, before: int) -> list[int]:
-    """Lists some groups that nothing and nobody needs and that were not seen since `before` (microseconds UTC)."""
-    return [row[0] for row in await store.fetch_all(SQL["list_unused"], {"before": before, "limit": SOME})]
-
-
-def delete_groups(db: Connection, ids: Iterable[int], before: int) -> int:
-    """Deletes such groups if they still are. Returns how many."""
-    db.write_sums()
-    deleted = 0
-    for id in ids:
-        if not db.execute(SQL["delete_group"], {"id": id, "before": before}).rowcount:
-            continue
-        deleted += 1
-        for (fingerprint,) in db.execute(SQL["delete_fingerprints"], {"id": id}).fetchall():
-            for block in ("delete_places", "delete_hours_of"):
-                db.execute(SQL[block], (fingerprint,))
-        db.execute(SQL["delete_actions"], {"id": id})
-    error_changes.forget_groups(db)
-    return deleted
 
 
 async def list_backlog(store: Store, below: int) -> list[Row]:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from z4j.rules.errors.fingerprints import Fingerprint, fingerprint
 from z4j.rules.errors.group_states import FAILED, Attempt, failures_of, type_of
+from z4j.rules.errors.splits import Split, is_part
 from z4j.rules.tasks.fold import FAILED as TASK_FAILED
 from z4j.rules.tasks.fold import LOST, MAX_ATTEMPT, REJECTED, RETRYING
 from z4j.store.sqlite import sql
@@ -26,6 +27,8 @@ HOUR_US: Final = 3_600_000_000
 FINGERPRINTS: Final = 2_000
 """Of one app. Beyond them failures are counted as one: an app whose messages differ in words would make as many as it has failures."""
 OTHERS: Final = Fingerprint(b"", "Other errors", "", f"more than {FINGERPRINTS:,} different errors in this app", "")
+ACTIONS: Final = 200
+"""Rows in the history of a group."""
 CHUNK: Final = 500
 CACHE_LIMIT: Final = 20_000
 
@@ -33,6 +36,7 @@ _NOTED = "tasks with failures"
 _KNOWN = "error fingerprints"
 _PLACES = "error places"
 _COUNTS = "fingerprints of apps"
+_SPLITS = "what is split off from fingerprints"
 _ATTEMPTS: Final = MAX_ATTEMPT << 47
 _BAD: Final = frozenset({RETRYING, LOST, REJECTED, TASK_FAILED})
 
@@ -77,9 +81,15 @@ def remove(db: Connection, tasks: list[int]) -> None:
     sums.write(db)
 
 
+def add_action(db: Connection, group: int, actor: str, action: str, detail: str, at: int) -> None:
+    """Adds a row to the history of a group, of which the last `ACTIONS` are kept. `actor` is empty for the server."""
+    db.execute(SQL["add_action"], (group, at, actor, action, detail))
+    db.execute(SQL["delete_old_actions"], (group, ACTIONS))
+
+
 def forget_groups(db: Connection) -> None:
-    """Has to be called when fingerprints change their group or are deleted."""
-    for cache in (_KNOWN, _PLACES, _COUNTS):
+    """Has to be called when fingerprints change their group, are split or deleted."""
+    for cache in (_KNOWN, _PLACES, _COUNTS, _SPLITS):
         db.recall(cache).clear()
 
 
@@ -106,7 +116,7 @@ class _Change:
         task = Attempt(key, at, (boot_id, pid), reason or "", error_type or "", error or "")
         for kind, attempt in failures_of(state, task, self._attempts.get(id, ())):
             found = fingerprint(type_of(attempt), attempt.error, attempt.traceback)
-            known = _find(self.db, app_id, found, attempt.at)
+            known = _part_of(self.db, _find(self.db, app_id, found, attempt.at), attempt)
             place = _place(self.db, known.id, environment_id, engine_id, queue_id, name_id)
             entry = (id, known.id, kind, attempt.at, place)
             self._now.add(entry)
@@ -135,7 +145,7 @@ class _Change:
             self.db.execute(SQL["widen_group"], (first, last, known.group))
         for (group, boot_id), at in self._newest.items():
             if self.db.execute(SQL["regress"], {"id": group, "boot_id": boot_id, "at": at}).rowcount:
-                self.db.execute(SQL["add_action"], (group, at, "", "regressed", ""))
+                add_action(self.db, group, "", "regressed", "", at)
         return True
 
 
@@ -190,6 +200,22 @@ def _find(db: Connection, app_id: int, found: Fingerprint, at: int) -> _Known:
     if len(cache) >= CACHE_LIMIT:
         cache.clear()
     cache[app_id, found.key] = known
+    return known
+
+
+def _part_of(db: Connection, known: _Known, attempt: Attempt) -> _Known:
+    """The fingerprint that counts a failure: the part that a person has split off, if it matches one, and so on for what is split off from
+    that. A part is always newer than what it is split off from."""
+    splits: dict[int, list[tuple[Split, _Known]]] = db.recall(_SPLITS)
+    if not splits:
+        splits[0] = []  # read, even if there is none; ids begin with 1
+        for fingerprint_row, kind, pattern, part_row, group in db.execute(SQL["read_splits"]):
+            splits.setdefault(fingerprint_row, []).append((Split(kind, pattern), _Known(part_row, group)))
+    part: _Known | None = known
+    while part is not None:
+        known = part
+        matching = (each for split, each in splits.get(known.id, ()) if is_part(split, attempt.error, attempt.traceback))
+        part = next(matching, None)
     return known
 
 

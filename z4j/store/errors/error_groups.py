@@ -113,7 +113,7 @@ class TaskOrigin(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What somebody did with a group; `actor` is empty for the server."""
+    """An action on a group; `actor` is empty for the server."""
 
     at: int
     actor: str
@@ -192,6 +192,16 @@ async def list_newest(
     store: Store, id: int, limit: int, kinds: Sequence[int] = (FAILED, RETRIED, CURED), before: Position | None = None
 ) -> list[tuple[int, int]]:
     """Returns (task row, time of the failure in microseconds UTC) of a group's newest failures before (time, task row), each task once."""
+    newest: dict[int, int] = {}
+    for task, at in await list_every(store, id, limit, kinds, before):
+        newest.setdefault(task, at)
+    return list(newest.items())[:limit]
+
+
+async def list_every(
+    store: Store, id: int, limit: int, kinds: Sequence[int] = (FAILED, RETRIED, CURED), before: Position | None = None
+) -> list[tuple[int, int]]:
+    """Returns the same, a task as often as it failed; of each kind of failure at most `limit`."""
     at, task_row = before or (END_OF_TIME, 0)
     rows: list[Row] = []
     for (fingerprint,) in await store.fetch_all(SQL["list_fingerprints"], {"id": id}):
@@ -199,10 +209,13 @@ async def list_newest(
             rows += await store.fetch_all(
                 SQL["list_newest"], {"fingerprint": fingerprint, "kind": kind, "limit": limit, "at": at, "task": task_row}
             )
-    newest: dict[int, int] = {}
-    for task, at in sorted(rows, key=lambda row: (-row[1], -row[0])):
-        newest.setdefault(task, at)
-    return list(newest.items())[:limit]
+    return sorted(((task, at) for task, at in rows), key=lambda row: (-row[1], -row[0]))
+
+
+async def count_unended(store: Store, tasks: Iterable[int]) -> int:
+    """Counts those of some tasks that wait or run."""
+    row = await store.fetch_one(SQL["count_unended"], {"ids": json.dumps(sorted(tasks))})
+    return int(row[0]) if row else 0
 
 
 async def share_of_runs(store: Store, groups: Iterable[tuple[int, Iterable[Place]]]) -> dict[tuple[int, str], int]:

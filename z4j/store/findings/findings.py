@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Stores when findings began and ended, and what people have muted. Written only when something begins, worsens or ends."""
+"""Stores when findings began and ended, and muted findings. Written only when something begins, worsens or ends."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from z4j.store.sqlite.db import Connection, Store
 
 SQL = sql.load("findings/findings")
 SOME: Final = 100
+KEPT: Final = 10_000
+"""Findings that are over and kept, however many begin and end again."""
 
 
 class OpenFinding(NamedTuple):
-    """A finding that lasts: since when (microseconds UTC), and its worst level."""
+    """A finding that lasts: since when, when it was first seen (microseconds UTC), and its worst level."""
 
     began_at: int
+    found_at: int
     level: str
 
 
 @dataclass(frozen=True, slots=True)
 class EndedFinding:
-    """A finding that is over. Times are microseconds UTC."""
+    """A finding that has ended. Times are microseconds UTC."""
 
     key: str
     kind: str
@@ -38,7 +41,7 @@ class EndedFinding:
 
 
 class Muted(NamedTuple):
-    """What somebody has muted: a kind of finding about a subject; an empty field is any."""
+    """A muted finding: a kind of finding about a subject; an empty field is any."""
 
     kind: str
     scope: Scope
@@ -54,7 +57,7 @@ class Muted(NamedTuple):
 
 async def list_open(store: Store) -> dict[str, OpenFinding]:
     """Returns the findings that last, by key."""
-    return {key: OpenFinding(began_at, level) for key, began_at, level in await store.fetch_all(SQL["list_open"])}
+    return {key: OpenFinding(*rest) for key, *rest in await store.fetch_all(SQL["list_open"])}
 
 
 def save(db: Connection, begun: Iterable[Finding], worse: Iterable[Finding], ended: Iterable[str], at: int) -> None:
@@ -63,6 +66,7 @@ def save(db: Connection, begun: Iterable[Finding], worse: Iterable[Finding], end
         params = {
             "key": finding.key, "kind": finding.kind, **finding.scope._asdict(), "subject": finding.subject, "level": finding.level,
             "title": finding.title, "text": finding.text, "at": at if finding.since is None else min(finding.since, at),
+            "found_at": finding.found_at or at,
         }  # fmt: skip
         db.execute(SQL["begin"], params)
     for finding in worse:
@@ -84,12 +88,13 @@ async def list_ended(store: Store, since: int, limit: int = 50) -> list[EndedFin
 
 
 def delete_old(db: Connection, before: int) -> bool:
-    """Deletes some findings that ended before a time. Returns whether there may be more."""
-    return db.execute(SQL["delete_old"], {"before": before, "limit": SOME}).rowcount == SOME
+    """Deletes some findings that ended before a time, or before `KEPT` others. Returns whether there may be more."""
+    old = db.execute(SQL["delete_old"], {"before": before, "limit": SOME}).rowcount
+    return max(old, db.execute(SQL["delete_beyond"], {"kept": KEPT, "limit": SOME}).rowcount) == SOME
 
 
 async def list_muted(store: Store) -> list[Muted]:
-    """Lists what people have muted."""
+    """Lists muted findings."""
     return [Muted(row[0], Scope(*row[1:4]), *row[4:]) for row in await store.fetch_all(SQL["list_muted"])]
 
 

@@ -24,7 +24,9 @@ SQL = sql.load("findings/fleet")
 PROCESSES: Final = 5_000
 RUNNING: Final = 5_000
 ENDS: Final = 1_000
-"""Newest tasks of a state that are looked at: with more of them, the names that matter are among them."""
+"""Newest tasks of a state that are read: with more of them, the relevant names are among them."""
+NEWEST: Final = 100
+"""Newest tasks of a name that are read to detect whether one has run since."""
 NAMES: Final = 1_000
 
 
@@ -49,12 +51,12 @@ def _processes(rows: list[Row]) -> list[tuple[int, Process]]:
     found = []
     for row in rows:
         (
-            app_id, app, environment, boot, host, role, worker, seat, release, engines, pool, queues, began_at, seen_at, left_at,
+            app_id, app, environment, boot, host, role, worker, seat, release, engines, pool, queues, options, began_at, seen_at, left_at,
             left_reason, is_orderly, skew, spool_bytes,
         ) = row  # fmt: skip
         process = Process(
             scope=Scope(app, environment), boot=boot, host=host, role=role, worker=worker, seat=seat, release=release,
-            engines=_versions(engines), pool=pool, queues=_queues(queues), began_at=began_at,
+            engines=_versions(engines), pool=pool, queues=_queues(queues), options=_versions(options), began_at=began_at,
             seen_at=max(seen_at, left_at or 0) if left_reason == RESTARTED else seen_at, left_at=left_at, is_orderly=bool(is_orderly),
             skew_us=skew, spool_bytes=spool_bytes,
         )  # fmt: skip
@@ -78,13 +80,15 @@ async def list_ends(store: Store, since: int, recent: int) -> list[RecentEnd]:
     """Returns tasks that were lost, rejected, or failed with their process since `recent`, of those first seen since `since`."""
     found, texts = [], Texts(store)
     for state, reason in (("lost", ""), ("rejected", ""), ("failed", KILLED)):
-        params = {"state": STATES[state], "since": since, "recent": recent, "reason": reason, "limit": ENDS}
+        params = {"state": STATES[state], "since": since, "recent": recent, "reason": reason, "limit": ENDS, "newest": NEWEST}
         rows = await store.fetch_all(SQL["recent_ends"], params)
         await texts.load(rows, 4)
         for row in rows:
             scope, name = texts.subject(row)
             if name:
-                found.append(RecentEnd(scope, name, texts.text(row[4]), state, row[5] or "", *row[6:]))
+                tasks, first_at, last_at, ran, is_there, at = row[6:]
+                queue, why = texts.text(row[4]), row[5] or ""
+                found.append(RecentEnd(scope, name, queue, state, why, tasks, first_at, last_at, ran, bool(is_there), at))
     return found
 
 
@@ -100,11 +104,3 @@ async def list_unregistered(store: Store) -> dict[Subject, tuple[str, int]]:
             queue, tasks = found.get(subject, (texts.text(row[4]), 0))
             found[subject] = queue, tasks + row[5]
     return found
-
-
-async def list_registering(store: Store) -> set[Scope]:
-    """Returns apps, environments and engines whose agents have registered names."""
-    rows = [(*row, 0) for row in await store.fetch_all(SQL["registering"])]
-    texts = Texts(store)
-    await texts.load(rows, 3)
-    return {texts.subject(row)[0] for row in rows}

@@ -23,7 +23,7 @@ from z4j_agent.wire.task_signatures import redact_signature
 SQL = sql.load("fleet/agents")
 
 redacted_signature = lru_cache(16_384)(redact_signature)
-"""An agent reports its tasks again and again."""
+"""An agent reports its tasks repeatedly."""
 NEXT_WORD_US: Final = 10_000_000
 """A heartbeat comes every ten seconds."""
 MOST: Final = 5_000
@@ -78,11 +78,13 @@ class AgentRow:
     left_at: int | None
     left_reason: str
     is_orderly: bool
+    options: dict[str, str]
+    """What should be the same of all workers of a queue, by its name in the engine's settings; {} of an older agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnpinnedProcess:
-    """A process whose connection string lacks a pin. `reports` is False for an older agent, of which that is not known. Times are
+    """A process whose connection string lacks a pin. `reports` is False for an older agent, of which that is unknown. Times are
     microseconds UTC; `left_at` is None while it is connected."""
 
     app: str
@@ -196,6 +198,7 @@ def record_discovery(db: Connection, app_id: int, boot: str, discovery: Discover
             {
                 "app_id": app_id, "boot": boot, "at": at, "pool": worker.pool, "concurrency": worker.concurrency,
                 "queues": _text(worker.queues), "notes": _text(redact_answer(worker.notes, "notes")),
+                "options": _text(redact_answer(worker.options, "options")),
             },
         )  # fmt: skip
 
@@ -245,6 +248,11 @@ async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameR
     return [_task_name(row) for row in await store.fetch_all(SQL["list_task_names"], {"limit": limit})]
 
 
+async def list_named(store: Store, name: str, limit: int) -> list[TaskNameRow]:
+    """Lists what is registered under a task name, by app, engine and environment."""
+    return [_task_name(row) for row in await store.fetch_all(SQL["list_named"], {"name": name, "limit": limit})]
+
+
 async def find_task_name(store: Store, app: str, engine: str, name: str, environment: str = "") -> TaskNameRow | None:
     """Returns a registered task of an environment, or None. With the environment "" it is the one that was reported last."""
     rows = [_task_name(row) for row in await store.fetch_all(SQL["find_task_name"], {"app": app, "engine": engine, "name": name})]
@@ -288,6 +296,7 @@ def _row(row: Row) -> AgentRow:
         id, app_id, app, boot, spool, host, pid, role, worker, environment, release, engines, capabilities, allow,
         denied, seal_key, app_seal_key, agent_version, notes, worker_notes, pool, concurrency, queues, running,
         spool_bytes, dropped, faults, is_shipper, clock_skew_us, seat, began_at, connected_at, seen_at, left_at, left_reason, is_orderly,
+        options,
     ) = row  # fmt: skip
     return AgentRow(
         id=id, app_id=app_id, app=app, boot=boot, spool=spool, host=host, pid=pid, role=role, worker=worker or "",
@@ -297,7 +306,7 @@ def _row(row: Row) -> AgentRow:
         worker_notes=json.loads(worker_notes), pool=pool, concurrency=concurrency, queues=json.loads(queues),
         running=_running.decode(running), spool_bytes=spool_bytes, dropped=dropped, faults=faults,
         is_shipper=bool(is_shipper), clock_skew_us=clock_skew_us, seat=seat, began_at=began_at, connected_at=connected_at, seen_at=seen_at,
-        left_at=left_at, left_reason=left_reason, is_orderly=bool(is_orderly),
+        left_at=left_at, left_reason=left_reason, is_orderly=bool(is_orderly), options=json.loads(options),
     )  # fmt: skip
 
 

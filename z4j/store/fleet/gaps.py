@@ -8,7 +8,8 @@ from typing import Final
 
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
-from z4j.wire.records import Fault, Gap, shown, text
+from z4j.wire.records import Fault, Gap, shown
+from z4j.wire.texts import text
 
 SQL = sql.load("fleet/gaps")
 

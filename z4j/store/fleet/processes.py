@@ -30,7 +30,7 @@ class Run(NamedTuple):
 
     @property
     def clock(self) -> str:
-        """Whose clock its times are by: the host's, and while that is not known, the boot's own."""
+        """Whose clock its times are by: the host's, and while that is unknown, the boot's own."""
         return self.host or (f"boot {self.boot_id}" if self.boot_id else "")
 
 

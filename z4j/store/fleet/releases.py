@@ -27,7 +27,7 @@ class ReleaseSight:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStart:
-    """When a process of a worker began, in microseconds UTC, with its release ("": not known)."""
+    """When a process of a worker began, in microseconds UTC, with its release ("": unknown)."""
 
     at: int
     pid: int

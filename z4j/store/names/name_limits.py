@@ -30,7 +30,7 @@ BLOCKS: Final = {
 CAUSE: Final = "names beyond the limit: "
 """How the causes begin under which reports are counted (see `gaps`); what follows is the kind."""
 RELOAD_S: Final = 60.0
-"""A limit that is reached is looked at again this often."""
+"""Interval of checking a reached limit again."""
 _CACHES: Final = "names of apps"
 
 

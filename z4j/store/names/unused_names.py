@@ -56,6 +56,7 @@ async def list_unused_boots(store: Store, before: int) -> list[int]:
         return []
     used = {boot_id async for _, boot_id in _through_tasks(store, "used_by_runs")}
     used |= {row[0] async for row in _through_tasks(store, "used_by_tasks")}
+    used |= {row[0] for row in await store.fetch_all(SQL["used_by_log_lines"])}
     return [id for id in old if id not in used]
 
 
@@ -74,7 +75,10 @@ def delete_names(db: Connection, ids: list[int], seconds: float) -> int:
     if MARK not in cache:
         return len(ids)
     handed_out = set(cache.values()) | name_limits.ids_in_use(db)
-    return _delete(db, "delete_name", ids, handed_out, seconds)
+    done = _delete(db, "delete_name", ids, handed_out, seconds)
+    if db.run_totals is not None:
+        db.run_totals.forget_names(set(ids[:done]) - handed_out)
+    return done
 
 
 def delete_boots(db: Connection, ids: list[int], seconds: float) -> int:

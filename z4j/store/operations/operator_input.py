@@ -105,6 +105,7 @@ _TEXTS: Final[tuple[tuple[str, str, tuple[Callable[[str], str], ...]], ...]] = (
     ("texts_of_scheduler", "put_texts_of_scheduler", (_json("failed"), _json("notes"))),
     ("texts_of_schedule", "put_texts_of_schedule", (_json("unable"), redact_text)),
     ("texts_of_task_name", "put_texts_of_task_name", (redact_signature, redact_text)),
+    ("texts_of_error", "put_texts_of_error", (redact_text, redact_text)),
     ("texts_of_agent", "put_texts_of_agent", (_json("notes"), _json("notes"), redact_text)),
 )
 

@@ -200,7 +200,7 @@ def drop_freezing(db: Connection) -> None:
 
 
 async def list_forgotten(store: Store, before: int) -> list[int]:
-    """Plans made before then that nobody carries out."""
+    """Plans made before then that were not executed."""
     return [row[0] for row in await store.fetch_all(SQL["list_forgotten"], {"before": before})]
 
 

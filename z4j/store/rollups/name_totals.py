@@ -42,7 +42,7 @@ async def list_names(store: Store, scope: Place, part: str, since: int, until: i
     names = json.dumps([row[2] for row in rows[:PAGE]])
     series: dict[int, int] = dict(await store.fetch_all(SQL["series_of_names"], ids | {"names": names, "limit": most}))
     sums = await rollups.by_series(store, series, within)
-    histograms = await rollups.histograms_by_series(store, series, within)
+    histograms = await rollups.histograms_by_series(store, series, within, "ran")
     found = []
     for name, stored, name_id in rows[:PAGE]:
         own = [id for id, of in series.items() if of == name_id]

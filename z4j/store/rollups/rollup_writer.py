@@ -7,10 +7,11 @@ already are added to all three.
 
 from __future__ import annotations
 
+from operator import add
 from typing import Final, NamedTuple
 
 from z4j.rules import rollups
-from z4j.rules.rollups import MINUTE, MINUTE_US, STEP_US, Share
+from z4j.rules.rollups import MINUTE, MINUTE_US, STEP_US
 from z4j.rules.tasks.states import FINAL_CODES, STATES
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite import sql
@@ -37,84 +38,126 @@ Place = tuple[int, int, int, int, int]
 """App, environment, engine, name, queue."""
 _Key = tuple[int, Place, int]
 """Minute, place, and the boot whose release counts (0: none)."""
+_Change = tuple[list[int], dict[int, int]]
+"""The sums in the order of `rollups.COLUMNS`, and the tasks of each bucket; -1: of no bucket."""
+OF_START: Final = slice(TaskColumns._fields.index("enqueued_at"), TaskColumns._fields.index("started_at") + 1)
+"""Columns that say when a task started and how long it had waited."""
+OF_END: Final = slice(0, TaskColumns._fields.index("runtime_us") + 1)
+"""Columns that say how, when and where a task ended, and for how long it ran."""
 
 
 class RollupChanges:
-    """What the changed tasks of one batch change. Call `write` at the end."""
+    """What changed tasks change. They are collected over all steps of a commit, and the rows that they concern are looked up once, by
+    `write`, which `Connection.add_late` calls."""
 
     def __init__(self) -> None:
-        self._sums: dict[_Key, list[int]] = {}
-        self._buckets: dict[tuple[_Key, int], int] = {}
+        self._changes: dict[_Key, _Change] = {}
         self._workers: dict[tuple[int, int, int], list[int]] = {}
 
-    def add(self, app_id: int, engine_id: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
-        """Notes that a task had the columns `old` and has `new`; None: there is no such row."""
-        if old is None or new is None:
-            if old is not None:
-                self._count(app_id, engine_id, old, -1, (True, True, True))
-            if new is not None:
-                self._count(app_id, engine_id, new, 1, (True, True, True))
+    def add(self, before: Place | None, old: TaskColumns | None, after: Place | None, new: TaskColumns | None) -> None:
+        """Notes that a task had the columns `old` in the place `before` and has `new` in `after`; None: there is no such row."""
+        if before is None or old is None:
+            self._count(after, new, 1)
+        elif after is None or new is None:
+            self._count(before, old, -1)
+        else:
+            is_moved = before != after
+            is_elsewhere = is_moved or old.boot_id != new.boot_id
+            if is_moved or old.enqueued_at != new.enqueued_at:
+                self._enqueue(before, old, -1)
+                self._enqueue(after, new, 1)
+            if old[OF_START] != new[OF_START] or (is_elsewhere and new.started_at is not None):
+                self._start(before, old, -1)
+                self._start(after, new, 1)
+            if is_moved or old[OF_END] != new[OF_END]:
+                self._end(before, old, -1)
+                self._end(after, new, 1)
+
+    def _count(self, place: Place | None, row: TaskColumns | None, sign: int) -> None:
+        if place is not None and row is not None:
+            self._enqueue(place, row, sign)
+            self._start(place, row, sign)
+            self._end(place, row, sign)
+
+    def _enqueue(self, place: Place, row: TaskColumns, sign: int) -> None:
+        if (at := row.enqueued_at) is not None:
+            rollups.count_enqueue(self._of((at // MINUTE_US, place, 0))[0], sign)
+
+    def _start(self, place: Place, row: TaskColumns, sign: int) -> None:
+        if (at := row.started_at) is not None:
+            sums, buckets = self._of((at // MINUTE_US, place, row.boot_id))
+            bucket = rollups.count_start(sums, sign, row.start_attempt or 0, _waited(row))
+            buckets[bucket] = buckets.get(bucket, 0) + sign
+
+    def _end(self, place: Place, row: TaskColumns, sign: int) -> None:
+        state = row.state
+        if state not in FINAL_CODES:
             return
-        is_moved = old.name_id != new.name_id or old.queue_id != new.queue_id or old.environment_id != new.environment_id
-        is_elsewhere = is_moved or old.boot_id != new.boot_id
-        changed = (
-            is_moved or old.enqueued_at != new.enqueued_at,
-            (new.started_at is not None and (is_elsewhere or _of_start(old) != _of_start(new))) or new.started_at != old.started_at,
-            is_elsewhere or old.state_key != new.state_key or old.state_at != new.state_at or old.runtime_us != new.runtime_us
-            or old.worker_id != new.worker_id,
-        )  # fmt: skip
-        self._count(app_id, engine_id, old, -1, changed)
-        self._count(app_id, engine_id, new, 1, changed)
+        minute, runtime_us, worker_id = row.state_at // MINUTE_US, row.runtime_us, row.worker_id
+        sums, buckets = self._of((minute, place, row.boot_id))
+        bucket = rollups.count_end(sums, sign, state, runtime_us)
+        buckets[bucket] = buckets.get(bucket, 0) + sign
+        if worker_id:
+            of_worker = (minute, place[0], worker_id)
+            known = self._workers.get(of_worker)
+            if known is None:
+                known = self._workers[of_worker] = [0, 0, 0]
+            known[0] += sign
+            known[1] += sign * (state == _FAILED)
+            known[2] += sign * (runtime_us or 0)
 
-    def _count(self, app_id: int, engine_id: int, row: TaskColumns, sign: int, which: tuple[bool, bool, bool]) -> None:
-        place = (app_id, row.environment_id, engine_id, row.name_id, row.queue_id)
-        is_enqueue, is_start, is_end = which
-        if is_enqueue and row.enqueued_at is not None:
-            self._add((row.enqueued_at // MINUTE_US, place, 0), rollups.AT_ENQUEUE, sign)
-        if is_start and row.started_at is not None:
-            self._add((row.started_at // MINUTE_US, place, row.boot_id), rollups.at_start(row.start_attempt or 0, _waited(row)), sign)
-        if is_end and row.state in FINAL_CODES:
-            self._add((row.state_at // MINUTE_US, place, row.boot_id), rollups.at_end(row.state, row.runtime_us), sign)
-            if row.worker_id:
-                sums = self._workers.setdefault((row.state_at // MINUTE_US, app_id, row.worker_id), [0, 0, 0])
-                sums[0] += sign
-                sums[1] += sign * (row.state == _FAILED)
-                sums[2] += sign * (row.runtime_us or 0)
+    def _of(self, key: _Key) -> _Change:
+        change = self._changes.get(key)
+        if change is None:
+            change = self._changes[key] = [0] * len(rollups.COLUMNS), {}
+        return change
 
-    def _add(self, key: _Key, share: Share, sign: int) -> None:
-        sums = self._sums.get(key)
-        if sums is None:
-            sums = self._sums[key] = [0] * len(rollups.COLUMNS)
-        for column, value in share.sums:
-            sums[column] += sign * value
-        if share.bucket >= 0:
-            bucket = (key, share.bucket)
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + sign
+    def merge(self, later: RollupChanges) -> None:
+        """Adds those of a later step."""
+        for key, (sums, buckets) in later._changes.items():
+            mine, mine_by_bucket = self._of(key)
+            mine[:] = map(add, mine, sums)
+            for bucket, tasks in buckets.items():
+                mine_by_bucket[bucket] = mine_by_bucket.get(bucket, 0) + tasks
+        for of_worker, values in later._workers.items():
+            known = self._workers.get(of_worker)
+            self._workers[of_worker] = values if known is None else [*map(add, known, values)]
 
     def write(self, db: Connection) -> None:
-        """Writes the sums, at the latest before the commit."""
+        """Writes the sums."""
         sums: _Sums = {}
-        buckets: _Sums = {}
+        buckets: dict[tuple[int, ...], int] = {}
         workers: _Sums = {}
-        rows: dict[_Key, list[tuple[int, int, int]]] = {}
         steps: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
-        for key, values in self._sums.items():
-            minute, place, boot_id = key
+        for (minute, place, boot_id), (values, by_bucket) in self._changes.items():
+            if not any(values) and not any(by_bucket.values()):
+                continue  # e.g. of a task that was enqueued and deleted in one commit
+            if db.run_totals is not None:
+                db.run_totals.stage(place, values, by_bucket)
             if (of_minute := steps.get((place[0], minute))) is None:
                 of_minute = steps[place[0], minute] = steps_of(db, place[0], minute)
-            id, total = series_of(db, place, release_of(db, boot_id)), total_of(db, *place[:3])
-            rows[key] = mine = [(step, at, each) for step, at in of_minute for each in (id, total)]
-            for row in mine:
-                _plus(sums, row, values)
-        for (key, bucket), tasks in self._buckets.items():
-            for row in rows[key]:
-                _plus(buckets, (*row, bucket), [tasks])
+            by_bucket.pop(-1, None)
+            for series in (series_of(db, place, release_of(db, boot_id)), total_of(db, *place[:3])):
+                for step, at in of_minute:
+                    _plus(sums, (step, at, series), values)
+                    for bucket, tasks in by_bucket.items():
+                        key = (step, at, series, bucket)
+                        buckets[key] = buckets.get(key, 0) + tasks
         for (minute, app_id, worker_id), values in self._workers.items():
             for step, at in steps_of(db, app_id, minute):
                 _plus(workers, (step, at, app_id, worker_id), values)
-        for statement, changes in (("add_to_rollup", sums), ("add_to_bucket", buckets), ("add_to_worker", workers)):
-            if changes:
-                db.add_sums(SQL[statement], {key: tuple(values) for key, values in changes.items() if any(values)})
+        for statement, rows in (
+            ("add_to_rollup", [(*key, *values) for key, values in sums.items() if any(values)]),
+            ("add_to_bucket", [(*key, tasks) for key, tasks in buckets.items() if tasks]),
+            ("add_to_worker", [(*key, *values) for key, values in workers.items() if any(values)]),
+        ):
+            if rows:
+                db.write_rows(SQL[statement], rows)
+
+
+def place_of(app_id: int, engine_id: int, row: TaskColumns) -> Place:
+    """Returns the place that the task with this row is counted in."""
+    return (app_id, row.environment_id, engine_id, row.name_id, row.queue_id)
 
 
 class QueueKey(NamedTuple):
@@ -244,16 +287,7 @@ _Sums = dict[tuple[int, ...], list[int]]
 
 def _plus(sums: _Sums, key: tuple[int, ...], values: list[int]) -> None:
     old = sums.get(key)
-    if old is None:
-        sums[key] = values.copy()
-    else:
-        for column, value in enumerate(values):
-            if value:
-                old[column] += value
-
-
-def _of_start(row: TaskColumns) -> tuple[int | None, ...]:
-    return row.start_attempt, row.started_at, row.enqueued_at, row.eta_attempt, row.eta_at, row.received_attempt, row.received_at
+    sums[key] = values if old is None else [*map(add, old, values)]
 
 
 def _waited(row: TaskColumns) -> int | None:

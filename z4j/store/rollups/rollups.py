@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple
 
 from z4j.rules import rollups
-from z4j.rules.rollups import MINUTE, STEP_US, WAITS
+from z4j.rules.rollups import DAY, MINUTE, STEP_US, WAITS
 from z4j.store.rollups import rolling
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
@@ -62,6 +62,13 @@ class Histograms(NamedTuple):
     waited: dict[int, int]
 
 
+Measure = Literal["both", "ran", "waited"]
+BUCKETS: Final[dict[Measure, dict[str, int]]] = {
+    "both": {"first": 0, "after": 2 * WAITS}, "ran": {"first": 0, "after": WAITS}, "waited": {"first": WAITS, "after": 2 * WAITS},
+}  # fmt: skip
+"""The buckets of a histogram that are read."""
+
+
 class Range(NamedTuple):
     """Steps from a time on until before another, both microseconds UTC; see `rules.rollups`."""
 
@@ -93,49 +100,51 @@ async def list_totals(store: Store, params: Mapping[str, Any]) -> list[int]:
     return [row.id for row in await list_series(store, **scope, is_total=True)]
 
 
-async def by_time(store: Store, ids: Iterable[int], within: Range) -> dict[int, Sums]:
-    """Returns the sums of some series by the beginning of each step; steps without tasks are left out."""
+async def by_time(store: Store, ids: Iterable[int], within: Range, slot_us: int = 0) -> dict[int, Sums]:
+    """Returns the sums of some series by the beginning of each slot, which is at least a step long (0: a step); slots without tasks are
+    left out."""
     found: dict[int, Sums] = {}
-    async for step, rows in _rows(store, "sum_by_time", ids, within):
-        for at, *sums in rows:
-            _add_sums(found, at // step * step, Sums(*sums))
+    params = {"slot": slot_us or STEP_US[within.step]}
+    for part in await _parts(store, within):
+        for at, *sums in await _rows(store, "sum_by_time", ids, part, params):
+            _add_sums(found, at, Sums(*sums))
     return found
 
 
 async def by_series(store: Store, ids: Iterable[int], within: Range) -> dict[int, Sums]:
-    """Returns the sums of a range by series; those without tasks are left out."""
+    """Returns the sums of a range by series; hours without tasks are omitted."""
     found: dict[int, Sums] = {}
-    async for _, rows in _rows(store, "sum_by_series", ids, within):
-        for id, *sums in rows:
+    for part in await _few_parts(store, within):
+        for id, *sums in await _rows(store, "sum_by_series", ids, part, {}):
             _add_sums(found, id, Sums(*sums))
     return found
 
 
-async def histograms_by_time(store: Store, ids: Iterable[int], within: Range) -> dict[int, Histograms]:
-    """Returns the histograms of some series by the beginning of each step."""
+async def histograms_by_time(
+    store: Store, ids: Iterable[int], within: Range, slot_us: int = 0, measure: Measure = "both"
+) -> dict[int, Histograms]:
+    """Returns the histograms of some series by the beginning of each slot, as `by_time`."""
     found: dict[int, Histograms] = {}
-    async for step, rows in _rows(store, "histogram_by_time", ids, within):
-        _add_histograms(found, ((at // step * step, *rest) for at, *rest in rows))
+    params = {"slot": slot_us or STEP_US[within.step]} | BUCKETS[measure]
+    for part in await _parts(store, within):
+        _add_histograms(found, await _rows(store, "histogram_by_time", ids, part, params))
     return found
 
 
-async def histograms_by_series(store: Store, ids: Iterable[int], within: Range) -> dict[int, Histograms]:
+async def histograms_by_series(store: Store, ids: Iterable[int], within: Range, measure: Measure = "both") -> dict[int, Histograms]:
     """Returns the histograms of a range by series."""
     found: dict[int, Histograms] = {}
-    async for _, rows in _rows(store, "histogram_by_series", ids, within):
-        _add_histograms(found, rows)
+    for part in await _few_parts(store, within):
+        _add_histograms(found, await _rows(store, "histogram_by_series", ids, part, BUCKETS[measure]))
     return found
 
 
-async def _rows(store: Store, block: str, ids: Iterable[int], within: Range) -> AsyncIterator[tuple[int, list[Row]]]:
-    """The rows of a block, each list with the length of the requested steps: those of the steps, then those of the minutes that are not
-    part of them yet."""
-    length, listed = STEP_US[within.step], json.dumps(list(ids))
-    for part in await _parts(store, within):
-        yield length, await store.fetch_all(SQL[block], {"ids": listed, "step": part.step, "times": json.dumps(part.times)})
+async def _rows(store: Store, block: str, ids: Iterable[int], part: Range, params: Mapping[str, int]) -> list[Row]:
+    return await store.fetch_all(SQL[block], {"ids": json.dumps(list(ids)), "step": part.step, "times": json.dumps(part.times), **params})
 
 
 async def _parts(store: Store, within: Range) -> list[Range]:
+    """A range, and the minutes that are not part of its steps yet."""
     if within.step == MINUTE:
         return [within]
     length = STEP_US[within.step]
@@ -144,6 +153,25 @@ async def _parts(store: Store, within: Range) -> list[Range]:
     until = min(until, last[0] + STEP_US[MINUTE]) if last and last[0] is not None else 0
     rolled = max(await rolling.rolled_until(store), within.since // length * length)
     return [within, Range(MINUTE, rolled, until)] if rolled < until else [within]
+
+
+async def _few_parts(store: Store, within: Range) -> list[Range]:
+    """The same for a sum over the whole range: the next longer steps where they lie in it whole, which are fewer."""
+    whole, *minutes = await _parts(store, within)
+    if whole.step == DAY:
+        return [whole, *minutes]
+    longer = whole.step + 1
+    length = STEP_US[longer]
+    rolled, since = await rolling.rolled_until(store), -(-whole.since // length) * length
+    # A longer step has no minutes after that boundary yet, so one that the range ends in may be read if the boundary lies in the range.
+    until = rolled if rolled <= whole.until else whole.until // length * length
+    horizon = await store.fetch_one(SQL["latest_horizon"], {"step": longer})
+    if since >= until or (horizon and horizon[0] is not None and horizon[0] > since):
+        return [whole, *minutes]
+    parts = [Range(whole.step, whole.since, since), Range(longer, since, until), *minutes]
+    if whole.step == MINUTE or rolled > whole.until:
+        parts.append(Range(whole.step, until, whole.until))
+    return [part for part in parts if part.since < part.until]
 
 
 def _add_sums(found: dict[int, Sums], key: int, sums: Sums) -> None:
@@ -233,6 +261,10 @@ def _sum(one: int | None, other: int | None) -> int | None:
 def _add_histograms(found: dict[int, Histograms], rows: Iterable[Row]) -> None:
     for key, bucket, tasks in rows:
         if tasks:
-            of_key = found.setdefault(key, Histograms({}, {}))
-            kind, place = (of_key.ran, bucket) if bucket < WAITS else (of_key.waited, bucket - WAITS)
-            kind[place] = kind.get(place, 0) + tasks
+            of_key = found.get(key)
+            if of_key is None:
+                of_key = found[key] = Histograms({}, {})
+            if bucket < WAITS:
+                of_key.ran[bucket] = of_key.ran.get(bucket, 0) + tasks
+            else:
+                of_key.waited[bucket - WAITS] = of_key.waited.get(bucket - WAITS, 0) + tasks

@@ -11,7 +11,7 @@ from z4j.rules.history.ranges import HEAT, LOOKUPS, SPANS, Window, added, window
 from z4j.rules.rollups import DAY, DAY_US, MINUTE
 from z4j.store.names import names
 from z4j.store.rollups import rollups
-from z4j.store.rollups.rollups import NO_SUMS, Histograms, Range, Series, Sums
+from z4j.store.rollups.rollups import NO_SUMS, Histograms, Measure, Range, Series, Sums
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 
@@ -90,15 +90,15 @@ async def find_place(store: Store, kind: Literal["name", "queue"], text: str, ap
     )
 
 
-async def read_history(store: Store, place: Place, key: str, now: int) -> History:
-    """Returns the history of a range of `rules.history.ranges.SPANS`."""
+async def read_history(store: Store, place: Place, key: str, now: int, measure: Measure = "both") -> History:
+    """Returns the history of a range of `rules.history.ranges.SPANS`, with the histograms of one measure or of both."""
     active, days = await _active(store, place, now - SPANS[key].us, now)
     found = window(SPANS[key], now, len(active))
     kept = active[: max(LOOKUPS // found.lookups, 1)]
     ids = [series.id for series in kept]
     within = Range(found.step, found.since, found.until)
-    sums = _in_slots(found, await rollups.by_time(store, ids, within))
-    histograms = _histograms_in_slots(found, await rollups.histograms_by_time(store, ids, within))
+    sums = await rollups.by_time(store, ids, within, found.slot_us)
+    histograms = await rollups.histograms_by_time(store, ids, within, found.slot_us, measure)
     totals = await rollups.by_series(store, ids, within)
     tasks, whole = sum(_tasks(days[series.id]) for series in kept), sum(_tasks(days[series.id]) for series in active)
     return History(
@@ -125,8 +125,8 @@ async def read_runtimes(store: Store, place: Place, now: int) -> tuple[Window, d
     active, _ = await _active(store, place, now - HEAT.us, now)
     found = window(HEAT, now, len(active))
     kept = [series.id for series in active[: max(LOOKUPS // found.lookups, 1)]]
-    histograms = await rollups.histograms_by_time(store, kept, Range(found.step, found.since, found.until))
-    return found, {slot: each.ran for slot, each in _histograms_in_slots(found, histograms).items()}
+    histograms = await rollups.histograms_by_time(store, kept, Range(found.step, found.since, found.until), found.slot_us, "ran")
+    return found, {slot: each.ran for slot, each in histograms.items()}
 
 
 async def counted_from(store: Store, step: int) -> int | None:
@@ -143,17 +143,3 @@ def add_sums(sums: Iterable[Sums]) -> Sums:
 
 def _tasks(sums: Sums) -> int:
     return max(sums.enqueued, 0) + max(sums.started, 0) + max(sums.ended, 0)
-
-
-def _in_slots(found: Window, by_step: dict[int, Sums]) -> dict[int, Sums]:
-    slots: dict[int, list[Sums]] = {}
-    for at, sums in by_step.items():
-        slots.setdefault(found.slot_of(at), []).append(sums)
-    return {slot: add_sums(sums) for slot, sums in slots.items()}
-
-
-def _histograms_in_slots(found: Window, by_step: dict[int, Histograms]) -> dict[int, Histograms]:
-    slots: dict[int, list[Histograms]] = {}
-    for at, each in by_step.items():
-        slots.setdefault(found.slot_of(at), []).append(each)
-    return {slot: Histograms(added(each.ran for each in many), added(each.waited for each in many)) for slot, many in slots.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Reads what fills a queue: by task name from the sums, by caller from the newest tasks."""
+"""Reads the sources of a queue: by task name from the sums, by caller from the newest tasks."""
 
 from __future__ import annotations
 

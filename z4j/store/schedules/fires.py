@@ -172,7 +172,7 @@ def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: st
 
 
 def expire_own(db: Connection, at: int) -> int:
-    """Ends what nobody took, or answered, in time. Returns how many."""
+    """Ends fires that no agent executed or answered in time. Returns how many."""
     return len(db.execute(SQL["expire_own"], {"at": at}).fetchall())
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from z4j.rules.schedules.fires import GRACE, FireFacts, Health, grace_of, health
+from z4j.rules.schedules.fires import DECISIVE, GRACE, FireFacts, Health, grace_of, health
 from z4j.store.schedules import schedules
 from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import ScheduleRow, SchedulerRow
@@ -37,7 +37,7 @@ class SchedulerProcesses:
         return health(
             now, kind=row.kind, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
             silent_since=None if is_connected or row.is_own else max((process.left_at or 0 for process in firing), default=None),
-            latest=[facts_of(fire, grace) for fire in latest],
+            latest=[facts_of(fire, grace) for fire in latest[:DECISIVE]],
         )  # fmt: skip
 
 

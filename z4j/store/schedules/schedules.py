@@ -55,7 +55,7 @@ class SchedulerRow:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRow:
-    """One schedule. `unable` tells what cannot be done with it and why; `args` and `kwargs` are JSON, of other schedulers redacted."""
+    """One schedule. `unable`: unavailable actions with the reason;  `args` and `kwargs` are JSON, of other schedulers redacted."""
 
     id: int
     app_id: int
@@ -256,7 +256,7 @@ async def list_overrides(store: Store, app_id: int, environment: str, scheduler:
             try:
                 whole = dict(store.seal.open(sealed, f"override {app_id} {key}"))
             except SealError as cause:
-                whole, error = None, f"{cause.message} {cause.hint}"
+                whole, error = None, cause.explanation
         overrides.append(OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled) and not error, whole, at, by, error))
     return overrides
 

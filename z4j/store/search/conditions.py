@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from z4j import clock
 from z4j.exceptions import BadInput
-from z4j.rules.queries.fields import count_of, span_us
+from z4j.rules.queries.fields import count_of, is_group, span_us
 from z4j.rules.queries.query import Term
 from z4j.rules.tasks.states import STATES
 from z4j.store.names import names
@@ -22,6 +22,7 @@ SQL = sql.load("search/conditions")
 ANY: Final = -1
 ALL_STATES: Final = sum(1 << code for code in STATES.values())
 LONGEST: Final = 1 << 62
+NONE: Final = "[]"
 MAX_NAMES: Final = 2_000
 """Names that one condition may stand for."""
 KINDS: Final = {
@@ -30,6 +31,8 @@ KINDS: Final = {
 """Fields whose values are stored as ids, with what the parameters call them."""
 COUNTED: Final = ("name", "queue", "engine", "environment", "app")
 """Those that the counters have; states are counted too."""
+TEXT_FIELDS: Final = ("words", "args", "note", "trace")
+"""Those that the index of words finds."""
 TEXTS: Final = ("error", "label", "route", "caller")
 
 Params = dict[str, Any]
@@ -51,6 +54,7 @@ class TaskFilter:
     until: int | None = None
     task_id: str = ""
     label: str = ""
+    error_group: str = ""
     terms: tuple[Term, ...] = ()
     order: str = "first"
 
@@ -58,7 +62,7 @@ class TaskFilter:
         """Returns every condition but times and the task id as a term."""
         alone = {
             "name": self.name, "queue": self.queue, "engine": self.engine, "worker": self.worker, "app": self.app, "env": self.environment,
-            "label": self.label,
+            "label": self.label, "error_group": self.error_group,
         }  # fmt: skip
         states = [Term("state", state) for state in self.states]
         return [*states, *(Term(field, value) for field, value in alone.items() if value), *self.terms]
@@ -69,13 +73,13 @@ class TaskFilter:
         return {state for state, code in STATES.items() if mask >> code & 1}
 
     def texts(self) -> list[Term]:
-        """Returns the conditions that are about words and arguments."""
-        return [term for term in self.terms if term.field in ("words", "args")]
+        """Returns the conditions that are about words, arguments and annotations."""
+        return [term for term in self.terms if term.field in TEXT_FIELDS]
 
     @property
     def is_counted(self) -> bool:
         """Whether the counters know how many tasks match."""
-        is_open = self.task_id or self.label or self.worker or self.since is not None or self.until is not None
+        is_open = self.task_id or self.label or self.worker or self.error_group or self.since is not None or self.until is not None
         return not is_open and all(term.field == "state" or KINDS.get(term.field) in COUNTED for term in self.terms)
 
 
@@ -105,11 +109,18 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
         params[f"not_{field}s"] = _patterns(field, [term for term in terms if term.is_not])
     labels = [term for term in by_field.get("label", ()) if not term.is_not]
     params["label"] = labels[0].value if len(labels) == 1 and labels[0].is_exact else ""
+    groups = by_field.get("error_group", [])
+    params["error_groups"], params["fingerprints"] = await _error_groups(store, [term for term in groups if not term.is_not])
+    params["not_error_groups"], _ = await _error_groups(store, [term for term in groups if term.is_not])
+    if params["error_groups"] == NONE:
+        return None
     for field in ("waited", "ran", "attempt"):
         terms = by_field.get(field, [])
         low, high = _bounds(terms)
         params[f"{field}_min"], params[f"{field}_max"] = low if terms or field == "attempt" else None, high
-    simple = {*KINDS, "state", "words", "args"} - {"release"}
+    known = {term.value for term in by_field.get("enqueued", ())}
+    params["enqueued"] = int("known" in known) if len(known) == 1 else None
+    simple = {*KINDS, "state", *TEXT_FIELDS} - {"release"}
     params["is_simple"] = int(set(by_field) <= simple)
     return params if params["states"] else None
 
@@ -153,6 +164,16 @@ async def _find(store: Store, field: str, terms: list[Term]) -> set[int]:
 def _is_app(name: str, term: Term) -> bool:
     # Names of apps differ in more than capitals (the column is NOCASE).
     return name.lower().startswith(term.value.lower()) if term.is_prefix else name.lower() == term.value.lower()
+
+
+async def _error_groups(store: Store, terms: list[Term]) -> tuple[str | None, str]:
+    """The groups of failures as JSON, None for no condition, and their fingerprints. Of a merged group the one that shows it."""
+    if not terms:
+        return None, NONE
+    if wrong := next((term.value for term in terms if not is_group(term.value)), ""):
+        raise BadInput(f"“{wrong[:40]}” is not the number of an error.", "The page of an error has its number in its address.")
+    rows = await store.fetch_all(SQL["find_error_groups"], {"ids": json.dumps([int(term.value) for term in terms])})
+    return json.dumps(sorted({group for group, _ in rows})), json.dumps(sorted(id for _, id in rows))
 
 
 def _patterns(field: str, terms: Iterable[Term]) -> str | None:

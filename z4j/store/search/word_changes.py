@@ -6,6 +6,7 @@ Most tasks end before they are indexed, and cost nothing here: the index is a se
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from z4j.clock import DAY_US
@@ -17,6 +18,11 @@ SQL = sql.load("search/word_index")
 
 INPUT: Final = 1
 OUTCOME: Final = 2
+NOTES: Final = 4
+LINES: Final = 8
+"""Log lines, see `store.logs.log_lines`."""
+OUTCOME_COLUMNS: Final = slice(TaskColumns._fields.index("error_type"), TaskColumns._fields.index("result") + 1)
+"""error_type, error and result."""
 _CLAIMED: Final = "words claimed"
 
 
@@ -26,28 +32,35 @@ class WordChanges:
     def __init__(self) -> None:
         self._parts: dict[int, int] = {}
 
-    def add(self, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
+    def add(self, task: int, old: TaskColumns, new: TaskColumns) -> None:
         """Notes a changed row; a new one is found by its id."""
-        if old is None or new is None:
-            return
         parts = 0
         if old.args != new.args or old.name_id != new.name_id or old.label != new.label:
             parts = INPUT
-        if old.result != new.result or old.error != new.error or old.error_type != new.error_type:
+        if old[OUTCOME_COLUMNS] != new[OUTCOME_COLUMNS]:
             parts |= OUTCOME
-        if old.first_at // DAY_US != new.first_at // DAY_US:
+        if old.first_at != new.first_at and old.first_at // DAY_US != new.first_at // DAY_US:
             parts = INPUT | OUTCOME
         if parts:
             self._parts[task] = self._parts.get(task, 0) | parts
 
     def write(self, db: Connection) -> None:
         """Writes them, but for tasks that are still to be indexed for the first time."""
-        if not self._parts:
-            return
-        claimed = db.recall(_CLAIMED).get("to")
-        changes = [(task, parts) for task, parts in self._parts.items() if claimed is None or task <= claimed]
-        if changes:
-            db.executemany(SQL["note_change"], changes)
+        _write(db, self._parts)
+
+
+def note(db: Connection, tasks: Iterable[int], parts: int) -> None:
+    """Notes that these parts of tasks changed, but for tasks that are still to be indexed for the first time."""
+    _write(db, dict.fromkeys(tasks, parts))
+
+
+def _write(db: Connection, parts_of: Mapping[int, int]) -> None:
+    if not parts_of:
+        return
+    claimed = db.recall(_CLAIMED).get("to")
+    changes = [(task, parts) for task, parts in parts_of.items() if claimed is None or task <= claimed]
+    if changes:
+        db.executemany(SQL["note_change"], changes)
 
 
 def claim(db: Connection, to: int) -> None:

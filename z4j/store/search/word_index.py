@@ -13,30 +13,45 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from z4j import clock
 from z4j.clock import DAY_US
 from z4j.rules.queries.arguments import pair, pairs_of
+from z4j.rules.queries.note_pairs import note_pair, note_pairs_of
 from z4j.rules.queries.words import words_of
 from z4j.store.search import word_changes
-from z4j.store.search.word_changes import INPUT, OUTCOME
+from z4j.store.search.word_changes import INPUT, LINES, NOTES, OUTCOME
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
+from z4j.store.sqlite.writer import ROWS
 from z4j.store.tasks import task_ids
 
 SQL = sql.load("search/word_index")
+LOG_LINES = sql.load("logs/log_lines")
 
 MAX_DAYS: Final = 400
 """Tasks that came earlier than that are not indexed: each day is a table."""
 MAX_WORDS: Final = 400
 """Words of one task."""
+MAX_LOG_WORDS: Final = 400
+"""Words of the log lines of one task, besides."""
+MAX_LOG_LINES: Final = 2_000
+"""Lines of one task whose words are read."""
+AT_ONCE: Final = 16
+"""Rows whose words are made at a time."""
+REST_S: Final = 0.0001
+"""And how long the thread that makes them rests before."""
+SHORT: Final = 40
+"""Characters of a result whose words are remembered."""
 COUNT_LIMIT: Final = 100_000
 THIN: Final = 4
 """Of a day with fewer than this part of its tasks left, the index is made again."""
 THIN_LEAST: Final = 20_000
 """Tasks of a day for which that is worth it."""
 EMPTY_PAGES: Final = 50
+ALL: Final = INPUT | OUTCOME | NOTES | LINES
+NO_NOTES: Final = "[]"
 _PAIR: Final = "\x80"
 """Begins the word of an argument, which no word of a text contains."""
 _SEPARATES: Final = re.compile("[\x00-\x20\x7f'\"?]")
@@ -72,21 +87,21 @@ async def positions(store: Store) -> Positions:
 
 
 async def list_new(store: Store, after: int, to: int, limit: int, oldest_day: int) -> tuple[list[Entry], int]:
-    """Returns the words of tasks with ids after `after` up to `to`, and the last id looked at. Claim up to `to` before."""
+    """Returns the words of tasks with ids after `after` up to `to`, and the last ID read. Claim up to `to` before."""
 
     def read(db: sqlite3.Connection) -> tuple[list[Entry], int]:
         rows = db.execute(SQL["list_new"], {"after": after, "to": to, "limit": limit}).fetchall()
-        return _entries(rows, oldest_day), rows[-1][0] if len(rows) == limit else to
+        return _entries(db, rows, oldest_day), rows[-1][0] if len(rows) == limit else to
 
     return await store.read(read)
 
 
 async def list_old(store: Store, before: int, limit: int, oldest_day: int) -> tuple[list[Entry], int]:
-    """The same of tasks before an id, newest first, and the last id looked at: 0 at the end."""
+    """The same of tasks before an id, newest first, and the last ID read: 0 at the end."""
 
     def read(db: sqlite3.Connection) -> tuple[list[Entry], int]:
         rows = db.execute(SQL["list_old"], {"before": before, "limit": limit}).fetchall()
-        return _entries(rows, oldest_day), rows[-1][0] if len(rows) == limit else 0
+        return _entries(db, rows, oldest_day), rows[-1][0] if len(rows) == limit else 0
 
     return await store.read(read)
 
@@ -96,43 +111,86 @@ async def list_changed(store: Store, limit: int, oldest_day: int) -> list[Entry]
 
     def read(db: sqlite3.Connection) -> list[Entry]:
         entries = []
-        for *row, task, parts, changes in db.execute(SQL["list_changed"], {"limit": limit}):
+        has_lines = _has_lines(db)
+        for number, (*row, task, parts, changes) in enumerate(db.execute(SQL["list_changed"], {"limit": limit}).fetchall()):
+            _make_way(number)
             day = row[1] // DAY_US if row[0] is not None else -1
             words = words_of_row(row, parts) if day >= oldest_day else ""
+            if words_of_log := _words_of_log(db, task) if has_lines and day >= oldest_day and parts & (LINES | OUTCOME) else "":
+                words = f"{words} {words_of_log}" if words else words_of_log
             entries.append(Entry(task, day, words, changes))
         return entries
 
     return await store.read(read)
 
 
-def _entries(rows: list[Row], oldest_day: int) -> list[Entry]:
-    return [Entry(row[0], row[1] // DAY_US, words_of_row(row, INPUT | OUTCOME)) for row in rows if row[1] // DAY_US >= oldest_day]
+def _entries(db: sqlite3.Connection, rows: list[Row], oldest_day: int) -> list[Entry]:
+    entries = []
+    has_lines = _has_lines(db)
+    for number, row in enumerate(rows):
+        _make_way(number)
+        if (day := row[1] // DAY_US) >= oldest_day:
+            words = words_of_row(row, ALL)
+            if has_lines and (words_of_log := _words_of_log(db, row[0])):
+                words = f"{words} {words_of_log}" if words else words_of_log
+            entries.append(Entry(row[0], day, words))
+    return entries
 
 
-def words_of_row(row: Sequence[object], parts: int) -> str:
+def _has_lines(db: sqlite3.Connection) -> bool:
+    return bool(db.execute(LOG_LINES["has_lines"]).fetchone()[0])
+
+
+def _words_of_log(db: sqlite3.Connection, task: int) -> str:
+    """The words of the log lines of a task, each once; of a task with very many words those of its newest run."""
+    found: dict[str, None] = {}
+    for (message,) in db.execute(LOG_LINES["list_messages"], {"task": task, "limit": MAX_LOG_LINES}).fetchall():
+        found.update(dict.fromkeys(words_of(message)))
+        if len(found) >= MAX_LOG_WORDS:
+            break
+    return " ".join(list(found)[:MAX_LOG_WORDS])
+
+
+def _make_way(number: int) -> None:
+    """Call it for each row whose words are about to be made. The writer leaves the interpreter with every statement; while another thread
+    computes, it would get it back only after the interval of `sys.setswitchinterval`, for each row that it writes."""
+    if number % AT_ONCE == 0:
+        time.sleep(REST_S)
+
+
+def words_of_row(row: Sequence[Any], parts: int) -> str:
     """Returns the words of a row of the `list_…` blocks, each once."""
-    _, _, name, args, label, task_id, result, error_type, error = row
+    _, _, name, args, label, task_id, result, error_type, error, notes = row
     found: list[str] = []
     if parts & INPUT:
-        found += _words_of_name(str(name or ""))
+        if name:
+            found += _words_of_name(name)
         if args:
-            found += words_of(str(args))
-            found += map(word_of_pair, pairs_of(str(args)))
+            found += words_of(args)
+            found += map(word_of_pair, pairs_of(args))
         if label:
-            found += words_of(str(label))
-        if isinstance(task_id, bytes) and not task_ids.is_uuid(task_id):
+            found += words_of(label)
+        if task_id is not None and not task_ids.is_uuid(task_id):
             found += words_of(task_ids.decode(task_id))
     if parts & OUTCOME:
         if error_type:
-            found += _words_of_name(str(error_type))
+            found += _words_of_name(error_type)
         if error:
-            found += words_of(str(error))
+            found += words_of(error)
         if result:
-            found += words_of(str(result))
+            found += _words_of_result(result)
+    if parts & NOTES and notes != NO_NOTES:
+        found[:0] = map(word_of_pair, sorted(note_pairs_of(notes)))  # first, because others may be too many
     return " ".join(list(dict.fromkeys(found))[:MAX_WORDS])
 
 
 _words_of_name = lru_cache(2_048)(words_of)
+_words_of_short = lru_cache(2_048)(words_of)
+
+
+def _words_of_result(result: str) -> list[str]:
+    """Most tasks of a name return one of a few short texts."""
+    return _words_of_short(result) if len(result) <= SHORT else words_of(result)
 
 
 def word_of_pair(path_and_value: str) -> str:
@@ -149,6 +207,11 @@ def word_of_argument(path: str, value: str) -> str:
     return word_of_pair(pair(path, value))
 
 
+def word_of_note(name: str, value: str) -> str:
+    """Returns an annotation as one word; of a trace or event id with an empty name."""
+    return word_of_pair(note_pair(name, value))
+
+
 def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[str, int] | None) -> int:
     """Adds entries until the time is up. Returns how many. Notes the position, (key, id), with the last one; else the id of the last one
     added."""
@@ -156,13 +219,13 @@ def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[st
     known = db.recall("words days")
     new: dict[int, int] = {}
     while done < len(entries) and (time.monotonic() < ends or not done):
-        some = entries[done : done + 32]
+        some = entries[done : done + ROWS]
         for day in {entry.day for entry in some if entry.words} - known.keys():
             _make_day(db, day)
             known[day] = True
         for day in {entry.day for entry in some if entry.words}:
             of_its = [entry for entry in some if entry.day == day and entry.words]
-            db.executemany(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in of_its])
+            db.write_rows(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in of_its])
             new[day] = new.get(day, 0) + sum(not entry.change for entry in of_its)
         done += len(some)
     db.executemany(SQL["count_in_day"], [{"day": day, "tasks": tasks} for day, tasks in new.items() if tasks])
@@ -210,7 +273,7 @@ async def thin_days(store: Store) -> list[tuple[int, list[int]]]:
 
 def index_again(db: Connection, tasks: list[int]) -> None:
     """Has these tasks indexed again with all of their words. Drop the table of their day afterwards."""
-    db.executemany(SQL["note_change"], [(task, INPUT | OUTCOME) for task in tasks])
+    db.executemany(SQL["note_change"], [(task, ALL) for task in tasks])
 
 
 def drop(db: Connection, day: int, seconds: float) -> bool:

@@ -42,7 +42,8 @@ def _match_of(db: sqlite3.Connection, f: TaskFilter, day: int) -> str | None:
             wanted, into = last, []
             parts.append(into)
         else:
-            wanted, into = word_index.word_of_argument(term.path, term.value), by_path.setdefault(term.path, [])
+            word = word_index.word_of_argument if term.field == "args" else word_index.word_of_note
+            wanted, into = word(term.path, term.value), by_path.setdefault(term.key, [])
         if term.is_prefix:
             found = db.execute(word_index.of_day(SQL["list_words"], day), {"prefix": wanted, "limit": MAX_EXPANDED + 1}).fetchall()
             if len(found) > MAX_EXPANDED:
@@ -82,7 +83,9 @@ def walk(
     bounds: Params = {**params, "is_simple": int(bool(params["is_simple"]) and f.since is None and f.until is None)}
     low, high = (f.since or 0) // DAY_US, (f.until if f.until is not None else LONGEST) // DAY_US
     first = start[0] // DAY_US
-    db.execute(SQL["begin_read"])
+    begins = not db.in_transaction  # else the caller reads more in the same state of the database
+    if begins:
+        db.execute(SQL["begin_read"])
     try:
         days = [row[0] for row in db.execute(SQL["list_days"]).fetchall()]
         for day in days if is_older else reversed(days):
@@ -100,4 +103,5 @@ def walk(
             with contextlib.closing(rows):
                 yield from rows
     finally:
-        db.execute(SQL["end_read"])
+        if begins:
+            db.execute(SQL["end_read"])

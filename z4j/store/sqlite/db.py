@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,10 @@ import aiosqlite
 from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
+from z4j.store.rollups.run_totals import RunTotals
 from z4j.store.sqlite import backup, migrate
 from z4j.store.sqlite.errors import not_read
-from z4j.store.sqlite.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Writer
+from z4j.store.sqlite.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Row, Writer
 from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
 
 SQLITE_NAME: Final = sqlite3.sqlite_version
@@ -34,7 +36,6 @@ SQLITE_VERSION: Final = sqlite3.sqlite_version_info
 __all__ = ["GROUP_LIMIT", "SQLITE_NAME", "SQLITE_VERSION", "Connection", "Row", "Store"]
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 
 WAL_LONG: Final = 64 * 1024 * 1024
 
@@ -45,6 +46,12 @@ class Reader(aiosqlite.Connection):
     async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `fn` in that thread. One hop for many steps: a cursor of aiosqlite needs one for each."""
         return cast(T, await self._execute(fn, self._conn))  # type: ignore[no-untyped-call]
+
+
+class _Here(threading.local):
+    """The connection whose reads this thread runs, see `Store.at_once`; None in every other thread."""
+
+    db: sqlite3.Connection | None = None
 
 
 class Store:
@@ -58,8 +65,11 @@ class Store:
         self._reader_count = readers
         self._readers: list[Reader] = []
         self._idle: asyncio.Queue[Reader] = asyncio.Queue()
+        self._here = _Here()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = WriterLanes()
-        self._writing = Writer(path, self.seal)
+        self.run_totals = RunTotals()
+        self._writing = Writer(path, self.seal, self.run_totals)
         self._writer: threading.Thread | None = None
         self._is_open = False
 
@@ -71,6 +81,7 @@ class Store:
     async def start(self) -> None:
         """Opens the writer and the readers. Raises StoreError if the schema is not that of this release: migrate first."""
         migrate.check(self.path)
+        self._loop = asyncio.get_running_loop()
         opened: Future[None] = Future()
         self._writer = threading.Thread(target=self._write_loop, args=(opened,), name="z4j-writer", daemon=True)
         self._writer.start()
@@ -98,6 +109,11 @@ class Store:
             await reader.close()
         self._readers.clear()
 
+    @property
+    def waiting_jobs(self) -> int:
+        """How many jobs wait for the writer."""
+        return self._turns.waiting
+
     # -- writing -------------------------------------------------------------------------------------------------------
     async def write(self, fn: Callable[[Connection], T], *, durable: bool = False, lane: int = SERVER) -> T:
         """Runs `fn` in the writer's transaction and returns its result after the commit. `lane`: the app whose turn it is.
@@ -106,12 +122,17 @@ class Store:
         """
         return (await self.write_steps([fn], durable=durable, lane=lane))[0]
 
-    async def write_steps(self, steps: Sequence[Callable[[Connection], T]], *, durable: bool = False, lane: int = SERVER) -> list[T]:
+    async def write_steps(
+        self, steps: Sequence[Callable[[Connection], T]], *, durable: bool = False, lane: int = SERVER, may_fail: bool = True
+    ) -> list[T]:
         """Runs several functions in order and returns their results after the last commit. Other jobs may be committed between two of them,
-        and earlier steps stay committed if a later one raises: only for work that may be repeated from the start."""
+        and earlier steps stay committed if a later one raises: only for work that may be repeated from the start.
+
+        `may_fail` False: steps that practically never raise. They run without savepoints, for which SQLite copies every page that changes.
+        """
         if not self._is_open:
             raise StoreError("The database is closed. Nothing was written.", "Start the server again.")
-        job = Job(steps, durable, lane)
+        job = Job(steps, durable, lane, is_guarded=may_fail)
         self._turns.put(job)
         # Shielded: a caller that goes away must not look like a failure to the others of its group.
         return cast(list[T], await asyncio.shield(asyncio.wrap_future(job.future)))
@@ -145,6 +166,11 @@ class Store:
     # -- reading -------------------------------------------------------------------------------------------------------
     async def fetch_all(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
         """Returns all rows of one SELECT, from a connection that cannot write. Raises StoreError."""
+        if (db := self._here.db) is not None:
+            try:
+                return db.execute(sql, params or {}).fetchall()
+            except sqlite3.Error as error:
+                raise not_read(error) from error
         reader = await self._idle.get()
         try:
             return cast(list[Row], await reader.execute_fetchall(sql, params or {}))
@@ -156,6 +182,11 @@ class Store:
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Runs `fn` in the thread of a connection that cannot write, for reads that end before their last row. `fn` has to close its
         cursors. Raises StoreError."""
+        if (db := self._here.db) is not None:
+            try:
+                return fn(db)
+            except sqlite3.Error as error:
+                raise not_read(error) from error
         reader = await self._idle.get()
         try:
             return await reader.run(fn)
@@ -163,6 +194,36 @@ class Store:
             raise not_read(error) from error
         finally:
             self._idle.put_nowait(reader)
+
+    async def at_once(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """Runs a coroutine of many reads in the thread of one reader, over one state of the database, and returns its result. Each read
+        alone costs a change of threads there and back. `fn` may await the reads of this store and nothing else, and it runs beside the
+        event loop: what it needs of the rest of the server is read before. Raises StoreError, and what `fn` raises."""
+        if self._here.db is not None:
+            return await fn()
+        # In the context of the caller, which has the time zone of the reader of a page.
+        here = contextvars.copy_context()
+        return await self.read(lambda db: here.run(self._run_at_once, fn, db))
+
+    def in_event_loop(self, fn: Callable[[], object]) -> None:
+        """Calls a function in the event loop: soon where a page is read in the thread of a reader, else now."""
+        if self._here.db is None or self._loop is None:
+            fn()
+        else:
+            self._loop.call_soon_threadsafe(fn)
+
+    def _run_at_once(self, fn: Callable[[], Awaitable[T]], db: sqlite3.Connection) -> T:
+        reads = fn().__await__()
+        db.execute("BEGIN")
+        self._here.db = db
+        try:
+            next(reads)
+        except StopIteration as done:
+            return cast(T, done.value)
+        finally:
+            self._here.db = None
+            db.execute("ROLLBACK")  # nothing was written
+        raise RuntimeError("something else than a read of the store was awaited in the thread of a reader")
 
     async def fetch_one(self, sql: str, params: Mapping[str, object] | None = None) -> Row | None:
         """Returns the first row of one SELECT, or None. Raises StoreError."""

@@ -7,10 +7,12 @@ A block named ``part_…`` is no statement: it is put in wherever another block 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from importlib.resources import files
 
 _BLOCK = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
 _PART = re.compile(r"\{(part_\w+)\}")
+_ROW = re.compile(r"VALUES (\((?:\?, ?)+\?\))")
 _COMMENT = re.compile(r"^-- .*\n", re.MULTILINE)
 
 
@@ -30,3 +32,11 @@ def load(name: str) -> dict[str, str]:
         else:
             statements[block] = whole
     return statements
+
+
+@lru_cache(64)
+def for_rows(statement: str, rows: int) -> str:
+    """Returns a statement for one row of marks, `VALUES (?, …)`, as one for so many. Raises ValueError for any other statement."""
+    if len(found := _ROW.findall(statement)) != 1:
+        raise ValueError("only a statement with one row of marks can be repeated")
+    return statement.replace(found[0], ", ".join([found[0]] * rows))

@@ -12,14 +12,17 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from operator import add
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, Self
 
 from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
+from z4j.store.rollups.run_totals import RunTotals
 from z4j.store.sqlite.errors import not_written
+from z4j.store.sqlite.sql import for_rows
 from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
 
 GROUP_LIMIT: Final = 64
@@ -32,14 +35,28 @@ LOG_PAGES: Final = 16_000
 """A write-ahead log of so many pages (64 MB) is copied by the commit that reaches them, which takes long: the net under the duty that
 copies it beside the writer."""
 REOPEN_S: Final = 0.5
+ROWS: Final = 25
+"""Rows of one statement, see `write_rows`."""
 
 
 _NO_SEAL: Final = Seal(Path("/nonexistent"))
 """Of a connection that nobody gave a key: it stores nothing that has to be encrypted."""
 
 
+Row = tuple[Any, ...]
+"""Of a statement's parameters, or of its result."""
 Sums = dict[str, dict[tuple[int, ...], tuple[int, ...]]]
 """By statement: key columns → what is added to the others."""
+
+
+class LateSums(Protocol):
+    """What is added up over all steps of a commit before the rows that it changes are looked up."""
+
+    def merge(self, later: Self) -> None:
+        """Adds those of a later step."""
+
+    def write(self, db: Connection) -> None:
+        """Writes them. Raises sqlite3.Error."""
 
 
 class Connection(sqlite3.Connection):
@@ -49,10 +66,21 @@ class Connection(sqlite3.Connection):
         super().__init__(*args, **options)
         self.memory: dict[str, dict[Any, Any]] = {}
         self.seal = _NO_SEAL
+        self.run_totals: RunTotals | None = None
+        """Of the store, for its writer alone."""
         self.is_grouped = False
         """Whether `write_sums` is called before the commit."""
         self._of_step: Sums = {}
         self._of_group: Sums = {}
+        self._late_of_step: list[LateSums] = []
+        self._late_of_group: dict[type, LateSums] = {}
+
+    def add_late(self, sums: LateSums) -> None:
+        """Writes sums before the commit, together with those of the same type of all other steps."""
+        if self.is_grouped:
+            self._late_of_step.append(sums)
+        else:
+            sums.write(self)
 
     def add_sums(self, statement: str, sums: Mapping[tuple[int, ...], tuple[int, ...]]) -> None:
         """Adds to rows by `statement`, whose parameters are a key and what is added. In a group it is run once, before the commit: many
@@ -66,16 +94,26 @@ class Connection(sqlite3.Connection):
         """Keeps the sums of a step that was done."""
         for statement, sums in self._of_step.items():
             _merge(self._of_group, statement, sums)
+        for late in self._late_of_step:
+            known = self._late_of_group.setdefault(type(late), late)
+            if known is not late:
+                known.merge(late)
         self._of_step.clear()
+        self._late_of_step.clear()
 
     def drop_sums(self, *, of_group: bool = False) -> None:
         """Drops the sums of a step that was undone, or all of them."""
         self._of_step.clear()
+        self._late_of_step.clear()
         if of_group:
             self._of_group.clear()
+            self._late_of_group.clear()
 
     def write_sums(self) -> None:
         """Writes the sums of all steps that were done."""
+        for late in self._late_of_group.values():
+            late.write(self)
+        self._late_of_group.clear()
         self._write_sums(self._of_group)
         self._of_group.clear()
 
@@ -83,6 +121,20 @@ class Connection(sqlite3.Connection):
         for statement, of_statement in sums.items():
             if rows := [(*key, *values) for key, values in of_statement.items() if any(values)]:
                 self.executemany(statement, rows)
+
+    def write_rows(self, statement: str, rows: list[Row]) -> int:
+        """Runs a statement for one row of marks for all rows, many at a time. Returns how many rows it changed.
+
+        Other threads get the interpreter while a statement runs, and keep it for the interval of `sys.setswitchinterval` if they compute.
+        So few long statements are faster than many short ones.
+        """
+        whole, changed = len(rows) // ROWS * ROWS, 0
+        for start in range(0, whole, ROWS):
+            values = [*chain.from_iterable(rows[start : start + ROWS])]
+            changed += self.execute(for_rows(statement, ROWS), values).rowcount
+        if whole < len(rows):
+            changed += self.executemany(statement, rows[whole:]).rowcount
+        return changed
 
     def recall(self, what: str) -> dict[Any, Any]:
         """Returns the cache called `what`; it is empty after a rollback."""
@@ -100,11 +152,13 @@ class Connection(sqlite3.Connection):
         """Runs a part of a job that may fail alone: an exception inside undoes the part, and is raised again."""
         self.execute("SAVEPOINT part")
         before, self._of_step = self._of_step, {}
+        late_before = len(self._late_of_step)
         try:
             yield
         except BaseException:
             self.forget()
             self._of_step = before
+            del self._late_of_step[late_before:]
             if self.in_transaction:
                 self.execute("ROLLBACK TO part")
                 self.execute("RELEASE part")
@@ -125,9 +179,10 @@ def _merge(into: Sums, statement: str, sums: Mapping[tuple[int, ...], tuple[int,
 class Writer:
     """Lives in one thread. `commit` raises nothing."""
 
-    def __init__(self, path: Path, seal: Seal) -> None:
+    def __init__(self, path: Path, seal: Seal, run_totals: RunTotals) -> None:
         self.path = path
         self._seal = seal
+        self._run_totals = run_totals
         self._db: Connection | None = None
         self._sparse = logs.Sparse()
         self.commit_s = 0.0
@@ -139,6 +194,7 @@ class Writer:
         """Raises sqlite3.Error."""
         self._db = open_writer(self.path)
         self._db.seal = self._seal
+        self._db.run_totals = self._run_totals
 
     def close(self) -> None:
         """Closes the connection."""
@@ -162,7 +218,7 @@ class Writer:
             self._finish_log()
             return
         alone = group.undo()
-        if self._db is None or len(alone) <= 1:
+        if self._db is None or (len(alone) == 1 and alone[0].is_guarded):
             self._fail(alone, lost)
             return
         for one in alone:
@@ -189,9 +245,13 @@ class Writer:
             lost = _commit_group(self._db, turns, job, group)
             self.commit_s = group.commit_s  # before anybody is answered, who may look at it
             if lost is None:
+                self._run_totals.commit()
                 group.answer()
+            else:
+                self._run_totals.drop()
             return lost
         except BaseException as error:  # not even a rollback was possible: the connection is of no use
+            self._run_totals.drop()
             group.touch(job)
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
@@ -308,19 +368,21 @@ def _commit_group(db: Connection, turns: WriterLanes | Alone, job: Job | None, g
 
 
 def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group) -> None:
-    """The next step of a job in its own savepoint. Raises when SQLite gave up the whole transaction."""
+    """The next step of a job, in its own savepoint if it is guarded or tried alone. Raises when the whole transaction is lost."""
     group.touch(job)
     began = time.monotonic()
     if job.lane == SERVER:
         db.write_sums()  # pages and duties read counters
-    db.execute("SAVEPOINT job")
+    is_guarded = job.is_guarded or isinstance(turns, Alone)
+    if is_guarded:
+        db.execute("SAVEPOINT job")
     try:
         job.results.append(job.steps[job.next](db))
     except BaseException as error:  # handed to the caller who brought the job
         db.forget()
         db.drop_sums()
-        if not db.in_transaction:
-            raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
+        if not is_guarded or not db.in_transaction:
+            raise  # SQLite itself gave up the transaction (disk full, I/O error), or the group is to be repeated job by job
         db.execute("ROLLBACK TO job")
         # Full disks and the like are told in our own words; what the job itself raised is its caller's affair.
         is_ours = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
@@ -333,5 +395,6 @@ def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group
             group.waiting.add(job)
         else:
             group.done.append(job)
-    db.execute("RELEASE job")
+    if is_guarded:
+        db.execute("RELEASE job")
     turns.charge(job.lane, time.monotonic() - began)

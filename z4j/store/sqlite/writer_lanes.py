@@ -33,10 +33,12 @@ LONGEST_REST_S: Final = 0.5
 class Job:
     """Steps that run in order, and where their results go. `is_over`: failed, so that what is left of it is not run."""
 
-    __slots__ = ("durable", "future", "is_over", "lane", "next", "number", "results", "steps")
+    __slots__ = ("durable", "future", "is_guarded", "is_over", "lane", "next", "number", "results", "steps")
 
-    def __init__(self, steps: Sequence[Callable[[Any], Any]], durable: bool, lane: int) -> None:
+    def __init__(self, steps: Sequence[Callable[[Any], Any]], durable: bool, lane: int, *, is_guarded: bool = True) -> None:
         self.steps = steps
+        self.is_guarded = is_guarded
+        """Whether each step has a savepoint. Without one, a step that fails takes the group along, and all are repeated with one."""
         self.durable = durable
         self.lane = lane
         self.next = 0
@@ -131,6 +133,12 @@ class WriterLanes:
     def has_durable(self) -> bool:
         """Whether one that waits has to survive a loss of power."""
         return self._durable > 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait. From any thread."""
+        with self._ready:
+            return sum(map(len, self._lanes.values()))
 
     def _awake(self, now: float) -> list[int]:
         """The lanes that have something and do not rest."""

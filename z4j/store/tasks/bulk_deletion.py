@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from z4j.store.errors import error_changes
+from z4j.store.logs import log_deletion
+from z4j.store.logs.log_deletion import DeletedId
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.store.tasks import reused_ids, task_changes, task_writer
@@ -29,12 +31,14 @@ DETAILS: Final = ("delete_gaps", "delete_faults", "delete_agents", "delete_queue
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long tasks are kept (days), how large the database may grow (bytes), and how long originals of succeeded
-    tasks are kept (days). Whatever limit is reached first decides; a scheduled task is never deleted for its age."""
+    """How long tasks are kept (days), how large the database may grow (bytes), and how long originals of succeeded tasks and errors
+    without tasks that people have annotated are kept (days). Whatever limit is reached first decides; a scheduled task is never deleted
+    for its age."""
 
     days: int = 30
     max_bytes: int = 10_000_000_000
     originals_days: int = 7
+    errors_days: int = 365
 
 
 class WalkPosition(NamedTuple):
@@ -74,13 +78,17 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
     while done < len(ids) and (time.monotonic() < ends or not done):
         params = {"ids": json.dumps(ids[done : done + CHUNK]), "quiet": which.quiet, "is_any": which.is_any}
         rows = db.execute(SQL["delete_tasks"], params).fetchall()
+        ids_gone: list[DeletedId] = []
         for row in rows:
-            place, (id, came_again, life, task_id) = row[:6], row[6:]
+            place, (id, came_again, life, task_id, first_at, last_at) = row[:6], row[6:]
+            span = (first_at, last_at) if came_again else ()
+            ids_gone.append(DeletedId(task_id, place[0], place[2], *span))
             gone[place] = gone.get(place, 0) + 1
             task_writer.forget_task(db, (place[0], place[2], task_id))
             if came_again:
                 reused_ids.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
         _delete_parts(db, [row[6] for row in rows])
+        log_deletion.delete_of_tasks(db, ids_gone)
         deleted += len(rows)
         done = min(done + CHUNK, len(ids))
     task_changes.remove(db, [(*place, tasks) for place, tasks in gone.items()])
@@ -174,6 +182,6 @@ def delete_tasks(db: Connection, ids: list[int]) -> None:
 def _delete_parts(db: Connection, ids: list[int]) -> None:
     if ids:
         listed = (json.dumps(ids),)
-        for block in ("delete_runs", "delete_originals", "delete_links"):
+        for block in ("delete_runs", "delete_notes", "delete_originals", "delete_links", "delete_relations"):
             db.execute(SQL[block], listed)
         error_changes.remove(db, ids)

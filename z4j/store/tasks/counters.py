@@ -30,6 +30,11 @@ class Counts:
     by_app: Facet = field(default_factory=list)
 
 
+def values_of(facet: Facet) -> tuple[str, ...]:
+    """Returns the values of a facet in alphabetical order, without the empty one."""
+    return tuple(sorted(value for value, _ in facet if value))
+
+
 async def count_scopes(store: Store) -> Counts:
     """Apps, environments and engines alone, without a filter: for every page, so it reads each counter once and joins nothing else."""
     sums: dict[str, Counter[str]] = {"by_app": Counter(), "by_environment": Counter(), "by_engine": Counter()}
@@ -66,3 +71,10 @@ async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
     for facet in facets.values():
         facet.sort(key=lambda item: (-item[1], item[0]))
     return Counts(**facets)
+
+
+async def list_counters(store: Store, limit: int) -> list[tuple[int, int, int, int, int, int, int]]:
+    """Lists counters by ids: app, environment, engine, name, queue, then the code of the state and the number of tasks."""
+    return [
+        (row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in await store.fetch_all(SQL["list_counters"], {"limit": limit})
+    ]

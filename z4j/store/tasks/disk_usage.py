@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from z4j.store.logs import log_deletion
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 
@@ -19,19 +20,19 @@ FEW: Final = 5
 FEW_NAMES: Final = 1_000
 COUNTER_BYTES: Final = 60
 ROLLUP_BYTES: Final = 40
-EMPTY_BYTES: Final = 400_000
+EMPTY_BYTES: Final = 800_000
 """A database without anything in it."""
 LEAST_SCALE: Final = 0.3
 LARGEST_SCALE: Final = 3.0
 """Indexes and half-empty pages make the real sizes differ from the estimate, but not by more."""
 
-Kind = Literal["tasks", "statistics", "listed"]
+Kind = Literal["tasks", "statistics", "errors", "listed", "logs"]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """About how many bytes one kind of data of one app takes: tasks with runs and originals, sums per minute, hour and day, or what its
-    processes have listed (queues and task names)."""
+    """About how many bytes one kind of data of one app takes: tasks with runs, originals and failures, sums per minute, hour and day,
+    groups of failures with their hours, what its processes have listed (queues and task names), or log lines."""
 
     app_id: int
     kind: Kind
@@ -48,6 +49,8 @@ async def weigh(store: Store, used: int) -> list[Part]:
     means = await _mean_bytes(store)
     overall = sum(means.values()) / len(means) if means else 0
     parts = [Part(app_id, "listed", size, rows) for app_id, size, rows in await store.fetch_all(SQL["count_known"])]
+    parts += [Part(app_id, "errors", size, rows) for app_id, size, rows in await store.fetch_all(SQL["count_errors"])]
+    parts += [Part(used.app_id, "logs", used.bytes, used.lines) for used in await log_deletion.list_usage(store)]
     for app_id in tasks.keys() | statistics.keys():
         count, counters = tasks.get(app_id, (0, 0))
         rows = statistics.get(app_id, 0)

@@ -16,7 +16,7 @@ SQL = sql.load("tasks/originals")
 
 def save(db: Connection, originals: Iterable[tuple[int, int, bytes, str, int]]) -> None:
     """Stores (task row, `fold.original_key`, bytes, key id or "", broker's name id) if it is better than the stored original."""
-    db.executemany(SQL["put_original"], originals)
+    db.write_rows(SQL["put_original"], [*originals])
 
 
 class Original(NamedTuple):
@@ -28,7 +28,7 @@ class Original(NamedTuple):
     moved_to: str | None
     """The queue an operator has moved its task to since; the message itself still says the first one."""
     broker: str
-    """The identity of the broker it belongs to, "" where it is not known."""
+    """The identity of the broker it belongs to, "" if unknown."""
 
 
 async def get_original(store: Store, task: int) -> Original | None:

@@ -23,6 +23,7 @@ from z4j.rules.tasks.reused_ids.row_events import events_of
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
+from z4j.store.notes import attempt_notes
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, originals, task_writer
@@ -241,6 +242,7 @@ class Reused:
         ]
         if base is None:
             db.execute(SQL["delete_links"], (task,))
+            db.execute(SQL["delete_relations"], (task,))
         elif base.original is not None:
             mine.append(base.original)
         self._save_originals(task, mine)
@@ -254,7 +256,8 @@ class Reused:
         self.db.execute(SQL["move_commands"], (heir, task))
         self.db.execute(SQL["move_items"], (heir, task))
         attempts.replace(self.db, self.app_id, task, {})
-        for block in ("delete_original", "delete_links", "delete_row"):
+        attempt_notes.move(self.db, task, heir)
+        for block in ("delete_original", "delete_links", "delete_relations", "delete_row"):
             self.db.execute(SQL[block], (task,))
 
     def _settle(self, lives: list[Execution], tasks: list[int]) -> None:
@@ -342,10 +345,12 @@ def _read_rows(db: Connection, rows: Sequence[int]) -> list[StoredTask]:
 
 
 def links_of(event: Event) -> list[tuple[str, str]]:
-    """Returns kind and target of the links from an event's task to others."""
-    if not event.sent:
+    """Returns kind and target of the links from an event's task to others, to what it waits for, and to its group."""
+    sent = event.sent
+    if not sent or not (sent[0] or sent[2] or sent[3] or sent[9]):
         return []
-    return [(kind, target) for kind, target in (("parent", event.sent[0]), ("retry_of", event.sent[3])) if target]
+    links = [(kind, target) for kind, target in (("parent", sent[0]), ("retry_of", sent[3]), ("group", sent[2])) if target]
+    return links + [("depends_on", id) for id in sent[9].split("\n")] if sent[9] else links
 
 
 def _moment(event: Event) -> int:
@@ -360,16 +365,25 @@ def _is_bare(life: Execution) -> bool:
 def _unpacked(packed: bytes, task: int) -> _Kept:
     event, data, key_id, broker, is_retold, pinned = _decode(packed)
     event[EVENT_SENT] = whole_sent(event[EVENT_SENT]) if event[EVENT_SENT] else ()
+    if len(event) > EVENT_USAGE:
+        event[EVENT_USAGE] = tuple(event[EVENT_USAGE])
     return _Kept(Event(*event), None if data is None else (data, key_id, broker), task, is_retold=is_retold, pinned=pinned)
 
 
 def _unpacked_base(packed: bytes) -> _Base:
     summary, its_runs, original = _decode(packed)
-    joined = {(attempt, token): AttemptSummary(tuple(run[0]), *run[1:]) for attempt, token, run in its_runs}
+    joined = {(attempt, token): AttemptSummary(*map(_as_tuples, run)) for attempt, token, run in its_runs}
+    joined = {at: run._replace(state=_whole(run.state, 9)) for at, run in joined.items()}
     summary = Summary(*map(_as_tuples, summary))
+    summary = summary._replace(state=_whole(summary.state, 10))
     if summary.sent:
         summary = summary._replace(sent=(summary.sent[0], whole_sent(summary.sent[1])))
     return _Base(summary, joined, None if original is None else tuple(original))
+
+
+def _whole(state: tuple[Any, ...], length: int) -> Any:
+    """A state of an older release has no usage at its end."""
+    return state if len(state) == length else (*state, ())
 
 
 def _as_tuples(value: Any) -> Any:
@@ -379,3 +393,4 @@ def _as_tuples(value: Any) -> Any:
 BASE: Final = b"base"
 """In the place of a digest."""
 EVENT_SENT: Final = Event._fields.index("sent")
+EVENT_USAGE: Final = Event._fields.index("usage")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from z4j.store.errors import error_changes
-from z4j.store.rollups.rollup_writer import RollupChanges
+from z4j.store.rollups.ledger import LedgerChanges
+from z4j.store.rollups.rollup_writer import Place, RollupChanges, place_of
 from z4j.store.search.word_changes import WordChanges
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
@@ -23,32 +24,42 @@ class TaskChanges:
     """The changed rows of one batch. Call `write` at the end."""
 
     def __init__(self) -> None:
-        self._counters: dict[tuple[int, ...], int] = {}
+        self._counters: dict[tuple[Place, int], int] = {}
         self._rollups = RollupChanges()
+        self._ledger = LedgerChanges()
         self._failures: list[int] = []
         self._words = WordChanges()
 
     def add(self, app_id: int, engine_id: int, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
         """Notes that the row `task` had the columns `old` (None: is new) and has `new` (None: became part of another)."""
+        before = after = None
+        counters = self._counters
         if old is not None:
-            self._count(app_id, engine_id, old, -1)
+            before = place_of(app_id, engine_id, old)
+            kind = (before, old.state)
+            counters[kind] = counters.get(kind, 0) - 1
         if new is not None:
-            self._count(app_id, engine_id, new, 1)
-        self._rollups.add(app_id, engine_id, old, new)
+            after = place_of(app_id, engine_id, new)
+            kind = (after, new.state)
+            counters[kind] = counters.get(kind, 0) + 1
+        self._rollups.add(before, old, after, new)
+        self._ledger.add(app_id, engine_id, old, new)
         if error_changes.may_matter(old, new):
             self._failures.append(task)
-        self._words.add(task, old, new)
-
-    def _count(self, app_id: int, engine_id: int, row: TaskColumns, sign: int) -> None:
-        key = (app_id, row.environment_id, engine_id, row.queue_id, row.name_id, row.state)
-        self._counters[key] = self._counters.get(key, 0) + sign
+        if old is not None and new is not None:  # a new one is found by its id
+            self._words.add(task, old, new)
 
     def write(self, db: Connection) -> None:
         """Writes what follows, at the latest before the commit."""
         error_changes.note(db, self._failures)
         self._words.write(db)
-        db.add_sums(SQL["add_to_counter"], {key: (tasks,) for key, tasks in self._counters.items()})
-        self._rollups.write(db)
+        counters: dict[tuple[int, ...], tuple[int, ...]] = {
+            (app_id, environment_id, engine_id, queue_id, name_id, state): (tasks,)
+            for ((app_id, environment_id, engine_id, name_id, queue_id), state), tasks in self._counters.items()
+        }
+        db.add_sums(SQL["add_to_counter"], counters)
+        db.add_late(self._rollups)
+        self._ledger.write(db)
 
 
 def remove(db: Connection, rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> None:

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from z4j.rules.tasks.fold import NEVER, NOTHING, Summary
+from z4j.rules.tasks import ordinary
+from z4j.rules.tasks.fold import MAX_ATTEMPT, NEVER, NOTHING, QUEUED, RECEIVED, RUNNING, Event, Summary, Usage, original_key
+from z4j.rules.tasks.ordinary import OWN
+from z4j.rules.tasks.reused_ids.detection import FIRST_FACTS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite.db import Connection, Row
@@ -55,6 +59,7 @@ class TaskColumns(NamedTuple):
     original_key: int
     cancel_asked_at: int | None
     flags: int
+    usage: str | None
 
 
 class StoredTask(NamedTuple):
@@ -66,9 +71,13 @@ class StoredTask(NamedTuple):
 
 NO_COLUMNS: Final = TaskColumns(
     *(0, 0, 0, 0, 0, 0, None, None, None, None, None, 0, 0, None, None, None, None, None, None, None),
-    *(None, 0, None, 0, None, 0, None, None, None, None, None, 0, 0, None, 0),
+    *(None, 0, None, 0, None, 0, None, None, None, None, None, 0, 0, None, 0, None),
 )
 """Those of `NOTHING`, as far as `encode` uses them again."""
+_KEPT: Final = slice(TaskColumns._fields.index("name_rank"), TaskColumns._fields.index("flags"))
+"""Columns that the steps of the ordinary course after the first do not change."""
+_FIRST_SENT: Final = OWN << 12 | MAX_ATTEMPT
+"""The rank of the origin as the producer of the first attempt reports it."""
 
 
 def encode(db: Connection, app_id: int, summary: Summary, before: Summary = NOTHING, old: TaskColumns = NO_COLUMNS) -> TaskColumns:
@@ -77,14 +86,15 @@ def encode(db: Connection, app_id: int, summary: Summary, before: Summary = NOTH
     state, eta, received, start, name, queue = summary.state, summary.eta, summary.received, summary.start, summary.name, summary.queue
     place, sent, args = summary.environment, summary.sent, summary.args
     if state is before.state and state is not NOTHING.state:
-        of_state = old[:11]
+        of_state, used = old[:11], old.usage
     else:
-        key, at, run, worker, runtime_us, reason, error_type, error, result = state
+        key, at, run, worker, runtime_us, reason, error_type, error, result, usage = state
         origin = processes.process_of(db, app_id, run)
         of_state = (
             key & 15, key, -at, origin.boot_id, origin.pid, intern(db, app_id, "worker", worker),
             None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
         )  # fmt: skip
+        used = pack_usage(usage)
     return _new(TaskColumns, (
         *of_state,
         summary.first_at, summary.last_at, None if summary.enqueued_at == NEVER else summary.enqueued_at,
@@ -96,7 +106,7 @@ def encode(db: Connection, app_id: int, summary: Summary, before: Summary = NOTH
         *((place[0], intern(db, app_id, "environment", place[1])) if place and place is not before.environment else old[24:26]),
         *((sent[0], _pack_sent(sent[1]), sent[1][8] or None) if sent and sent is not before.sent else old[26:29]),
         *((args[0], args[1], int(args[2])) if args and args is not before.args else old[29:32]),
-        summary.original, None if summary.cancel_asked_at == NEVER else summary.cancel_asked_at, summary.flags,
+        summary.original, None if summary.cancel_asked_at == NEVER else summary.cancel_asked_at, summary.flags, used,
     ))  # fmt: skip
 
 
@@ -107,6 +117,7 @@ def decode(db: Connection, row: TaskColumns) -> Summary:
         (
             row.state_key, -row.state_at, processes.token_of(db, row.boot_id, row.pid), text_of(db, row.worker_id),
             -1 if row.runtime_us is None else row.runtime_us, row.reason or "", row.error_type or "", row.error or "", row.result or "",
+            unpack_usage(row.usage),
         ),
         row.first_at,
         row.last_at,
@@ -123,6 +134,82 @@ def decode(db: Connection, row: TaskColumns) -> Summary:
         NEVER if row.cancel_asked_at is None else row.cancel_asked_at,
         row.flags,
     )  # fmt: skip
+
+
+# -- the ordinary course ---------------------------------------------------------------------------------------------------
+# Both functions return what `encode` of `fold` would, in a third of the time, or None where only `fold` knows.
+def first_columns(db: Connection, app_id: int, events: Sequence[Event]) -> TaskColumns | None:
+    """Returns the columns of a task of which nothing was known, see `rules.tasks.ordinary`."""
+    if not ordinary.is_first(events):
+        return None
+    (
+        _, _, at, _, _, environment, name, queue, _, _, _, runtime_us, reason, error_type, error, result, _, sent, _, _, _, _, flags, usage,
+    ) = events[0]  # fmt: skip
+    intern, after = name_limits.intern, 1
+    last_at, args_rank, args, is_masked, original = at, None, None, 0, 0
+    if len(events) > 1 and (told := events[1])[0] == "payload":
+        last_at, args_rank, args, is_masked, original, after = (
+            told.at,
+            min(told.rank, 255),
+            told.args,
+            int(told.is_masked),
+            original_key(told),
+            2,
+        )
+    columns = _new(TaskColumns, (
+        QUEUED, at // 1000 << 4 | QUEUED, at, 0, 0, 0, None if runtime_us < 0 else runtime_us,
+        reason or None, error_type or None, error or None, result or None,
+        at, last_at, at, None, None, None, None, None, None,
+        OWN, intern(db, app_id, "name", name), OWN, intern(db, app_id, "queue", queue), OWN, intern(db, app_id, "environment", environment),
+        *((_FIRST_SENT, _pack_sent(sent), sent[8] or None) if sent else (None, None, None)),
+        args_rank, args, is_masked, original, None, flags, pack_usage(usage),
+    ))  # fmt: skip
+    return columns if after == len(events) else next_columns(db, app_id, columns, events[after:])
+
+
+def next_columns(db: Connection, app_id: int, old: TaskColumns, events: Sequence[Event]) -> TaskColumns | None:
+    """Returns the columns after the next steps of a task that was enqueued, or the end of one that is running."""
+    (
+        state, old_key, _, _, _, _, _, _, _, _, _, first_at, last_at, enqueued_at, eta_attempt, _, received_attempt, received_at,
+        start_attempt, started_at, name_rank, _, queue_rank, _, environment_rank, _, _, _, _, args_rank, _, _, _, _, flags, _,
+    ) = old  # fmt: skip
+    ranks = (name_rank or 0) >= OWN and (queue_rank or 0) >= OWN and (environment_rank or 0) >= OWN
+    if not ranks or enqueued_at is None or first_at != enqueued_at or old_key >= FIRST_FACTS or eta_attempt is not None or received_attempt:
+        return None
+    received = -1 if received_at is None else received_at
+    if started_at is not None:
+        if state != RUNNING or start_attempt or len(events) > 1 or not ordinary.is_end(events[0], last_at, received, started_at):
+            return None
+        received, started = max(received, events[0].received_at), started_at
+    else:
+        if state != (QUEUED if received < 0 else RECEIVED):
+            return None
+        moments = ordinary.steps(events, enqueued_at, last_at, received, ordinary.latest_step(enqueued_at, args_rank, received))
+        if moments is None:
+            return None
+        received, started = moments
+    kind, _, at, run, worker, _, _, _, _, _, _, runtime_us, reason, error_type, error, result, _, _, _, _, _, _, _, usage = events[-1]
+    for event in events:
+        flags |= event.flags
+    row: Row = old
+    key, origin = ordinary.key_of(kind, at), processes.process_of(db, app_id, run)
+    return _new(TaskColumns, (
+        key & 15, key, at, origin.boot_id, origin.pid, name_limits.intern(db, app_id, "worker", worker),
+        None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
+        first_at, at, enqueued_at, None, None,
+        None if received < 0 else 0, None if received < 0 else received, None if started < 0 else 0, None if started < 0 else started,
+        *row[_KEPT], flags, pack_usage(usage),
+    ))  # fmt: skip
+
+
+def pack_usage(usage: Usage | tuple[()]) -> str | None:
+    """Returns what a run used as it is stored."""
+    return "[{},{},{},{},{}]".format(*usage) if usage else None
+
+
+def unpack_usage(text: str | None) -> Any:
+    """Returns a stored `Usage` as the fold uses it."""
+    return tuple(json.loads(text)) if text else ()
 
 
 @lru_cache(4_096)  # most tasks of an app come from a few places

@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.errors import error_changes
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row
-from z4j.store.tasks import bulk_deletion, reused_ids, task_changes
+from z4j.store.tasks import bulk_deletion, reused_ids, task_changes, task_writer
 
 SQL = sql.load("tasks/task_deletion")
+
+RUN_COLUMNS: Final = 17
 
 
 class DeletedTask(TypedDict):
@@ -25,6 +27,7 @@ class DeletedTask(TypedDict):
 
     task: Row
     runs: list[Row]
+    notes: list[Row]
     original: list[Row]
     links: list[Row]
 
@@ -40,6 +43,7 @@ def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> 
         kept: DeletedTask = {
             "task": row,
             "runs": db.execute(SQL["read_runs"], {"id": task}).fetchall(),
+            "notes": db.execute(SQL["read_notes"], {"id": task}).fetchall(),
             "original": db.execute(SQL["read_original"], {"id": task}).fetchall(),
             "links": db.execute(SQL["read_links"], {"id": task}).fetchall(),
         }
@@ -70,8 +74,11 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
         if not any(db.execute(SQL["put_task"], values).fetchall() for values in tries):
             continue
         kept["original"] = [(*task_values, 0)[:5] for task_values in kept["original"]]  # of an older release, without its broker
-        for part, block in (("runs", "put_run"), ("original", "put_original"), ("links", "put_link")):
-            db.executemany(SQL[block], kept[part])
+        kept["runs"] = [(*run, None)[:RUN_COLUMNS] for run in kept["runs"]]  # of an older release, without what they used
+        for part, block in (("runs", "put_run"), ("notes", "put_note"), ("original", "put_original")):
+            db.executemany(SQL[block], kept.get(part, ()))  # an earlier release kept no notes
+        for link in kept["links"]:
+            db.execute(task_writer.SQL["add_link" if link[1] in task_writer.LINKS else "add_relation"], link)
         _, app_id, engine_id, raw, state, *_ = kept["task"]
         if is_shared:
             reused_ids.find_newest(db, (app_id, engine_id, raw))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from typing import Final, Literal
 
 from z4j import clock
 from z4j.exceptions import BadInput
-from z4j.rules.queries import arguments, words
+from z4j.rules.errors.group_states import CURED, FAILED, RETRIED
+from z4j.rules.queries import arguments, note_pairs, words
 from z4j.rules.queries.query import Term
 from z4j.rules.tasks.states import STATES
 from z4j.store.search import word_search
@@ -27,18 +29,22 @@ from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_ids
 
 SQL = sql.load("tasks/tasks")
+LOG_LINES = sql.load("logs/log_lines")
 
 __all__ = ["END_OF_TIME", "Found", "Params", "TaskFilter", "cursor", "find", "position", "resolve"]
 
 WALK_US: Final = 10_000
 ORDER_US: Final = 15_000
 """A result that is not in the order of time looks for this long, because what it finds first is not what comes first."""
+MAX_LOG_LINES: Final = 2_000
+"""Log lines of one task that are searched."""
 LOOK_EVERY: Final = 16
 """Rows between two looks at the clock."""
 MAX_STREAMS: Final = 40
 """Stretches of an index that are walked side by side."""
 END_OF_TIME: Final = 1 << 62
 
+_KINDS: Final = (FAILED, RETRIED, CURED)
 Direction = Literal["older", "newer"]
 Position = tuple[int, int]
 """first_at and id of a task: the order of every list, newest first."""
@@ -51,13 +57,14 @@ Step = tuple[int, int, int, int | None]
 @dataclass(frozen=True, slots=True)
 class Found:
     """Ids in the order of the page, and where the neighbouring pages begin. `searched` is how many tasks were looked at where that is the
-    bound of an order by duration."""
+    bound of an order by duration. `first` is the cursor of the first row, None where that is no place in the list."""
 
     ids: list[int]
     older: str | None
     newer: str | None
     searched_to: int | None
     searched: int | None = None
+    first: str | None = None
 
 
 def cursor(position: Position) -> str:
@@ -77,7 +84,7 @@ async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None
     """Finds one page of at most `limit` tasks, beyond the cursor `older` or `newer`, else the newest. Raises BadInput."""
     params = await resolve(store, f)
     at = newer or older
-    start = position(at) if at else (f.until if f.until is not None else END_OF_TIME, 0)
+    given = position(at) if at else None
     if params is None:
         return Found([], None, None, None)
     if f.task_id:
@@ -86,11 +93,14 @@ async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None
     if drive is None:
         return Found([], None, None, None)
     direction: Direction = "newer" if newer and f.order == "first" else "older"
+    # Of an error the failures are in order, which may be later than the times that `until` is about.
+    until = f.until if f.until is not None and drive != "error_group" else END_OF_TIME
+    start = given or (until, 0)
     if direction == "newer":
-        params["bound"] = f.until if f.until is not None else END_OF_TIME
+        params["bound"] = until
     else:
         params["bound"] = f.since if f.since is not None else 0
-        start = min(start, (f.until, 0)) if f.until is not None else start
+        start = min(start, (until, 0))
     walk = _Walk(f, direction, limit + 1 if f.order == "first" else limit)
     rows = partial(word_search.walk, f=f, params=params, direction=direction) if drive == "words" else _stretches(drive, direction, params)
     hits, reached = await store.read(partial(walk.run, rows=partial(rows, start=start)))
@@ -104,13 +114,14 @@ async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None
         # Stopped on the way up: the newest seen so far is where a further look begins.
         ahead = cursor(places[0]) if is_more and places else cursor(reached) if reached and not is_more else None
         back = cursor(places[-1]) if places else cursor(start)
-        return Found([id for _, id in places], back, ahead, None)
+        return Found([id for _, id in places], back, ahead, None, first=cursor(places[0]) if places else None)
     onward = places[-1] if is_more else reached
     return Found(
         [id for _, id in places],
         cursor(onward) if onward else None,
         (cursor(places[0]) if places else cursor(start)) if older else None,
         reached[0] if reached and not is_more else None,
+        first=cursor(places[0]) if places else None,
     )
 
 
@@ -130,6 +141,8 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
         return "words"
     if params["label"]:
         return "label"
+    if 0 < _count(params["fingerprints"]) * len(_KINDS) <= MAX_STREAMS:
+        return "error_group"
     terms = f.all_terms()
     wanted = {term.field for term in terms if not term.is_not}
     candidates = [
@@ -152,8 +165,8 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     return min(candidates, key=lambda drive: weights[drive], default="first")
 
 
-def _count(ids: object) -> int:
-    return 0 if ids is None else str(ids).count(",") + 1
+def _count(ids: str | None) -> int:
+    return 0 if ids is None else len(json.loads(ids))
 
 
 def _stretches(drive: str, direction: Direction, params: Params) -> partial[Iterator[Step]]:
@@ -165,7 +178,9 @@ def _stretches(drive: str, direction: Direction, params: Params) -> partial[Iter
     if drive == "state":
         streams = [{"state": code} for code in STATES.values() if mask >> code & 1]
     elif drive in ("name", "queue", "worker"):
-        streams = [{f"{drive}_id": int(id)} for id in str(params[f"{drive}_ids"]).strip("[]").split(",")]
+        streams = [{f"{drive}_id": id} for id in json.loads(params[f"{drive}_ids"])]
+    elif drive == "error_group":
+        streams = [{"fingerprint": id, "kind": kind} for id in json.loads(params["fingerprints"]) for kind in _KINDS]
     block = SQL[f"walk_{drive}_{direction}"]
     return partial(_walk_stretches, block=block, streams=[{**params, **stream} for stream in streams], is_older=direction == "older")
 
@@ -212,26 +227,37 @@ class _Walk:
         if not self._texts:
             return True
         row = db.execute(SQL["read_texts"], {"id": id}).fetchone()
-        return row is not None and has_texts(self._texts, *row)
+        return row is not None and has_texts(self._texts, *row, *self._log_of(db, id))
+
+    def _log_of(self, db: sqlite3.Connection, id: int) -> list[str]:
+        """The log lines of a task, as far as they are in the index of words."""
+        if all(term.field != "words" for term in self._texts):
+            return []
+        return [row[0] for row in db.execute(LOG_LINES["list_messages"], {"task": id, "limit": MAX_LOG_LINES})]
 
 
 def _value_of(hit: Hit) -> tuple[int, int, int]:
     return hit[2], hit[0], hit[1]
 
 
-def has_texts(terms: list[Term], name: str | None, args: str | None, *others: str | None) -> bool:
-    """Whether the texts of a task have all these words and arguments. Values of one argument are alternatives."""
+def has_texts(terms: list[Term], its_notes: str, name: str | None, args: str | None, *others: str | None) -> bool:
+    """Whether a task has all these words, arguments and annotations. Values of one argument are alternatives."""
     texts = [text for text in (name, args, *others) if text]
     pairs = arguments.pairs_of(args or "") if any(term.field == "args" for term in terms) else set()
+    its_pairs = note_pairs.note_pairs_of(its_notes) if any(term.field in ("note", "trace") for term in terms) else set()
     paths: dict[str, bool] = {}
     for term in terms:
         if term.field == "words":
             if words.has_words(texts, term.value, is_prefix=term.is_prefix) is term.is_not:
                 return False
         else:
-            has = arguments.has_argument(pairs, term.path, term.value, is_prefix=term.is_prefix)
+            has = (
+                arguments.has_argument(pairs, term.path, term.value, is_prefix=term.is_prefix)
+                if term.field == "args"
+                else note_pairs.has_note(its_pairs, term.path, term.value, is_prefix=term.is_prefix)
+            )
             if term.is_not and has:
                 return False
             if not term.is_not:
-                paths[term.path] = paths.get(term.path, False) or has
+                paths[term.key] = paths.get(term.key, False) or has
     return all(paths.values())

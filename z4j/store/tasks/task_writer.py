@@ -19,14 +19,23 @@ from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import task_ids
 from z4j.store.tasks.task_changes import TaskChanges
-from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode
+from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode, first_columns, next_columns
 
 SQL = sql.load("tasks/task_writer")
 
 LOOKUP = 64
 """Marks of the block `find_tasks`."""
 
+LINKS = ("parent", "retry_of")
+"""Kinds that lead from a task to the one that it came from; others are relations."""
 AGAIN = FLAGS["again"]
+_at = TaskColumns._fields.index
+_WORKER = _at("worker_id")
+_RUN, _OUTCOME = slice(0, _at("runtime_us")), slice(_at("runtime_us"), _at("first_at"))
+_ENQUEUE = slice(_at("enqueued_at"), _at("received_attempt"))
+_MOMENTS = slice(_at("received_attempt"), _at("name_rank"))
+_REST = slice(_at("name_rank"), _at("flags"))
+OF_MANY = ("change_run", "change_end")
 OPEN_LIMIT = 10_000
 """Tasks without an end that are remembered with what their rows say, about 2 KB each."""
 _OPEN = "open tasks"
@@ -60,8 +69,11 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     return Saved(saving.ids, saving.is_changed, saving.again)
 
 
-_News = tuple[Key, bytes, list[Event], int]
-"""Key, encoded task id, events, and the row id if it is new."""
+_News = tuple[Key, bytes, list[Event], int, TaskColumns | None]
+"""Key, encoded task id, events, the row id if it is new, and its columns then, where they are known without `fold`."""
+_OpenTask = tuple[int, TaskColumns, Summary | None]
+"""A row as it was last written, for the news that follow within seconds: id, columns, and their summary if it was made. It is not kept
+where `decode` would not return it: a name beyond the limit of its app is stored as another."""
 
 
 class _Saving:
@@ -78,29 +90,31 @@ class _Saving:
 
     def save(self, engine_id: int, requested: Iterable[tuple[Key, bytes, list[Event]]]) -> None:
         """Joins the news of tasks of one engine, (key, encoded task id, events). Call `write` at the end."""
+        db, app_id = self.db, self.app_id
         new: list[_News] = []
         unsure: list[_News] = []
-        new_id = next_id(self.db)
+        new_id = next_id(db)
         for key, raw, events in requested:
-            open_task = self._open.pop((self.app_id, engine_id, raw), None)
+            open_task = self._open.pop((app_id, engine_id, raw), None)
             if open_task is not None:
                 self._change(engine_id, key, raw, events, *open_task)
                 continue
             # Those that turn out to be new have ids in the order they came in; those that do not leave gaps.
-            is_surely_one = events[0][0] == "enqueued" and is_ordinary(None, events)
-            (new if is_surely_one else unsure).append((key, raw, events, new_id))
+            columns = first_columns(db, app_id, events)
+            is_surely_one = columns is not None or (events[0][0] == "enqueued" and is_ordinary(None, events))
+            (new if is_surely_one else unsure).append((key, raw, events, new_id, columns))
             new_id += 1
-        set_next_id(self.db, new_id)
+        set_next_id(db, new_id)
         # Almost everything that has just been enqueued is new: it is added without a look whether it is there, which costs as much again.
         unsure += self._add(engine_id, new)
-        known = find(self.db, self.app_id, engine_id, [raw for _, raw, _, _ in unsure]) if unsure else {}
+        known = find(db, app_id, engine_id, [entry[1] for entry in unsure]) if unsure else {}
         new.clear()
         for entry in unsure:
-            key, raw, events, _ = entry
+            key, raw, events, _, _ = entry
             row = known.get(raw)
             if row is not None:
-                self._change(engine_id, key, raw, events, row, None)
-            elif _is_one_life(self.db, self.app_id, 0, None, events):
+                self._change(engine_id, key, raw, events, *row, None)
+            elif _is_one_life(db, app_id, 0, None, events):
                 new.append(entry)
             else:
                 self.again.append((key, engine_id, raw, None))
@@ -111,61 +125,64 @@ class _Saving:
         if not new:
             return []
         db, app_id, added = self.db, self.app_id, []
-        for _, raw, events, id in new:
-            summary = _folded(None, events)
-            values = encode(db, app_id, summary)
+        for _, raw, events, id, columns in new:
+            values, summary = (columns, None) if columns is not None else self._folded(events)
             added.append((values, summary, (*values, id, app_id, engine_id, raw)))
-        is_all_new = db.executemany(SQL["add_task"], [row for _, _, row in added]).rowcount == len(added)
-        known = {} if is_all_new else find(db, app_id, engine_id, [raw for _, raw, _, _ in new])
+        is_all_new = db.write_rows(SQL["add_task"], [row for _, _, row in added]) == len(added)
+        known = {} if is_all_new else find(db, app_id, engine_id, [entry[1] for entry in new])
         left = []
         for entry, (values, summary, _) in zip(new, added, strict=True):
-            key, raw, _, id = entry
+            key, raw, _, id, _ = entry
             if known and known[raw].id != id:
                 left.append(entry)
                 continue
             self.is_changed = True
             self.ids[key] = id
             self._changes.add(app_id, engine_id, id, None, values)
-            self._remember(engine_id, raw, id, values, summary)
+            if values.state not in FINAL_CODES:
+                self._remember(engine_id, raw, id, values, summary)
         return left
 
-    def _change(self, engine_id: int, key: Key, raw: bytes, events: list[Event], row: StoredTask, before: Summary | None) -> None:
-        """Joins news with a stored row, and with what it says where that is known."""
-        id, old = row
-        before = decode(self.db, old) if before is None else before
-        if old.flags & AGAIN or not _is_one_life(self.db, self.app_id, id, before, events):
-            self.again.append((key, engine_id, raw, row))
-            return
-        self.ids[key] = id
-        summary = _folded(before, events)
-        values = encode(self.db, self.app_id, summary, before, old)
-        if values != old:
-            self._changed.setdefault(_change_of(old, values), []).append((*values, id))
-            self._changes.add(self.app_id, engine_id, id, old, values)
-        self._remember(engine_id, raw, id, values, summary)
+    def _folded(self, events: list[Event]) -> tuple[TaskColumns, Summary]:
+        summary = _folded(None, events)
+        return encode(self.db, self.app_id, summary), summary
 
-    def _remember(self, engine_id: int, raw: bytes, id: int, values: TaskColumns, summary: Summary) -> None:
+    def _change(
+        self, engine_id: int, key: Key, raw: bytes, events: list[Event], id: int, old: TaskColumns, before: Summary | None
+    ) -> None:  # fmt: skip
+        """Joins news with a stored row, and with what it says where that is known."""
+        db, app_id = self.db, self.app_id
+        summary = None
+        if old.flags & AGAIN or (values := next_columns(db, app_id, old, events)) is None:
+            before = decode(db, old) if before is None else before
+            if old.flags & AGAIN or not _is_one_life(db, app_id, id, before, events):
+                self.again.append((key, engine_id, raw, StoredTask(id, old)))
+                return
+            summary = _folded(before, events)
+            values = encode(db, app_id, summary, before, old)
+        self.ids[key] = id
+        if values != old:
+            block, row = _change_of(id, old, values)
+            self._changed.setdefault(block, []).append(row)
+            self._changes.add(app_id, engine_id, id, old, values)
         if values.state not in FINAL_CODES:
-            row = StoredTask(id, values)
-            self._open[self.app_id, engine_id, raw] = _OpenTask(row, None if name_limits.is_counting(self.db) else summary)
+            self._remember(engine_id, raw, id, values, summary)
+
+    def _remember(self, engine_id: int, raw: bytes, id: int, values: TaskColumns, summary: Summary | None) -> None:
+        self._open[self.app_id, engine_id, raw] = id, values, None if name_limits.is_counting(self.db) else summary
 
     def write(self) -> None:
         """Writes what changed, and the differences of the counters."""
         for block, rows in self._changed.items():
             self.is_changed = True
-            self.db.executemany(SQL[block], rows)
+            if block in OF_MANY:
+                self.db.write_rows(SQL[block], rows)
+            else:
+                self.db.executemany(SQL[block], rows)
         while len(self._open) > OPEN_LIMIT:
             del self._open[next(iter(self._open))]
         self._changes.write(self.db)
         name_limits.flush(self.db, self.app_id)
-
-
-class _OpenTask(NamedTuple):
-    """A row as it was last written, for the news that follow within seconds. `summary` is None where `decode` would not return it: a name
-    beyond the limit of its app is stored as another."""
-
-    row: StoredTask
-    summary: Summary | None
 
 
 def forget_task(db: Connection, id: Id) -> None:
@@ -173,12 +190,27 @@ def forget_task(db: Connection, id: Id) -> None:
     db.recall(_OPEN).pop(id, None)
 
 
-def _change_of(old: TaskColumns, new: TaskColumns) -> str:
-    """The block that writes this change. SQLite writes the entries of an index again when a statement names its columns, whether or not
-    they change; most news change none but that of the state."""
+def _change_of(id: int, old: TaskColumns, new: TaskColumns) -> tuple[str, Row]:
+    """The block that writes this change, and its parameters. SQLite writes the entries of an index again when a statement names its
+    columns, whether or not they change; most news change none but that of the state."""
     if old.first_at != new.first_at or old.name_id != new.name_id or old.queue_id != new.queue_id or old.label != new.label:
-        return "change_task"
-    return "change_progress" if old.worker_id == new.worker_id else "change_progress_and_worker"
+        return "change_task", (*new, id)
+    row: Row = new
+    if old[_REST] == new[_REST] and old[_ENQUEUE] == new[_ENQUEUE]:
+        if old[_OUTCOME] == new[_OUTCOME] and old.usage == new.usage:
+            return "change_run", (*row[_RUN], new.last_at, *row[_MOMENTS], new.flags, id)
+        if old.worker_id == new.worker_id and old.started_at == new.started_at and old.start_attempt == new.start_attempt:
+            return "change_end", (
+                *row[:_WORKER],
+                *row[_OUTCOME],
+                new.last_at,
+                new.received_attempt,
+                new.received_at,
+                new.flags,
+                new.usage,
+                id,
+            )
+    return "change_progress" if old.worker_id == new.worker_id else "change_progress_and_worker", (*new, id)
 
 
 def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, events: list[Event]) -> bool:
@@ -206,8 +238,11 @@ def find(db: Connection, app_id: int, engine_id: int, task_ids: list[bytes]) -> 
 
 
 def add_links(db: Connection, app_id: int, links: Iterable[tuple[str, str, int]]) -> None:
-    """Adds (kind, target task id, row id), for finding children and retries from the other end."""
-    db.executemany(SQL["add_link"], [(app_id, kind, task_ids.encode(target), id) for kind, target, id in links])
+    """Adds (kind, target task id, row id), for finding children, retries and dependents from the other end, and members of a group."""
+    rows = [(app_id, kind, task_ids.encode(target), id) for kind, target, id in links]
+    db.executemany(SQL["add_link"], [row for row in rows if row[1] in LINKS])
+    if relations := [row for row in rows if row[1] not in LINKS]:
+        db.executemany(SQL["add_relation"], relations)
 
 
 def _folded(summary: Summary | None, events: list[Event]) -> Summary:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from z4j.rules.rollups import waited_us
 from z4j.rules.tasks.fold import attempt_of, state_of
 from z4j.rules.tasks.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
+from z4j.store.notes import attempt_notes
+from z4j.store.notes.attempt_notes import AttemptNotes, Progress
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import attempts, originals, reused_ids, task_columns, task_ids, task_search
@@ -37,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One task as a list shows it. Times are microseconds UTC, None where not known; texts are empty where not known."""
+    """One task as a list shows it. Times are microseconds UTC, None if unknown; texts are empty if unknown."""
 
     id: int
     app: str
@@ -70,6 +72,8 @@ class TaskRow:
     flags: frozenset[str]
     label: str
     """What the application calls it beside its registered name, "" where it does not."""
+    progress: Progress | None = None
+    """How far a running task has come, as far as it reports that; None for tasks that do not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,13 @@ class TaskPage:
     newer: str | None
     searched_to: int | None
     searched: int | None = None
+    first: str | None = None
+    """The place of the first row in the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Another task; `id` is None while that one is not known here, then name and state are empty."""
+    """Another task; `id` is None while that one is unknown here, then name and state are empty."""
 
     id: int | None
     task_id: str
@@ -121,22 +127,34 @@ class TaskDetail:
     masked: bool
     depends_on: list[Link]
     """Tasks that have to end before the engine puts this one into its queue."""
+    notes: list[AttemptNotes]
+    """What its attempts reported about themselves, first attempt first."""
+    dependents: list[Link]
+    """Tasks that wait for this one."""
     same_id: list[SameId]
     """Every execution that bears this task's id, the earliest first, itself included; empty for an id that came once."""
     broker: str = ""
-    """The identity of the broker its original belongs to, "" where it is not known."""
+    """The identity of the broker its original belongs to, "" if unknown."""
 
 
 async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50) -> TaskPage:
     """Returns one page of the tasks that match. Raises BadInput for an invalid cursor or state."""
     page = await task_search.find(store, f, older, newer, limit)
     rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(page.ids)}) if page.ids else []
-    return TaskPage([_row(row) for row in rows], page.older, page.newer, page.searched_to, page.searched)
+    return TaskPage(
+        await _with_progress(store, [_row(row) for row in rows]), page.older, page.newer, page.searched_to, page.searched, page.first
+    )
 
 
 async def read_tasks(store: Store, ids: Sequence[int]) -> list[TaskRow]:
     """Returns tasks by their row ids, in this order; those that are gone are left out."""
-    return [_row(row) for row in await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(list(ids))})]
+    return await _with_progress(store, [_row(row) for row in await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(list(ids))})])
+
+
+async def _with_progress(store: Store, rows: list[TaskRow]) -> list[TaskRow]:
+    running = [row.id for row in rows if row.state == "running"]
+    found = await attempt_notes.list_progress(store, running) if running else {}
+    return [replace(row, progress=found[row.id]) if row.id in found else row for row in rows]
 
 
 async def get_task(store: Store, id: int) -> TaskDetail | None:
@@ -144,14 +162,16 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     values = await store.fetch_one(SQL["read_tasks"], {"ids": json.dumps([id])})
     if values is None:
         return None
-    row = _row(values)
-    original_key, is_masked, sent, app_id, boot, pid, host = values[29:]
+    (row,) = await _with_progress(store, [_row(values)])
+    original_key, is_masked, sent, app_id, boot, pid, host, usage = values[29:]
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
     same = await reused_ids.list_lives(store, id)
     place = next((index for index, row_of_id in enumerate(same) if row_of_id[0] == id), 0)
     since = row.first_at if place else -1 if len(same) < 2 else 0
     span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else task_search.END_OF_TIME}
-    sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id), **span})
+    target = {"app_id": app_id, "target": task_ids.encode(row.task_id)}
+    sources = await store.fetch_all(SQL["list_sources"], {**target, **span})
+    dependents = await store.fetch_all(SQL["list_dependents"], {"id": id, **target, **span})
 
     detail = sent_fields(sent)
     original_state, broker = ORIGINAL_NAMES[original_key & 15], ""
@@ -172,7 +192,8 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     return TaskDetail(
         row=row,
         app_id=app_id,
-        runs=_with_present(await attempts.list_runs(store, id), row, boot, pid, host or ""),
+        notes=await attempt_notes.list_notes(store, id),
+        runs=_with_present(await attempts.list_runs(store, id), row, boot, pid, host or "", usage),
         sent=detail,
         original_state=original_state,
         parent=links(targets, "parent"),
@@ -181,6 +202,9 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         retried_as=links(sources, "retry_of"),
         masked=bool(is_masked),
         depends_on=[await _other(store, app_id, row.engine, other) for other in str(detail.get("depends_on", "")).splitlines()],
+        dependents=[
+            Link(other, task_ids.decode(task_id), name or "", STATE_NAMES.get(state, "")) for task_id, other, name, state in dependents
+        ],
         same_id=[SameId(other, at, STATE_NAMES[state]) for other, at, state in same] if len(same) > 1 else [],
         broker=broker,
     )
@@ -224,7 +248,9 @@ def sent_fields(text: str | None) -> dict[str, str | int]:
     return {key: value for key, value, nothing in fields if value not in (nothing, NO_PRIORITY)}
 
 
-def _with_present(stored: list[AttemptRow], row: TaskRow, boot: str | None, pid: int, host: str) -> list[AttemptRow]:
+def _with_present(
+    stored: list[AttemptRow], row: TaskRow, boot: str | None, pid: int, host: str, usage: str | None
+) -> list[AttemptRow]:  # fmt: skip
     """The stored runs and the one that only the task's own row tells: a plain first try."""
     run = "" if boot is None else f"{boot}.{pid}" if pid >= 0 else boot
     is_told = any(attempt.attempt == row.attempt and attempt.run == run for attempt in stored)
@@ -235,6 +261,6 @@ def _with_present(stored: list[AttemptRow], row: TaskRow, boot: str | None, pid:
         attempt=row.attempt, run=run, state=row.state, received_at=row.received_at, started_at=row.started_at,
         ended_at=row.ended_at, runtime_us=row.runtime_us, eta_at=None, worker=row.worker, host=host,
         release=row.release, reason=row.reason, error_type=row.error_type, error=row.error, traceback="",
-        flags=row.flags,
+        flags=row.flags, usage=attempts.usage_of(usage),
     )  # fmt: skip
     return sorted([*stored, present], key=lambda attempt: (attempt.attempt, attempt.started_at or attempt.ended_at or 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Reads the tasks that belong to one workflow, by the links that were reported: parents, retries, and what a task waits for."""
+"""Reads the tasks that belong to one workflow, by the links that were reported: parents, retries, what a task waits for, and groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from z4j.rules.tasks.fold import state_of
 from z4j.rules.tasks.states import STATE_NAMES
-from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow, unknown_senders
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import task_columns, task_ids
@@ -37,11 +37,8 @@ class WorkflowRead:
 
 
 async def read_workflow(store: Store, id: int) -> WorkflowRead:
-    """Returns the workflow of a task by its row id: the tasks it came from, and all that came from those. An unknown id has no tasks.
-
-    Two kinds of tasks are found from one side only, because only that side is stored: a task that waits for others (`depends_on`) is not
-    found from them unless one of them created it, and the members of a group that no common task created are not found from each other.
-    """
+    """Returns the workflow of a task by its row id: the tasks it came from and waited for, all that came from those or wait for them, and
+    the other members of its group. An unknown id has no tasks."""
     return await store.read(lambda db: _Reader(db).read(id))
 
 
@@ -52,6 +49,9 @@ class _Reader:
         self.db = db
         self.tasks: dict[int, WorkflowTask] = {}
         self.waits_for: dict[int, list[str]] = {}
+        self.groups: dict[str, set[int]] = {}
+        self.asked: set[int] = set()
+        """Tasks whose groups are known."""
         self.links: set[WorkflowLink] = set()
         self.is_complete = True
 
@@ -59,12 +59,15 @@ class _Reader:
         origins = self._walk("list_origins", [id], MOST_ORIGINS)
         self._add([*self._walk("list_followers", [id], MOST_OWN), *origins, *self._walk("list_followers", origins, MOST_TASKS)])
         for _ in range(ROUNDS):
-            found = self._find_dependencies()
+            found = [*self._find_dependencies(), *self._find_members()]
             if not found:
                 break
             further = self._walk("list_origins", found, MOST_ORIGINS)
             self._add([*further, *self._walk("list_followers", further, MOST_TASKS)])
         self._read_links()
+        senders, sent = unknown_senders(self.tasks, self.links, self.groups)
+        self.tasks.update((task.id, task) for task in senders)
+        self.links.update(sent)
         connected = self._connected(id)
         tasks = [task for task in self.tasks.values() if task.id in connected]
         return WorkflowRead(make_workflow(tasks, self.links), self.is_complete)
@@ -76,7 +79,7 @@ class _Reader:
         return [id for (id,) in rows]
 
     def _add(self, ids: Iterable[int]) -> None:
-        """Reads tasks that are not known yet, as long as there is room."""
+        """Reads tasks that are not loaded yet, as long as there is room."""
         new = [id for id in dict.fromkeys(ids) if id not in self.tasks]
         room = MOST_TASKS - len(self.tasks)
         if len(new) > room:
@@ -87,7 +90,7 @@ class _Reader:
                 self.waits_for[row[0]] = task_columns.unpack_sent(row[7])[DEPENDS_ON].splitlines()
 
     def _find_dependencies(self) -> list[int]:
-        """Links tasks with those they wait for, and returns the ones that are not known yet."""
+        """Links tasks with those they wait for, and returns the ones that are not loaded yet."""
         pairs = [(id, other) for id, others in self.waits_for.items() for other in others]
         self.waits_for.clear()
         if len(pairs) > MOST_DEPENDENCIES:
@@ -99,6 +102,17 @@ class _Reader:
                 self.links.add(WorkflowLink(row[0], id, "depends_on"))
                 found.append(row[0])
         return [id for id in found if id not in self.tasks]
+
+    def _find_members(self) -> list[int]:
+        """Reads the groups of tasks that are new, and returns the members that are not loaded yet."""
+        new = self.tasks.keys() - self.asked
+        self.asked |= new
+        rows = self.db.execute(SQL["list_members"], {"ids": json.dumps(sorted(new)), "most": MOST_TASKS}).fetchall()
+        if len(rows) >= MOST_TASKS:
+            self.is_complete = False
+        for group, task in rows:
+            self.groups.setdefault(task_ids.decode(group), set()).add(task)
+        return [task for _, task in rows if task not in self.tasks]
 
     def _read_links(self) -> None:
         for source, target, kind in self.db.execute(SQL["list_links"], {"ids": json.dumps(list(self.tasks))}).fetchall():

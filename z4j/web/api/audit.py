@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -17,10 +17,26 @@ from z4j.web.frame.paging import before_of
 from z4j.web.services import services
 
 
+class AuditItem(Struct):
+    """One action. `at` is microseconds UTC; `outcome` is done, refused or failed; `detail` is JSON text, `mac` hexadecimal."""
+
+    seq: int
+    at: int
+    actor: str
+    role: str
+    action: str
+    target: str
+    outcome: str
+    detail: str
+    address: str
+    key_id: str
+    mac: str
+
+
 class AuditRows(Struct):
     """Newest first, each with its code of the chain; `before` is the cursor of the next page."""
 
-    audit: list[dict[str, Any]]
+    audit: list[AuditItem]
     before: int | None
 
 

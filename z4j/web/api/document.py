@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Struct
@@ -13,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import __version__
-from z4j.web.api import audit, commands, errors, history, plans, queues, schedules, tasks, workers
+from z4j.web.api import alerts, audit, commands, errors, findings, history, incidents, plans, queues, releases, schedules, tasks, workers
 from z4j.web.api.operations import Operation
+from z4j.web.api.settings import forwarding
 from z4j.web.frame import export
+from z4j.wire.frames import CapabilityItem, RunningItem
 
 PROBLEM: Final = "application/problem+json"
 
@@ -44,6 +47,11 @@ OPERATIONS: Final = (
     *workers.OPERATIONS,
     *commands.OPERATIONS,
     *errors.OPERATIONS,
+    *findings.OPERATIONS,
+    *incidents.OPERATIONS,
+    *alerts.OPERATIONS,
+    *forwarding.OPERATIONS,
+    *releases.OPERATIONS,
     *audit.OPERATIONS,
     *schedules.OPERATIONS,
     Operation("GET", "/api/v1/openapi.json", show, "viewer", "This document.", dict[str, Any]),
@@ -55,13 +63,14 @@ def document() -> dict[str, Any]:
     """OpenAPI 3.1."""
     types = [kind for operation in OPERATIONS for kind in (operation.answer, operation.body) if kind is not None]
     schemas, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
+    components |= {item.__name__: _as_object(item, components[item.__name__]) for item in (CapabilityItem, RunningItem)}
     by_type = dict(zip(map(id, types), schemas, strict=False))
     problem = schemas[-1]
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         path = re.sub(r"\{(\w+):int\}", r"{\1}", operation.path)
         paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, by_type, problem)
-    return {
+    made = {
         "openapi": "3.1.0",
         "info": {
             "title": "z4j",
@@ -73,6 +82,20 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }
+    return cast(dict[str, Any], json.loads(msgspec.json.encode(made)))  # defaults that are tuples become lists
+
+
+def _as_object(item: type[Struct], schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a struct that is a list on the agents' wire, as `export.plain_value` shows it: an object."""
+    fields = [{name: value for name, value in field.items() if name != "default"} for field in schema["prefixItems"]]
+    properties = dict(zip(item.__struct_fields__, fields, strict=False))
+    return {"title": schema["title"], "description": schema["description"], "type": "object", "properties": properties,
+            "required": list(properties)}  # fmt: skip
+
+
+def main() -> None:
+    """Prints the document, for adapters/client/generate.py."""
+    print(msgspec.json.encode(document()).decode())
 
 
 def _operation(operation: Operation, by_type: dict[int, Any], problem: Any) -> dict[str, Any]:
@@ -98,3 +121,7 @@ def _operation(operation: Operation, by_type: dict[int, Any], problem: Any) -> d
     if operation.body is not None:
         made["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_type[id(operation.body)]}}}
     return made
+
+
+if __name__ == "__main__":
+    main()

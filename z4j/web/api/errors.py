@@ -1,29 +1,26 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The API of errors: list, show, and what people do with them."""
+"""The API of errors: list and show, which are the pages' own exports, and what people do with them."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.exceptions import BadInput
-from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorGroup
 from z4j.store.operations.plans import PlanRow
-from z4j.store.tasks.task_search import cursor
 from z4j.web.api.operations import Operation, answer, read_body
-from z4j.web.frame import export
-from z4j.web.pages.errors.detail import everything, export_of
-from z4j.web.pages.errors.filters import position_of
-from z4j.web.pages.errors.list import EXPORTED, filters_of
+from z4j.web.pages.errors.actions import split_of
+from z4j.web.pages.errors.detail import detail_json
+from z4j.web.pages.errors.list import list_json
 from z4j.web.services import services
 
 ACTIONS: Final = ("resolve", "resolve_next", "reopen", "ignore", "assign", "note", "merge", "split", "retry")
 LISTED: Final = (
-    ("state", "unresolved, regressed, resolved or ignored; several with commas. Default: those that are open."),
+    ("state", "unresolved, regressed, resolved or ignored; separated by commas. Default: open errors."),
     ("app", "Only of this app."), ("environment", "Only of this environment."), ("engine", "Only of this engine."),
     ("queue", "Only in this queue."), ("name", "Only of this task name."), ("assigned", "Only those assigned to this user."),
     ("after", "Cursor of the next page."),
@@ -37,19 +34,68 @@ class ErrorList(Struct):
     after: str | None
 
 
+class ErrorPlace(Struct):
+    """Where stored failures of a group happened."""
+
+    environment: str
+    engine: str
+    queue: str
+    name: str
+    failed: int
+    retried: int
+    cured: int
+
+
+class ErrorHistory(Struct):
+    """What somebody did with a group; `actor` is empty for the server."""
+
+    at: int
+    actor: str
+    action: str
+    detail: str
+
+
+class MergedError(Struct):
+    """A group that was merged into another one."""
+
+    id: int
+    title: str
+    function: str
+
+
+class ErrorPart(Struct):
+    """A group that was split off from another one: `by` message or code, as in `pattern`."""
+
+    id: int
+    title: str
+    by: str
+    pattern: str
+    is_running: bool
+
+
+class FailedTask(Struct):
+    """A failed task of a group, and when it failed."""
+
+    id: int
+    at: int
+
+
 class ErrorDetail(Struct):
-    """A group with its places, history, merged groups and newest failed tasks."""
+    """A group with its places, history, merged groups, the group it was split off from, its parts, and its newest failed tasks."""
 
     error: ErrorGroup
-    places: list[dict[str, Any]]
-    actions: list[dict[str, Any]]
-    merged: list[dict[str, Any]]
-    tasks: list[dict[str, int]]
+    places: list[ErrorPlace]
+    actions: list[ErrorHistory]
+    merged: list[MergedError]
+    split_from: ErrorPart | None
+    parts: list[ErrorPart]
+    tasks: list[FailedTask]
 
 
 class ErrorAction(Struct, forbid_unknown_fields=True):
     """`for_s` (seconds), `rate` (failed tasks in an hour), `count` (more failed tasks) for ignore; `user` for assign; `note` and
-    `runbook` for note, which keeps the one that is null; `other` for merge: the error that is added to this one."""
+    `runbook` for note, which keeps the one that is null; `other` for merge: the error that is added to this one. Split shows a
+    merged error on its own or, with `message` (a pattern with `*`) or `code` (a line of code), a part of one."""
 
     action: str
     for_s: int | None = None
@@ -59,28 +105,16 @@ class ErrorAction(Struct, forbid_unknown_fields=True):
     note: str | None = None
     runbook: str | None = None
     other: int | None = None
+    message: str = ""
+    code: str = ""
     reason: str = ""
 
 
 class ErrorChange(Struct):
-    """The group afterwards, and the frozen plan of a retry."""
+    """The group afterwards, of a split the one that was split off, and the frozen plan of a retry."""
 
     error: ErrorGroup
     plan: PlanRow | None
-
-
-async def list_errors(request: Request) -> Response:
-    """GET /api/v1/errors."""
-    groups, more = await error_groups.list_groups(
-        services(request).store, filters_of(request).for_store(), position_of(request.query_params.get("after", "")), EXPORTED
-    )
-    return answer({"errors": groups, "after": cursor(more) if more else None})
-
-
-async def show_error(request: Request) -> Response:
-    """GET /api/v1/errors/{id}."""
-    server = services(request)
-    return export.to_json(export_of(*await everything(server.store, await server.errors.get(request.path_params["id"]))))
 
 
 async def act_on_error(request: Request) -> Response:
@@ -105,18 +139,20 @@ async def act_on_error(request: Request) -> Response:
         await errors.note(actor, id, note, runbook)
     elif body.action == "merge" and body.other is not None:
         await errors.merge(actor, body.other, id, body.reason)
+    elif body.action == "split" and (body.message or body.code):
+        id = await errors.split_off(actor, id, split_of(body.message, body.code), body.reason)
     elif body.action == "split":
         await errors.split(actor, id, body.reason)
     elif body.action == "retry":
         plan = await errors.retry(actor, id, body.reason)
     else:
-        what = f"Unknown action {body.action[:40]}, or one without its field. No changes were made."
+        what = f"Unknown action {body.action[:40]}, or a field of it is missing. No changes were made."
         raise BadInput(what, f"Use one of {', '.join(ACTIONS)}.")
     return answer({"error": await errors.get(id), "plan": plan})
 
 
 OPERATIONS: Final = (
-    Operation("GET", "/api/v1/errors", list_errors, "viewer", "Errors: failures that are one problem.", ErrorList, query=LISTED),
-    Operation("GET", "/api/v1/errors/{id:int}", show_error, "viewer", "An error.", ErrorDetail),
+    Operation("GET", "/api/v1/errors", list_json, "viewer", "Errors: failures grouped by problem.", ErrorList, query=LISTED),
+    Operation("GET", "/api/v1/errors/{id:int}", detail_json, "viewer", "An error.", ErrorDetail),
     Operation("POST", "/api/v1/errors/{id:int}/actions", act_on_error, "operator", "Act on an error.", ErrorChange, ErrorAction),
 )  # fmt: skip

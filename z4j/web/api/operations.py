@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -39,6 +40,12 @@ class Operation:
     body: Any = None
     query: tuple[tuple[str, str], ...] = ()
     status: int = 200
+
+
+class Saved(Struct):
+    """The id of what was created or changed."""
+
+    id: int
 
 
 async def read_body(request: Request, kind: type[T]) -> T:

@@ -69,10 +69,10 @@ def source_of(filters: Filters, ids: list[int], now: int) -> Source:
     """Returns the source of a plan. Raises BadInput where it has no filter."""
     if ids:
         if len(ids) > MAX_IDS:
-            raise BadInput(f"At most {MAX_IDS:,} tasks can be named one by one. No changes were made.")
+            raise BadInput(f"At most {MAX_IDS:,} tasks can be listed by ID. No changes were made.")
         return Source(f"{len(ids)} selected tasks", ids=tuple(sorted(set(ids), reverse=True)))
     if filters.is_any:
-        raise BadInput("A plan for all tasks is refused. No changes were made.", "Narrow the list, at least to one state.")
+        raise BadInput("A plan for all tasks is not allowed. No changes were made.", "Narrow the list, at least to one state.")
     return Source(filters.href("")[1:], task_filter=filters.for_store(now))
 
 

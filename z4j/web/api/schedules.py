@@ -14,6 +14,7 @@ from z4j.exceptions import BadInput
 from z4j.operations.schedule_request import ScheduleRequest
 from z4j.rules import task_signatures
 from z4j.store.schedules import schedules
+from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
 from z4j.web import command_requests
 from z4j.web.api.operations import Operation, answer, read_body
@@ -23,10 +24,55 @@ from z4j.web.pages.schedules.list import list_lines, to_fields
 from z4j.web.services import services
 
 
-class ScheduleList(Struct):
-    """Every schedule, those due next first, with its `scheduler`, its `state` and the reason (`why`)."""
+class ScheduleItem(Struct):
+    """A schedule. `unable` names what cannot be done with it, and why; `args` and `kwargs` are JSON texts, redacted where it is not z4j's
+    own; `state` and `why` are its health, `says` is its expression as a sentence."""
 
-    schedules: list[dict[str, Any]]
+    id: int
+    app: str
+    environment: str
+    scheduler: str
+    key: str
+    engine: str
+    name: str
+    kind: str
+    expression: str
+    timezone: str
+    task_name: str
+    args: str
+    kwargs: str
+    queue: str
+    priority: int | None
+    is_enabled: bool
+    is_code: bool
+    unable: dict[str, str]
+    note: str
+    catch_up: str
+    overlap: str
+    jitter_us: int
+    starts_at: int | None
+    ends_at: int | None
+    next_at: int | None
+    last_at: int | None
+    seen_at: int
+    gone_at: int | None
+    is_overridden: bool
+    broker: str
+    state: str
+    why: str
+    says: str
+
+
+class UpcomingSchedule(ScheduleItem):
+    """A schedule with its next five due times."""
+
+    upcoming: list[int]
+
+
+class ScheduleList(Struct):
+    """Every schedule, those due next first."""
+
+    schedules: list[ScheduleItem]
 
 
 class SchedulerList(Struct):
@@ -35,12 +81,22 @@ class SchedulerList(Struct):
     schedulers: list[SchedulerRow]
 
 
-class ScheduleFacts(Struct):
-    """One schedule with its next five due times (`upcoming`), its last 50 fires and its edits."""
+class ScheduleEdit(Struct):
+    """Who changed a schedule; `changes` is {field: [before, after]}."""
 
-    schedule: dict[str, Any]
-    fires: list[dict[str, Any]]
-    edits: list[dict[str, Any]]
+    at: int
+    by: str
+    action: str
+    reason: str
+    changes: dict[str, list[Any]]
+
+
+class ScheduleDetail(Struct):
+    """One schedule with its last 50 fires and its edits."""
+
+    schedule: UpcomingSchedule
+    fires: list[FireRow]
+    edits: list[ScheduleEdit]
 
 
 class NewSchedule(Struct, forbid_unknown_fields=True):
@@ -99,7 +155,7 @@ class ScheduleAction(Struct, forbid_unknown_fields=True):
     confirm: str = ""
 
 
-class ScheduleAsked(Struct):
+class ScheduleSaved(Struct):
     """`id` of a new schedule of z4j's own scheduler; null for others, which are listed later. `task_id` of the run, where it is known."""
 
     id: int | None = None
@@ -179,11 +235,11 @@ async def act(request: Request) -> Response:
 SCOPE: Final = (("app", "Only of this app."), ("environment", "Only of this environment."), ("engine", "Only of this engine."))
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/schedules", show_list, "viewer", "Schedules of every scheduler.", ScheduleList, query=SCOPE),
-    Operation("POST", "/api/v1/schedules", create, "operator", "Create a schedule.", ScheduleAsked, NewSchedule, status=201),
-    Operation("GET", "/api/v1/schedules/{id:int}", show, "viewer", "One schedule, its fires and its edits.", ScheduleFacts),
-    Operation("POST", "/api/v1/schedules/{id:int}", change, "operator", "Change a schedule.", ScheduleAsked, ScheduleChange, status=202),
+    Operation("POST", "/api/v1/schedules", create, "operator", "Create a schedule.", ScheduleSaved, NewSchedule, status=201),
+    Operation("GET", "/api/v1/schedules/{id:int}", show, "viewer", "One schedule, its fires and its edits.", ScheduleDetail),
+    Operation("POST", "/api/v1/schedules/{id:int}", change, "operator", "Change a schedule.", ScheduleSaved, ScheduleChange, status=202),
     Operation(
-        "POST", "/api/v1/schedules/{id:int}/actions", act, "operator", "Enable, disable, run, delete or revert a schedule.", ScheduleAsked,
+        "POST", "/api/v1/schedules/{id:int}/actions", act, "operator", "Enable, disable, run, delete or revert a schedule.", ScheduleSaved,
         ScheduleAction, status=202,
     ),
     Operation("GET", "/api/v1/schedulers", show_schedulers, "viewer", "Scheduler processes.", SchedulerList),

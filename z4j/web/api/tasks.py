@@ -15,6 +15,7 @@ from z4j.operations.commands import find_task
 from z4j.rules.commands import RULES
 from z4j.rules.plans import LEVELS
 from z4j.store.fleet.agents import TaskNameRow, list_task_names
+from z4j.store.logs.log_lines import LogRun
 from z4j.store.operations.commands import CommandRow
 from z4j.store.tasks.tasks import TaskDetail, TaskRow, list_tasks
 from z4j.web import command_requests
@@ -22,14 +23,17 @@ from z4j.web.api.commands import Commands
 from z4j.web.api.operations import Operation, answer, read_body
 from z4j.web.pages.tasks.exports import PAGE, limit_of
 from z4j.web.pages.tasks.filters import filters_of
+from z4j.web.pages.tasks.logs import read_request
 from z4j.web.services import services
 
 FILTERS: Final = (
     ("state", "States, joined by commas."), ("name", "Task name."), ("queue", "Queue."), ("engine", "Engine."), ("worker", "Worker."),
     ("app", "App."), ("environment", "Environment."), ("since", "15m, 24h, 7d, or a date."), ("until", "Like `since`."),
-    ("task_id", "The ID of the engine."), ("label", "The label that the application gave the task."),
+    ("task_id", "The ID of the engine."), ("label", "The label set by the application."),
+    ("error_group", "Number of an error: tasks with its failures."),
     ("q", "A query, such as `state:failed name:emails.* -env:staging ran:>2s`; it narrows further. See docs/search.md."),
 )  # fmt: skip
+LOG: Final = (("level", "Lines from this level on: debug, info, warning, error or critical."), ("run", "Of this attempt, by its `id`."))
 PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the previous page."), ("limit", "Rows, at most 500."))
 
 
@@ -42,6 +46,13 @@ class TaskList(Struct):
     newer: str | None
     searched_to: int | None
     searched: int | None
+
+
+class TaskLog(Struct):
+    """The newest attempts of a task that wrote log lines, the earliest first, each with its lines. `level` is a number of Python's
+    `logging`; `dropped` counts lines that the agent dropped before a line, or in the whole attempt."""
+
+    runs: list[LogRun]
 
 
 class TaskNames(Struct):
@@ -104,6 +115,11 @@ async def show(request: Request) -> Response:
     return answer(await find_task(services(request).store, request.path_params["id"]))
 
 
+async def logs(request: Request) -> Response:
+    """GET /api/v1/tasks/{id}/logs."""
+    return answer({"runs": await read_request(request)})
+
+
 async def act(request: Request) -> Response:
     """POST /api/v1/tasks/{id}/actions."""
     server, body = services(request), await read_body(request, TaskAction)
@@ -154,6 +170,7 @@ OPERATIONS: Final = (
     Operation("GET", "/api/v1/tasks", list_all, "viewer", "Tasks, newest first.", TaskList, query=FILTERS + PAGING),
     Operation("POST", "/api/v1/tasks", run, "operator", "Run a registered task.", CommandRow, TaskRun, status=202),
     Operation("GET", "/api/v1/tasks/{id:int}", show, "viewer", "All fields of one task.", TaskDetail),
+    Operation("GET", "/api/v1/tasks/{id:int}/logs", logs, "viewer", "Log lines of one task.", TaskLog, query=LOG),
     Operation("POST", "/api/v1/tasks/{id:int}/actions", act, "operator", "Act on a task.", CommandRow, TaskAction, status=202),
     Operation("GET", "/api/v1/task-names", names, "viewer", "Registered tasks with their signatures.", TaskNames),
     Operation("POST", "/api/v1/task-names/limits", limit_name, "operator", "Limit a task name.", Commands, NameLimit, status=202),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The account of a person: two-factor authentication. The secret and the recovery codes are shown only on the page that created them."""
+"""The account of a person: time zone and two-factor authentication. The secret and the recovery codes are shown only on the page that
+created them."""
 
 from __future__ import annotations
 
@@ -10,14 +11,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany, WrongState, Z4jError
 from z4j.rules.permissions import is_allowed
+from z4j.rules.schedules.due_times import zones
 from z4j.rules.totp import base32, enrol_uri, in_groups
 from z4j.store.access import totp, users
 from z4j.store.access.users import UserRow
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
+from z4j.web.frame.times import browser_zone, is_zone
 from z4j.web.services import services
 
 PATH = "/settings/account"
@@ -41,6 +45,10 @@ class AccountPage:
     days_kept: int
     gigabytes_kept: float
     has_tabs: bool
+    zone: str
+    """The time zone that was chosen, "" for that of the browser."""
+    browser_zone: str
+    zones: tuple[str, ...]
     on_since: int | None = None
     codes_left: int = 0
     codes: tuple[str, ...] = ()
@@ -52,6 +60,21 @@ class AccountPage:
 async def show(request: Request) -> Response:
     """GET /settings/account."""
     return await _answer(request, await _me(request))
+
+
+async def choose_zone(request: Request) -> Response:
+    """POST /settings/account/zone: in which time zone times are shown to this person; "" for that of the browser."""
+    me, zone = await _me(request), (await read_form(request)).get("zone", "")
+    if zone and not is_zone(zone):
+        return _refused(BadInput(f"Unknown time zone “{zone[:60]}”. No changes were made.", "Choose one of the list."))
+    server = services(request)
+    await server.store.write(lambda db: users.set_time_zone(db, me.id, zone), durable=True)
+    await server.audit.note(
+        server.store, at=clock.now(), actor=me.name, role=me.role, action="set_time_zone", target=f"user:{me.name}",
+        outcome="done", detail={"zone": zone or "browser"}, address=request.scope["identity"].address,
+    )  # fmt: skip
+    shown = zone or f"{browser_zone(request)}, the time zone of your browser"
+    return see_other(PATH, Notice("good", f"Times are shown in {shown}."))
 
 
 async def begin(request: Request) -> Response:
@@ -121,13 +144,13 @@ async def _me(request: Request) -> UserRow:
     user_id = request.scope["identity"].user_id
     me = await services(request).store.write(lambda db: users.get_user(db, user_id)) if user_id else None
     if me is None:
-        raise NotAllowed("An API token has no account. No changes were made.", "Sign in as a person.")
+        raise NotAllowed("An API token has no account. No changes were made.", "Sign in as a user.")
     return me
 
 
 async def _enrolling(request: Request, me: UserRow, secret: bytes, error: Z4jError | None = None) -> Response:
     uri = enrol_uri(secret, me.name, request.headers.get("host", "").partition(":")[0])
-    message = f"{error.message} {error.hint}".strip() if error else ""
+    message = error.explanation if error else ""
     status = error.status if error else 200
     return await _answer(request, me, status, secret=in_groups(base32(secret)), qr=qr_code(uri), error=message)
 
@@ -138,10 +161,11 @@ async def _answer(request: Request, me: UserRow, status: int = 200, **more: Any)
     page = AccountPage(
         shell=await make_shell(request, "settings"), tab="account", days_kept=server.settings.days_kept,
         gigabytes_kept=server.settings.gigabytes_kept, has_tabs=is_allowed(me.role, "auditor"),
+        zone=request.scope["identity"].time_zone, browser_zone=browser_zone(request), zones=zones(),
         on_since=row.confirmed_at if row else None, codes_left=await totp.count_recovery_codes(server.store, me.id), **more,
     )  # fmt: skip
     return render(request, "auth/account.html", page, status)
 
 
 def _refused(error: Z4jError) -> Response:
-    return see_other(PATH, Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(PATH, Notice("bad", error.explanation))

@@ -30,8 +30,8 @@ from z4j.web.auth.authentication import NOBODY, Identity
 from z4j.web.frame.render import NOTICE_COOKIE
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-DOCUMENT: Final = "/api/v1/openapi.json"
-"""Describes the API and holds no data."""
+DOCUMENTS: Final = frozenset({"/api/v1/openapi.json", "/docs/grafana.json"})
+"""Hold no data."""
 REFUSAL: Final = "refusal"
 LONGEST: Final = 300
 
@@ -43,7 +43,7 @@ def refused(connection: HTTPConnection, why: str) -> None:
 
 def is_export(method: str, path: str, headers: Headers) -> bool:
     """Whether an answer exports data."""
-    if method != "GET" or path == DOCUMENT:
+    if method != "GET" or path in DOCUMENTS:
         return False
     return path.endswith((".csv", ".json")) or path.startswith("/api/") or headers.get("content-disposition", "").startswith("attachment")
 

@@ -51,9 +51,13 @@ class Identity:
 
     name: str
     role: str
-    kind: Literal["session", "token", "none"]
+    kind: Literal["session", "token", "link", "none"]
     address: str = ""
     user_id: int = 0
+    time_zone: str = ""
+    """In which this person reads times; "": in that of the browser."""
+    news_at: int = 0
+    """Up to when this person has read the news, microseconds UTC."""
 
     @property
     def is_known(self) -> bool:
@@ -138,7 +142,7 @@ class Auth:
             return await self._unstored_identity(hash, at, address)
         if not 0 <= at - owner.seen_at <= TOUCH_US:
             await self._touch("last use of a session", lambda db: sessions.touch_session(db, hash, at))
-        return Identity(owner.name, owner.role, "session", address, owner.user_id)
+        return Identity(owner.name, owner.role, "session", address, owner.user_id, owner.time_zone, owner.news_at)
 
     async def is_still_known(self, cookie: str | None, bearer: str) -> bool:
         """Whether the person or token of an open stream may still read. Does not count as use."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Turns an exception into an answer: a page for people, RFC 9457 JSON for programs.
+"""Turns an exception into a response: an HTML page, or RFC 9457 JSON for the API.
 
 The message of an expected error (`Z4jError`) is shown. Any other error is logged with the ID of the request, and only that ID is shown.
 """
@@ -57,7 +57,7 @@ async def on_expected(connection: HTTPConnection, error: Exception) -> Response:
 async def on_http(request: Request, error: Exception) -> Response:
     """Answers an error of Starlette: no route, method not allowed."""
     assert isinstance(error, HTTPException)
-    messages = {404: "Page not found.", 405: "This address does not accept this method."}
+    messages = {404: "Page not found.", 405: "This URL does not accept this method."}
     return await answer(request, error.status_code, messages.get(error.status_code, str(error.detail)))
 
 
@@ -67,6 +67,6 @@ async def on_unexpected(request: Request, error: Exception) -> Response:
     return await answer(
         request,
         500,
-        "An unexpected error in z4j: this request was not completed.",
+        "Unexpected error in z4j. This request was not completed.",
         "The server's log has the details under the request ID below.",
     )

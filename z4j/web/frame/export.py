@@ -35,6 +35,8 @@ def plain_value(value: Any) -> Any:
     if is_dataclass(value):
         return plain(value)
     if isinstance(value, msgspec.Struct):
+        if value.__struct_config__.array_like:  # positions are for the wire; programs read names
+            return {name: plain_value(getattr(value, name)) for name in value.__struct_fields__}
         return msgspec.to_builtins(value)
     if isinstance(value, (set, frozenset)):
         return sorted(value)

@@ -2,7 +2,7 @@
 """The middleware around every endpoint. Pure ASGI, outermost first:
 
 `RequestEnvelope` adds an ID, a time and security headers; `Guard` finds the route (none: 404), refuses cross-site changes, identifies the
-person, and checks the role. No endpoint checks a role itself.
+person, checks the role, and sets the time zone in which the answer is written. No endpoint checks a role itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from z4j import clock, logs
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
 from z4j.listener.connection_limits import admit
 from z4j.rate_limit import basic_password, bearer
-from z4j.rules.permissions import PACKAGES, is_allowed
+from z4j.rules.addresses import is_loopback
+from z4j.rules.permissions import METRICS, PACKAGES, is_allowed
 from z4j.web.auth.authentication import COOKIE, NOBODY
+from z4j.web.frame.times import reading_in, zone_for
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -43,6 +45,10 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HOW_TO_READ_PACKAGES: Final = (
     "The packages are read with an index token as the password. Create one with `z4j token create --packages`, or under Settings, Apps.\n"
 )
+HOW_TO_READ_METRICS: Final = (
+    "Metrics are read with an API token as a bearer token. Create one with `z4j token create --api prometheus --role metrics`.\n"
+)
+_PROXIED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
 
 
 class RequestEnvelope:
@@ -128,7 +134,8 @@ class Guard:
         if response is not None:
             await response(scope, receive, send)
             return
-        await self.app(scope, limit_body(receive, BODY_LIMIT if scope["identity"].is_known else STRANGER_LIMIT), send)
+        with reading_in(zone_for(connection)):
+            await self.app(scope, limit_body(receive, BODY_LIMIT if scope["identity"].is_known else STRANGER_LIMIT), send)
 
     async def _check(self, connection: HTTPConnection, scope: Scope) -> Response | None:
         method, path = scope["method"], scope["path"]
@@ -150,11 +157,13 @@ class Guard:
             admit(scope)
         if needed is None:
             raise NotFound("Page not found.", "The navigation lists all pages.")
-        if is_allowed(identity.role, needed):
+        if is_allowed(identity.role, needed) or (needed == METRICS and services.settings.metrics == "loopback" and _is_local(connection)):
             return None
         if not identity.is_known:
             if needed == PACKAGES and (header or not _is_browser(connection)):
                 return PlainTextResponse(HOW_TO_READ_PACKAGES, 401, headers={"www-authenticate": 'Basic realm="z4j packages"'})
+            if needed == METRICS and not _is_browser(connection):
+                return PlainTextResponse(HOW_TO_READ_METRICS, 401, headers={"www-authenticate": 'Bearer realm="z4j metrics"'})
             if token or path.startswith("/api/") or path.endswith((".json", ".csv")) or method not in SAFE:
                 raise SignInNeeded("You are not signed in, or your session has ended. No changes were made.", "Sign in and try again.")
             asked = path + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
@@ -170,13 +179,32 @@ def _is_browser(connection: HTTPConnection) -> bool:
     return "text/html" in accept and "vnd.pypi" not in accept
 
 
+def _is_local(connection: HTTPConnection) -> bool:
+    """Whether a program on this host asks directly: not through a proxy, and not a browser that was sent here by a foreign host name."""
+    settings, headers = connection.app.state.services.settings, connection.headers
+    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    return (
+        not settings.behind_proxy
+        and not any(name in headers for name in _PROXIED)
+        and is_loopback(connection.scope["client"][0] if connection.scope.get("client") else "")
+        and (host == "localhost" or is_loopback(host))
+        and headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+    )
+
+
 def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], str | None]:
     """Returns a function that finds the role of a request in (method, path, role) rows, None when none matches. HEAD counts as GET."""
-    table = [(method, compile_path(path)[0], role) for method, path, role in rows]
+    listed = list(rows)
+    table = [(method, compile_path(path)[0], role) for method, path, role in listed]
+
+    def search(method: str, path: str) -> str | None:
+        return next((role for route_method, pattern, role in table if route_method == method and pattern.match(path)), None)
+
+    known = {(method, path): search(method, path) for method, path, _ in listed if "{" not in path}
 
     def find(method: str, path: str) -> str | None:
         asked = "GET" if method == "HEAD" else method
-        return next((role for route_method, pattern, role in table if route_method == asked and pattern.match(path)), None)
+        return known[asked, path] if (asked, path) in known else search(asked, path)
 
     return find
 

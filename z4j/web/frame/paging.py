@@ -12,6 +12,7 @@ from starlette.requests import Request
 from z4j.exceptions import BadInput
 from z4j.store.fleet import queues, workers
 from z4j.store.operations.commands import NEWEST
+from z4j.store.tasks import task_search
 from z4j.web.pages.tasks.filters import Filters
 
 Position = TypeVar("Position", queues.Position, workers.Position)
@@ -24,6 +25,12 @@ def position_from(request: Request, kind: type[Position], what: str) -> Position
         return kind(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else None
     except (msgspec.MsgspecError, UnicodeError):
         raise BadInput(f"`after` is not a valid position in the list of {what}.", "Use the one that the previous page returned.") from None
+
+
+def moment_from(request: Request, parameter: str) -> tuple[int, int] | None:
+    """Returns the (time, ID) in a parameter of the URL of a list that is sorted by time; None at the beginning. Raises BadInput."""
+    text = request.query_params.get(parameter, "")
+    return task_search.position(text) if text else None
 
 
 def text_of(position: queues.Position | workers.Position) -> str:

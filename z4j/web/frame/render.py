@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
@@ -15,10 +16,15 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from z4j import formats, resources
+from z4j.exceptions import Z4jError
+from z4j.web.frame import times
 from z4j.web.frame.charts import filters as charts
 from z4j.web.frame.forms import local_path
 from z4j.web.frame.icons import look
+from z4j.web.frame.keys import script_keys
 from z4j.web.frame.static import url
+from z4j.web.frame.templating.escaping import TemplateEnvironment
+from z4j.web.frame.templating.small_parts import PARTS
 
 NOTICE_COOKIE: Final = "z4j_notice"
 THEME_COOKIE: Final = "z4j_theme"
@@ -46,7 +52,18 @@ class RailItem:
     is_current: bool
     key: str = ""
     count: int = 0
-    """What needs a person there; 0 is not shown."""
+    """What needs attention; 0 is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RailLink:
+    """A saved view in the navigation; `note` is its title. `count` is None if unknown."""
+
+    word: str
+    href: str
+    is_current: bool
+    note: str = ""
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +79,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceGroup:
-    """A filter with its values; `more` are collapsed."""
+    """A filter with its values; `more` are collapsed. Names are cut in the middle, texts (`is_text`) at their end."""
 
     title: str
     choices: tuple[Choice, ...]
     more: tuple[Choice, ...] = ()
     is_mono: bool = False
+    is_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +116,17 @@ class Shell:
     agents: str
     version: str
     notice: Notice | None
+    zone: str = "UTC"
+    """In which the times of the page are."""
+    unread: int = 0
+    """News that the person has not read."""
+    views: tuple[RailLink, ...] = ()
 
 
 @cache
 def environment() -> Environment:
     """The one Jinja environment. An unknown variable is an error, everything is escaped."""
-    env = Environment(
+    env = TemplateEnvironment(
         loader=FileSystemLoader(resources.templates()),
         autoescape=True,
         undefined=StrictUndefined,
@@ -112,8 +135,9 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters.update(formats.FILTERS)
+    env.filters.update(times.FILTERS)
     env.filters.update(charts.FILTERS)
-    env.globals.update(asset=url, look=look)
+    env.globals.update(asset=url, look=look, script_keys=script_keys(), **PARTS)
     return env
 
 
@@ -162,6 +186,14 @@ def see_other(path: str, notice: Notice | None = None) -> Response:
         text = quote(json.dumps([notice.kind, notice.text, notice.href]))
         response.set_cookie(NOTICE_COOKIE, text, max_age=60, httponly=True, samesite="lax")
     return response
+
+
+async def see_result(path: str, work: Callable[[], Awaitable[str]]) -> Response:
+    """Redirects to a page with the notice that `work` returns, or with what it refused."""
+    try:
+        return see_other(path, Notice("good", await work()))
+    except Z4jError as error:
+        return see_other(path, Notice("bad", error.explanation))
 
 
 def notice_of(request: Request) -> Notice | None:

@@ -13,11 +13,12 @@ from z4j.rules.permissions import is_allowed
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.counters import Counts, Facet, count_scopes
-from z4j.store.tasks.minute_stats import strip_numbers
+from z4j.store.tasks.minute_stats import StripNumbers
 from z4j.web.frame import strip
-from z4j.web.frame.render import Choice, ChoiceGroup, RailItem, Shell, notice_of, theme_of
+from z4j.web.frame.render import Choice, ChoiceGroup, RailItem, RailLink, Shell, notice_of, theme_of
+from z4j.web.frame.times import reader_zone
 from z4j.web.pages.tasks.filters import Filters
-from z4j.web.services import services
+from z4j.web.services import Services, services
 
 CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
 """Largest number of chips per filter; further values are in the query box and the facets."""
@@ -31,6 +32,7 @@ RAIL: Final = (
     ("Queues", "queues", "/queues", "q", "viewer"),
     ("Workers", "workers", "/workers", "w", "viewer"),
     ("Schedules", "schedules", "/schedules", "d", "viewer"),
+    ("Alerts", "alerts", "/alerts", "a", "viewer"),
     ("Changes", "changes", "/changes", "c", "viewer"),
     ("Settings", "settings", "/settings", "s", "auditor"),
 )
@@ -38,12 +40,13 @@ RAIL: Final = (
 
 async def make_shell(request: Request, section: str, filters: Filters | None = None) -> Shell:
     """Returns the shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
-    store, identity, now = services(request).store, request.scope["identity"], request.scope["came_at"]
+    server, identity, now = services(request), request.scope["identity"], request.scope["came_at"]
+    store = server.store
     mine = filters if filters is not None else strip.scope_of(request)
     scope = mine.scope()
     path = request.url.path
     is_scoped = section in SCOPED
-    known = await count_scopes(store) if is_scoped else Counts()
+    known, numbers, connected = await store.at_once(lambda: _read(services(request), scope, now, is_scoped=is_scoped))
     return Shell(
         now=now,
         theme=theme_of(request),
@@ -56,16 +59,32 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
             if is_allowed(identity.role, role)
         ),
         chips=chips(known, mine, path) if is_scoped else (),
-        strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarms_of(request)),
+        strip=(*strip.cells(numbers, scope, now), *strip.alarms_of(request)),
         strip_href=scope.href("/strip"),
-        agents=await _agents(store, now),
+        agents=connected,
         version=__version__.partition("+")[0],
         notice=notice_of(request),
+        zone=reader_zone(),
+        unread=len(await server.news.unread(identity.name, identity.news_at)) if identity.user_id else 0,
+        views=await _views(request, f"{path}?{request.url.query}"),
     )
 
 
+async def _views(request: Request, here: str) -> tuple[RailLink, ...]:
+    views = await services(request).rail_views.views_of(request.scope["identity"].user_id)
+    return tuple(
+        RailLink(view.name, view.href, view.href == here, f"{view.name}, shared by {view.owner}" if view.owner else view.name, view.count)
+        for view in views
+    )
+
+
+async def _read(server: Services, scope: Filters, now: int, *, is_scoped: bool) -> tuple[Counts, StripNumbers, str]:
+    known = await count_scopes(server.store) if is_scoped else Counts()
+    return known, await strip.read_numbers(server, scope, now), await _agents(server.store, now)
+
+
 def _count(request: Request, section: str) -> int:
-    """How many findings need a person, beside the entry of Now."""
+    """Number of critical findings, beside the entry of Now."""
     return sum(finding.level == "bad" for finding in services(request).findings.current) if section == "now" else 0
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,9 +17,12 @@ from z4j.rules.permissions import is_allowed
 from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
 from z4j.web.frame.render import Number, respond, to_html
 from z4j.web.pages.tasks.filters import Filters
-from z4j.web.services import services
+from z4j.web.services import Services, services
 
 BAD = ("lost", "expired", "rejected", "failed")
+KEPT_US: Final = 1_000_000
+SCOPES: Final = 50
+"""Filters whose numbers are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,22 @@ def scope_of(request: Request) -> Filters:
     )
 
 
+async def read_numbers(server: Services, scope: Filters, now: int) -> StripNumbers:
+    """Returns the numbers under the filters of every page. They are the same for everybody, so they are kept for a second, and never
+    beyond a change. `now` has to lie before the first read of the page, which decides what all of its reads see."""
+    kept: dict[Filters, tuple[int, int, StripNumbers]] = server.store.memo.setdefault("strip", (0, {}))[1]
+    until, read_at, numbers = kept.get(scope, (0, 0, StripNumbers()))
+    if clock.ticks() < until and server.live.changed_at < read_at <= now:
+        return numbers
+    numbers = await strip_numbers(server.store, scope.for_store(now))
+    if len(kept) >= SCOPES:
+        kept.clear()
+    kept[scope] = (clock.ticks() + KEPT_US, now, numbers)
+    return numbers
+
+
 def alarms_of(request: Request) -> tuple[Number, ...]:
-    """Returns the cells of what nobody may overlook: an altered audit log, a certificate that ends soon, a clock far ahead."""
+    """Returns the cells of critical problems: an altered audit log, an expiring certificate, a clock far ahead."""
     return (*_audit_alarm(request), *_certificate_alarm(request), *_clock_alarm(request))
 
 
@@ -46,10 +64,10 @@ def _certificate_alarm(request: Request) -> tuple[Number, ...]:
     if tls is None or not (tls.problem or is_ending(tls.certificate, at)):
         return ()
     days, may_read = days_left(tls.certificate, at), is_allowed(request.scope["identity"].role, "auditor")
-    value = "has ended" if days < 0 else f"{days} days"
+    value = "expired" if days < 0 else f"{days} days"
     return (
         Number(
-            "certificate", value, "/settings/appliance#tls" if may_read else "", "its new files are not usable" if tls.problem else "",
+            "certificate", value, "/settings/appliance#tls" if may_read else "", "its new files could not be loaded" if tls.problem else "",
             "failed" if tls.problem or days < WARN_DAYS[1] else "",
         ),
     )  # fmt: skip
@@ -57,7 +75,7 @@ def _certificate_alarm(request: Request) -> tuple[Number, ...]:
 
 def _clock_alarm(request: Request) -> tuple[Number, ...]:
     watch, may_read = services(request).clock_watch, is_allowed(request.scope["identity"].role, "auditor")
-    if watch.held_us is None or watch.trusted is None or all(step.by_us <= FOLLOWED_US for step in watch.steps):
+    if watch.held_us is None or watch.trusted is None or all(step.by_us <= FOLLOWED_US for step in tuple(watch.steps)):
         return ()  # a server that was stopped for a week is no alarm
     ahead = f"+{number((clock.now() - watch.trusted.at) // clock.DAY_US)} d"  # short: one of eight cells
     return (Number("clock", ahead, "/settings/appliance#clock" if may_read else "", "ahead", "failed"),)
@@ -105,5 +123,5 @@ def _change(numbers: StripNumbers) -> str:
 async def region(request: Request) -> Response:
     """GET /strip: only the numbers, for a page that is already open."""
     now, scope = clock.now(), scope_of(request)
-    numbers = await strip_numbers(services(request).store, scope.for_store(now))
+    numbers = await read_numbers(services(request), scope, now)
     return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarms_of(request)))))

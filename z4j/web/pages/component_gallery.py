@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.rules.tasks.states import STATES
-from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow, unknown_senders
 from z4j.store.workflows.reading import WorkflowRead
 from z4j.web.frame import tracebacks, values
 from z4j.web.frame.icons import LOOKS
@@ -144,7 +144,8 @@ def _line(
 
 
 def _workflow(now: int) -> WorkflowView:
-    """A task in each state, a long and a right-to-left name, a retry, a dependency on two tasks, and 70 like siblings."""
+    """A task in each state, a long and a right-to-left name, a retry, dependencies, 70 like siblings, and a group whose sender is
+    not known."""
     names = ("shop.order", LONG, HEBREW, "billing.charge", "reports.total")
     tasks = [
         WorkflowTask(number, f"t{number}", names[number % 5], "celery", state, now + number, number * 400_000 if number % 3 else None)
@@ -156,4 +157,7 @@ def _workflow(now: int) -> WorkflowView:
     last = len(STATES)
     tasks += [WorkflowTask(last + n, f"m{n}", "emails.send", "celery", "succeeded", now + 99, 90_000) for n in range(70)]
     links += [WorkflowLink(6, last + number, "parent") for number in range(70)]
-    return make_view(WorkflowRead(make_workflow(tasks, links), is_complete=False), 3)
+    members = [WorkflowTask(last + 100 + n, f"g{n}", "media.resize", "huey", "running", now + 99) for n in range(2)]
+    senders, of_group = unknown_senders({task.id: task for task in members}, (), {"g": [task.id for task in members]})
+    workflow = make_workflow([*tasks, *members, *senders], [*links, *of_group, WorkflowLink(members[0].id, 6, "depends_on")])
+    return make_view(WorkflowRead(workflow, is_complete=False), 3)

@@ -15,6 +15,7 @@ from z4j.exceptions import NotFound
 from z4j.rules.findings.finding import Finding
 from z4j.web.frame.render import Shell, Theme, render, theme_of
 from z4j.web.frame.shell import make_shell
+from z4j.web.pages.finding_items import FindingAction, action_of
 from z4j.web.services import services
 
 
@@ -34,7 +35,7 @@ class FaultLine:
     """A fault with the findings that show it now."""
 
     fault: DemoFault
-    found: tuple[Finding, ...]
+    found: tuple[tuple[Finding, FindingAction | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ async def page(request: Request) -> Response:
     if server.demo is None:
         raise NotFound("This server does not run a demo.")
     current = [*server.findings.current, *(finding for finding, _ in server.findings.muted)]
-    lines = tuple(FaultLine(fault, tuple(finding for finding in current if finding.kind == fault.kind)) for fault in FAULTS)
+    lines = tuple(
+        FaultLine(fault, tuple((each, action_of(request, each.action)) for each in current if each.kind == fault.kind)) for fault in FAULTS
+    )
     context = FaultsPage(await make_shell(request, "now"), lines, sum(bool(line.found) for line in lines), NOT_SHOWN)
     return render(request, "demo/faults.html", context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from z4j.formats import moment
 from z4j.rules.charts.model import DURATION, Bucket, HeatMap, Histogram, Mark, Series, TimeChart, ValueMark
 from z4j.rules.findings.activity import BAD
 from z4j.rules.history.ranges import SPANS, Window, merged
-from z4j.rules.rollups import bounds, percentile
+from z4j.rules.rollups import at_shares, bounds
 from z4j.store.rollups.rollups import NO_SUMS, QueueReport, Sums, WorkerSums
 from z4j.store.rollups.series_history import History
 from z4j.web.frame.render import Choice
@@ -21,6 +22,7 @@ from z4j.web.pages.tasks.filters import Filters
 
 Measure = Literal["waited", "ran"]
 SHARES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+LIMITS: Final = tuple(share for _, share in SHARES)
 HEIGHT: Final = 110
 MOST_BARS: Final = 36
 HEAT_ROWS: Final = 14
@@ -31,6 +33,7 @@ def span_choices(href: Callable[[str], str], chosen: str) -> tuple[Choice, ...]:
     return tuple(Choice(span.word, href(key), key == chosen) for key, span in SPANS.items())
 
 
+@lru_cache(4_000)
 def time_text(at: int) -> str:
     """Returns a time for a filter in a URL; times of slots have no seconds."""
     return f"{moment(at):%Y-%m-%dT%H:%MZ}"
@@ -46,8 +49,9 @@ def ended_badly(sums: Sums) -> int:
     return sums.failed + sums.lost + sums.rejected + sums.expired
 
 
+@lru_cache(32)
 def slot_links(found: Window, rows: Filters) -> tuple[str, ...]:
-    """Returns a link to the tasks of each slot. `rows` has no times of its own."""
+    """Returns a link to the tasks of each slot, the same for each chart of a page. `rows` has no times of its own."""
     base = rows.href()
     head = f"{base}{'&' if '?' in base else '?'}since="
     times = [time_text(at) for at in (*found.slots, found.until)]
@@ -99,11 +103,11 @@ def percentiles(history: History, measure: Measure, rows: Filters, marks: Sequen
     found = history.window
     buckets = {slot: getattr(each, measure) for slot, each in history.histograms.items()}
     color = "queued" if measure == "waited" else "running"
-    lines = [(name, tuple(percentile(buckets.get(slot, {}), share) for slot in found.slots)) for name, share in SHARES]
+    values = [at_shares(buckets.get(slot, {}), LIMITS) for slot in found.slots]
     return TimeChart(
         title="Waited: p50, p95, p99" if measure == "waited" else "Ran: p50, p95, p99", times=tuple(found.slots), step=found.slot_us,
         unit=DURATION, links=slot_links(found, rows), marks=marks, height=HEIGHT,
-        series=tuple(Series(name, color, values) for name, values in lines),
+        series=tuple(Series(name, color, line) for (name, _), line in zip(SHARES, zip(*values, strict=True), strict=True)),
     )  # fmt: skip
 
 
@@ -114,7 +118,8 @@ def distribution(history: History, measure: Measure, rows: Filters) -> Histogram
     width = 2 if not whole or max(whole) - min(whole) < 2 * MOST_BARS else 4
     counts = merged(whole, width)
     steps = range(min(counts), max(counts) + 1, width) if counts else range(0)
-    marks = tuple(ValueMark(value, name) for name, share in SHARES if (value := percentile(whole, share)) is not None)
+    values = zip(SHARES, at_shares(whole, LIMITS), strict=True)
+    marks = tuple(ValueMark(value, name) for (name, _), value in values if value is not None)
     return Histogram(
         title="Waited" if measure == "waited" else "Ran", state="queued" if measure == "waited" else "running", marks=marks,
         buckets=tuple(
@@ -248,7 +253,7 @@ def _plain_slot(history: History, slot: int) -> dict[str, Any]:
     found: dict[str, Any] = {"at": slot} | {name: max(value, 0) for name, value in history.sums.get(slot, NO_SUMS)._asdict().items()}
     for measure in ("waited", "ran"):
         buckets = getattr(histograms, measure) if histograms else {}
-        found |= {f"{measure}_{name}_us": rounded(percentile(buckets, share)) for name, share in SHARES}
+        found |= {f"{measure}_{name}_us": value for name, value in shares_of(buckets)}
     return found
 
 
@@ -259,7 +264,7 @@ def rounded(value: float | None) -> int | None:
 
 def shares_of(buckets: Mapping[int, int]) -> tuple[tuple[str, int | None], ...]:
     """Returns p50, p95 and p99 in microseconds, None without tasks."""
-    return tuple((name, rounded(percentile(buckets, share))) for name, share in SHARES)
+    return tuple((name, rounded(value)) for (name, _), value in zip(SHARES, at_shares(buckets, LIMITS), strict=True))
 
 
 def in_order(marks: Iterable[Mark]) -> tuple[Mark, ...]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Marks of charts: the first sight of a release, what people did, and when a worker was started."""
+"""Marks of charts: the first sight of a release, actions of users, and when a worker was started."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from z4j.rules.charts.model import Mark
 from z4j.store.fleet.releases import ReleaseSight, WorkerStart, list_sights
@@ -15,7 +15,7 @@ from z4j.store.sqlite.db import Store
 async def release_marks(store: Store, since: int, until: int, *, app: str = "", environment: str = "") -> list[Mark]:
     """Returns a mark for each release first seen in a range (microseconds UTC); "" is any app or environment."""
     sights = await list_sights(store, since, until, app=app, environment=environment)
-    return [Mark(sight.at, f"release {sight.release}", _workers_href(sight)) for sight in sights]
+    return [Mark(sight.at, f"release {sight.release}", _release_href(sight)) for sight in sights]
 
 
 def action_marks(rows: Iterable[CommandRow], since: int, until: int) -> list[Mark]:
@@ -37,5 +37,5 @@ def start_marks(starts: Iterable[WorkerStart]) -> list[Mark]:
     return [Mark(start.at, f"started, {start.release}" if start.release else "started", kind="action") for start in starts]
 
 
-def _workers_href(sight: ReleaseSight) -> str:
-    return "/workers?" + urlencode({"app": sight.app, "environment": sight.environment})
+def _release_href(sight: ReleaseSight) -> str:
+    return f"/releases/{quote(sight.release, safe='')}?" + urlencode({"app": sight.app, "environment": sight.environment})

@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Now: what is wrong, since when, why the product thinks so, and what to press; beside it queues, the last actions and the last hours."""
+"""Now: current findings with their start, evidence and action; queues, the last actions and the last hours."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
-from z4j.formats import plural, relative
+from z4j.formats import plural
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.findings.activity import BAD, QueueActivity
 from z4j.rules.findings.backlog import forecast_of
 from z4j.rules.findings.finding import Finding, Level, Scope, queue_href, tasks_href
 from z4j.rules.findings.forecast import short_text
+from z4j.rules.findings.news import summary
 from z4j.rules.permissions import is_allowed
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US
 from z4j.store.findings import findings as store_findings
@@ -33,18 +35,20 @@ from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Choice, Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
+from z4j.web.frame.times import relative, weekday
+from z4j.web.pages.finding_items import FindingAction, action_of, findings_of
 from z4j.web.pages.history_charts import between, in_order
 from z4j.web.pages.marks import action_marks, release_marks
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 STATES: Final[dict[Level, str]] = {"bad": "failed", "warn": "retrying", "blind": "unknown"}
-WORDS: Final[dict[Level, str]] = {"bad": "act", "warn": "watch", "blind": "unknown"}
+WORDS: Final[dict[Level, str]] = {"bad": "critical", "warn": "warning", "blind": "unknown"}
 QUEUES: Final = 8
 ACTIONS: Final = 5
 MARKS: Final = 12
 STALE_US: Final = 60_000_000
-"""When nothing was looked at for this long, the page says so and shows nothing as all right."""
+"""After this time without an evaluation, the page reports that and shows nothing as healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class FindingLine:
     """A finding as one row; `muted` is set where it is shown among the muted ones."""
 
     finding: Finding
+    offer: FindingAction | None
     state: str
     word: str
     muted: Muted | None = None
@@ -103,16 +108,19 @@ class NowPage:
     spans: tuple[Choice, ...]
     live_href: str
     may_mute: bool
+    news: str
+    """What the person has not read yet, in numbers; "" for nothing."""
+    news_since: str
 
 
 async def page(request: Request) -> Response:
     """GET /."""
     server, scope = services(request), scope_of(request)
     shell = await make_shell(request, "now", scope)
-    at = shell.now
+    at, read_until = shell.now, request.scope["identity"].news_at
     mine = Scope(scope.app, scope.environment, scope.engine)
-    lines = tuple(_line(finding) for finding in server.findings.current if mine.holds(finding.scope))
-    muted = tuple(_line(finding, by) for finding, by in server.findings.muted if mine.holds(finding.scope))
+    lines = tuple(_line(request, finding) for finding in server.findings.current if mine.holds(finding.scope))
+    muted = tuple(_line(request, finding, by) for finding, by in server.findings.muted if mine.holds(finding.scope))
     chosen = request.query_params.get("range", "90m")
     chosen = chosen if chosen in SPANS else "90m"
     last = await commands.list_commands(server.store, before=commands.NEWEST, limit=MARKS)
@@ -126,28 +134,29 @@ async def page(request: Request) -> Response:
         actions=tuple(last[:ACTIONS]), chart=await _chart(server.store, scope, SPANS[chosen], at, last),
         spans=tuple(Choice(span.word, scope.href("/", range=key), key == chosen) for key, span in SPANS.items()),
         live_href=scope.href("/", range=chosen), may_mute=is_allowed(shell.role, "operator"),
+        news=summary(await server.news.unread(shell.user, read_until)) if read_until else "", news_since=weekday(read_until, at),
     )  # fmt: skip
     return render(request, "now/page.html", context)
 
 
-def _line(finding: Finding, muted: Muted | None = None) -> FindingLine:
-    return FindingLine(finding, STATES[finding.level], WORDS[finding.level], muted)
+def _line(request: Request, finding: Finding, muted: Muted | None = None) -> FindingLine:
+    return FindingLine(finding, action_of(request, finding.action), STATES[finding.level], WORDS[finding.level], muted)
 
 
 def _summary(lines: tuple[FindingLine, ...]) -> str:
     counts = {level: sum(line.finding.level == level for line in lines) for level in STATES}
     parts = [
-        *([f"{counts['bad']} to act on"] if counts["bad"] else []), *([f"{counts['warn']} to watch"] if counts["warn"] else []),
+        *([f"{counts['bad']} critical"] if counts["bad"] else []), *([f"{counts['warn']} warning"] if counts["warn"] else []),
         *([f"{counts['blind']} unknown"] if counts["blind"] else []),
     ]  # fmt: skip
     return " · ".join(parts)
 
 
 def _checked(request: Request, at: int) -> str:
-    """What was looked at and when: no finding is worth little without it."""
+    """What was evaluated and when: without it, the absence of findings means little."""
     found = services(request).findings
     if found.checked_at is None:
-        return "Nothing was checked yet, because the server has just started"
+        return "No checks yet: the server has just started"
     names, queues = found.checked
     processes = plural(found.fleet.processes, "process", "processes")
     return f"{plural(names, 'task name')}, {plural(queues, 'queue')} and {processes} checked {relative(found.checked_at, at)}"
@@ -170,14 +179,14 @@ def _queue(queue: QueueActivity) -> QueueLine:
 
 
 async def _chart(store: Store, scope: Filters, span: Span, at: int, last: list[CommandRow]) -> TimeChart:
-    """Finished and failed tasks per slot, with what people did meanwhile."""
+    """Finished and failed tasks per slot, with the actions of users in that time."""
     until = at // span.slot_us * span.slot_us + span.slot_us
     since = until - span.us
     params = await task_search.resolve(store, scope.scope().for_store(at))
     sums: dict[int, Sums] = {}
     if params is not None:
         ids = await rollups.list_totals(store, params)
-        sums = await rollups.by_time(store, ids, Range(span.step, since, until))
+        sums = await rollups.by_time(store, ids, Range(span.step, since, until), span.slot_us)
     times = range(since, until, span.slot_us)
     good, bad = dict.fromkeys(times, 0), dict.fromkeys(times, 0)
     for time, of_step in sums.items():
@@ -201,29 +210,22 @@ async def _chart(store: Store, scope: Filters, span: Span, at: int, last: list[C
 
 async def to_json(request: Request) -> Response:
     """GET /now.json: the findings under the filters of every page, the worst first. Times are microseconds UTC."""
-    found, scope = services(request).findings, scope_of(request)
-    mine = Scope(scope.app, scope.environment, scope.engine)
-    return export.to_json(
-        {
-            "checked_at": found.checked_at,
-            "findings": [{**asdict(finding), "key": finding.key} for finding in found.current if mine.holds(finding.scope)],
-        }
-    )
+    return export.to_json(msgspec.to_builtins(findings_of(request)))
 
 
 async def mute(request: Request) -> Response:
-    """POST /findings/mute: a finding is no longer shown until somebody unmutes it."""
+    """POST /findings/mute: a finding is no longer shown until it is unmuted."""
     server, form, identity = services(request), await read_form(request), request.scope["identity"]
     finding = next((each for each in server.findings.current if each.key == form.get("key")), None)
     back = local_path(form.get("back", "/"))
     if finding is None:
-        return see_other(back, Notice("warn", "The finding is over. No changes were made."))
+        return see_other(back, Notice("warn", "The finding has already ended. No changes were made."))
     at = clock.now()
     muted = Muted(finding.kind, finding.scope, finding.subject, identity.name, form.get("reason", "")[:200], at)
     await server.store.write(partial(store_findings.mute, muted=muted))
     await _note(request, "mute_finding", finding.key, muted.reason, at)
     await server.findings.refresh(at)
-    return see_other(back, Notice("good", f"“{finding.title}” is muted. It is listed below the findings as long as it lasts."))
+    return see_other(back, Notice("good", f"“{finding.title}” muted. It is listed below the other findings until it ends."))
 
 
 async def unmute(request: Request) -> Response:
@@ -237,7 +239,7 @@ async def unmute(request: Request) -> Response:
     if await server.store.write(partial(store_findings.unmute, kind=kind, scope=scope, subject=subject)):
         await _note(request, "unmute_finding", form["key"], "", at)
         await server.findings.refresh(at)
-    return see_other(local_path(form.get("back", "/")), Notice("good", "The finding is shown again while it lasts."))
+    return see_other(local_path(form.get("back", "/")), Notice("good", "Unmuted."))
 
 
 async def _note(request: Request, action: str, key: str, reason: str, at: int) -> None:

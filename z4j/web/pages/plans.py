@@ -25,8 +25,9 @@ from z4j.web.frame.forms import read_form
 from z4j.web.frame.paging import before_of
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell
+from z4j.web.frame.times import reader_zone
 from z4j.web.pages.tasks.actions import WORDS
-from z4j.web.pages.tasks.filters import from_query
+from z4j.web.pages.tasks.filters import from_query, located
 from z4j.web.services import services
 
 PAGE: Final = 50
@@ -129,13 +130,13 @@ def title_of(plan: PlanRow) -> str:
 async def new_page(request: Request) -> Response:
     """GET /plans/new: from the filters of a list, or from the selected rows."""
     server, ids = services(request), request.query_params.getlist("id")
-    filters = from_query(request.query_params, request.query_params.getlist("state"))
+    filters = located(from_query(request.query_params, request.query_params.getlist("state")), reader_zone())
     rows = [int(id) for id in ids if id.isascii() and id.isdecimal() and len(id) < 19]
     if rows:
         about, hidden = plural(len(set(rows)), "selected task"), tuple(("id", str(row)) for row in sorted(set(rows)))
     elif filters.is_any:
         return see_other(
-            "/tasks", Notice("warn", "Narrow the list first, at least to one state, or select tasks. A plan for all tasks is refused.")
+            "/tasks", Notice("warn", "Narrow the list first, at least to one state, or select tasks. A plan for all tasks is not allowed.")
         )
     else:
         counts = await count_tasks(server.store, filters.for_store(clock.now()))
@@ -165,7 +166,7 @@ async def freeze(request: Request) -> Response:
     async with request.form(max_files=0, max_fields=6_000) as form:
         ids = [int(id) for id in form.getlist("id") if isinstance(id, str) and id.isascii() and id.isdecimal() and len(id) < 19]
         texts = {name: value.strip()[:4_000] for name, value in form.items() if isinstance(value, str)}
-    filters = from_query(texts, [texts.get("state", "")])
+    filters = located(from_query(texts, [texts.get("state", "")]), reader_zone())
     action = texts.get("action", "")
     params = {name: texts[name] for name in ("level",) if texts.get(name)} | ({"queue": texts["to"]} if texts.get("to") else {})
     try:
@@ -174,7 +175,7 @@ async def freeze(request: Request) -> Response:
         )
     except (BadInput, NotAllowed) as error:
         back = "/plans/new?" + urlencode([("id", id) for id in ids] or filters.pairs())
-        return see_other(back, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(back, Notice("bad", error.explanation))
     return see_other(f"/plans/{plan.id}")
 
 
@@ -323,5 +324,5 @@ async def _change(request: Request, word: str, digest: str = "", pace: str = "",
             case _:
                 page = f"/plans/{(await service.undo(actor, id)).id}"
     except (WrongState, NotAllowed, BadInput) as error:
-        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(page, Notice("bad", error.explanation))
     return see_other(page)

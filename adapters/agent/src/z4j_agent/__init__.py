@@ -3,7 +3,8 @@
 
 Without `Z4J_URL` it does nothing. It never raises into the application, blocks it, or opens a port.
 
-An application uses `configure`, `start` and `stop`; an adapter imports every other name of `__all__` from here, wherever it is defined.
+An application uses `configure`, `start` and `stop`, and in its tasks `annotate` and `progress`; an adapter imports every other name of
+`__all__` from here, wherever it is defined.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from z4j_agent.capture.annotations import annotate, progress
 from z4j_agent.lifecycle import configure, current, has, remove, start, stop
 
 if TYPE_CHECKING:
     from z4j_agent.agent import Agent
     from z4j_agent.capture import hooks
     from z4j_agent.capture.guard import guard
+    from z4j_agent.capture.log_lines import LogHandler
     from z4j_agent.contract.adapter import (
         Adapter,
         Original,
@@ -35,15 +38,17 @@ if TYPE_CHECKING:
     from z4j_agent.wire import cron, records
 
 __all__ = [
-    "Adapter", "Agent", "Capability", "Finding", "Installation", "Original", "Override", "Patches", "QueueInfo", "Refused", "RunningTask",
-    "ScheduleInfo", "ScheduleSpec", "Scheduler", "SeveralBrokers", "SeveralTargets", "TaskInfo", "Unsupported", "WaitingTask",
-    "WorkerInfo", "configure", "cron", "current", "guard", "has", "hooks", "records", "remove", "start", "stop",
+    "Adapter", "Agent", "Capability", "Finding", "Installation", "LogHandler", "Original", "Override", "Patches", "QueueInfo",
+    "Refused", "RunningTask", "ScheduleInfo", "ScheduleSpec", "Scheduler", "SeveralBrokers", "SeveralTargets", "TaskInfo",
+    "Unsupported", "WaitingTask", "WorkerInfo", "annotate", "configure", "cron", "current", "guard", "has", "hooks", "progress", "records",
+    "remove", "start", "stop",
 ]  # fmt: skip
 
 _DEFINED_IN = {
     "agent": ("Agent",),
     "capture": ("hooks",),
     "capture.guard": ("guard",),
+    "capture.log_lines": ("LogHandler",),
     "contract.adapter": (
         "Adapter",
         "Original",

@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent.capture import display, originals
+from z4j_agent.capture import current_run, display, log_lines, originals, run_usage
 from z4j_agent.capture.guard import faults, guard, let_through
 from z4j_agent.connection.connection import Connection  # here, so that the first request of an application does not wait for it
 from z4j_agent.contract.overrides import OverrideStore, open_store
+from z4j_agent.runtime import stacks
 from z4j_agent.runtime.log import log, sink
 from z4j_agent.runtime.native_threads import ticks
 from z4j_agent.settings import Settings
@@ -74,6 +75,9 @@ class Agent:
         """Acquired without waiting: two threads that serve their first request at once create one connection."""
         self._is_worker_child = False
         faults.attach(self._report_fault)
+        logged = () if settings.log_level is None else (log_lines.begin,)
+        watched = ((stacks.begin,), (stacks.end,)) if settings.are_children_watched else ((), ())
+        current_run.observe((*watched[0], *logged, run_usage.begin), (run_usage.end, log_lines.end, *watched[1]))
 
     # -- what adapters call --------------------------------------------------------------------------------------------
     def append(self, record: bytes) -> bool:
@@ -97,6 +101,14 @@ class Agent:
         if self.spool.dropped:
             self._report_refused()
         return True
+
+    def append_with(self, record: bytes, make: Callable[[], bytes]) -> None:
+        """Appends `record` and the one that `make` returns with one write. If `make` raises, `record` is appended alone."""
+        other = b""
+        try:
+            other = make()
+        finally:
+            self.append_together(record, other)
 
     def offer(self, job: Callable[[], bytes | None]) -> None:
         """Queues `job` for the agent's thread, which appends the record that it returns. Without such a thread, runs it at once."""
@@ -235,6 +247,11 @@ class Agent:
             self._connecting.release()
 
     @property
+    def is_worker_child(self) -> bool:
+        """Whether a worker forked or spawned this process to execute tasks."""
+        return self._is_worker_child
+
+    @property
     def is_connected_process(self) -> bool:
         """Whether this process has the agent's thread; children of a worker and idle producers have none."""
         return self._connection is not None
@@ -257,6 +274,8 @@ class Agent:
         if self._connection is not None and self._connection.is_open:
             self.flush(timeout_s)
         atexit.unregister(self.close)
+        log_lines.attached.remove()
+        current_run.observe((), ())
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.stop(timeout_s)
@@ -332,6 +351,7 @@ class Agent:
     def after_fork_in_child(self) -> None:
         """Called in every forked child: resets the state and drops inherited locks and the inherited connection."""
         self.run = f"{self.boot}.{os.getpid()}"
+        current_run.after_fork_in_child()
         self.spool.after_fork_in_child()
         self.shipper.after_fork_in_child()
         self._offered = collections.deque(maxlen=OFFERED_AT_MOST)

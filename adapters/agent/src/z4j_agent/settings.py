@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 LEVELS = ("read", "operate", "all")
 DEFAULT_ENVIRONMENT = "production"
+LOG_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
 class BadSettings(ValueError):
@@ -74,6 +75,12 @@ class Settings:
     broker: str = ""
     """The owner's name of this process's broker (`Z4J_BROKER`), "" if its address is its identity. In an adapter with several brokers it
     applies to the default one."""
+
+    log_level: int | None = None
+    """Level of the module `logging` from which on lines of running tasks are sent (`Z4J_LOG_LINES`), None for none."""
+
+    are_children_watched: bool = False
+    """Whether each child process of a worker has a thread that reports the stack of its task on request (`Z4J_STACKS=1`)."""
 
     def __repr__(self) -> str:
         return f"Settings({'z4j' if self.is_tls else 'z4j+ws'}://•••@{self.host}:{self.port})"
@@ -151,11 +158,22 @@ class Settings:
             denied=tuple(sorted(set(listed))),
             redact=_words(environ.get("Z4J_REDACT", "")),
             broker=environ.get("Z4J_BROKER", "").strip()[:255],
+            are_children_watched=environ.get("Z4J_STACKS", "").strip().lower() in ("1", "true", "yes", "on"),
+            log_level=_level(environ.get("Z4J_LOG_LINES", "")),
         )
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def _level(text: str) -> int | None:
+    word = text.strip().upper()
+    if word in ("", "0", "OFF"):
+        return None
+    if word not in LOG_LEVELS:
+        raise BadSettings(f"Z4J_LOG_LINES is {text.strip()[:40]!r}; it must be one of {', '.join(LOG_LEVELS)}, or off")
+    return LOG_LEVELS[word]
 
 
 def _pin(text: str) -> bytes:

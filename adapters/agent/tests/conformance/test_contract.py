@@ -38,7 +38,7 @@ DEFECTS = {
 }
 
 
-def run_suite(folder: Path, *tests: str, patience_s: int = 20, seconds: float = 150) -> tuple[int, str, dict[str, ET.Element]]:
+def run_suite(folder: Path, *tests: str, patience_s: int = 20, seconds: float = 400) -> tuple[int, str, dict[str, ET.Element]]:
     """(exit status, output, result of each test by its ID) of the contract over the toy engine."""
     report = folder / "report.xml"
     options = ["-q", "-rfE", "-p", "no:cacheprovider", "--basetemp", str(folder / "runs"), f"--junitxml={report}"]
@@ -53,6 +53,7 @@ def run_suite(folder: Path, *tests: str, patience_s: int = 20, seconds: float = 
     return done.returncode, done.stdout + done.stderr, results
 
 
+@pytest.mark.timeout(420)
 def test_an_honest_adapter_passes(tmp_path: Path) -> None:
     status, output, results = run_suite(tmp_path, "TestToy")
     assert status == 0, output[-4000:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import z4j_agent
+from z4j_agent.capture import current_run
 from z4j_agent.capture.guard import guard
+from z4j_agent.capture.run_usage import used
 from z4j_agent.contract.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.wire import records
 
@@ -61,6 +64,12 @@ def wait(seconds: float) -> float:
     return seconds
 
 
+def log(number: int, password: str) -> int:
+    logging.getLogger("shop.orders").warning("charging order %s", number)
+    logging.getLogger("shop.orders").error("password=%s", password)
+    return number
+
+
 def secret(user: str, password: str) -> dict[str, str]:
     return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
 
@@ -69,12 +78,19 @@ def spawn() -> str:
     return enqueue("succeed", ["child"], {}, parent="" if BROKEN == "forgets_parents" else MESSAGE["id"])
 
 
+def note(order: int, password: str) -> int:
+    z4j_agent.annotate(order=order, password=password)
+    z4j_agent.progress(1, 2, "half")
+    z4j_agent.progress(2, 2, "all")
+    return order
+
+
 def crash() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-TASKS: dict[str, Callable[..., Any]] = {task.__name__: task for task in (succeed, fail, retry, wait, secret, spawn, crash)}
-NAMES: dict[str, tuple[str, ...]] = {"secret": ("user", "password")}
+TASKS: dict[str, Callable[..., Any]] = {task.__name__: task for task in (succeed, fail, retry, wait, log, secret, spawn, note, crash)}
+NAMES: dict[str, tuple[str, ...]] = {"secret": ("user", "password"), "log": ("number", "password"), "note": ("order", "password")}
 MESSAGE: dict[str, Any] = {}
 """In a child: the message it runs."""
 
@@ -135,8 +151,15 @@ def run(message: dict[str, Any]) -> None:
     if BROKEN != "forgets_starts":
         report(records.started, message, at=at)
     ran = {"started_at": at, "runtime": 0}
+    agent = z4j_agent.current()
+    if agent is not None and BROKEN != "forgets_the_current_run":
+        head = (message["id"], message["retries"], at, message["name"], QUEUE)
+        MESSAGE["run"] = current_run.begin(agent, "toy", *head)
     try:
-        result = TASKS[message["name"]](*message["args"], **message["kwargs"])
+        try:
+            result = TASKS[message["name"]](*message["args"], **message["kwargs"])
+        finally:
+            current_run.end(MESSAGE.get("run"))
     except TryAgain as error:
         again = message | {"retries": message["retries"] + (BROKEN != "counts_no_attempts")}
         report_enqueued(again, {}, 0)
@@ -216,7 +239,7 @@ def report_result(message: dict[str, Any], ran: dict[str, int], result: Any) -> 
     agent = z4j_agent.current()
     if agent is not None:
         shown = json.dumps(result) if BROKEN == "shows_secret_results" else agent.show(result)
-        report(records.succeeded, message, **ran, received_at=None, result=shown)
+        report(records.succeeded, message, **ran, received_at=None, result=shown, usage=used(MESSAGE.get("run")))
 
 
 class ToyAdapter(Adapter):

@@ -26,11 +26,14 @@ class ToyHarness(Harness):
         "fail": Outcome("failed", args=("no",), error_type="ValueError"),
         "retry": Outcome("succeeded", attempts=2),
         "wait": Outcome("succeeded", args=(0.01,)),
+        "log": Outcome("succeeded", args=(42, "hunter2")),
         "secret": Outcome("succeeded", args=("eve", "hunter2")),
         "spawn": Outcome("succeeded"),
+        "note": Outcome("succeeded", args=(42, "hunter2")),
         "crash": Outcome("lost", "child_killed", is_timed=False),
     }
     queue = "toys"
+    cpu_of = "process"
     runs_in_children = True
     breaks: ClassVar[str] = ""
 

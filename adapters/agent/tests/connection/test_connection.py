@@ -61,7 +61,7 @@ class Fake(Adapter):
     def worker(self) -> WorkerInfo | None:
         if self.error:
             raise self.error
-        return WorkerInfo("w", "solo", 1, ("q",))
+        return WorkerInfo("w", "solo", 1, ("q",), options={f"option {n}": "x" * 300 for n in range(25)})
 
     def list_running(self) -> list[RunningTask]:
         if self.error:
@@ -136,6 +136,7 @@ def test_hello_events_and_goodbye(gateway: Any, start: Any, until: Until) -> Non
     assert (queue, broker) == (["q" * 255, 3, None, None, None, None], "")
     assert proof.startswith(f"{hello['seal_key']}."), "the proof that this application uses the queue"
     assert discovery["worker"]["pool"] == "solo"
+    assert discovery["worker"]["options"] == {f"option {n}": "x" * 255 for n in range(20)}
     beat = until(lambda: [frame for frame in gateway.frames_of("heartbeat") if "queues" in frame])[0]
     assert beat["running"] == [["fake", "t", 0, "n", "q", 5, 0]]
     assert (beat["dropped"], beat["faults"], beat["shipper"]) == (0, 0, True)

@@ -47,6 +47,25 @@ def test_the_owners_own_words() -> None:
     assert redact({"password": None}) == ({"password": None}, False)
 
 
+@pytest.mark.parametrize("value", [
+    "https://shop.example/confirm/kjrsWLBEGKOwkjrsWLBEkjrsWLBEMhlFkjrsWLBE",  # random letters without a digit
+    "https://shop.example/reset/aXbcdefgzzzzaXbcdefgaXbcdefgyyyyaXbcdefg",
+    ["token", "qonH7PwH0ManqonH7PwH"],  # "Pw" within a random value is no name of a credential
+    '["token", "qonH7PwH0ManqonH7PwH"]',
+])  # fmt: skip
+def test_random_letters_of_any_kind_are_masked(value: Any) -> None:
+    shown, is_masked = redact(value)
+    assert is_masked
+    assert MASK in str(shown)
+
+
+@pytest.mark.parametrize(
+    "value", ["/reset/SubscriptionSettings", "https://shop.example/confirm/YourSubscription", ["password", "accessToken"]]
+)
+def test_names_in_camel_case_are_shown(value: Any) -> None:
+    assert redact(value) == (value, False)
+
+
 @pytest.mark.parametrize("secret", CANARIES)
 def test_values_that_look_secret(secret: str) -> None:
     for value in (secret, f"before {secret} after", [1, {"note": secret}], {secret: 1}, (secret,), {"a": {"b": [secret]}}):

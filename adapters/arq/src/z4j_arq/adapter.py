@@ -35,6 +35,7 @@ class ArqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Reco
         Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front: arq has no other order."),
         Capability("move_task", "any", "exact", ("scheduled", "queued", "retrying"), "Within one Redis."),
         Capability("lookup_task", "any", "best_effort", note="Results are stored for an hour by default."),
+        Capability("inspect_task", "worker", "exact", ("running",), "What the task awaits: file, line and function."),
         Capability("peek_queue", "any", "exact"),
         Capability("purge_queue", "any", "exact"),
         Capability("pause_queue", "worker", "exact", note="Running tasks continue; cron jobs are still enqueued, and wait."),

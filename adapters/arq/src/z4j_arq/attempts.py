@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from z4j_agent.capture.current_run import CurrentRun
 from z4j_arq.messages import ENGINE, MARK, now, task_id_of
 
 UNTOLD = -1
@@ -39,6 +40,7 @@ class Run:
         "attempt",
         "began_ns",
         "body",
+        "current_run",
         "did_return",
         "enqueued_ms",
         "error",
@@ -86,6 +88,7 @@ class Run:
         self.limit_s: float | None = None
         self.started_at: int | None = None
         self.began_ns = 0
+        self.current_run: CurrentRun | None = None
         self.runtime: int | None = None
         self.did_return = False
         self.result = ""

@@ -17,8 +17,10 @@ from arq.worker import Retry
 
 import z4j_agent
 from z4j_agent.agent import Agent
+from z4j_agent.capture import current_run
 from z4j_agent.capture.guard import guard
 from z4j_agent.capture.hooks import error_of
+from z4j_agent.capture.run_usage import used
 from z4j_agent.wire import records
 from z4j_arq import originals, pausing
 from z4j_arq.attempts import UNTOLD, Run, Sending, current
@@ -93,12 +95,14 @@ class Capture:
             }
         )
         eta = due(sending.at, options.get("_defer_until"), options.get("_defer_by"))
-        agent.append(records.enqueued(ENGINE, task_id, attempt, sending.at, agent.run, name, queue, eta=eta, meta=meta))
+        record = records.enqueued(ENGINE, task_id, attempt, sending.at, agent.run, name, queue, eta=eta, meta=meta)
         if sending.names is not None:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
             broker = self.state.known.identity_of(pool)
             sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names, broker)
-            originals.report_arguments(agent, sent_job, originals.BY_PRODUCER)
+            agent.append_with(record, lambda: originals.record_of_arguments(agent, sent_job, originals.BY_PRODUCER))
+        else:
+            agent.append(record)
         if beat.get() is None and (name in self.state.enqueued or len(self.state.enqueued) < MOST_NAMES):
             self.state.enqueued[name] = queue  # an operator may have changed a job of cron
         self.state.known.meet(pool, queue)
@@ -164,7 +168,8 @@ class Capture:
             names = () if function is None else parameter_names(function.coroutine)
             broker = self.state.known.identity_of(run.worker.pool)
             job = originals.Job(run.task_id, attempt, run.name, run.queue, run.args, run.kwargs, run.body, names, broker)
-            originals.report_arguments(agent, job, originals.BY_WORKER)
+            if record := originals.record_of_arguments(agent, job, originals.BY_WORKER):
+                agent.append(record)
 
     @guard("start of a task")
     def on_start(self, run: Run | None, ctx: Any) -> None:
@@ -172,13 +177,16 @@ class Capture:
             return
         self._begin_attempt(run, attempt_of(ctx["job_try"]))
         agent = self._agent
-        agent.append(records.started(*run.head(run.begin(), agent.run)))
+        started_at = run.begin()
+        agent.append(records.started(*run.head(started_at, agent.run)))
+        run.current_run = current_run.begin(agent, ENGINE, run.task_id, max(run.attempt, 0), started_at, run.name, run.queue)
 
     @guard("end of a task")
     def on_returned(self, run: Run | None, value: Any) -> None:
         if run is None:
             return
         run.stop_clock()
+        current_run.end(run.current_run)
         run.did_return = True
         run.result = "null" if value is None else self._agent.show(value)
 
@@ -188,6 +196,7 @@ class Capture:
         if run is None:
             return
         run.stop_clock()
+        current_run.end(run.current_run)
         run.error = error
         if isinstance(error, asyncio.CancelledError):
             run.is_aborted = run.job_id in run.worker.aborting_tasks
@@ -272,6 +281,7 @@ class Capture:
             records.succeeded(
                 *run.head(now(), agent.run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime,
                 result=run.result, meta=meta,
+                usage=used(run.current_run),
             )
         )  # fmt: skip
 
@@ -296,6 +306,7 @@ class Capture:
             records.failed(
                 *run.head(now(), agent.run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime,
                 reason=reason, error_type=error_type, error=error, traceback=traceback,
+                usage=used(run.current_run),
             )
         )  # fmt: skip
 
@@ -322,6 +333,7 @@ class Capture:
             records.retried(
                 *run.head(at, agent.run), started_at=run.started_at, runtime=run.runtime, eta=eta, reason=reason,
                 error_type=error_type, error=error, traceback=traceback,
+                usage=used(run.current_run),
             )
         )  # fmt: skip
         agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, at, agent.run, run.name, run.queue, eta=eta))

@@ -4,10 +4,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from z4j_agent.capture.hooks import signature_of
-from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo, name_of
 from z4j_arq.queues import ArqPart
+
+
+def _options(worker: Any) -> dict[str, str]:
+    """What it reads and writes messages with; arq uses pickle where nothing is set."""
+    return {
+        "job_serializer": name_of(worker.job_serializer) if worker.job_serializer else "pickle",
+        "job_deserializer": name_of(worker.job_deserializer) if worker.job_deserializer else "pickle",
+    }
 
 
 class Discovery(ArqPart):
@@ -33,6 +42,7 @@ class Discovery(ArqPart):
             queues=tuple(dict.fromkeys(str(worker.queue_name) for worker in workers)),
             pids=(os.getpid(),),
             notes=tuple(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
+            options=_options(workers[0]),
         )
 
     def list_running(self) -> list[RunningTask]:

@@ -43,8 +43,8 @@ class Job:
     """The identity of its Redis."""
 
 
-def report_arguments(agent: Agent, job: Job, rank: int) -> None:
-    """Appends the record of a job's arguments.
+def record_of_arguments(agent: Agent, job: Job, rank: int) -> bytes:
+    """The record of a job's arguments, empty if the agent's thread appends it.
 
     They are read at once, because the task may change them as soon as it runs. Only a large message is packed in the agent's thread,
     from the bytes in Redis.
@@ -52,9 +52,9 @@ def report_arguments(agent: Agent, job: Job, rank: int) -> None:
     text, is_masked = display.show_arguments(job.args, job.kwargs, agent.settings.redact, job.names)
     if len(job.body) > SMALL:
         agent.offer(lambda: _payload(agent, job, rank, text, is_masked, None))
-        return
+        return b""
     data = {"args": list(job.args), "kwargs": job.kwargs} if is_plain(job.args) and is_plain(job.kwargs) else None
-    agent.append(_payload(agent, job, rank, text, is_masked, data))
+    return _payload(agent, job, rank, text, is_masked, data)
 
 
 def payload_of(agent: Agent, job: Job, rank: int) -> bytes:

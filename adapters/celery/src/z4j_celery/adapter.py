@@ -52,6 +52,9 @@ class CeleryAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Q
         Capability("prioritise_task", "any", "exact", ("queued",), "On Redis, and on RabbitMQ queues declared with x-max-priority."),
         Capability("release_task", "worker", "exact", ("scheduled", "retrying"), "By the worker that has fetched it, or while none has."),
         Capability("lookup_task", "any", "best_effort", note="From the result backend and a Redis broker."),
+        Capability(
+            "inspect_task", "worker", "exact", ("running",), "File, line and function; nothing is interrupted. Prefork: with Z4J_STACKS=1."
+        ),
         Capability("peek_queue", "any", "exact", note="On RabbitMQ, messages that were shown are marked as redelivered."),
         Capability("purge_queue", "any", "exact", note="Tasks that a worker has prefetched are no longer in the queue."),
         Capability("pause_queue", "worker", "exact", note="Tasks that a worker has prefetched still run."),
@@ -81,6 +84,10 @@ class CeleryAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Q
             unsupported |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
         self.narrow(unsupported)
         pausing.reapply_pauses(state)
+
+    def runs_in_children(self) -> bool:
+        pools = [state.consumer.pool for state in self.states if state.consumer is not None]
+        return any(type(pool).__module__ == "celery.concurrency.prefork" for pool in pools)
 
     def engine_version(self) -> str:
         return str(celery.__version__)

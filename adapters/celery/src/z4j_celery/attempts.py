@@ -11,6 +11,7 @@ from typing import Any
 from celery.exceptions import Reject
 
 from z4j_agent.capture import display
+from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import TRACEBACK_LIMIT
 from z4j_agent.wire import records
 from z4j_celery.messages import now
@@ -23,7 +24,7 @@ REDELIVERED = '{"redelivered":true}'
 class Run:
     """One run of a task: its start, by the wall clock and the monotonic clock."""
 
-    __slots__ = ("attempt", "began_ns", "meta", "name", "outer", "queue", "sent_again", "started_at", "stored", "task_id")
+    __slots__ = ("attempt", "began_ns", "current_run", "meta", "name", "outer", "queue", "sent_again", "started_at", "stored", "task_id")
 
     def __init__(self, request: Any, name: str, queue: str) -> None:
         self.began_ns = time.perf_counter_ns()
@@ -39,6 +40,7 @@ class Run:
         """State and meta that the task itself has stored."""
         info = request.delivery_info
         self.queue = queue
+        self.current_run: CurrentRun | None = None
         self.meta = REDELIVERED if info and info.get("redelivered") else records.NO_META
 
     def runtime(self) -> int:

@@ -20,9 +20,10 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, 
 
 import z4j_agent
 from z4j_agent.agent import Agent
-from z4j_agent.capture import display
+from z4j_agent.capture import current_run, display
 from z4j_agent.capture.guard import guard, never_swallow
 from z4j_agent.capture.hooks import route, text_of
+from z4j_agent.capture.run_usage import used
 from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_celery import apps, originals
@@ -236,6 +237,7 @@ class Capture:
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
         record = records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta)
+        run.current_run = current_run.begin(agent, ENGINE, request.id, run.attempt, run.started_at, run.name, run.queue)
         if not request.is_eager and originals.is_reported_run(request):
             agent.append(record)
             return
@@ -262,6 +264,7 @@ class Capture:
         if run is None:
             return
         del self.state.runs[id(request)]
+        current_run.end(run.current_run)
         if (passing := run.interrupted_by()) is not None:
             self._stored_ends.interrupted(run, passing)
             return
@@ -277,6 +280,7 @@ class Capture:
                 records.retried(
                     *head, started_at=run.started_at, runtime=runtime, eta=run.sent_again, reason="sent_again",
                     error_type="", error="", traceback="", meta=run.meta,
+                usage=used(run.current_run),
                 )
             )  # fmt: skip
             return
@@ -293,6 +297,7 @@ class Capture:
             records.succeeded(
                 *head, received_at=None, started_at=run.started_at, runtime=runtime,
                 result="null" if meta is None else agent.show(meta), meta=run.meta,
+                usage=used(run.current_run),
             )
         )  # fmt: skip
 
@@ -302,6 +307,7 @@ class Capture:
         record = records.failed(
             *head, received_at=None, started_at=run.started_at, runtime=runtime, reason=reason,
             error_type=error_type, error=error, traceback=traceback, meta=run.meta,
+                usage=used(run.current_run),
         )  # fmt: skip
         self.agent.append(record)
 
@@ -320,6 +326,7 @@ class Capture:
             record = records.retried(
                 *head, started_at=run.started_at, runtime=runtime, eta=None, reason="requeued",
                 error_type="Reject", error=error, traceback="", meta=run.meta,
+                usage=used(run.current_run),
             )  # fmt: skip
         else:
             record = records.rejected(*head, started_at=run.started_at, runtime=runtime, reason="rejected", error=error, meta=run.meta)
@@ -384,6 +391,7 @@ class Capture:
                 ENGINE, task_id, attempt, at, token, sender.name, queue, started_at=started_at, runtime=runtime,
                 eta=due(getattr(reason, "when", None), at), reason=why,
                 error_type=error_type, error=error, traceback=traceback_of(einfo), meta=meta,
+                usage="" if run is None else used(run.current_run),
             )
         )  # fmt: skip
         if why == "shutdown":

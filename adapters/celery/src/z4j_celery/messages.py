@@ -109,22 +109,21 @@ def _label(shadow: Any) -> str | None:
     return redact_text(shadow)[:255] if isinstance(shadow, str) else None
 
 
-def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, **more: Any) -> str:
+def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, /, **more: Any) -> str:
     """The origin of a task, as the meta of an `enqueued` or `received` record. A retry has itself as parent and root."""
-    root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
-    return records.meta(
-        {
-            "parent_id": parent_id if parent_id != task_id else None,
-            "root_id": root_id if root_id != task_id else None,
-            "group_id": headers.get("group"),
-            "retry_of": retry_of or headers.get(RETRY_OF),
-            "expires": to_us(headers.get("expires")),
-            "priority": priority if isinstance(priority, int) else None,
-            "label": _label(headers.get("shadow")),
-            "route": hooks.route(),
-            **more,
-        }
-    )
+    get = headers.get
+    if (parent_id := get("parent_id")) != task_id:
+        more["parent_id"] = parent_id
+    if (root_id := get("root_id")) != task_id:
+        more["root_id"] = root_id
+    if (expires := get("expires")) is not None:
+        more["expires"] = to_us(expires)
+    if isinstance(priority, int):
+        more["priority"] = priority
+    if (shadow := get("shadow")) is not None:
+        more["label"] = _label(shadow)
+    more["group_id"], more["retry_of"], more["route"] = get("group"), retry_of or get(RETRY_OF), hooks.route()
+    return records.meta(more)
 
 
 def read_steadily(read: Callable[[], T], otherwise: T) -> T:

@@ -34,6 +34,8 @@ PERSISTENT = 2
 BY_PRODUCER, BY_WORKER = 2, 1
 """Ranks of the producer's and the worker's record of arguments; the higher one is shown."""
 NO_CALLBACKS: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_IN_ORDER = tuple(NO_CALLBACKS)
+_REVERSED: dict[str, None] = dict.fromkeys(reversed(_IN_ORDER))
 _NOTHING_FURTHER = '"callbacks": null, "errbacks": null, "chain": null, "chord": null'
 _REPORTED = '"chord": null, "chain": null, "errbacks": null, "callbacks": null}]'
 _ENDS_OF_EMBED = frozenset({"callbacks", "chord"})
@@ -56,6 +58,7 @@ LEFT_OUT_OF_RUN = LEFT_OUT | {
     "time_limit", "soft_time_limit", "loglevel", "logfile", *NO_CALLBACKS,
 }  # fmt: skip
 """The same, and what a worker adds to the headers of a message in `Task.request`."""
+_PLAIN = (str, int, float)
 KEPT_PROPERTIES = ("priority", "delivery_mode", "expiration", "reply_to", "correlation_id")
 """Properties that determine how a message is delivered and answered."""
 CELERYS_OWN = frozenset(
@@ -106,9 +109,9 @@ def mark_reported(body: Any) -> None:
     `self.request`. A message with further tasks has no mark, and the worker reports it, too.
     """
     embed = body[2]
-    if tuple(embed) == tuple(NO_CALLBACKS) and not any(value is not None for value in embed.values()):
-        for name in tuple(NO_CALLBACKS)[-2::-1]:
-            embed[name] = embed.pop(name)
+    if embed == NO_CALLBACKS and tuple(embed) == _IN_ORDER:
+        embed.clear()
+        embed.update(_REVERSED)
 
 
 def is_reported(body: Any) -> bool:
@@ -139,9 +142,9 @@ def stored_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, 
     """The properties that are sent again: all except a persistent delivery mode and a correlation ID equal to the task's ID, which are the
     defaults."""
     stored: dict[str, Any] = {}
-    for name in KEPT_PROPERTIES:
-        value = properties.get(name) if properties else None
-        if value is not None and value != "" and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    for name in KEPT_PROPERTIES if properties else ():
+        value = properties.get(name)
+        if value is not None and value != "" and isinstance(value, _PLAIN) and value is not True and value is not False:
             stored[name] = value
     if isinstance(lasts := stored.pop("expiration", None), int | float):
         stored["expiration"] = lasts
@@ -298,10 +301,10 @@ def _texts(headers: Mapping[str, Any]) -> str:
 
 
 def _extra_headers(message: Message) -> dict[str, Any]:
-    extra = {}
-    left_out = message.left_out
-    for name, value in message.headers.items():
-        if not value or name in left_out or (name == "timelimit" and not any(value)):
+    extra, headers = {}, message.headers
+    for name in headers.keys() - message.left_out:
+        value = headers[name]
+        if not value or (name == "timelimit" and not any(value)):
             continue
         try:
             json.dumps(value)

@@ -11,6 +11,7 @@ from typing import Any
 from dramatiq.middleware import Interrupt
 from dramatiq.threading import raise_thread_exception
 
+from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
 from z4j_dramatiq.encoding import marks
@@ -30,6 +31,7 @@ class Run:
         "again",
         "attempt",
         "began_ns",
+        "current_run",
         "ended_at",
         "is_sent_again",
         "is_skipped",
@@ -57,6 +59,7 @@ class Run:
         self.thread = threading.get_ident()
         self.meta = REDELIVERED if getattr(message, "redelivered", False) else records.NO_META
         self.began_ns = 0
+        self.current_run: CurrentRun | None = None
         self.started_at: int | None = None
         self.ended_at: int | None = None
         self.runtime: int | None = None

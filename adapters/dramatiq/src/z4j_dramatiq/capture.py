@@ -22,9 +22,11 @@ from dramatiq.middleware import Interrupt, Middleware, Shutdown, SkipMessage, Ti
 
 import z4j_agent
 from z4j_agent.agent import Agent
+from z4j_agent.capture import current_run
 from z4j_agent.capture.display import show_error
 from z4j_agent.capture.guard import guard, never_swallow
 from z4j_agent.capture.hooks import error_of, now, text_of
+from z4j_agent.capture.run_usage import used
 from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.spool.shared_file import SharedIds
@@ -106,9 +108,11 @@ class Capture(Middleware):
         elif run is not None:
             parent_id = run.task_id
         meta = sent_meta(broker, message, code=calling_code(), parent_id=parent_id)
-        agent.append(records.enqueued(ENGINE, task_id, attempt, local.at, agent.run, message.actor_name, queue, eta=eta, meta=meta))
+        record = records.enqueued(ENGINE, task_id, attempt, local.at, agent.run, message.actor_name, queue, eta=eta, meta=meta)
         if local.has_payload:
-            agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_PRODUCER))
+            agent.append_with(record, lambda: originals.payload_of(agent, broker, message, attempt, originals.BY_PRODUCER))
+        else:
+            agent.append(record)
         agent.connect()
 
     # -- the worker's threads ------------------------------------------------------------------------------------------
@@ -163,6 +167,7 @@ class Capture(Middleware):
                 records.retried(
                     *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=run.retry_eta, reason="requeued",
                     error_type="", error="", traceback="", meta=run.meta,
+                usage=used(run.current_run),
                 )
             )  # fmt: skip
         else:
@@ -171,6 +176,7 @@ class Capture(Middleware):
                 records.succeeded(
                     *self._head(run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime,
                     result="null" if result is None else agent.show(result), meta=run.meta,
+                usage=used(run.current_run),
                 )
             )  # fmt: skip
 
@@ -190,6 +196,7 @@ class Capture(Middleware):
                 records.retried(
                     *head, started_at=run.started_at, runtime=run.runtime, eta=run.retry_eta, reason=reason,
                     error_type=kind, error=error, traceback=traceback, meta=run.meta,
+                usage=used(run.current_run),
                 )
             )  # fmt: skip
         elif isinstance(exception, Stopped) or _is_abort(exception):
@@ -200,6 +207,7 @@ class Capture(Middleware):
                 records.failed(
                     *head, received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, reason=reason,
                     error_type=kind, error=error, traceback=traceback, meta=run.meta,
+                usage=used(run.current_run),
                 )
             )  # fmt: skip
 
@@ -286,6 +294,7 @@ class Fence(Middleware):
             return
         run.begins()
         agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue, meta=run.meta))
+        run.current_run = current_run.begin(agent, ENGINE, run.task_id, run.attempt, run.started_at or 0, run.name, run.queue)
         self._running.begin(run, message)
 
     @guard("end")
@@ -298,6 +307,7 @@ class Fence(Middleware):
         except Stopped:  # it was raised after the task's function had ended
             self._running.end(run)
         run.ends()
+        current_run.end(run.current_run)
         if run.is_stopped and not isinstance(exception, Stopped):
             # The task has caught it or had ended. The next attempt's message must be encodable again.
             if run.throws is None:

@@ -5,14 +5,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
+from dramatiq.message import get_encoder
 from dramatiq.middleware.threading import is_gevent_active
 
 import z4j_agent
 from z4j_agent.capture.hooks import signature_of
-from z4j_agent.contract.adapter import QueueInfo, RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.contract.adapter import QueueInfo, RunningTask, TaskInfo, WorkerInfo, name_of
 from z4j_dramatiq.broker_identity import DramatiqPart, identity_of
+from z4j_dramatiq.messages import queue_of
 from z4j_dramatiq.queues import declared, list_queues
+
+
+def _prefetch_of(worker: Any) -> str:
+    """Messages that each queue's consumer takes ahead: a number if `dramatiq_queue_prefetch` is set, else twice the threads
+    (dramatiq/worker.py)."""
+    threads, prefetch = int(worker.worker_threads), int(worker.queue_prefetch)
+    return "2 per thread" if prefetch == min(threads * 2, 65_535) else str(prefetch)
 
 
 class Discovery(DramatiqPart):
@@ -35,9 +45,10 @@ class Discovery(DramatiqPart):
             name=agent.worker,
             pool="gevent" if is_gevent_active() else "threads",
             concurrency=int(worker.worker_threads),
-            queues=tuple(sorted(worker.consumer_whitelist or declared(self.state.broker))),
+            queues=tuple(sorted({queue_of(name) for name in worker.consumer_whitelist or declared(self.state.broker)})),
             pids=(os.getpid(),),
             notes=tuple(f"{finding.what} {finding.remedy}".rstrip() for finding in self.findings() if finding.level != "ok"),
+            options={"prefetch": _prefetch_of(worker), "encoder": name_of(get_encoder())},
         )
 
     def list_running(self) -> list[RunningTask]:

@@ -21,8 +21,8 @@ _COMMANDS = ("/dramatiq", "/dramatiq/__main__.py")
 
 
 def queue_of(name: str) -> str:
-    """The queue itself; a delayed message names the queue of delayed messages."""
-    return name[: -len(DELAYED)] if name.endswith(DELAYED) else name
+    """The queue itself; a delayed message names the queue of delayed messages, and a worker may be started with the names of all three."""
+    return name[: -len(DELAYED)] if name.endswith((DELAYED, DEAD)) else name
 
 
 def attempt_of(options: Mapping[str, Any]) -> int:

@@ -48,6 +48,13 @@ class HueyAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Que
         ),
         Capability("prioritise_task", "any", "exact", ("queued",), "PriorityRedisHuey and SqliteHuey; the others have no priorities."),
         Capability("lookup_task", "any", "best_effort", note="Huey stores no result of a task that returned None."),
+        Capability(
+            "inspect_task",
+            "worker",
+            "exact",
+            ("running",),
+            "File, line and function; nothing is interrupted. Worker processes: with Z4J_STACKS=1.",
+        ),
         Capability("peek_queue", "any", "exact"),
         Capability("purge_queue", "any", "exact", note="Redis and SQLite storages. Tasks that a worker has fetched are not affected."),
         Capability("pause_queue", "worker", "best_effort", note="A worker that was waiting at that moment may still take one task."),
@@ -62,6 +69,9 @@ class HueyAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Que
 
     def make_capture(self, target: Any) -> Capture:
         return Capture(HueyState(target))
+
+    def runs_in_children(self) -> bool:
+        return any(state.lifecycle.slots is not None for state in self.states)
 
     def engine_version(self) -> str:
         return str(engine.__version__)

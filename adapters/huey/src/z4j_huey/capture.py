@@ -21,8 +21,10 @@ from huey.consumer import Consumer
 
 import z4j_agent
 from z4j_agent.agent import Agent
+from z4j_agent.capture import current_run
 from z4j_agent.capture.guard import guard, never_swallow
 from z4j_agent.capture.hooks import error_of, now
+from z4j_agent.capture.run_usage import used
 from z4j_agent.runtime import gevent_bridge
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.wire import records
@@ -118,8 +120,8 @@ class Capture:
                 uncarry(task)
 
     @guard("before enqueueing")
-    def _before_enqueue(self, task: Any) -> list[bytes] | None:
-        """The records of a task; None for a group, and for a task that was enqueued before and only becomes due."""
+    def _before_enqueue(self, task: Any) -> tuple[bytes, bytes] | None:
+        """The two records of a task, or one and b""; None for a group, and for a task that was enqueued before and only becomes due."""
         if not isinstance(task, Task) or vars(task).pop("z4j_is_due", False):
             return None
         run, is_eager = current.get(), bool(self.huey._immediate)
@@ -129,18 +131,19 @@ class Capture:
                 return None  # the next attempt of a task that runs here, which `around_requeue` reports
             run.is_sent_again = True  # by the application itself
             head = (ENGINE, task.id, run.attempt + 1, now(), self._agent.run, run.name, run.queue)
-            return [records.enqueued(*head, eta=to_us(task.eta, is_utc=self.huey.utc))]
+            return records.enqueued(*head, eta=to_us(task.eta, is_utc=self.huey.utc)), b""
         parent_id = run.task_id if run is not None else ""
         meta = sent_meta(task, is_utc=self.huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
         eta = to_us(task.eta, is_utc=self.huey.utc)
         if not is_eager:
             self._count_attempt(task, 0)
-        records_to_append = [self._enqueued(task, eta, meta)]
-        if not is_eager:
-            records_to_append.append(originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER))
-            if has_room(self.huey):
-                mark_reported(task)
-        return records_to_append
+        record = self._enqueued(task, eta, meta)
+        if is_eager:
+            return record, b""
+        payload = originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER)
+        if has_room(self.huey):
+            mark_reported(task)
+        return record, payload
 
     def _enqueued(self, task: Any, eta: int | None, meta: str = records.NO_META) -> bytes:
         return records.enqueued(
@@ -148,10 +151,9 @@ class Capture:
         )
 
     @guard("enqueueing")
-    def _append_all(self, records_to_append: list[bytes]) -> None:
+    def _append_all(self, records_to_append: tuple[bytes, bytes]) -> None:
         agent = self._agent
-        for record in records_to_append:
-            agent.append(record)
+        agent.append_together(*records_to_append)
         if not agent.is_connected_process:
             self.state.hub = self.state.hub or gevent_bridge.current_hub()
             agent.connect()
@@ -272,6 +274,7 @@ class Capture:
             return
         run.begins()
         agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue))
+        run.current_run = current_run.begin(agent, ENGINE, run.task_id, run.attempt, run.started_at or 0, run.name, run.queue)
         self.state.lifecycle.begins(run)
 
     @guard("the end of a task's function")
@@ -279,6 +282,7 @@ class Capture:
         run = current.get()
         if run is not None and run.task is task:
             run.ends()
+            current_run.end(run.current_run)
             self.state.lifecycle.ends(run)
 
     @guard("post_execute")
@@ -294,7 +298,12 @@ class Capture:
             shown = "null" if value is None else self._agent.show(value)
             self._agent.append(
                 records.succeeded(
-                    *self._head(run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, result=shown
+                    *self._head(run),
+                    received_at=run.received_at,
+                    started_at=run.started_at,
+                    runtime=run.runtime,
+                    result=shown,
+                    usage=used(run.current_run),
                 )
             )
             return
@@ -364,6 +373,7 @@ class Capture:
             records.retried(
                 *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=eta, reason=reason,
                 error_type=kind, error=error, traceback=traceback,
+                usage=used(run.current_run),
             )
         )  # fmt: skip
         agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, at or now(), agent.run, run.name, run.queue, eta=eta))
@@ -379,6 +389,7 @@ class Capture:
             records.failed(
                 *self._head(run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, reason=reason,
                 error_type=kind, error=text, traceback=traceback,
+                usage=used(run.current_run),
             )
         )  # fmt: skip
 
@@ -405,6 +416,7 @@ class Capture:
             records.retried(
                 *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=None, reason=reason, error_type="", error="",
                 traceback="",
+                usage=used(run.current_run),
             )
         )  # fmt: skip
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from z4j_agent.capture.hooks import signature_of
-from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo, name_of
 from z4j_huey.broker_identity import HueyPart
 from z4j_huey.messages import function_of
 from z4j_huey.state import HueyState
+
+
+def _serializer_of(serializer: Any) -> str:
+    """The class, and how it compresses: a consumer that compresses reads what was not, and one that does not reads neither kind."""
+    if not getattr(serializer, "comp", False):
+        return name_of(serializer)
+    return f"{name_of(serializer)} with {'zlib' if getattr(serializer, 'use_zlib', False) else 'gzip'}"
 
 
 class Discovery(HueyPart):
@@ -40,6 +48,7 @@ class Discovery(HueyPart):
             queues=(state.huey.name,),
             pids=tuple(pid for pid in children if pid) or (os.getpid(),),
             notes=tuple(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
+            options={"serializer": _serializer_of(state.huey.serializer)},
         )
 
     def list_running(self) -> list[RunningTask]:

@@ -39,6 +39,9 @@ ABLE = (
     Capability("move_task", "any", "exact", ("queued",), "Atomically, unless a worker has taken it."),
     Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front: RQ has no other order."),
     Capability("lookup_task", "any", "exact"),
+    Capability(
+        "inspect_task", "worker", "exact", ("running",), "File, line and function; nothing is interrupted. Work horses: with Z4J_STACKS=1."
+    ),
     Capability("peek_queue", "any", "exact"),
     Capability("purge_queue", "any", "exact", note="Tasks that a worker has fetched are not affected."),
     Capability("pause_queue", "worker", "exact", note="In one Redis: for every worker of the host and user that reports to this app."),
@@ -62,6 +65,9 @@ class RqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Recon
         """Called before the agent connects: a worker without work horses cannot stop a task, so it does not declare that."""
         able = any(can_terminate(worker) for worker in self.state.workers())
         self.narrow(() if able else ("terminate_task",))
+
+    def runs_in_children(self) -> bool:
+        return any(can_terminate(worker) for worker in self.state.workers())
 
     def engine_version(self) -> str:
         return str(VERSION)

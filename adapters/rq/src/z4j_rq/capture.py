@@ -120,12 +120,14 @@ class Capture:
         if not is_asked(job):
             self.known.meet_name(running.name, running.queue)
         meta = records.NO_META if mark_of(job) else sent_meta(job, code="")
-        agent.append(records.received(ENGINE, running.task_id, running.attempt, at, agent.run, running.name, running.queue, meta=meta))
+        record = records.received(ENGINE, running.task_id, running.attempt, at, agent.run, running.name, running.queue, meta=meta)
         running.is_reported = is_reported(job)
         if not running.is_reported and function_of(running.name) is not None:
             running.is_reported = True
-            broker = self.known.identity_of(job.connection)
-            agent.append(originals.payload_of(agent, job, originals.BY_WORKER, broker))  # at once: a task costs a fork anyway
+            broker = self.known.identity_of(job.connection)  # at once: a task costs a fork anyway
+            agent.append_with(record, lambda: originals.payload_of(agent, job, originals.BY_WORKER, broker))
+        else:
+            agent.append(record)
 
     @guard("before a horse")
     def before_fork(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:

@@ -9,13 +9,19 @@ from typing import Any
 from rq.worker import SimpleWorker
 
 from z4j_agent.capture.hooks import signature_of
-from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo, name_of
 from z4j_rq.messages import function_of, is_spawning
 from z4j_rq.queues import RqPart
 
 
 def _pool_of(worker: Any) -> str:
     return "simple" if isinstance(worker, SimpleWorker) else "spawn" if is_spawning(worker) else "fork"
+
+
+def _class_of(worker: Any) -> str:
+    """RQ's own classes without their module, which is another one in each of its versions."""
+    name = name_of(type(worker))
+    return type(worker).__name__ if name.startswith("rq.") else name
 
 
 def _beside(workers: list[Any]) -> tuple[str, ...]:
@@ -53,6 +59,7 @@ class Discovery(RqPart):
                 *_beside(workers),
                 *(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
             ),
+            options={"worker class": _class_of(workers[0]), "serializer": name_of(workers[0].serializer)},
         )
 
     def list_running(self) -> list[RunningTask]:

@@ -48,6 +48,7 @@ class TaskiqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Q
         Capability("move_task", "any", "exact", ("queued",), "From one Redis list to another of the same Redis, atomically."),
         Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a Redis list, which has no other order."),
         Capability("lookup_task", "any", "best_effort"),
+        Capability("inspect_task", "worker", "exact", ("running",), "File, line and function; nothing is interrupted."),
         Capability("peek_queue", "any", "exact", note="Redis lists and streams."),
         Capability("purge_queue", "any", "exact", note="Redis lists and streams. Tasks that a worker has fetched are not affected."),
         Capability("pause_queue", "worker", "best_effort", note="Tasks that a worker has prefetched still run."),

@@ -13,6 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+from z4j_agent.capture import run_usage
+from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
 from z4j_taskiq.messages import MARK
@@ -26,6 +28,7 @@ class Run:
         "attempt",
         "began_ns",
         "coroutine",
+        "current_run",
         "error",
         "is_ackable",
         "is_cancelled",
@@ -62,6 +65,7 @@ class Run:
         self.ack: Any = None
         self.target: Any = None
         self.task: asyncio.Task[Any] | None = None
+        self.current_run: CurrentRun | None = None
         self.coroutine: Any = None
         """The coroutine of the task's own function, once it was called; None for a plain function."""
         self.error: BaseException | None = None
@@ -121,7 +125,10 @@ def watched(run: Run, target: Callable[..., Any], executor: Any, begin: Callable
 
     def call(*args: Any, **kwargs: Any) -> Any:
         begin(run)
-        return target(*args, **kwargs)
+        try:
+            return target(*args, **kwargs)
+        finally:
+            run_usage.measure(run.current_run)  # here, because the end is reported in the thread of the event loop
 
     return call if is_known else functools.wraps(target)(call)
 

@@ -25,9 +25,10 @@ from taskiq.result import TaskiqResult
 
 import z4j_agent
 from z4j_agent.agent import Agent
-from z4j_agent.capture import display
+from z4j_agent.capture import current_run, display
 from z4j_agent.capture.guard import guard, let_through
 from z4j_agent.capture.hooks import error_of, now, route, text_of
+from z4j_agent.capture.run_usage import used
 from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.spool.shared_file import SharedIds
@@ -153,10 +154,12 @@ class Capture:
         elif parent is not None:
             parent_id = parent.task_id
         meta = sent_meta(labels, parent_id=parent_id, code=calling_code(), route=route())
-        agent.append(records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta))
+        record = records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta)
         if is_reported:
             names = originals.parameter_names(broker, message.task_name) or ()
-            agent.append(originals.payload_of_send(agent, broker, message, attempt, queue, names))
+            agent.append_with(record, lambda: originals.payload_of_send(agent, broker, message, attempt, queue, names))
+        else:
+            agent.append(record)
         if self.state.receiver is None:
             self.state.loop = _running_loop()
             if not connects_later(self.broker):
@@ -248,6 +251,7 @@ class Capture:
         run.begin()
         agent = self._agent
         agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue, meta=run.meta))
+        run.current_run = current_run.begin(agent, ENGINE, run.task_id, run.attempt, run.started_at or 0, run.name, run.queue)
 
     # -- the worker: an end --------------------------------------------------------------------------------------------
     @guard("a cancelled task")
@@ -276,7 +280,7 @@ class Capture:
         self._report_received(run)
         agent, error = self._agent, run.error or result.error
         head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
-        ran: dict[str, Any] = {"started_at": run.started_at, "runtime": runtime}
+        ran: dict[str, Any] = {"started_at": run.started_at, "runtime": runtime, "usage": used(run.current_run)}
         if run.next_attempt is not None and error is not None:
             kind, text, trace = error_of(error)
             agent.append(
@@ -291,10 +295,11 @@ class Capture:
             kind, text, trace = error_of(error)
             agent.append(records.retried(*head, **ran, eta=None, reason="", error_type=kind, error=text, traceback=trace, meta=run.meta))
         elif run.is_stopped and isinstance(error, asyncio.CancelledError):
-            agent.append(records.cancelled(*head, **ran, reason="stopped", meta=run.meta))
+            agent.append(records.cancelled(*head, started_at=run.started_at, runtime=runtime, reason="stopped", meta=run.meta))
         elif isinstance(error, TaskRejectedError):
             _kind, text, trace = error_of(error)
-            agent.append(records.rejected(*head, **ran, reason="rejected", error=text, traceback=trace, meta=run.meta))
+            about: dict[str, Any] = {"error": text, "traceback": trace, "meta": run.meta}
+            agent.append(records.rejected(*head, started_at=run.started_at, runtime=runtime, reason="rejected", **about))
         else:
             self._failed(run, head, ran, error, reason="time_limit" if _is_time_limit(run, error, runtime) else "")
 
@@ -325,7 +330,8 @@ class Capture:
         self._forget(run)
         self._report_received(run)
         head = (ENGINE, run.task_id, run.attempt, now(), self._agent.run, run.name, run.queue)
-        self._failed(run, head, {"started_at": run.started_at, "runtime": runtime}, error, reason="hook_raised")
+        ran = {"started_at": run.started_at, "runtime": runtime, "usage": used(run.current_run)}
+        self._failed(run, head, ran, error, reason="hook_raised")
 
     @guard("Receiver.callback")
     def on_escaped(self, run: Run | None, error: BaseException) -> None:
@@ -376,6 +382,7 @@ class Capture:
 
     def _forget(self, run: Run) -> None:
         run.is_reported = True
+        current_run.end(run.current_run)
         if self.state.running.get(run.task_id) is run:
             del self.state.running[run.task_id]
 

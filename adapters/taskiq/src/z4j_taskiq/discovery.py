@@ -7,11 +7,19 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 from z4j_agent.capture.hooks import signature_of
-from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo, name_of
 from z4j_taskiq.brokers.broker_identity import TaskiqPart
 from z4j_taskiq.messages import queue_of
 from z4j_taskiq.queues import names_of
+from z4j_taskiq.state import BrokerState
 from z4j_taskiq.worker_commands import wake_stopping
+
+
+def _options(state: BrokerState) -> dict[str, str]:
+    """What a worker reads messages with, and when it confirms them. Its receiver does not keep how many it takes ahead."""
+    options = {"serializer": name_of(state.broker.serializer), "formatter": name_of(state.broker.formatter)}
+    acks = getattr(getattr(state.receiver, "ack_time", None), "value", "")
+    return options | ({"ack-type": str(acks)} if acks else {})
 
 
 class Discovery(TaskiqPart):
@@ -40,6 +48,7 @@ class Discovery(TaskiqPart):
             queues=tuple(name for state in listening for name in names_of(state.broker)),
             pids=tuple(pid for pool in pools for pid in getattr(pool, "_processes", None) or ()),
             notes=tuple(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
+            options=_options(listening[0]),
         )
 
     def list_running(self) -> list[RunningTask]:

@@ -89,7 +89,7 @@ def test_a_restored_log_is_intact_and_names_what_it_abandoned(run: Run, data: Pa
     assert (last, mac) in closing_rows(data / "z4j.db", "SELECT seq, mark FROM audit_abandoned")
     code, said = run(data, "audit", "verify")
     assert (code, "Row 4 records a restored backup" in said) == (0, True), said
-    assert "contains every remembered row" in run(data, "audit", "acknowledge", "--reason", "none")[1]
+    assert "contains every recorded row" in run(data, "audit", "acknowledge", "--reason", "none")[1]
     assert closing_rows(data / "z4j.db", "SELECT count(*) FROM session") == [(0,)]
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_is_copied_over_the_database_is_an_alarm_as_ever(run: Run, d
             (copy / "audit.head").unlink()
         assert run(copy, "restore", str(backup), "--yes")[0] == 0
         code, said = run(copy, "audit", "verify")
-        assert (code, f"{path} remembers" in said) == (BROKEN, True), said
+        assert (code, f"{path} recorded" in said) == (BROKEN, True), said
 
 
 def test_a_list_of_abandoned_rows_that_somebody_changes_is_an_alarm(run: Run, data: Path, backup: Path) -> None:

@@ -36,9 +36,9 @@ async def test_a_new_error_explains_why_its_task_fails(tmp_path: Path) -> None:
         assert finding.text == "new, 14 failures in the last hour"
         assert finding.explains == ("failing_more|shop|production|celery|shop.ship",)
         [named] = await errors.find(store, {}, {"shop": {"2.1", "2.0"}}, NOW)
-        assert named.text == "new, 14 failures in the last hour; the last 14 of them all on release 2.1"
+        assert named.text == "new, 14 failures in the last hour; the newest 14 are all on release 2.1"
         [group], _ = await error_groups.list_groups(store, error_groups.ErrorFilter(), None, 9)
-        assert finding.action == ("Review 14 and retry…", f"/errors/{group.id}")
+        assert finding.action == ("Review 14 and retry…", f"/errors/{group.id}", "operator")
         await store.write(lambda db: error_actions.set_state(db, group.id, "ignored", actor="ann", at=NOW, until=NOW + DAY_US))
         await found.look(NOW)
         assert [each.kind for each in found.current] == ["failing_more"], "an ignored error explains nothing"
@@ -68,4 +68,4 @@ async def test_a_message_that_is_delivered_again_and_kills_again(tmp_path: Path)
         await found.look(NOW)
         [finding] = [each for each in found.current if each.kind == "killed"]
         assert (finding.subject, finding.scope) == ("reports.build", Scope("shop", "production", "celery"))
-        assert finding.text == "3 times in this hour and the last one"
+        assert finding.text == "3 times in this hour and the previous one"

@@ -77,7 +77,7 @@ async def test_a_task_that_does_not_end_is_measured_by_the_servers_clock(tmp_pat
         await connect(store, "w", T - 600 * SECOND, skew=-100 * SECOND)
         await beat(store, "w", T, RunningItem("celery", "x", 0, "shop.ship", "work", T - 500 * SECOND))
         stuck = (await found(store, T))["stuck"]
-        assert stuck.text == "1 task has run for up to 10\u202fm\u202f00\u202fs on w"
+        assert stuck.text == "1 task has been running for up to 10\u202fm\u202f00\u202fs on w"
         assert "p99 is 1.0\u202fs (30 runs, the last 24 hours)" in stuck.why
         await beat(store, "w", T + SECOND, RunningItem("celery", "x", 0, "shop.ship", "work", 0))
         assert "stuck" not in await found(store, T + SECOND)
@@ -104,7 +104,7 @@ async def test_a_queued_name_that_nobody_registered(tmp_path: Path) -> None:
         await discover(store, "w", T, "shop.ship")
         await found(store, T + 60 * SECOND, fleet)
         finding = (await found(store, T + 120 * SECOND, fleet))["unregistered"]
-        assert finding.text == "4 tasks wait in work, and none started in the last hour"
+        assert finding.text == "4 tasks waiting in work, and none started in the last hour"
         await discover(store, "w", T + 130 * SECOND, "shop.ship", "shop.new")
         assert await found(store, T + 140 * SECOND, fleet) == {}
 

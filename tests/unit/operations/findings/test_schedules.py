@@ -27,7 +27,7 @@ async def test_a_beat_that_is_gone_and_comes_back(tmp_path: Path) -> None:
         await of.store.write(lambda db: overdue.write_missed(db, NOON + 90 * SECOND))
         [finding] = await schedules.find(of.store, NOON + 90 * SECOND)
         assert (finding.kind, finding.scope) == ("silent_scheduler", ("shop", "production", ""))
-        assert finding.text.endswith("it runs 3 schedules, and 2 of them were due since")
+        assert finding.text.endswith("it runs 3 schedules, 2 of which were due since")
         await of.outbox.schedules_listed(await connect(of, "beat2", BEAT), listed)
         kinds = [each.kind for each in await schedules.find(of.store, NOON + 91 * SECOND)]
         assert "silent_scheduler" not in kinds

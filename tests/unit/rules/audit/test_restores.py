@@ -46,7 +46,7 @@ def test_every_abandoned_row_may_be_remembered_by_its_mac_or_its_digest() -> Non
 
 
 def test_without_the_restore_the_same_rows_are_an_alarm() -> None:
-    assert "cut off" in check([Head(8, OLD[7].mac)], OLD[:FORK], {})
+    assert "end was removed" in check([Head(8, OLD[7].mac)], OLD[:FORK], {})
     assert "rewritten" in verify(restored(), KEYS, [Head(6, OLD[5].mac)]).why
 
 

@@ -50,7 +50,7 @@ def test_truncation_is_found_by_a_head_kept_elsewhere() -> None:
     assert verify(rows[:4], KEYS).is_intact
     verdict = verify(rows[:4], KEYS, [Head(6, rows[5].mac)])
     assert verdict.broken_at == 5
-    assert "cut off" in verdict.why
+    assert "end was removed" in verdict.why
 
 
 def test_a_rewritten_log_is_found_by_a_head_kept_elsewhere() -> None:
@@ -82,7 +82,7 @@ def test_signed_heads_must_fit_their_rows_and_be_ours() -> None:
     verdict = verify(rows, KEYS, points=points([*ends[:2], ends[3]], 3))
     assert (verdict.broken_at, verdict.heads) == (3, 0)
     assert "checkpoint 1 covers" in verdict.why
-    assert "cut off" in verify(rows[:5], KEYS, points=points(ends, 6)).why
+    assert "end was removed" in verify(rows[:5], KEYS, points=points(ends, 6)).why
 
 
 def test_a_checkpoint_that_is_missing_moved_or_not_chained_is_found() -> None:
@@ -109,7 +109,7 @@ def test_the_last_checkpoint_is_missed_by_its_number() -> None:
     ends = digests(rows)
     whole = points(ends, 2, 6)
     verdict = verify(rows, KEYS, [Head(6, ends[5], 2, "an agent")], whole[:1])
-    assert "an agent remembers number 2" in verdict.why
+    assert "an agent recorded number 2" in verdict.why
     assert verify(rows, KEYS, [Head(6, ends[5], 2, "an agent")], whole).is_intact
 
 
@@ -143,7 +143,7 @@ def test_a_log_that_ends_with_a_covered_backup_is_a_copy() -> None:
 
 def test_an_unknown_key_is_found() -> None:
     verdict = verify(chain(), {})
-    assert (verdict.broken_at, verdict.why) == (1, "it was signed with key k1, which is not here")
+    assert (verdict.broken_at, verdict.why) == (1, "it was signed with key k1, which this server does not have")
 
 
 # -- what a verdict says -------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_the_verdict_of_a_broken_log_ends_at_the_last_row_that_can_be_trusted() 
     assert not verdict.is_intact
     assert (verdict.rows, verdict.broken_at, verdict.head, verdict.digest) == (3, 4, Head(3, rows[2].mac), ends[2])
     assert (verdict.heads, verdict.covered) == (1, 2)
-    assert verdict.why == "its content, or that of a row before it, is not what was signed"
+    assert verdict.why == "its content, or that of an earlier row, differs from what was signed"
 
 
 def test_the_verdict_of_a_log_without_checkpoints_covers_nothing() -> None:
@@ -170,23 +170,23 @@ def test_reasons_name_the_row_and_who_remembers_it() -> None:
     ends = digests(rows)
     assert verify(rows[:2] + rows[3:], KEYS).why == "row 3 is missing; the next one is row 4"
     assert verify(rows, KEYS, [Head(2, b"x", source="a browser")]).why == (
-        "the row is not the one that a browser remembers: the log was rewritten"
+        "the row differs from the one that a browser recorded: the log was rewritten"
     )
-    assert verify(rows, KEYS, [Head(2, b"x")]).why == "the row is not the one that somebody remembers: the log was rewritten"
+    assert verify(rows, KEYS, [Head(2, b"x")]).why == "the row differs from the one that an unknown source recorded: the log was rewritten"
     assert verify(rows[:4], KEYS, [Head(6, b"x", source="a browser")]).why == (
-        "the log ends at row 4, but a browser remembers row 6: its end was cut off"
+        "the log ends at row 4, but a browser recorded row 6: its end was removed"
     )
     verdict = verify(rows[:4], KEYS, points=points(ends, 2, 6))
-    assert (verdict.broken_at, verdict.why) == (5, "the log ends at row 4, but a checkpoint covers row 6: its end was cut off")
+    assert (verdict.broken_at, verdict.why) == (5, "the log ends at row 4, but a checkpoint covers row 6: its end was removed")
     verdict = verify(rows, KEYS, points=points([b"x"] * 6, 3))
-    assert (verdict.broken_at, verdict.why) == (3, "the row is not the one that checkpoint 1 covers")
+    assert (verdict.broken_at, verdict.why) == (3, "the row differs from the one that checkpoint 1 covers")
 
 
 def test_of_many_who_remember_a_row_that_is_gone_the_farthest_is_named() -> None:
     rows = chain()
     known = [Head(5, b"x", source="one"), Head(6, b"y", source="two")]
-    assert "two remembers row 6" in verify(rows[:4], KEYS, known).why
-    assert "two remembers row 6" in verify(rows[:4], KEYS, known[::-1]).why
+    assert "two recorded row 6" in verify(rows[:4], KEYS, known).why
+    assert "two recorded row 6" in verify(rows[:4], KEYS, known[::-1]).why
 
 
 def test_several_may_remember_one_row_and_each_is_compared() -> None:
@@ -202,7 +202,7 @@ def test_a_remembered_checkpoint_is_one_of_the_log(number: int, broken_at: int) 
     ends = digests(rows)
     verdict = verify(rows, KEYS, [Head(4, ends[3], number, "an agent")], points(ends, 4))
     assert verdict.broken_at == broken_at
-    assert ("it was taken out" in verdict.why) == (broken_at > 0)
+    assert ("it was removed" in verdict.why) == (broken_at > 0)
 
 
 def test_a_checkpoint_that_was_taken_out_of_a_log_without_others_breaks_its_first_row() -> None:
@@ -210,7 +210,7 @@ def test_a_checkpoint_that_was_taken_out_of_a_log_without_others_breaks_its_firs
     verdict = verify(rows, KEYS, [Head(4, digests(rows)[3], 1, "an agent")])
     assert (verdict.broken_at, verdict.why) == (
         1,
-        "the last checkpoint is number 0, but an agent remembers number 1: it was taken out",
+        "the last checkpoint is number 0, but an agent recorded number 1: it was removed",
     )
 
 
@@ -220,7 +220,7 @@ def test_a_checkpoint_that_was_replaced_is_found(number: int) -> None:
     rows = chain()
     ends = digests(rows)
     verdict = verify(rows, KEYS, [Head(3, ends[2], number, "an agent")], points(ends, 4))
-    assert (verdict.broken_at, verdict.why) == (3, "the checkpoint over row 3 that an agent remembers is not in the log")
+    assert (verdict.broken_at, verdict.why) == (3, "the checkpoint over row 3 that an agent recorded is not in the log")
 
 
 def test_the_first_flaw_is_the_one_that_is_told() -> None:

@@ -98,13 +98,13 @@ def test_what_is_not_given_has_a_usual_value() -> None:
     assert (Series("x", "failed", []).href, Series("x", "failed", []).links) == ("", ())
     assert (Mark(1, "x").href, Mark(1, "x").kind, Bucket(0, 1, 1).href) == ("", "release", "")
     chart = TimeChart("x", [7, 9], [])
-    assert (chart.unit, chart.zone, chart.height, chart.since, chart.until) == ("", "UTC", 140, 7, 11)
+    assert (chart.unit, chart.zone, chart.height, chart.since, chart.until) == ("", "", 140, 7, 11)
     assert TimeChart("x", [7, 9, 12], []).until == 14
     assert TimeChart("x", [], []).since == 0
     histogram = Histogram("x", [])
     assert (histogram.unit, histogram.state, histogram.noun, histogram.height) == (DURATION, "running", "tasks", 120)
     heat = HeatMap("x", [], [], [])
-    assert (heat.unit, heat.state, heat.noun, heat.step, heat.zone) == (DURATION, "running", "tasks", 0, "UTC")
+    assert (heat.unit, heat.state, heat.noun, heat.step, heat.zone) == (DURATION, "running", "tasks", 0, "")
 
 
 def test_fitting_links_and_buckets_are_accepted() -> None:

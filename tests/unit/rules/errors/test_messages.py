@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z4j.rules.errors.messages import LENGTH, normalise
+from z4j.rules.errors.messages import LENGTH, LIMIT, first_line, normalise
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,9 @@ def test_only_the_beginning_is_looked_at() -> None:
     assert normalise("\n" * 999 + "x") == "x"
     assert normalise("\n" * 1_000 + "x") == ""
     assert normalise("deep [[[[1, 2], 3], 4], 5] end") == "deep * end"
+
+
+def test_the_first_line_is_the_first_that_says_something() -> None:
+    assert first_line("\n \n  no stock in 'eu' \nsecond") == "no stock in 'eu'"
+    assert first_line(" \n") == first_line("") == ""
+    assert first_line("a" * 3_000) == "a" * LIMIT

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z4j.rules.errors.origins import LIMIT, Origin, is_library, origin_of
+from z4j.rules.errors.origins import LIMIT, LINE, Origin, is_library, line_of, origin_of
 
+BARE = '  File "/srv/shop/tasks.py", line {}, in {}\n'
 OWN = '  File "/srv/releases/20261130/shop/tasks.py", line {}, in {}\n    go()\n'
 THEIRS = '  File "/usr/lib/python3.13/site-packages/{}.py", line 7, in {}\n'
 HEAD = "Traceback (most recent call last):\n"
@@ -169,3 +170,75 @@ def test_a_group_says_where_each_of_its_exceptions_was_raised() -> None:
     one += '    |   File "/srv/shop/tasks.py", line 2, in send\n    |     raise: it\n    | ValueError: no\n'
     two = "    +---------------- 2 ----------------\n    | KeyError: 'k'\n    +------------------------------------\n"
     assert origin_of(head + one + two) == Origin("shop.tasks.fan_out", "shop.tasks.fan_out", ("ValueError@shop.tasks.send", "KeyError"))
+
+
+def test_the_line_that_raised_is_the_last_one_of_the_application() -> None:
+    own = '  File "/srv/shop/tasks.py", line {}, in {}\n    {}\n    ^^^^\n'
+    library = '  File "/venv/lib/python3.12/site-packages/redis/client.py", line 9, in get\n    raise it\n'
+    whole = HEAD + own.format(1, "run", "charge()") + own.format(7, "charge", "redis.get(key)") + library + "E: no\n"
+    assert line_of(whole) == "shop.tasks.charge: redis.get(key)"
+    assert line_of(whole.replace("line 7", "line 88")) == line_of(whole)
+    assert line_of(HEAD + library + "E: no\n") == "redis.client.get: raise it"
+    assert line_of(whole + CAUSED + HEAD + own.format(3, "other", "more()") + "F: no\n") == "shop.tasks.other: more()"
+
+
+def test_a_line_without_its_source_is_known_by_its_number() -> None:
+    assert line_of(HEAD + BARE.format(17, "run") + "E: no\n") == "shop.tasks.run: line 17"
+    assert line_of(HEAD + OWN.format(17, "run") + BARE.format(18, "last") + "  \n") == "shop.tasks.last: line 18"
+    assert line_of("") == line_of("ValueError: no") == line_of(HEAD) == ""
+    assert line_of('Traceback (most recent call last):\n  File "<string>", line 1, in f\n    go()\nE') == ""
+
+
+def test_what_is_indented_less_or_follows_later_is_no_source() -> None:
+    assert line_of(HEAD + BARE.format(1, "run") + "  [Previous line repeated 3 more times]\n    late()\nE\n") == "shop.tasks.run: line 1"
+    assert line_of('   File "/srv/shop/tasks.py", line 1, in run\n   same()\nE\n') == "shop.tasks.run: line 1"
+    assert line_of('File "/srv/shop/tasks.py", line 1, in run\n go()\nE\n') == "shop.tasks.run: go()"
+
+
+def test_of_a_group_of_exceptions_the_line_is_that_of_the_group() -> None:
+    head = "  + Exception Group Traceback (most recent call last):\n"
+    head += '  |   File "/srv/shop/tasks.py", line 1, in fan_out\n  |     async with group:\n  | x.Group: two\n'
+    one = "  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n"
+    one += '    |   File "/srv/shop/tasks.py", line 2, in send\n    |     raise it\n    | ValueError: no\n'
+    assert line_of(head + one) == "shop.tasks.fan_out: async with group:"
+
+
+def test_a_line_has_a_limit() -> None:
+    long = HEAD + BARE.format(1, "run") + "    " + "x" * 900 + "\nE\n"
+    assert len(line_of(long)) == LINE == 300
+
+
+def test_how_much_is_read_of_a_line() -> None:
+    assert LIMIT == 64_000
+    head = "  + Exception Group Traceback (most recent call last):\n" + OWN.format(1, "fan_out")
+    assert line_of(head + "x" * LIMIT + "\n" + HEAD + OWN.format(2, "last") + "E: no\n") == "shop.tasks.last: go()"
+
+
+def test_what_happened_during_handling_is_another_exception() -> None:
+    lead = "During handling of the above exception, another exception occurred:"
+    assert origin_of(f"A: 1\n{lead}\n" + OWN.format(1, "run") + "B: 2\n").causes == ("A",)
+
+
+def test_of_a_package_inside_another_one_the_inner_counts() -> None:
+    inner = '  File "/v/site-packages/vendored/site-packages/shop/tasks.py", line 1, in run\n'
+    outer = '  File "/v/site-packages/vendored/x.py", line 1, in y\n'
+    assert origin_of(HEAD + inner + outer + "E: no\n") == Origin("shop.tasks.run", "shop.tasks.run")
+
+
+def test_source_of_several_lines_is_no_exception() -> None:
+    lines = '  File "/srv/shop/tasks.py", line 1, in run\n    first()\n    else:\n'
+    assert origin_of(HEAD + lines + "A: 1\n" + CAUSED + HEAD + OWN.format(1, "run") + "B: 2\n").causes == ("A",)
+    head = "  + Exception Group Traceback (most recent call last):\n"
+    head += '  |   File "/srv/shop/tasks.py", line 1, in fan_out\n  |     first()\n  |     async with group:\n  | x.Group: two\n'
+    one = "  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n"
+    one += '    |   File "/srv/shop/tasks.py", line 2, in send\n    |     first()\n    |     raise: it\n    | ValueError: no\n'
+    assert origin_of(head + one) == Origin("shop.tasks.fan_out", "shop.tasks.fan_out", ("ValueError@shop.tasks.send",))
+
+
+def test_a_traceback_without_frames_has_its_exception() -> None:
+    assert origin_of(HEAD + OWN.format(1, "run") + "A: 1\n" + HEAD + "B: 2\n").causes == ("A",)
+
+
+def test_of_an_engine_alone_the_last_function_counts() -> None:
+    frames = "".join(THEIRS.format(f"celery/app/{name}", name) for name in ("trace", "task", "control"))
+    assert origin_of(HEAD + frames + "E: no\n") == Origin("celery.app.control.control", "celery.app.control.control")

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from dataclasses import replace
 from typing import Any
 
-from tests.unit.rules.findings.examples import SHOP, T, name
+from tests.unit.rules.findings.examples import SHOP, USUAL, T, name
 from z4j.rules.findings.activity import Counts
 from z4j.rules.findings.errors import MOST, ErrorActivity, find
-from z4j.rules.findings.finding import Scope, key_of
+from z4j.rules.findings.finding import Link, Scope, key_of
 from z4j.rules.rollups import DAY_US, HOUR_US, MINUTE_US
 
 SECOND = 1_000_000
@@ -36,10 +37,11 @@ def test_a_new_group_with_its_release() -> None:
     assert finding is not None
     assert (finding.kind, finding.subject, finding.level, finding.scope) == ("error", "7", "bad", SHOP)
     assert finding.title == "ConnectionError in emails.send"
-    assert finding.text == "new, 14 failures in the last hour; the last 14 of them all on release 2.1"
+    assert finding.text == "new, 14 failures in the last hour; the newest 14 are all on release 2.1"
     assert finding.why == "no route to * · first seen within the last hour"
     assert finding.since == T - 10 * SECOND - 13 * 20 * SECOND
-    assert finding.action == ("Review 14 and retry…", "/errors/7")
+    assert finding.action == ("Review 14 and retry…", "/errors/7", "operator")
+    assert finding.evidence[0] == Link("the error", "/errors/7"), "who may not retry may look at it"
     assert find(error(4), {}, T) is None
     assert find(error(5), {}, T) is not None
 
@@ -54,7 +56,7 @@ def test_releases_that_differ_or_are_not_known_are_not_named() -> None:
 def test_an_old_group_is_found_when_it_rises_or_came_back() -> None:
     rising = find(old(), {}, T)
     assert rising is not None
-    assert (rising.text.partition(",")[0], rising.level, rising.since) == ("rises", "warn", None)
+    assert (rising.text.partition(",")[0], rising.level, rising.since) == ("rising", "warn", None)
     assert rising.why.endswith("usually 2 per hour, in the last 22 hours")
     assert find(old(14, hourly=5), {}, T) is None, "14 is less than three times 5"
     assert find(old(9), {}, T) is not None
@@ -63,7 +65,7 @@ def test_an_old_group_is_found_when_it_rises_or_came_back() -> None:
     assert find(old(7, hourly=0), {}, T) is None
     back = find(old(14, hourly=5, state="regressed"), {}, T)
     assert back is not None
-    assert back.text.startswith("came back, 14 failures")
+    assert back.text.startswith("regressed, 14 failures")
     assert find(old(50), {}, T).level == "bad"  # type: ignore[union-attr]
 
 
@@ -111,12 +113,37 @@ def test_a_message_that_kills_each_process_counts_by_its_attempts() -> None:
     finding = find(poison, {}, T)
     assert finding is not None
     assert (finding.kind, finding.subject, finding.scope, finding.level) == ("killed", "emails.send", SHOP, "bad")
-    assert (finding.title, finding.text) == ("emails.send kills its worker process", "4 times in this hour and the last one")
+    assert (finding.title, finding.text) == ("emails.send kills its worker process", "4 times in this hour and the previous one")
     assert finding.explains == (key_of("failing_more", *SUBJECT),)
     assert find(poison, {}, poison.last_at + 15 * MINUTE_US) is not None
     assert find(poison, {}, poison.last_at + 15 * MINUTE_US + 1) is None
     assert find(error(1, error_type="child_killed", hours=(9,) * 22 + (0, 1)), {}, T) is None
     assert find(error(1, error_type="child_killed", hours=(0,) * 23 + (2,), names={}), {}, T) is None
+
+
+def test_kills_are_over_when_none_is_delivered_again_and_others_run() -> None:
+    kills = tuple(T - 36 * SECOND - n * 12 * SECOND for n in range(4))
+    poison = error(1, error_type="child_killed", hours=(0,) * 23 + (4,), newest=kills, first_at=kills[-1], last_at=kills[0])
+    names = {SUBJECT: name()}
+    assert find(poison, names, T) is None
+    assert find(poison, names, T - SECOND) is not None, "three times the mean time between two"
+    assert find(poison, {}, T) is not None, "nothing shows that workers run again"
+    assert find(poison, {SUBJECT: name(Counts(0, 0, 0))}, T) is not None
+    assert find(replace(poison, unended=1), names, T) is not None, "it is delivered again"
+
+
+def test_a_group_is_over_when_much_fewer_fail_than_at_its_worst() -> None:
+    def found(latest: Counts = USUAL, since: tuple[int, ...] = (), failures: int = 14, **changes: Any) -> bool:
+        newest = (*since, *(T - (200 + n * 10) * SECOND for n in range(failures)))
+        group = error(newest=newest, first_at=newest[-1], last_at=newest[0], **changes)
+        return find(group, {SUBJECT: name(Counts(10, 10, 3), latest)}, T + 30 * SECOND) is not None
+
+    assert not found(), "twenty runs, of which a third was to fail"
+    assert not found(since=(T + 20 * SECOND,)), "one of them did"
+    assert found(since=(T + 20 * SECOND, *(T - n * SECOND for n in range(9)))), "a fourth of them did"
+    assert found(latest=Counts(0, 0, 0)), "nothing ran since"
+    assert found(failures=4, hours=(0,) * 23 + (9,), since=(T - 190 * SECOND,)), "it was never so frequent that its absence says much"
+    assert found(names={(SHOP, "other"): 14}), "nothing is known of its runs"
 
 
 def test_a_quiet_week_of_sporadic_errors_raises_less_than_one_finding_a_day() -> None:
@@ -127,7 +154,7 @@ def test_a_quiet_week_of_sporadic_errors_raises_less_than_one_finding_a_day() ->
         times = sorted(chance.uniform(0, 8 * DAY_US) for _ in range(int(rate * 8 * 24)))
         was_found = False
         for at in range(DAY_US, 8 * DAY_US, 10 * MINUTE_US):
-            newest = tuple(time for time in reversed(times) if at - HOUR_US <= time < at)[:MOST]
+            newest = times[bisect_left(times, at - HOUR_US) : bisect_left(times, at)][::-1][:MOST]
             first = at // HOUR_US - 23
             hours = [0] * 24
             for time in times[bisect_left(times, first * HOUR_US) : bisect_left(times, at)]:

@@ -15,7 +15,7 @@ def test_a_bad_release_is_found_with_its_numbers() -> None:
     found = find(name(Counts(10, 10, 4)))
     assert found is not None
     assert (found.kind, found.subject, found.level, found.scope) == ("failing_more", "emails.send", "bad", SHOP)
-    assert found.text == "60 of 150 runs ended badly in 15 minutes (40%)"
+    assert found.text == "60 of 150 runs failed in 15 minutes (40%)"
     assert found.why == "usually 0.5%, in this hour of the last 4 weeks (12 hours with runs)"
     assert found.since == T - 14 * MINUTE_US
     assert found.action is not None
@@ -40,7 +40,7 @@ def test_one_bad_hour_of_the_past_hides_nothing() -> None:
 def test_without_a_past_only_the_share_counts_and_that_is_said() -> None:
     found = find(name(Counts(10, 10, 4), usual=()))
     assert found is not None
-    assert "too few earlier hours" in found.why
+    assert "not enough earlier hours" in found.why
     assert find(name(Counts(100, 100, 1), usual=())) is None
 
 
@@ -54,6 +54,16 @@ def test_it_is_over_when_the_newest_minutes_are_as_usual() -> None:
     assert find(name(Counts(10, 10, 4), Counts(0, 0, 0))) is not None, "nothing ran since, so nothing shows that it is over"
 
 
+def test_two_minutes_are_enough_where_many_would_have_failed() -> None:
+    def found(good: int, newest: Counts) -> bool:
+        activity = name(Counts(good, good, good // 2))
+        return find(replace(activity, minutes=(*activity.minutes[:-2], newest, newest))) is not None
+
+    assert not found(40, Counts(40, 40, 0))
+    assert found(40, Counts(40, 40, 20))
+    assert found(6, Counts(6, 6, 0)), "six of twelve were to fail: too few"
+
+
 def test_it_begins_within_a_minute() -> None:
     found = find(name(Counts(10, 10, 9), minutes=1))
     assert found is not None
@@ -64,5 +74,5 @@ def test_where_nearly_everything_fails_five_failures_are_enough() -> None:
     """They are found in the last four minutes; among the 75 runs of a quarter of an hour they could be chance."""
     found = find(name(Counts(5, 5, 5), minutes=1, earlier=Counts(5, 5)))
     assert found is not None
-    assert found.text == "5 of 20 runs ended badly in 4 minutes (25%)"
+    assert found.text == "5 of 20 runs failed in 4 minutes (25%)"
     assert find(name(Counts(5, 5, 4), minutes=1, earlier=Counts(5, 5))) is None

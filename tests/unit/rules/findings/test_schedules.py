@@ -41,7 +41,7 @@ def test_a_silent_scheduler_is_one_finding_for_all_its_schedules() -> None:
     [finding] = find(*its, connected=(), silent_since=T - 10 * MINUTE_US)
     assert (finding.kind, finding.subject, finding.level, finding.since) == ("silent_scheduler", "celery_beat", "bad", T - 10 * MINUTE_US)
     assert finding.title == "Celery Beat of shop is not connected"
-    assert finding.text == "for 10\u202fm\u202f00\u202fs; it runs 3 schedules, and 2 of them were due since"
+    assert finding.text == "for 10\u202fm\u202f00\u202fs; it runs 3 schedules, 2 of which were due since"
     assert finding.why.startswith("last seen: beat on host-1.")
     assert finding.action is not None
     assert finding.action.href == "/schedules?app=shop&environment=production&scheduler=celery_beat"
@@ -59,10 +59,15 @@ def test_two_processes_that_run_the_same_schedules() -> None:
     its = [schedule(1, "double", doubled_at=T - 50 * MINUTE_US), schedule(2, "on time", doubled_at=T - 5 * MINUTE_US), schedule(3)]
     [finding] = find(*its, connected=("beat on host-1", "beat on host-2"))
     assert (finding.kind, finding.title) == ("doubled_schedules", "Celery Beat of shop runs twice")
-    assert finding.text == "2 schedules ran twice for one due time in the last hour"
+    assert finding.text == "2 schedules ran twice for the same due time in the last hour"
     assert finding.why.startswith("run by beat on host-1 and beat on host-2.")
     assert finding.since == T - 50 * MINUTE_US
     assert find(schedule(1, doubled_at=T - HOUR_US)) == []
+    single = schedule(1, doubled_at=T - 50 * MINUTE_US, due_at=T - 10 * MINUTE_US)
+    assert find(single) == [], "one process is left, and it ran alone since"
+    assert find(single, connected=("beat on host-1", "beat on host-2"))
+    assert find(schedule(1, doubled_at=T - 50 * MINUTE_US, due_at=T - 50 * MINUTE_US)), "it has not run since"
+    assert find(single, schedule(2, doubled_at=T - 50 * MINUTE_US, due_at=T - 50 * MINUTE_US)), "nor has another"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_two_processes_that_run_the_same_schedules() -> None:
 def test_a_schedule_with_a_problem(state: str, level: str, title: str, action: str) -> None:
     [finding] = find(schedule(1, state, lateness=30 * SECOND, error="no agent"), schedule(2))
     assert (finding.kind, finding.level, finding.title) == (f"{state}_schedule", level, title)
-    assert finding.action == (action, "/schedules/1")
+    assert finding.action == (action, "/schedules/1", "viewer" if state == "late" else "operator")
     assert finding.since == T - 10 * MINUTE_US
     assert "10\u202fm\u202f00\u202fs ago" in finding.text
     assert "no agent" in finding.why or state == "late"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""When a task name is found to be slow or suspiciously quick."""
+"""When a task name is found to be slow or suspiciously fast."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def test_where_most_of_the_newest_runs_are_slow_three_are_enough() -> None:
     found = find(replace(activity, latest_ran=few | slow))
     assert found is not None
     assert found.text.startswith("p95 2.")
-    assert found.why.startswith("4 minutes against")
+    assert found.why.startswith("the last 4 minutes compared with")
     assert find(replace(activity, latest_ran=runs(200, 14) | runs(2_000, 2))) is None, "two are chance"
     assert find(replace(activity, latest_ran=runs(200, 18) | slow)) is None, "a seventh"

@@ -22,11 +22,11 @@ def test_a_retry_storm_is_found() -> None:
 def test_what_does_not_run_is_missed() -> None:
     found = find(name(Counts(), earlier=Counts(), minutes=60))
     assert found is not None
-    assert (found.kind, found.title) == ("seldom", "emails.send does not run")
+    assert (found.kind, found.title) == ("seldom", "emails.send has not run")
     assert found.text == "0 runs ended in the last hour, usually 600"
     stopped = find(name(Counts(), earlier=Counts(10, 10), minutes=50))
     assert stopped is not None
-    assert stopped.title == "emails.send hardly runs"
+    assert stopped.title == "emails.send runs less than usual"
     assert stopped.since == T - 50 * MINUTE_US
 
 

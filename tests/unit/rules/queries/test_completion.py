@@ -23,6 +23,7 @@ from z4j.rules.queries.parse import parse
         ("caller:a:b", LastWord("caller:", False, "caller", "a:b")),
         ('"free te', None),
         ('queue:"a b"', None),
+        ('queue:"ab"', None),
         ('"done"', None),
         ("stat:x", None),
         ("args.user_id:4", None),
@@ -35,7 +36,9 @@ def test_the_last_word(text: str, word: LastWord | None) -> None:
 def test_fields() -> None:
     word = last_word("queue:a -e")
     assert word is not None
-    assert [of.text for of in fields_for(word)] == ["queue:a -engine:", "queue:a -env:", "queue:a -error:"]
+    assert [of.text for of in fields_for(word)] == [
+        "queue:a -engine:", "queue:a -env:", "queue:a -error:", "queue:a -error_group:", "queue:a -enqueued:"
+    ]  # fmt: skip
     everything = last_word("")
     assert everything is not None
     assert len(fields_for(everything)) == len(FIELDS)
@@ -59,8 +62,20 @@ def test_values() -> None:
     ]
 
 
+def test_errors_are_found_by_their_titles() -> None:
+    errors = [("12", "KeyError: 'sku'"), ("120", "OSError: no"), ("7", "Key gone")]
+    for typed, numbers in (("12", ["12", "120"]), ("KEY", ["12", "7"]), ("", ["12", "120", "7"]), ("x", [])):
+        word = last_word(f"-error_group:{typed}")
+        assert word is not None
+        assert [found.text for found in values_for(word, errors)] == [f"-error_group:{number}" for number in numbers]
+    queue = last_word("queue:tasks")
+    assert queue is not None
+    assert values_for(queue, [("mail", "3 tasks")]) == []
+
+
 def test_fixed_values() -> None:
     assert "failed" in fixed_values("state")
     assert fixed_values("since") == fixed_values("until") == ["15m", "1h", "24h", "7d"]
     assert fixed_values("order") == ["first", "ran", "waited"]
+    assert fixed_values("enqueued") == ["known", "unknown"]
     assert fixed_values("queue") == []

@@ -6,12 +6,14 @@ import pytest
 from z4j.rules.queries.fields import (
     ALIASES,
     FIELDS,
+    KNOWN,
     ONCE,
     ORDERS,
     WITH_WILDCARD,
     WITHOUT_NEGATION,
     WORDS,
     count_of,
+    is_group,
     is_time,
     span_us,
 )
@@ -34,6 +36,11 @@ def test_counts() -> None:
     assert [count_of(text) for text in ("0", "2", "9999", "10000", "-1", "2.5", "", "٣")] == [0, 2, 9999, None, None, None, None, None]
 
 
+def test_numbers_of_errors() -> None:
+    assert all(map(is_group, ("0", "12", "9" * 15)))
+    assert not any(map(is_group, ("", "x", "-1", "1.5", "9" * 16, "٣")))
+
+
 def test_times() -> None:
     assert all(map(is_time, ("15m", "24h", "7d", "2w", "2026-11-23", "2026-11-23T05:15Z", "2026-11-23 05:15:01.5+01:00")))
     assert not any(map(is_time, ("yesterday", "15", "m", "2026-11", "2026-11-23x")))
@@ -54,10 +61,14 @@ def test_the_language() -> None:
         "env": "name",
         "release": "name",
         "error": "text",
+        "error_group": "group",
         "label": "text",
         "route": "text",
         "caller": "text",
+        "enqueued": "known",
         "args": "arguments",
+        "note": "arguments",
+        "trace": "trace",
         "waited": "span",
         "ran": "span",
         "attempt": "count",
@@ -69,15 +80,16 @@ def test_the_language() -> None:
     assert (WORDS.name, WORDS.kind) == ("words", "words")
     assert ALIASES == {"task": "name", "environment": "env", "task_id": "id", "arg": "args"}
     assert ORDERS == ("first", "ran", "waited")
+    assert KNOWN == ("known", "unknown")
     assert {"since", "until", "id", "order"} == ONCE
     assert {"name", "text", "arguments", "words"} == WITH_WILDCARD
-    assert {"id", "span", "count", "time", "order"} == WITHOUT_NEGATION
+    assert {"id", "span", "count", "time", "order", "known"} == WITHOUT_NEGATION
 
 
 def test_hints() -> None:
     assert {name: field.hint for name, field in FIELDS.items()} == {
         "state": "state of the task",
-        "name": "task name; emails.* for all that begin with it",
+        "name": "task name, or a prefix such as emails.*",
         "queue": "queue",
         "engine": "engine, such as celery",
         "worker": "worker that ran it",
@@ -85,10 +97,14 @@ def test_hints() -> None:
         "env": "environment",
         "release": "release of the worker",
         "error": "type of the exception",
-        "label": "label that the application gave the task",
+        "error_group": "number of an error, as in the URL of its page",
+        "label": "label set by the application",
         "route": "route of the request that enqueued it",
         "caller": "code that enqueued it, such as shop/views.py:12",
+        "enqueued": "unknown: sent by a producer that is not monitored",
         "args": "an argument: args.user_id:42, or args.0:42 by position",
+        "note": "an annotation of the task: note.order:42",
+        "trace": "trace ID of OpenTelemetry or event ID of Sentry",
         "waited": "time until it started: waited:>5s",
         "ran": "time it ran: ran:>2s",
         "attempt": "number of the attempt: attempt:>1",

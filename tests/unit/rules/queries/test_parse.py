@@ -26,8 +26,13 @@ def words(*terms: Term, order: str = "first") -> Query:
         ("task:a environment:b task_id:c", words(Term("name", "a"), Term("env", "b"), Term("id", "c"))),
         ("waited:>5s ran:<=200ms", words(Term("waited", "5s", ">"), Term("ran", "200ms", "<="))),
         ("attempt:2 attempt:>=3", words(Term("attempt", "2"), Term("attempt", "3", ">="))),
+        ("enqueued:unknown", words(Term("enqueued", "unknown"))),
         ("args.user_id:42 arg.0:x*", words(Term("args", "42", path="user_id"), Term("args", "x", path="0", is_prefix=True))),
         ("since:2h until:2026-11-23T05:15Z", words(Term("since", "2h"), Term("until", "2026-11-23T05:15Z"))),
+        (
+            "error_group:12,7 -error_group:9",
+            words(Term("error_group", "12"), Term("error_group", "7"), Term("error_group", "9", is_not=True)),
+        ),
         ("caller:shop/views.py:12", words(Term("caller", "shop/views.py:12"))),
         ('"two words" -"not these"', words(Term("words", "two words"), Term("words", "not these", is_not=True))),
         ('"say \\"x\\" \\\\ y"', words(Term("words", 'say "x" \\ y'))),
@@ -59,7 +64,8 @@ def test_queries(text: str, query: Query) -> None:
         ("*", "*", "nothing to search for"),
         ("- x", "-", "nothing to search for"),
         ('a""', 'a""', "middle of a word"),
-        ("a*", "a*", "not enough"),
+        ('"a",b', '"a",b', "middle of a word"),
+        ("a*", "a*", "at least two letters"),
         ("a … b", "…", "no word"),
         ("args:42", "args:", "name or its position"),
         ("args.:42", "args.:", "name or its position"),
@@ -67,11 +73,15 @@ def test_queries(text: str, query: Query) -> None:
         ("ran:>5", "ran:>5", "comparison"),
         ("-ran:>5s", "-ran:>5s", "cannot be negated"),
         ("attempt:>x", "attempt:>x", "needs a number"),
+        ("error_group:x", "error_group:x", "needs the number of an error"),
+        ("error_group:12*", "error_group:12*", "not support"),
+        ("enqueued:no", "enqueued:no", "known or unknown"),
+        ("-enqueued:known", "-enqueued:known", "cannot be negated"),
         ("since:yesterday", "since:yesterday", "not a valid time"),
-        ("since:1h since:2h", "since:2h", "given twice"),
-        ("order:ran order:first", "order:first", "given twice"),
+        ("since:1h since:2h", "since:2h", "used twice"),
+        ("order:ran order:first", "order:first", "used twice"),
         ("order:size", "order:size", "Unknown order"),
-        ("state:fail*", "state:fail*", "takes no \\*"),
+        ("state:fail*", "state:fail*", "not support \\*"),
         (f"-{ID}", f"-{ID}", "cannot be excluded"),
     ],
 )
@@ -116,8 +126,8 @@ def _wrong(text: str) -> WrongQuery | None:
 
 
 ANY_FIELD = (
-    "Fields are state, name, queue, engine, worker, app, env, release, error, label, route, caller, args, waited, ran, attempt, since, "
-    "until, id, order. To search for the text, put quotes around it."
+    "Fields are state, name, queue, engine, worker, app, env, release, error, error_group, label, route, caller, enqueued, args, note, "
+    "trace, waited, ran, attempt, since, until, id, order. To search for the text, put quotes around it."
 )
 MESSAGES = [
     ('state:""', "There is nothing to search for.", "Write a word, or put quotes around several words."),
@@ -135,15 +145,15 @@ MESSAGES = [
     ("args.:42", "An argument needs its name or its position.", "Use args.user_id:42, or args.0:42 for the first one."),
     ("state:", "“state:” has no value.", "Expected: state of the task."),
     ("args.x:", "“args.x:” has no value.", "Expected: an argument: args.user_id:42, or args.0:42 by position."),
-    ("-ran:>5s", "“ran:” cannot be negated.", "Turn the comparison round: ran:<=5s."),
+    ("-ran:>5s", "“ran:” cannot be negated.", "Reverse the comparison: ran:<=5s."),
     ("-attempt:2", "“attempt:” cannot be negated.", "Use the opposite condition."),
     ("-since:1h", "“since:” cannot be negated.", "Use the opposite condition."),
     ('name:"open', "A quote is not closed.", 'Put a " at the end of the value.'),
-    ("name:a*b c", "A * can stand at the end of a value only.", "Put quotes around a value that contains a *."),
+    ("name:a*b c", "A * is allowed only at the end of a value.", "Put quotes around a value that contains a *."),
     ("*", "There is nothing to search for.", "Write a word, or put quotes around several words."),
     ('a""', "There is a quote in the middle of a word.", 'Put a space before or after it; inside quotes write \\" for a quote.'),
     ("… b", "This text contains no word.", "Search for letters or digits."),
-    ("a*", "One letter before the * is not enough.", "Write at least two."),
+    ("a*", "A * needs at least two letters before it.", "Add a letter."),
     (
         "state:sleepyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
         "Unknown state “sleepyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy”.",
@@ -152,11 +162,12 @@ MESSAGES = [
     ("order:size", "Unknown order “size”.", "Use one of first, ran, waited."),
     ("ran:5s", "“ran:” needs a comparison with a duration.", "Use ran:>5s, or <, with us, ms, s, m, h or d."),
     ("attempt:>x", "“attempt:” needs a number.", "Use attempt:>1, or attempt:2."),
+    ("error_group:x", "“error_group:” needs the number of an error.", "Use error_group:12; the page of the error has that number."),
     ("since:yesterday", "“yesterday” is not a valid time.", "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."),
-    ("since:1h since:2h", "“since:” is given twice.", "Remove one of them."),
-    ("state:fail*", "“state:” takes no *.", "Write the whole value."),
+    ("since:1h since:2h", "“since:” is used twice.", "Remove one of them."),
+    ("state:fail*", "“state:” does not support *.", "Write the whole value."),
     ("-b5a1f3c2-0000-4000-8000-000000000001", "A task ID cannot be excluded.", "Exclude a name, a state or a word."),
-    ("name:", "“name:” has no value.", "Expected: task name; emails.* for all that begin with it."),
+    ("name:", "“name:” has no value.", "Expected: task name, or a prefix such as emails.*."),
 ]
 
 
@@ -187,7 +198,7 @@ def test_the_end_is_pointed_at_where_something_is_missing() -> None:
     assert (caught.value.start, caught.value.length, caught.value.hint) == (2_000, 1, "Use fewer words.")
     with pytest.raises(WrongQuery, match="not closed"):
         parse('"a\\')
-    assert WrongQuery("a", "b", "text", 4, 1).located == "a In the query at character 5: its end."
+    assert WrongQuery("a", "b", "text", 4, 1).located == "a In the query at character 5: the end."
     for text in ("state:" + "y" * 41, "order:" + "y" * 41):
         with pytest.raises(WrongQuery, match=f"“{'y' * 40}”"):
             parse(text)
@@ -199,3 +210,16 @@ def test_two_letters_before_a_star_are_enough() -> None:
         Term("words", "shop.ship", is_prefix=True), Term("words", "failed", is_prefix=True), Term("queue", "…")
     )
     assert parse("a,b") == words(Term("words", "a,b"))
+
+
+def test_long_texts_are_cut_in_what_is_said() -> None:
+    with pytest.raises(WrongQuery, match=f"“args.{'x' * 35}:” has no value"):
+        parse(f"args.{'x' * 60}:")
+    with pytest.raises(WrongQuery, match=f"“{'1' * 40}” is not a valid time"):
+        parse(f"since:{'1' * 60}")
+
+
+def test_too_many_conditions_are_fewer_words() -> None:
+    with pytest.raises(WrongQuery) as caught:
+        parse("queue:a " * (MAX_TERMS + 1))
+    assert (caught.value.hint, caught.value.start) == ("Use fewer words.", 8 * MAX_TERMS)

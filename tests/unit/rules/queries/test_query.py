@@ -65,6 +65,10 @@ def test_what_a_term_is() -> None:
     assert Term("env", "x").info().kind == "name"
 
 
+def test_a_term_that_was_not_typed_is_nowhere() -> None:
+    assert (Term("state", "failed").start, Term("state", "failed").length) == (0, 0)
+
+
 def test_paths() -> None:
     assert all(map(is_path, ("0", "user_id", "user.id", "a-b")))
     assert not any(map(is_path, ("", ".", "a.", ".a", "a b", 'a"')))

@@ -203,7 +203,7 @@ def test_lost_is_a_fact_and_final_until_news() -> None:
 # -- racing reports ----------------------------------------------------------------------------------------------------
 def test_of_equal_ends_the_earliest_speaks() -> None:
     summary = told(ev("failed", T, error="first", worker="a"), ev("failed", T + 1, error="second", worker="z"))
-    assert summary.state == (f.state_key("failed", 0, T), -T, "boot.1", "a", -1, "", "", "first", "")
+    assert summary.state == (f.state_key("failed", 0, T), -T, "boot.1", "a", -1, "", "", "first", "", ())
 
 
 def test_of_ends_told_at_the_same_moment_the_greatest_payload_speaks() -> None:
@@ -290,7 +290,7 @@ def test_flags_add_up() -> None:
 def test_a_payload_says_what_and_nothing_about_the_state() -> None:
     payload = ev("payload", T + SECOND, name="n", queue="q", environment="e", worker="w", rank=2, args="[1]", is_masked=True)
     summary = told(payload)
-    assert summary.state == (STATES["queued"], 0, "", "", -1, "", "", "", "")
+    assert summary.state == (STATES["queued"], 0, "", "", -1, "", "", "", "", ())
     assert (summary.first_at, summary.last_at) == (T + SECOND, T + SECOND)
     assert (summary.name, summary.queue, summary.environment) == ((1, "n"), (1, "q"), (1, "e"))
     assert summary.args == (2, "[1]", True)
@@ -343,7 +343,7 @@ def test_the_key_is_built_as_documented() -> None:
 
 
 def test_what_is_not_said_is_nothing() -> None:
-    nothing = ("", "", "", "", "", -1, -1, -1, -1, "", "", "", "", "", (), 0, "", False, 0, 0)
+    nothing = ("", "", "", "", "", -1, -1, -1, -1, "", "", "", "", "", (), 0, "", False, 0, 0, ())
     assert Event("started", 0, T) == ("started", 0, T, *nothing)
     summary = delta(Event("cancel_asked", 0, T))
     assert summary[1:] == (T, T, f.NEVER, (), (), (), (), (), (), (), (), 0, T, 0)
@@ -357,14 +357,15 @@ def test_nothing_is_the_summary_of_no_events() -> None:
     assert fold(some, []) == some
     assert fold(some, [ev("started", T + 1)]) == join(some, delta(ev("started", T + 1)))
     assert delta(ev("enqueued")) == Summary(
-        (f.state_key("enqueued", 0, T), -T, "", "", -1, "", "", "", ""), T, T, T, (), (), (), (), (), (), (), (), 0, f.NEVER, 0
+        (f.state_key("enqueued", 0, T), -T, "", "", -1, "", "", "", "", ()), T, T, T, (), (), (), (), (), (), (), (), 0, f.NEVER, 0
     )
 
 
+USED = (5, 0, 900, 10, 0)
 FULL: dict[str, Any] = {
     "worker": "w1", "environment": "e1", "name": "n1", "queue": "q1", "eta": T + 5, "received_at": T + 1, "started_at": T + 2,
     "runtime_us": 3, "reason": "r", "error_type": "E", "error": "m", "result": "1", "sent": SENT, "rank": 1, "args": "[1]",
-    "original": 3, "flags": 1,
+    "original": 3, "flags": 1, "usage": USED,
 }  # fmt: skip
 OTHER: dict[str, Any] = {
     "run": "boot.2", "worker": "w2", "environment": "e2", "name": "n2", "queue": "q2", "eta": T + 6, "received_at": T, "started_at": T + 1,
@@ -420,12 +421,14 @@ def test_every_other_end_is_a_run(kind: str) -> None:
 def test_a_run_keeps_its_times_and_its_error() -> None:
     end = ev(
         "failed", T + 9, 1, received_at=T + 1, started_at=T + 2, runtime_us=7, worker="w", reason="time_limit",
-        error_type="E", error="bad", traceback="tb", flags=4,
+        error_type="E", error="bad", traceback="tb", flags=4, usage=USED,
     )  # fmt: skip
     assert run_told(end, ev("started", T + 3, 1, worker="w", flags=1)) == AttemptSummary(
-        (f.state_key("failed", 1, T + 9), -(T + 9), 7, "w", "time_limit", "E", "bad", "tb"), T + 1, T + 2, -1, 5
+        (f.state_key("failed", 1, T + 9), -(T + 9), 7, "w", "time_limit", "E", "bad", "tb", USED), T + 1, T + 2, -1, 5
     )
-    assert run_told(ev("started", T, 1)) == AttemptSummary((f.state_key("started", 1, T), -T, -1, "", "", "", "", ""), f.NEVER, T, -1, 0)
+    assert run_told(ev("started", T, 1)) == AttemptSummary(
+        (f.state_key("started", 1, T), -T, -1, "", "", "", "", "", ()), f.NEVER, T, -1, 0
+    )
     assert run_told(ev("failed", T)).started_at == f.NEVER
     assert run_told(ev("failed", T, received_at=0, started_at=0))[1:3] == (0, 0)
     assert run_told(ev("failed", T, 1, received_at=T + 2), ev("failed", T, 1, received_at=T + 1)).received_at == T + 1

@@ -7,13 +7,13 @@ from hypothesis import given
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.workflows.critical_path import critical_path
-from z4j.rules.workflows.linked_tasks import Workflow, make_workflow
+from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow
 
 
 @given(workflows())
 def test_it_is_a_chain_and_its_sum_is_the_greatest(workflow: Workflow) -> None:
     path = critical_path(workflow)
-    linked = {(one.source, one.target) for one in workflow.links}
+    linked = {(one.source, one.target) for one in workflow.links if one.kind != "group"}
     assert all(pair in linked for pair in zip(path.ids, path.ids[1:], strict=False))
     runtime = {one.id: one.runtime_us or 0 for one in workflow.tasks}
     assert sum(runtime[id] for id in path.ids) == path.runtime_us
@@ -38,3 +38,9 @@ def test_without_durations_there_is_none() -> None:
 def test_of_equal_chains_the_earlier_ids_are_shown() -> None:
     tasks = [task(1, runtime_us=3), task(2, runtime_us=3), task(3, runtime_us=1), task(4, runtime_us=1)]
     assert critical_path(make_workflow(tasks, [link(1, 3), link(2, 3), link(1, 4), link(2, 4)])).ids == (1, 3)
+
+
+def test_a_sender_that_is_not_known_is_in_no_chain() -> None:
+    sender = WorkflowTask(-1, "g", "unknown sender", "celery", "unknown", 0, is_known=False)
+    workflow = make_workflow([sender, task(1), task(2)], [WorkflowLink(-1, 1, "group"), WorkflowLink(-1, 2, "group"), link(1, 2)])
+    assert critical_path(workflow).ids == (1, 2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.tasks.states import STATES
 from z4j.rules.workflows.folding import MOST_BOXES, Box, fold_workflow, state_counts
-from z4j.rules.workflows.linked_tasks import Workflow, make_workflow
+from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow
 
 
 @given(workflows(), some.integers(0, 90), some.integers(1, 20))
@@ -90,3 +90,12 @@ def test_steps_are_taken_one_after_the_other() -> None:
     assert least.left_out == 9
     assert [(one.source, one.target, one.kind) for one in least.links] == [(0, 1, "parent")]
     assert MOST_BOXES == 60
+
+
+def test_senders_that_are_not_known_are_boxes_of_their_own() -> None:
+    senders = [WorkflowTask(-id, f"g{id}", "unknown sender", "celery", "unknown", 0, is_known=False) for id in (1, 2)]
+    tasks = [task(id, "charge") for id in range(100)]
+    links = [WorkflowLink(-1 if id < 50 else -2, id, "group") for id in range(100)]
+    folded = fold_workflow(make_workflow([*senders, *tasks], links), 7)
+    assert sorted(len(box.tasks) for box in folded.boxes) == [1, 1, 1, 49, 50]
+    assert {box.tasks[0].id for box in folded.boxes if not box.tasks[0].is_known} == {-1, -2}

@@ -141,7 +141,7 @@ async def test_a_running_server_remembers_its_log_when_every_file_was_rewritten(
         assert (await AuditLog(tmp_path).verify(store)).is_intact
         await log.sign_head(store, T + 1)
         log.memory.flush()
-        assert "the server that was running remembers row 6" in (await AuditLog(tmp_path).verify(store)).why
+        assert "the server that was running recorded row 6" in (await AuditLog(tmp_path).verify(store)).why
 
 
 async def test_details_hide_secrets_and_show_control_characters(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ async def test_the_file_of_witnesses_is_compacted_and_keeps_every_report(tmp_pat
         assert (tmp_path / "audit.witnesses").stat().st_size < 3_000
         heads = log.memory.remembered().heads
         assert (heads[1].source, heads[-1].number) == ("the agent on h1", 60)
-        assert "the agent on h1 remembers row 99" in (await log.verify(store)).why
+        assert "the agent on h1 recorded row 99" in (await log.verify(store)).why
 
 
 # -- copies and restores ---------------------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_a_restored_backup_verifies_and_says_that_it_is_a_copy(tmp_path: Path, c
     for name in ("z4j.db-wal", "z4j.db-shm"):
         (live / name).unlink(missing_ok=True)
     code, said = run(live, "audit", "verify")
-    assert (code, "its end was cut off" in said) == (10, True)
+    assert (code, "its end was removed" in said) == (10, True)
     asyncio.run(work(live, 20))
     assert run(live, "audit", "verify")[0] == 10  # work went on, and the evidence stayed
     code, said = run(live, "audit", "acknowledge", "--reason", "the disk died")

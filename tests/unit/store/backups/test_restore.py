@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.database import create_database
 from z4j.exceptions import StoreBusy, StoreError
 from z4j.store.backups import restore
-from z4j.store.sqlite import migrate
 
 
 def database(path: Path, name: str) -> Path:
-    migrate.migrate(path)
+    create_database(path)
     with closing(sqlite3.connect(path)) as db:
         db.execute("INSERT INTO setting VALUES ('name', ?)", (name,))
         db.commit()

@@ -16,7 +16,6 @@ from z4j.store.errors import error_actions, error_groups
 from z4j.store.errors.error_changes import HOUR_US
 from z4j.store.errors.error_groups import ErrorFilter, ErrorGroup
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks import bulk_deletion
 
 pytestmark = pytest.mark.anyio
 
@@ -131,24 +130,3 @@ async def test_ignoring_ends_at_its_limit(tmp_path: Path) -> None:
         await store.write(lambda db: error_actions.end_ignoring(db, [group.id, group.id], T))
         assert [found.state for found in await groups(store)] == ["unresolved"]
         assert len(await error_groups.list_actions(store, group.id)) == 1
-
-
-async def test_a_group_without_tasks_goes_unless_somebody_wrote_about_it(tmp_path: Path) -> None:
-    async with database(tmp_path) as store:
-        await tell(store, origin(), failed("a"), failed("b", T, "OSError"), failed("c", T, "LockError"))
-        noted, assigned, plain = [group.id for group in await groups(store)]
-        await store.write(lambda db: error_actions.set_note(db, noted, "known", ""))
-        await store.write(lambda db: error_actions.set_assigned(db, assigned, "ann"))
-        assert await error_actions.list_unused(store, T + 1) == []
-        ids = [row[0] for row in await store.fetch_all("SELECT id FROM task")]
-        await store.write(lambda db: bulk_deletion.delete_tasks(db, ids))
-        assert await error_actions.list_unused(store, T) == []
-        assert await error_actions.list_unused(store, T + 1) == [plain]
-        assert await store.write(lambda db: error_actions.delete_groups(db, [plain, noted], T)) == 0
-        assert await store.write(lambda db: error_actions.delete_groups(db, [plain], T + 1)) == 1
-        assert {group.id for group in await groups(store)} == {noted, assigned}
-        assert await store.fetch_all("SELECT count(*) FROM error_hour") == [(2,)]
-        await tell(store, failed("d", T + 5, "LockError"))
-        assert [group.failed for group in await groups(store)] == [2, 1]
-        assert await store.write(lambda db: error_actions.delete_hours(db, T + 2 * HOUR_US, 1))
-        assert await store.fetch_all("SELECT count(*) FROM error_hour") == [(0,)]

@@ -87,5 +87,5 @@ async def test_names_are_listed_with_what_they_did(tmp_path: Path) -> None:
             ("shop.ship", 7, 5, 5), ("shop.mail", 1, 1, 1),
         ]  # fmt: skip
         assert not is_more
-        assert [each.name for each in (await name_totals.list_names(store, everywhere, "MAI", 0, NOW, 0))[0]] == ["shop.mail"]
+        assert [each.name for each in (await name_totals.list_names(store, everywhere, "MAI", NOW - DAY_US, NOW, 0))[0]] == ["shop.mail"]
         assert await name_totals.list_names(store, everywhere, "", NOW - DAY_US, NOW, 1) == ([], False)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.database import T, database, life, tell
+from tests.support.database import T, create_database, database, life, tell
 from z4j.exceptions import StoreError, StoreFull
 from z4j.store.names import names
 from z4j.store.sqlite import db as store_db
@@ -187,6 +187,14 @@ def test_migrating_twice_does_nothing_the_second_time(tmp_path: Path) -> None:
     migrate.check(path)
 
 
+def test_the_database_of_the_tests_is_what_a_migration_creates(tmp_path: Path) -> None:
+    create_database(tmp_path / "copied" / "z4j.db")
+    migrate.migrate(tmp_path / "z4j.db")
+    copied = tmp_path / "copied" / "z4j.db"
+    assert copied.read_bytes() == (tmp_path / "z4j.db").read_bytes()
+    assert stat.S_IMODE(copied.stat().st_mode) == 0o600
+
+
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "z4j.db"
     migrate.migrate(path)
@@ -304,6 +312,52 @@ async def test_steps_that_were_undone_with_their_group_are_run_once_more_and_no_
         assert isinstance(second, StoreError)
         assert third == 1
         assert await keys(store) == ["s0", "s1", "s2", "s3", "s4", "z"]
+
+
+async def test_steps_without_savepoints_fail_alone_too(tmp_path: Path) -> None:
+    def fail(db: Connection) -> int:
+        put("half")(db)
+        raise ValueError("this step")
+
+    async with database(tmp_path) as store:
+        good, bad, other = await asyncio.gather(
+            store.write_steps([put(f"a{number}") for number in range(3)], lane=1, may_fail=False),
+            store.write_steps([put("b0"), put("b1"), fail, put("b3")], lane=1, may_fail=False),
+            store.write(put("z")),
+            return_exceptions=True,
+        )
+        assert (good, other) == ([1] * 3, 1)
+        assert isinstance(bad, ValueError)
+        assert await keys(store) == ["a0", "a1", "a2", "b0", "b1", "z"]
+
+
+async def test_what_is_added_up_until_the_commit_is_without_what_failed(tmp_path: Path) -> None:
+    class Late:
+        def __init__(self, *words: str) -> None:
+            self.words = list(words)
+
+        def merge(self, later: Late) -> None:
+            self.words += later.words
+
+        def write(self, db: Connection) -> None:
+            put("+".join(self.words))(db)
+
+    def step(word: str, *, fails: bool = False) -> Callable[[Connection], None]:
+        def add(db: Connection) -> None:
+            db.add_late(Late(word))
+            with contextlib.suppress(ValueError), db.part():
+                db.add_late(Late("lost"))
+                raise ValueError
+            if fails:
+                raise ValueError("this step")
+
+        return add
+
+    async with database(tmp_path) as store:
+        steps = [store.write(step("a"), lane=1), store.write(step("b", fails=True), lane=1), store.write(step("c"), lane=1)]
+        await asyncio.gather(*steps, return_exceptions=True)
+        written = await keys(store)
+        assert sorted("+".join(written).split("+")) == ["a", "c"], written
 
 
 async def test_a_connection_that_is_of_no_use_is_opened_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

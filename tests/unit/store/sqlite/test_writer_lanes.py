@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.database import create_database
 from z4j.exceptions import StoreError
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.sqlite.migrate import migrate
 from z4j.store.sqlite.writer_lanes import HEAVY_S, LONGEST_REST_S, RECENT_S, REST, SERVER, Job, WriterLanes
 
 
@@ -151,7 +151,7 @@ def test_a_durable_one_is_known_while_it_waits() -> None:
 
 async def with_store(folder: Path, do: Callable[[Store], Any]) -> Any:
     path = folder / "z4j.db"
-    migrate(path)
+    create_database(path)
     store = Store(path)
     await store.start()
     try:

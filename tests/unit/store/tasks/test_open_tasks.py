@@ -10,6 +10,7 @@ import pytest
 from tests.support.contents import connect, contents, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.writer import ROWS
 from z4j.store.tasks import bulk_deletion, task_writer
 from z4j.store.tasks.tasks import TaskFilter, list_tasks
 
@@ -59,3 +60,23 @@ async def test_only_so_many_tasks_are_remembered(tmp_path: Path, monkeypatch: py
         assert await states(store) == [(f"t{number}", "succeeded") for number in range(5)]
         assert await store.write(lambda db: len(db.recall("open tasks"))) == 0
         assert is_counted(store)
+
+
+@pytest.mark.parametrize("count", [ROWS - 1, ROWS, 2 * ROWS + 7])
+async def test_many_rows_at_a_time_are_stored_as_each_alone(tmp_path: Path, count: int) -> None:
+    """New tasks, their starts and their ends in a batch each, a few of them failed and a few enqueued twice; then every record alone."""
+    lives = [life(f"t{number}", T + number, "failed" if number % 9 == 0 else "succeeded") for number in range(count)]
+    batches = [[each[part] for each in lives for part in parts] for parts in ((0,), (1, 2), (3,), (0, 3))]
+    found = []
+    for name, told in (("many", batches), ("single", [[record] for batch in batches for record in batch])):
+        (tmp_path / name).mkdir()
+        async with database(tmp_path / name) as store:
+            await tell(store, origin())
+            for batch in told:
+                await tell(store, *batch)
+            assert is_counted(store)
+            db = connect(store.path)
+            found.append(contents(db))
+            db.close()
+    assert found[0] == found[1]
+    assert len(found[0]["tasks"]) == count

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.support.contents import recount
+from tests.support.database import create_database
 from z4j.agents.ingest import ServerFact, apply_batch, apply_facts
 from z4j.rules.tasks.fold import Event
 from z4j.rules.tasks.states import STATES
-from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import bulk_deletion, reused_ids
 from z4j_agent import wire
@@ -26,7 +26,7 @@ NIGHT = 24 * HOUR
 @pytest.fixture
 def db(tmp_path: Path) -> Any:
     path = tmp_path / "z4j.db"
-    migrate.migrate(path)
+    create_database(path)
     db = sqlite3.connect(path, factory=Connection, isolation_level=None)
     db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)")
     origin = ["origin", "wa", T, {"host": "a", "pid": 1, "role": "worker", "worker": "w1"}]

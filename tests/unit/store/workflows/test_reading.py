@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks import task_ids
+from z4j.store.tasks import bulk_deletion, task_ids
 from z4j.store.workflows.reading import MOST_TASKS, WorkflowRead, read_workflow
 
 pytestmark = pytest.mark.anyio
@@ -125,3 +125,58 @@ async def test_a_long_chain_is_cut(tmp_path: Path) -> None:
 async def test_an_unknown_task_has_no_workflow(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         assert (await read_workflow(store, 999)).workflow.tasks == ()
+
+
+async def test_a_task_is_shown_with_those_that_wait_for_it(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(
+            store, origin(), sent("a", T), sent("b", T + 1, depends_on=["a"]), sent("c", T + 2, depends_on=["a", "x"]), sent("x", T + 3),
+            sent("d", T + 4, depends_on=["b"]), sent("e", T + 5, parent_id="d"),
+            task("enqueued", "alien", T, None, {"depends_on": ["a"]}, engine="rq"),
+        )  # fmt: skip
+        expected = (
+            ["a", "b", "x", "c", "d", "e"],
+            {("a", "b", "depends_on"), ("a", "c", "depends_on"), ("x", "c", "depends_on"), ("b", "d", "depends_on"), ("d", "e", "parent")},
+        )
+        for task_id in expected[0]:
+            assert shown(await read(store, task_id)) == expected, task_id
+
+
+async def test_members_of_a_group_find_each_other(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        group = "7d7c9a3e-0000-4000-8000-000000000001"
+        records = [sent(f"m{n}", T + n, group_id=group) for n in range(4)]
+        await tell(store, origin(), *records, sent("after", T + 9, parent_id="m2"), sent("solo", T, group_id="solo"))
+        for task_id in ("m0", "m3", "after"):
+            found = await read(store, task_id)
+            names, links = shown(found)
+            assert names == [group, "m0", "m1", "m2", "m3", "after"]
+            assert links == {(group, f"m{n}", "group") for n in range(4)} | {("m2", "after", "parent")}
+            assert [one.is_known for one in found.workflow.tasks] == [False, *[True] * 5]
+        assert shown(await read(store, "solo")) == (["solo"], set())
+
+
+async def test_a_group_that_a_known_task_has_sent_needs_no_other_sender(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, origin(), *[sent(f"m{n}", T + n, group_id="g", parent_id="gone") for n in range(3)])
+        assert len(shown(await read(store, "m1"))[0]) == 4
+        await tell(store, sent("gone", T))
+        assert shown(await read(store, "m1"))[0] == ["gone", "m0", "m1", "m2"]
+
+
+async def test_a_large_group_is_cut(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, origin(), *[sent(f"m{n}", T + n, group_id="g") for n in range(MOST_TASKS + 50)])
+        found = await read(store, "m1")
+        assert not found.is_complete
+        assert len(found.workflow.tasks) <= MOST_TASKS + 1
+
+
+async def test_deleted_tasks_leave_no_relations(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, origin(), sent("a", T), sent("b", T + 1, depends_on=["a"], group_id="g"))
+        before = await store.fetch_all("SELECT * FROM task_relation")
+        assert len(before) == 2
+        [(id,)] = await store.fetch_all("SELECT max(id) FROM task")
+        await store.write(lambda db: bulk_deletion.delete_tasks(db, [id]))
+        assert await store.fetch_all("SELECT * FROM task_relation") == []

@@ -51,7 +51,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             {("celery", action): "worker" for action in EVERYTHING}, "production", {"celery": frozenset({"work"})},
         )  # fmt: skip
         made.server.hub.connect(link)
-        made.tokens = {role: made.call(make_api_token, store, role, role, 1, "test")[1] for role in ("viewer", "operator")}  # type: ignore[attr-defined]
+        made.tokens = {role: made.call(make_api_token, store, role, role, 1, "test")[1] for role in ("viewer", "operator", "admin")}  # type: ignore[attr-defined]
         yield made
 
 
@@ -128,7 +128,7 @@ def test_a_plan_from_freezing_to_its_account(shop: Any) -> None:
 
 
 def test_a_plan_over_everything_is_not_frozen(shop: Any) -> None:
-    assert "A plan for all tasks is refused" in ask(shop, "POST", "/plans", {"action": "retry_task"}).json()["detail"]
+    assert "A plan for all tasks is not allowed" in ask(shop, "POST", "/plans", {"action": "retry_task"}).json()["detail"]
 
 
 def test_a_queue_is_paused_looked_into_and_purged_with_a_word(shop: Any) -> None:

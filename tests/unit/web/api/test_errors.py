@@ -44,6 +44,23 @@ def test_every_action(shop: Any) -> None:
     assert [row["action"] for row in history][-2:] == ["reopened", "resolved"]
 
 
+def test_a_part_is_split_off_by_the_api(shop: Any) -> None:
+    answer = act(shop, "split", message="nothing*")
+    assert answer.status_code == 409
+    assert "None of the newest failures" in answer.text
+    assert act(shop, "split", message="a", code="b").status_code == 400
+    assert ask(shop, "GET", "/errors/1").json()["split_from"] is None
+
+
+def test_pages_and_api_are_one(shop: Any) -> None:
+    for operation, page in (
+        ("/errors", "/errors.json"), ("/errors/1", "/errors/1.json"), ("/names", "/names.json"),
+        ("/names/history?name=shop.ship", "/history/name.json?name=shop.ship"),
+    ):  # fmt: skip
+        first, second = ask(shop, "GET", operation), shop.client.get(page, headers={"Authorization": f"Bearer {shop.tokens['operator']}"})
+        assert first.json().keys() == second.json().keys(), page
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -8,11 +8,14 @@ from typing import Any
 
 from z4j.rules import clock_watch
 from z4j.rules.connection_steps import Step
+from z4j.rules.tasks.link_templates import LinkTemplate
 from z4j.store.access.tokens import TokenRow
 from z4j.store.backups.backup_results import BackupResult
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.fleet.apps import AppRow
 from z4j.store.fleet.connection_progress import ConnectionString
+from z4j.store.forwarding.deliveries import Delivery
+from z4j.store.forwarding.targets import Target, Waiting
 from z4j.web.auth.account import AccountPage, qr_code
 from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame.render import Shell
@@ -20,6 +23,8 @@ from z4j.web.pages.settings.access import Person, SettingsPage
 from z4j.web.pages.settings.appliance import AppliancePage, BackupPanel, ClockPanel, DutyLine, PartLine, RetentionPanel, TlsPanel
 from z4j.web.pages.settings.connect import Chosen, ConnectPage
 from z4j.web.pages.settings.connection_strings import Connect
+from z4j.web.pages.settings.forwarding import ForwardingPage, TargetLine
+from z4j.web.pages.settings.links import LinksPage
 from z4j.web.pages.settings.setup_lines import Block
 
 
@@ -51,7 +56,9 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         return SettingsPage(shell=shell, tab=tab, may_change=True, days_kept=30, gigabytes_kept=10.0, **more)
 
     def account(**more: Any) -> AccountPage:
-        return dataclasses.replace(AccountPage(shell, "account", 30, 10.0, has_tabs=True), **more)
+        return dataclasses.replace(
+            AccountPage(shell, "account", 30, 10.0, True, "Asia/Kathmandu", "UTC", ("Asia/Kathmandu", "Europe/Berlin")), **more
+        )
 
     chosen = Chosen(evil, "celery", "none", evil)
     block = Block(evil, evil, evil, has_url=True)
@@ -61,6 +68,15 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
     connect = ConnectPage(
         shell, True, chosen, (evil,), made=made, lines=(block,), variants=(block,), has_packages=False, string=found, steps=progress,
         here="/connect/1", can_try=True,
+    )  # fmt: skip
+    target = Target(1, evil, "webhook", evil, True, True, (evil,), True, evil, now, 1, 1, 7, now, now - 60_000_000, 3, now, evil)
+    idle = dataclasses.replace(
+        target, id=2, kind="syslog", actions=(), is_enabled=False, sent=0, sent_at=None, failing_since=None, error=""
+    )
+    forwarding = ForwardingPage(
+        shell, "forwarding", 30, 10, (TargetLine(target, Waiting(2, 1, now)), TargetLine(idle, Waiting(0, 0, None))),
+        (Delivery(evil, "audit", 3, evil, now, 2, None, "failed", evil), Delivery(evil, "audit", 2, evil, now, 1, now, "delivered", "")),
+        evil, "loopback", True,
     )  # fmt: skip
 
     return [
@@ -96,6 +112,10 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
                 ),
             ),
         ),
+        ("links", "settings/links.html", LinksPage(shell, "links", True, 30, 10, (LinkTemplate(1, evil, evil),))),
+        ("forwarding", "settings/forwarding.html", forwarding),
+        ("forwarding none", "settings/forwarding.html", dataclasses.replace(forwarding, lines=(), deliveries=(), may_change=False)),
+        ("links none", "settings/links.html", LinksPage(shell, "links", False, 30, 10, ())),
         ("appliance", "settings/appliance.html", appliance),
         (
             "appliance at its start",

@@ -7,12 +7,17 @@ import dataclasses
 from typing import Final
 
 from z4j.rules.charts.model import Series, TimeChart
+from z4j.rules.errors.splits import CODE, MESSAGE, Split
 from z4j.store.errors.error_groups import Action, ErrorGroup, Merged
+from z4j.store.errors.error_splits import Part as SplitPart
+from z4j.store.errors.top_groups import TopGroup
 from z4j.store.tasks.tasks import TaskRow
 from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, Shell
+from z4j.web.pages.error_panel import ErrorLine, ErrorPanel
 from z4j.web.pages.errors.detail import SPANS, ErrorPage, NameShare, Part, Sample
 from z4j.web.pages.errors.list import ErrorsPage, Line
+from z4j.web.pages.errors.splits import Splits
 from z4j.web.pages.tasks import list as task_list
 
 HOUR_US: Final = 3_600_000_000
@@ -56,11 +61,17 @@ def full_page(shell: Shell, row: TaskRow, line: task_list.Line, evil: str) -> Er
         "Failures per hour", (now - HOUR_US, now), (Series("failed tasks", "failed", (1.0, 2.0)),), links=("/tasks", "/tasks")
     )
     return ErrorPage(
-        shell, group(now, evil), chart, (NameShare(evil, 9, "12%", "/tasks"),), (Part(evil, ((evil, 3, "/tasks"), (evil, 1, "")), 4),), 200,
+        shell, group(now, evil), chart, "/tasks?state=failed", "/tasks?error_group=7", "/tasks?error_group=7",
+        (NameShare(evil, 9, "12%", "/tasks"),), (Part(evil, ((evil, 3, "/tasks"), (evil, 1, "")), 4),), 200,
         "/errors/7", "/errors/7?before=1-1#tasks", "/errors/7#tasks", (line,), (Sample(row, 0, now, trace), Sample(row, 1, now, trace)),
-        (Action(now, evil, evil, evil), Action(now, "", "regressed", "")), (Merged(9, evil, evil),), (("9", evil),), ((evil, evil),), SPANS,
-        True, True, (evil,),
+        (Action(now, evil, evil, evil), Action(now, "", "regressed", "")), (Merged(9, evil, evil),), splits(evil), (("9", evil),),
+        ((evil, evil),), SPANS, True, True, (evil,),
     )  # fmt: skip
+
+
+def splits(evil: str) -> Splits:
+    part = SplitPart(8, evil, Split(MESSAGE, evil), True)
+    return Splits(part, (part, part._replace(split=Split(CODE, evil), is_running=False)), ((evil, evil),), ((evil, evil),), 50)
 
 
 def merged_page(shell: Shell, row: TaskRow, line: task_list.Line, evil: str) -> ErrorPage:
@@ -74,6 +85,17 @@ def empty_page(shell: Shell, row: TaskRow, line: task_list.Line, evil: str) -> E
     page = full_page(shell, row, line, evil)
     gone = dataclasses.replace(page.group, note="", runbook="", assigned_to="", state="ignored", ignore_until=None)
     return dataclasses.replace(
-        page, group=gone, lines=(), samples=(), shares=(), parts=(), actions=(), merged=(), others=(), may_change=False, is_open=False,
+        page, group=gone, lines=(), samples=(), shares=(), parts=(), actions=(), merged=(), others=(), splits=Splits(None, (), (), (), 0),
+        may_change=False, is_open=False,
         older_href="", newest_href="",
     )  # fmt: skip
+
+
+def panel(now: int, evil: str) -> ErrorPanel:
+    """Errors of a name, a queue or a worker."""
+    group = TopGroup(7, evil, evil, "regressed", now, 9, 3)
+    lines = (ErrorLine(group, "/tasks", "/tasks", evil), ErrorLine(group._replace(failed=0, function=""), "/tasks", "/tasks", ""))
+    return ErrorPanel(lines, "stored failures", "/errors")
+
+
+NO_ERRORS: Final = ErrorPanel((), "", "/errors")

@@ -6,11 +6,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tests.unit.web.frame import errors
 from z4j.rules.charts.model import Mark
 from z4j.rules.history.callers import Part as Filled
 from z4j.rules.history.ranges import HEAT, SPANS, window
 from z4j.rules.rollups import bucket_of
 from z4j.store.fleet.agents import TaskNameRow
+from z4j.store.rollups.ledger import QueuedTask
 from z4j.store.rollups.rollups import Histograms, QueueReport, Sums, WorkerSums
 from z4j.store.rollups.series_history import History
 from z4j.store.samples.name_sample import NameSample, SlowTask
@@ -19,6 +21,7 @@ from z4j.web.pages import history_charts as charts
 from z4j.web.pages.names.detail import NamePage, Part, Registered, Total
 from z4j.web.pages.names.list import NameLine, NamesPage
 from z4j.web.pages.queues.history import FilledBy, QueueHistory
+from z4j.web.pages.queues.ledger import Cell, LedgerLine, LedgerTable
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.pages.workers.history import WorkerHistory
 
@@ -27,8 +30,9 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
     rows, marks = Filters(name=evil), (Mark(now - 600_000_000, evil, "/workers"),)
     full, empty = name_page(shell, evil, now, made(now), rows, marks), name_page(shell, evil, now, nothing(now), rows, ())
     bare = dataclasses.replace(
-        empty, releases=(), queues=(), sample=NameSample(0, False, (), ()), worker_hrefs=(), registered=(), left_out=0, may_run=False
-    )
+        empty, errors=errors.NO_ERRORS, releases=(), queues=(), sample=NameSample(0, False, (), ()), worker_hrefs=(), registered=(),
+        left_out=0, may_run=False,
+    )  # fmt: skip
     line = NameLine(evil, "/names/x", 5, "/tasks", 0.5, 3, "/tasks", 1, 5_000, None, 9, "/tasks")
     names = NamesPage(
         shell, (line, dataclasses.replace(line, bad=0)), charts.span_choices(lambda key: "/names", "24h"), evil, (("app", evil),), "/names",
@@ -47,7 +51,7 @@ def name_page(shell: Shell, evil: str, now: int, history: History, rows: Filters
     part = Part(evil, "/queues/x", "/tasks", Sums(succeeded=3), 2, "/tasks", now)
     registered = Registered(TaskNameRow("shop", evil, "celery", evil, "(order)", evil, evil, now), "/tasks/run")
     return NamePage(
-        shell=shell, name=evil, here="/names/x", json_href="/history/name.json", tasks_href="/tasks", errors_href="/errors",
+        shell=shell, name=evil, here="/names/x", json_href="/history/name.json", tasks_href="/tasks", errors=errors.panel(now, evil),
         spans=charts.span_choices(lambda key: "/names/x", "90m"), totals=(Total("failed", 3, "/tasks", "failed"),),
         waits=charts.shares_of(history.waited), runtimes=charts.shares_of(history.ran),
         charts=(
@@ -81,8 +85,21 @@ def of_queue(evil: str, now: int) -> QueueHistory:
     return QueueHistory(
         charts.span_choices(lambda key: "/queues/x", "90m"), "/history/queue.json", f"Drains in 5 min {evil}",
         (charts.depths(history.window, reports, rows, ()), charts.oldest(history.window, reports, rows, ())),
-        filled, filled, 500, True, 40, 3, 0.9,
+        filled, filled, 500, True, 40, 3, 0.9, errors.panel(now, evil),
     )  # fmt: skip
+
+
+def ledger_of_queue(evil: str, now: int) -> LedgerTable:
+    """One hour with every kind of cell, of a broker that is not reported, and with tasks that are unaccounted for."""
+    lines = tuple(
+        LedgerLine(
+            now - number * 3_600_000_000, Cell(900, "/tasks?q=1"), Cell(800, "/tasks?q=2"), Cell(0), Cell(3), Cell(lost), Cell(2, "/tasks")
+        )
+        for number, lost in enumerate((None, 0, 3))
+    )  # fmt: skip
+    return LedgerTable(
+        lines, lines, now, "", Cell(5, "/tasks?q=3"), 2, (QueuedTask(7, evil, evil, now), QueuedTask(8, evil, "", now)), True
+    )
 
 
 def of_worker(evil: str, now: int) -> WorkerHistory:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tests.unit.web.frame import histories
+from tests.unit.web.frame import errors, histories
 from z4j.rules.task_signatures import parse
 from z4j.store.fleet.agents import TaskNameRow
 from z4j.store.fleet.paused_queues import PausedQueueRow
@@ -53,13 +53,13 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
             dataclasses.replace(command, action="purge_queue", queue=evil, detail={"tasks": 5, "error": evil}), True, 3,
         ),),
         dict.fromkeys(queue_detail.ACTIONS, "") | {"peek_queue": evil}, (("queue", evil),), "/queues/x", "/plans/new",
-        histories.of_queue(evil, now),
+        histories.of_queue(evil, now), histories.ledger_of_queue(evil, now),
     )  # fmt: skip
     this = worker_detail.WorkerPage(
         shell, of, (worker_detail.CurrentTask(RunningItem("celery", evil, 0, evil, evil, now, 7), "/tasks", 5_000_000),), (evil,), evil,
         dict.fromkeys(worker_detail.ACTIONS, ""), dict.fromkeys(worker_detail.ACTIONS, evil),
         ((evil, evil),), ((evil, "/queues/x"),), (command,), "/tasks", "/tasks",
-        histories.of_worker(evil, now),
+        histories.of_worker(evil, now), errors.panel(now, evil),
     )  # fmt: skip
     name = TaskNameRow("shop", evil, "celery", evil, "(order, *rest, fast=False)", evil, evil, now)
     form = run.RunPage(

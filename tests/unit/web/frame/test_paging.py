@@ -8,17 +8,24 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
 
 from tests.support.database import SECOND, T, database, life, origin, tell
 from tests.support.site import Site, site, text_of
 from tests.unit.store.fleet.test_agents import hello
 from z4j import clock
+from z4j.exceptions import BadInput
 from z4j.store.fleet import agents, gaps
 from z4j.store.fleet.queues import FIRST, each_queue, list_queues, place_of
 from z4j.store.fleet.workers import list_workers, page_of_workers
 from z4j.store.names import name_limits, names
+from z4j.store.tasks.task_search import END_OF_TIME, cursor
+from z4j.web.frame.paging import moment_from
 from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.records import Fault, FaultFacts, Gap, GapFacts
 
@@ -179,3 +186,22 @@ def test_what_is_beyond_the_limit_is_said_on_the_page(shop: Any) -> None:
     shop.write(lambda db: gaps.record_refused(db, 1, {name_limits.CAUSE + "name": 1234, name_limits.CAUSE + "broker": 5}, clock.now()))
     assert "1,234 reports of a task name over the limit of 5,000: shown as (others)" in text_of(shop.get("/workers"))
     assert "5 reports of a broker over the limit of 200: stored as unknown" in text_of(shop.get("/workers"))
+
+
+def moment_of(text: str) -> tuple[int, int] | None:
+    return moment_from(Request({"type": "http", "headers": [], "query_string": urlencode({"before": text}).encode()}), "before")
+
+
+@given(st.tuples(st.integers(0, END_OF_TIME), st.integers(0, END_OF_TIME)).filter(lambda pair: len(cursor(pair)) < 40))
+def test_moments_return(pair: tuple[int, int]) -> None:
+    assert moment_of(cursor(pair)) == pair
+
+
+@pytest.mark.parametrize("text", ["x", "1", "1-", "-1", "-1-2", "1-x", "1-1-1", "²-1", "9" * 50 + "-1"])
+def test_other_moments_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        moment_of(text)
+
+
+def test_a_list_begins_without_a_moment() -> None:
+    assert moment_of("") is None

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.frame import access, errors, findings, operating, scheduling
+from tests.unit.web.frame import access, calling, errors, findings, inside_tasks, operating, scheduling
 from z4j import resources
 from z4j.operations.commands import AvailableAction
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
+from z4j.rules.findings.news import News
 from z4j.rules.queries.completion import Completion
+from z4j.rules.queries.find import Candidate, Found
 from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
 from z4j.rules.workflows.retries import RetryChoice
 from z4j.store.fleet.agents import AgentRow
@@ -27,18 +29,22 @@ from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.tasks import Link, SameId, TaskRow
 from z4j.store.workflows.reading import WorkflowRead
 from z4j.web.frame import tracebacks
-from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, Shell, to_html
+from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, RailLink, Shell, to_html
 from z4j.web.frame.strip import StripRegion
 from z4j.web.pages.changes.audit_log import AuditLine, AuditPage
 from z4j.web.pages.changes.commands import CommandsPage
 from z4j.web.pages.component_gallery import TRACE, make_page
 from z4j.web.pages.demo import ResetPage
+from z4j.web.pages.find.page import FindPage
+from z4j.web.pages.keys import KeysPage, groups
+from z4j.web.pages.news import BACK, BellRegion, NewsPage
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.tasks import compare as task_compare
 from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import facets as task_facets
 from z4j.web.pages.tasks import list as task_list
+from z4j.web.pages.tasks import notes as task_notes
 from z4j.web.pages.tasks import views as task_views
 from z4j.web.pages.tasks.actions import Action, Field
 from z4j.web.pages.tasks.filters import COLUMNS, Filters
@@ -60,6 +66,9 @@ SHELL = Shell(
     agents="14 of 15 agents",
     version="0.1.0",
     notice=Notice("good", EVIL, "/tasks/1"),
+    zone="Asia/Kathmandu",
+    unread=120,
+    views=(RailLink(EVIL, "/tasks?q=x", True, EVIL, 12_418), RailLink("slow", "/tasks?q=y", False)),
 )
 ROW = TaskRow(
     id=7,
@@ -133,7 +142,7 @@ AGENT = AgentRow(
     environment="production", release="r", engines={"celery": "5.7"}, capabilities=[], allow="read", denied=[], seal_key="aa",
     app_seal_key="bb", agent_version="0.1", notes=[EVIL], worker_notes=["a note"], pool="prefork", concurrency=8, queues=["q"],
     running=[], spool_bytes=9_000_000, dropped=4, faults=2, is_shipper=True, clock_skew_us=9_000_000, connected_at=NOW, seen_at=NOW,
-    left_at=None, left_reason="", is_orderly=False,
+    left_at=None, left_reason="", is_orderly=False, options={EVIL: EVIL},
 )  # fmt: skip
 QUEUE = QueueRow(
     app="shop", environment="production", engine="celery", name=EVIL, broker=EVIL, depth=12_418, consumers=0, oldest_at=None, delayed=3,
@@ -166,6 +175,7 @@ def detail(**changes: Any) -> task_detail.DetailPage:
     made = task_detail.DetailPage(
         shell=SHELL,
         row=ROW,
+        **inside_tasks.fields(EVIL, NOW),
         is_bad=True,
         is_masked=True,
         actions=(
@@ -191,6 +201,9 @@ def detail(**changes: Any) -> task_detail.DetailPage:
         name_href="/tasks",
         label_href="/tasks",
         blocked=EVIL,
+        notes=(task_notes.NotesOfAttempt(1, (task_notes.Field(EVIL, EVIL, "/tasks"),), 2, task_notes.ProgressBar(9, 1_000, EVIL)),),
+        ids=(task_notes.Field("trace", EVIL, "/tasks"),),
+        tools=(task_notes.ToolLink(EVIL, "https://tools.example/1"),),
         queue_href="/tasks",
         worker_href="/tasks",
         same_id=task_detail.Executions(2, 3, tuple((n, SameId(n + 5, NOW, s)) for n, s in enumerate(("failed", "running", "queued"), 1))),
@@ -225,6 +238,7 @@ BARE = dataclasses.replace(
 )
 
 
+NEWS = News(NOW, "plan", EVIL, EVIL, "/plans/1", "done")
 SIGNED = Checkpoint(3, 7, NOW, b"d" * 32, b"p" * 32, "k", b"s")
 
 
@@ -240,6 +254,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     *operating.pages(SHELL, EVIL, NOW, queue_list.line(QUEUE, NOW, is_paused=True), WORKER_ROW, COMMAND),
     *scheduling.pages(SHELL, EVIL, NOW),
     *access.pages(SHELL, EVIL, NOW),
+    *calling.pages(SHELL, EVIL, NOW),
     ("tasks", "tasks/list.html", TASKS),
     ("tasks region", "tasks/_region.html", task_list.TasksRegion(region())),
     (
@@ -272,6 +287,16 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
             may_share=True,
         ),
     ),
+    ("find", "find/page.html", FindPage(SHELL, EVIL, (Found(Candidate("name", EVIL, "/names/x", EVIL), 0),))),
+    ("find nothing", "find/page.html", FindPage(SHELL, EVIL, ())),
+    ("keys", "keys/page.html", KeysPage(SHELL, groups("admin"))),
+    (
+        "news",
+        "news/page.html",
+        NewsPage(SHELL, (NEWS,), (NEWS._replace(text=""),), NOW, "Friday 18:02", "1 plan finished", 14, tuple(BACK.items())),
+    ),
+    ("news none", "news/page.html", NewsPage(SHELL, (), (), NOW, "Friday 18:02", "", 14, tuple(BACK.items()))),
+    ("bell", "_bell.html", BellRegion(3)),
     ("views none", "tasks/views.html", task_views.ViewsPage(SHELL, (), "", "", "/tasks", may_share=False)),
     (
         "compare",
@@ -292,6 +317,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("task", "tasks/detail.html", detail()),
     ("task unreadable arguments", "tasks/_detail.html", detail(arguments=())),
     ("task of a workflow", "tasks/_detail.html", detail(workflow=make_view(WORKFLOW, 2))),
+    ("log of a task", "tasks/logs.html", inside_tasks.page(SHELL, ROW, EVIL, NOW)),
     (
         "workflow",
         "tasks/workflow.html",
@@ -361,7 +387,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("an error without tasks", "errors/detail.html", errors.empty_page(SHELL, ROW, task_list.line(ROW, Filters(), NOW, CAN), EVIL)),
     ("now", "now/page.html", findings.full(SHELL, COMMAND, EVIL)),
     ("now, all well", "now/page.html", findings.calm(SHELL, is_stale=False)),
-    ("now, not known", "now/page.html", findings.calm(SHELL, is_stale=True)),
+    ("now, unknown", "now/page.html", findings.calm(SHELL, is_stale=True)),
     ("queues none", "queues/list.html", queue_list.QueuesPage(SHELL, (), "", "", "", "/queues", False)),
     ("queues none here", "queues/list.html", queue_list.QueuesPage(SHELL, (), "", "", "", "/queues", True)),
     (

@@ -65,12 +65,12 @@ def test_others_may_not_reset_it(shop: Shop, stopped: list[str]) -> None:
 
 
 def test_the_faults_of_a_demo_are_listed_with_what_is_found(shop: Shop, stopped: list[str]) -> None:
-    found = Finding("silent_host", "shop-4", "blind", 1, "Nothing heard from shop-4", "t", "w", action=Link("Open the workers", "/workers"))
+    found = Finding("silent_host", "shop-4", "blind", 1, "No heartbeat from shop-4", "t", "w", action=Link("Open the workers", "/workers"))
     findings = shop.server.asgi.state.services.findings
     findings.current = (found, dataclasses.replace(found, subject="shop-5"))
     text = shop.get("/demo").text
     assert f"1 of {len(FAULTS)} found now" in text
-    assert "Nothing heard from shop-4" in text
+    assert "No heartbeat from shop-4" in text
     assert "and 1 more finding" in text
     for fault in (*FAULTS, *NOT_SHOWN):
         assert html.escape(fault.title) in text

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.formats import when
 from z4j.rules.history.ranges import HEAT, SPANS, Window, window
 from z4j.rules.rollups import HOUR_US, MINUTE_US, bucket_of
 from z4j.store.rollups.rollups import Histograms, QueueReport, Sums, WorkerSums
 from z4j.store.rollups.series_history import History
+from z4j.web.frame.times import when
 from z4j.web.pages import history_charts as charts
 from z4j.web.pages.tasks.filters import Filters
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import html
 import re
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.database import SECOND, T, life, origin
 from tests.support.site import text_of
+from tests.unit.rules.findings import every
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j import clock
 from z4j.rules.findings.finding import Finding, Link, Scope
+from z4j.rules.permissions import is_allowed
 from z4j.web.pages.now import SPANS, STALE_US
 
 FOUND = Finding(
-    "failing_more", "shop.ship", "bad", 10, "shop.ship fails more than usual", "5 of 9 runs ended badly", f"usually none {EVIL}",
+    "failing_more", "shop.ship", "bad", 10, "shop.ship fails more than usual", "5 of 9 runs failed", f"usually none {EVIL}",
     Scope("shop", "production", "celery"), T - 60 * SECOND, Link("Review 5 and retry…", "/plans/new?name=shop.ship"),
     (Link("failed tasks", "/tasks?state=failed"),), (0.0, None, 5.0), "failures per minute",
 )  # fmt: skip
@@ -32,8 +35,8 @@ def test_a_finding_has_its_sentence_its_evidence_and_one_action(shop: Shop) -> N
     put(shop, FOUND)
     page = shop.get("/")
     text = text_of(page)
-    assert "shop.ship fails more than usual: 5 of 9 runs ended badly" in re.sub(r"\s+", " ", text).replace(" :", ":")
-    assert "1 to act on" in text
+    assert "shop.ship fails more than usual: 5 of 9 runs failed" in re.sub(r"\s+", " ", text).replace(" :", ":")
+    assert "1 critical" in text
     assert EVIL not in page.text
     assert EVIL in text
     for href in ("/plans/new?name=shop.ship", "/tasks?state=failed"):
@@ -44,13 +47,13 @@ def test_a_finding_has_its_sentence_its_evidence_and_one_action(shop: Shop) -> N
 
 def test_all_is_well_only_when_it_was_checked(shop: Shop) -> None:
     put(shop)
-    assert "All as usual" in text_of(shop.get("/"))
+    assert "No findings" in text_of(shop.get("/"))
     put(shop, ago=STALE_US + SECOND)
     text = text_of(shop.get("/"))
-    assert "All as usual" not in text
-    assert "Not known" in text
+    assert "No findings" not in text
+    assert "Unknown" in text
     put(shop, FOUND, ago=STALE_US + SECOND)
-    assert "This is old" in text_of(shop.get("/"))
+    assert "This is out of date" in text_of(shop.get("/"))
 
 
 def test_filters_of_every_page_hold(shop: Shop) -> None:
@@ -63,7 +66,7 @@ def test_filters_of_every_page_hold(shop: Shop) -> None:
 def test_an_operator_mutes_and_unmutes(shop: Shop) -> None:
     put(shop, FOUND)
     assert shop.post("/findings/mute", key=FOUND.key, reason="known", back="/").status_code == 303
-    assert "is muted" in text_of(shop.get("/"))
+    assert "muted. It is listed below" in text_of(shop.get("/"))
     assert shop.server.findings.current == ()
     assert "Muted" in text_of(shop.get("/"))
     assert "Review 5" not in text_of(shop.get("/"))
@@ -95,3 +98,23 @@ def test_an_empty_server_leads_to_connect(empty: Shop) -> None:
     assert "No queues" in text_of(page)
     assert 'href="/connect"' in page.text
     assert empty.get("/?range=nonsense").status_code == 200
+
+
+def test_the_page_and_the_api_say_what_a_viewer_lacks(shop: Shop) -> None:
+    shop.server.findings.current = tuple({each.kind: each for each in every.each()}.values())
+    admin = shop.get("/now.json").json()["findings"]
+    assert {each["action"]["needs"] for each in admin} == {""}
+    assert set(admin[0]["action"]) == {"text", "href", "needs"}
+    assert all(set(link) == {"text", "href", "needs"} for each in admin for link in each["evidence"])
+    shop.become("vera")
+    found = {each["kind"]: each for each in shop.get("/now.json").json()["findings"]}
+    assert (found["failing_more"]["action"]["needs"], found["disk"]["action"]["needs"]) == ("operator", "auditor")
+    assert shop.get("/api/v1/findings").json() == shop.get("/now.json").json()
+    page = shop.get("/")
+    assert "needs operator" in text_of(page)
+    hrefs = re.findall(r'<a class="btn[^"]*" href="([^"]+)"', page.text)
+    assert len(hrefs) >= 20
+    for href in hrefs:
+        needed = shop.server.asgi.state.services.role_of("GET", urlsplit(href).path)
+        assert needed is not None
+        assert is_allowed("viewer", needed), href

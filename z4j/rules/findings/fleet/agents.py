@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Agents that cannot report what happens: events were dropped or refused, wait to be sent, or bear a wrong time; and faults inside them."""
+"""Reports gaps in the reports of agents: events that were dropped, refused, are late or have a wrong time, and internal errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GapReport(NamedTuple):
 
 
 class FaultReport(NamedTuple):
-    """Something inside an agent of an app failed."""
+    """An internal error of an agent of an app."""
 
     app: str
     at: int
@@ -38,7 +38,7 @@ class FaultReport(NamedTuple):
 
 
 class RefusedReport(NamedTuple):
-    """Records of an app that could not be used or were stored under another name: how many in all, why, and when the last one came."""
+    """Records of an app that could not be used or were stored under another name: how many in total, why, and when the last one arrived."""
 
     app: str
     text: str
@@ -59,7 +59,7 @@ def find_dropped(gaps: Sequence[GapReport]) -> list[Finding]:
             Finding(
                 kind="dropped_events", subject=app, level="blind", weight=min(400 + 50 * len(str(events)), 900),
                 title=f"Events of {app} were dropped",
-                text=f"{plural(events, 'event')} within {duration(last_at - first_at)}: what the tasks did then is not known",
+                text=f"{plural(events, 'event')} within {duration(last_at - first_at)}: what tasks did in that time is unknown",
                 why=f"reported by its agents {WINDOW}" + (f"; cause: {causes}" if causes else ""),
                 scope=Scope(app), since=first_at, action=Link("Open the reports of the agents", workers_href(Scope(app))),
             )
@@ -68,14 +68,14 @@ def find_dropped(gaps: Sequence[GapReport]) -> list[Finding]:
 
 
 def find_faults(faults: Sequence[FaultReport]) -> list[Finding]:
-    """Returns a finding for each app whose agents failed inside."""
+    """Returns a finding for each app whose agents had internal errors."""
     found = []
     for app, of_app in _by_app(faults).items():
         newest = max(of_app, key=lambda fault: fault.at)
         found.append(
             Finding(
                 kind="agent_faults", subject=app, level="blind", weight=250,
-                title=f"Agents of {app} failed inside", text=f"{plural(sum(fault.events for fault in of_app), 'time')} {WINDOW}",
+                title=f"Agents of {app} had internal errors", text=f"{plural(sum(fault.events for fault in of_app), 'time')} {WINDOW}",
                 why=f"last in {newest.place}: {newest.error[:200]}. The application was not affected; some events may be missing",
                 scope=Scope(app), since=min(fault.at for fault in of_app),
                 action=Link("Open the reports of the agents", workers_href(Scope(app))),
@@ -90,7 +90,7 @@ def find_refused(refused: Sequence[RefusedReport]) -> list[Finding]:
         Finding(
             kind="refused_events", subject=app, level="blind", weight=200,
             title=f"Reports of {app} were refused", text="; ".join(report.text for report in of_app),
-            why="totals since they were first refused; the last one came within the last hour",
+            why="totals since the first refusal; the last one was within the last hour",
             scope=Scope(app), action=Link("Open the reports of the agents", workers_href(Scope(app))),
         )
         for app, of_app in _by_app(refused).items()
@@ -108,7 +108,7 @@ def find_clocks(processes: Sequence[Process]) -> list[Finding]:
         Finding(
             kind="clock", subject=host, level="blind", weight=min(180 + abs(skew) / SECOND_US, 400),
             title=f"The clock of {host} is off", text=f"{duration(abs(skew))} {'behind' if skew > 0 else 'ahead of'} this server",
-            why="measured when its processes connected; waits, and the order of events of two hosts, are wrong by as much",
+            why="measured when its processes connected. Wait times, and the order of events of two hosts, are off by as much",
             scope=scope, action=Link("Open the workers", workers_href(scope)),
         )
         for (scope, host), skew in hosts.items()
@@ -116,7 +116,7 @@ def find_clocks(processes: Sequence[Process]) -> list[Finding]:
 
 
 def find_behind(processes: Sequence[Process]) -> list[Finding]:
-    """Returns a finding for each host whose agents have more to send than they should."""
+    """Returns a finding for each host whose agents have too many unsent events."""
     hosts: dict[tuple[Scope, str], list[Process]] = {}
     for process in processes:
         if process.is_connected and process.spool_bytes >= BEHIND_BYTES:
@@ -124,8 +124,8 @@ def find_behind(processes: Sequence[Process]) -> list[Finding]:
     return [
         Finding(
             kind="behind", subject=host, level="blind", weight=350,
-            title=f"Events of {host} arrive late", text=f"{size(max(process.spool_bytes for process in of_host))} wait to be sent",
-            why=f"{number(len(of_host))} of its processes report it; pages show an earlier state of their tasks until it is sent",
+            title=f"Events of {host} arrive late", text=f"{size(max(process.spool_bytes for process in of_host))} waiting to be sent",
+            why=f"reported by {number(len(of_host))} of its processes. Until then, pages show an earlier state of their tasks",
             scope=scope, action=Link("Open the workers", workers_href(scope)),
         )
         for (scope, host), of_host in hosts.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What is known of one process of an application, and which processes are the present ones of their workers."""
+"""A process of an application, and the choice of the current process of each worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Process:
     role: str
     worker: str
     seat: str
-    """What is the same of a worker that was started again; "" where its name is."""
+    """Identifies a worker across restarts; "" if its name does."""
     release: str
     engines: Mapping[str, str]
     """engine → its version."""
@@ -34,17 +34,18 @@ class Process:
     began_at: int
     """When it first connected."""
     seen_at: int
-    """When it was last heard of. A restart of the server counts: nothing can be heard before it."""
+    """When it was last seen, or when the server started, if later."""
     left_at: int | None
     """When its connection ended; None while it is connected."""
     is_orderly: bool
-    """It said goodbye."""
+    """It reported its shutdown."""
     skew_us: int = 0
     """The server's clock minus that of the process."""
     spool_bytes: int = 0
     held: int = 0
-    """Of a silent process: tasks that were running there when it was last heard of."""
-    notes: tuple[str, ...] = field(default=())
+    """Of a silent process: tasks that were running there when it was last seen."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Reported options that should be equal on all workers of a queue: prefetch, serializer, …"""
 
     @property
     def is_connected(self) -> bool:
@@ -53,8 +54,7 @@ class Process:
 
 
 def present(processes: Iterable[Process]) -> list[Process]:
-    """Returns one process of each worker: the newest connected one, else the newest. A worker whose slot was taken by another is left
-    out."""
+    """Returns one process of each worker: the newest connected one, otherwise the newest. Workers whose slot was taken are omitted."""
     newest: dict[tuple[Scope, str], Process] = {}
     for process in processes:
         key = process.scope, process.worker
@@ -72,5 +72,5 @@ def _rank(process: Process) -> tuple[bool, int, str]:
 
 
 def _gone_at(process: Process) -> int | None:
-    """A process that went silent was gone before that was noticed."""
+    """When the process ended: for a silent process, earlier than its disconnection was noticed."""
     return None if process.left_at is None else min(process.left_at, process.seen_at + 10 * SECOND_US)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Nothing is heard of workers: one finding for each host. What their tasks do is unknown, and is not called failed."""
+"""Reports workers without heartbeats: one finding for each host. The state of their tasks is unknown, not failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from z4j.rules.findings.fleet.process import MINUTE_US, SECOND_US, Process, pres
 QUIET_US: Final = 45 * SECOND_US
 """Three heartbeats are missed."""
 IDLE_US: Final = 60 * MINUTE_US
-"""After this time workers that ran nothing are no longer missed: a host that was taken away does not say goodbye."""
+"""After this time workers that ran nothing are no longer reported: a host that was removed does not report its shutdown."""
 NAMED: Final = 3
 
 
@@ -27,7 +27,7 @@ def find(processes: Sequence[Process], at: int) -> list[Finding]:
 
 
 def is_silent(process: Process, at: int) -> bool:
-    """Whether nothing was heard of the process for three heartbeats, and it did not say goodbye."""
+    """Whether the process missed three heartbeats and did not report its shutdown."""
     return not process.is_connected and not process.is_orderly and at - process.seen_at >= QUIET_US
 
 
@@ -43,11 +43,12 @@ def _host(scope: Scope, host: str, workers: Sequence[Process], at: int) -> Findi
     names = sorted(process.worker for process in silent)
     listed = ", ".join(names[:NAMED]) + (" …" if len(names) > NAMED else "")
     tasks = f"{plural(held, 'running task')} were last seen there" if held != 1 else "1 running task was last seen there"
+    others = f"; {plural(connected, 'other worker')} on the host connected" if connected else ""
     return Finding(
         kind="silent_host", subject=host, level="blind", weight=min(300 + 20 * len(silent) + 5 * held, 900),
-        title=f"Nothing heard from {host}" if not connected else f"Nothing heard from {plural(len(silent), 'worker')} on {host}",
-        text=f"for {duration(at - heard_at)}: {plural(len(silent), 'worker')} and {tasks}; their state is unknown, not failed",
-        why=f"{listed} sent no heartbeat and no goodbye" + (f"; {plural(connected, 'other worker')} there report" if connected else ""),
+        title=f"No heartbeat from {host}" if not connected else f"No heartbeat from {plural(len(silent), 'worker')} on {host}",
+        text=f"for {duration(at - heard_at)}: {plural(len(silent), 'worker')} and {tasks}. The state of the tasks is unknown, not failed",
+        why=f"{listed} sent no heartbeat and did not report a shutdown" + others,
         scope=scope, since=heard_at,
         action=Link("Open the workers", workers_href(scope)),
         evidence=(

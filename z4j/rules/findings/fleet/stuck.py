@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Running tasks that take much longer than their name ever does: the worker may be stuck. One finding for each name."""
+"""Reports running tasks that take much longer than usual: the worker may be stuck. One finding for each task name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from z4j.rules.rollups import percentile
 FACTOR: Final = 3.0
 LEAST_US: Final = 60_000_000
 LEAST_RUNS: Final = 20
-"""Runs that make a p99 worth something."""
+"""Minimum runs for the p99 to be used."""
 
 
 class RunningTask(NamedTuple):
@@ -53,9 +53,9 @@ def _name(tasks: Sequence[RunningTask], activity: NameActivity, at: int) -> Find
     verb = "has" if len(stuck) == 1 else "have"
     return Finding(
         kind="stuck", subject=activity.name, level="warn", weight=min(200 + 30 * len(stuck), 600),
-        title=f"{activity.name} does not end",
-        text=f"{plural(len(stuck), 'task')} {verb} run for up to {duration(at - oldest.started_at)} {where}",
-        why=f"p99 is {duration(round(p99))} ({runs:,} runs, {activity.usual_of}); found from three times that and a minute",
+        title=f"{activity.name} may be stuck",
+        text=f"{plural(len(stuck), 'task')} {verb} been running for up to {duration(at - oldest.started_at)} {where}",
+        why=f"p99 is {duration(round(p99))} ({runs:,} runs, {activity.usual_of}); reported above three times the p99 and above 1 minute",
         scope=activity.scope, since=oldest.started_at + round(limit),
         action=Link("Show the running tasks…", tasks_href(activity.scope, name=activity.name, state=("running",))),
         evidence=tuple(Link(worker, worker_href(activity.scope, worker)) for worker in sorted(workers)[:3]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Tasks that no worker has registered: a worker rejected them as unknown, or they wait for a worker that has their name."""
+"""Reports tasks that no worker has registered: rejected as unknown, or waiting for a worker that has registered their name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from z4j.rules.findings.fleet.restarts import RECENT_MIN, RecentEnd
 
 UNKNOWN: Final = "unknown_task"
 LEAST_WAIT_US: Final = MINUTE_US
-"""A worker that has just started reports its names a moment later."""
+"""A worker reports its task names shortly after its start."""
 
 
 class WaitingName(NamedTuple):
     """Queued tasks whose name is not registered. `workers`: connected ones of their engine; `started`: tasks of the name that started in
-    the last hour; `waits_us`: how long that has been so, as far as this server looked."""
+    the last hour; `waits_us`: how long this server has observed that."""
 
     scope: Scope
     name: str
@@ -35,9 +35,15 @@ def find(ends: Sequence[RecentEnd], waiting: Sequence[WaitingName]) -> list[Find
     for end in ends:
         if end.state == "rejected" and end.reason == UNKNOWN:
             rejected.setdefault((end.scope, end.name), []).append(end)
-    found = [_rejected(scope, name, of_name) for (scope, name), of_name in rejected.items()]
+    found = [_rejected(scope, name, of_name) for (scope, name), of_name in rejected.items() if not _is_over(of_name)]
     known = {finding.key for finding in found}
     return found + [finding for each in waiting if (finding := _waiting(each)) is not None and finding.key not in known]
+
+
+def _is_over(ends: Sequence[RecentEnd]) -> bool:
+    """Whether the name is registered and no process that rejected it is connected. One process that has registered it is not enough
+    while another one rejects it: a deployment may be in progress."""
+    return not any(end.is_there for end in ends) and any(end.registered_at is not None for end in ends)
 
 
 def _rejected(scope: Scope, name: str, ends: Sequence[RecentEnd]) -> Finding:
@@ -46,7 +52,8 @@ def _rejected(scope: Scope, name: str, ends: Sequence[RecentEnd]) -> Finding:
     return Finding(
         kind="unregistered", subject=name, level="bad", weight=min(640 + 10 * tasks, 800),
         title=f"{name} is not registered", text=f"workers{where} rejected {plural(tasks, 'task')} as unknown in {RECENT_MIN} minutes",
-        why="the producer sends a name that the workers do not have: a module that is not imported, or an older release of the workers",
+        why="the producer sends a task name that the workers have not registered. Common causes: a module is not imported, or the "
+        "workers run an older release",
         scope=scope, since=min(end.first_at for end in ends),
         action=Link(f"Review {plural(tasks, 'task')}…", tasks_href(scope, name=name, state=("rejected",), since="1h")),
         explains=(key_of("failing_more", scope, name),),
@@ -56,12 +63,12 @@ def _rejected(scope: Scope, name: str, ends: Sequence[RecentEnd]) -> Finding:
 def _waiting(waiting: WaitingName) -> Finding | None:
     if not waiting.workers or waiting.started or waiting.waits_us < LEAST_WAIT_US:
         return None
-    verb = "waits" if waiting.tasks == 1 else "wait"
     return Finding(
         kind="unregistered", subject=waiting.name, level="bad", weight=min(600 + 10 * waiting.tasks, 800),
         title=f"No worker has registered {waiting.name}",
-        text=f"{plural(waiting.tasks, 'task')} {verb} in {waiting.queue or 'a queue'}, and none started in the last hour",
-        why=f"{plural(waiting.workers, 'connected worker')} of {waiting.scope.engine} report other names, for {duration(waiting.waits_us)}",
+        text=f"{plural(waiting.tasks, 'task')} waiting in {waiting.queue or 'a queue'}, and none started in the last hour",
+        why=f"{plural(waiting.workers, 'connected worker')} ({waiting.scope.engine}) have registered other names, for "
+        f"{duration(waiting.waits_us)}",
         scope=waiting.scope,
         action=Link(
             f"Review {plural(waiting.tasks, 'waiting task')}…", tasks_href(waiting.scope, name=waiting.name, state=("queued", "received"))

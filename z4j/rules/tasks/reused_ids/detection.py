@@ -95,7 +95,7 @@ def is_one_life(
 
 
 class _Seen:
-    """Moments of the first attempt, each of which one life has once. -1: not known yet."""
+    """Moments of the first attempt, each of which one life has once. -1: unknown."""
 
     __slots__ = (
         "allowed", "args", "echoes", "end", "enqueued", "first", "is_hidden", "last", "newest", "received", "retried", "runner", "sender",
@@ -240,7 +240,7 @@ class _Seen:
         return self.newest[0] <= self.won[0] or self.newest[1] <= self.won[1]
 
     def _is_echo(self, first: int, last: int, is_far: bool, known: int) -> bool:
-        """Whether a worker told arguments when it received its task, or where that is not known, at its start or close to the first thing
+        """Whether a worker told arguments when it received its task, or if unknown, at its start or close to the first thing
         `known` of it. A worker tells them at once, however long the task has waited before."""
         at = self.received if self.received >= 0 else self.start
         if at >= 0 and first <= at + SKEW_US and at <= last + SKEW_US:

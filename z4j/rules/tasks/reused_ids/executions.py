@@ -24,7 +24,7 @@ SENDER: Final = 2
 
 
 class ReportedEvent(NamedTuple):
-    """An event and whose clock its times are by: the host, else the boot, "" where that is not known."""
+    """An event and whose clock its times are by: the host, else the boot, "" if unknown."""
 
     event: Event
     clock: str

@@ -32,7 +32,7 @@ KIND_OF: Final = {code: kind for kind, code in ENDS.items()} | {LOST: "lost", RE
 
 def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]]) -> list[Event]:
     """Events whose fold is this row, as far as they can be told from it. `runs`: attempt, run token and what is kept of each run."""
-    key, minus_at, token, worker, runtime_us, reason, error_type, error, result = summary.state
+    key, minus_at, token, worker, runtime_us, reason, error_type, error, result, usage = summary.state
     name = summary.name[1] if summary.name else ""
     queue = summary.queue[1] if summary.queue else ""
     environment = summary.environment[1] if summary.environment else ""
@@ -68,6 +68,7 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]])
             "started_at": -start[1] if is_over and start and start[0] == attempt else -1, "runtime_us": runtime_us, "reason": reason,
             "error_type": error_type, "error": error, "result": result, "flags": flags, "sent": sent,
             "eta": eta_at(attempt + 1) if kind == "retried" else -1, "traceback": traces.get((attempt, token, at), ""),
+            "usage": usage,
         }  # fmt: skip
         events.append(make_event(kind, attempt, at, **facts))
         flags = 0
@@ -105,12 +106,12 @@ def _by_operators(summary: Summary) -> list[Event]:
 
 def attempt_event(attempt: int, token: str, run: AttemptSummary) -> Event:
     """Returns the event whose fold is the stored summary of this attempt."""
-    key, minus_at, runtime_us, worker, reason, error_type, error, traceback = run.state
+    key, minus_at, runtime_us, worker, reason, error_type, error, traceback, usage = run.state
     kind = KIND_OF.get(state_of(key)) or ("started" if run.started_at == -minus_at else "alive")
     return Event(
         kind, attempt, -minus_at, run=token, worker=worker, eta=run.eta_at, reason=reason,
         received_at=_known(run.received_at), started_at=_known(run.started_at), runtime_us=runtime_us, error_type=error_type, error=error,
-        traceback=traceback, flags=run.flags,
+        traceback=traceback, flags=run.flags, usage=usage,
     )  # fmt: skip
 
 

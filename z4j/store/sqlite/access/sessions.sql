@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- add_session --
--- Somebody signed in.
+-- A user signed in.
 INSERT INTO session (id_hash, user_id, created_at, seen_at, expires_at, address, client)
 VALUES (:hash, :user_id, :at, :at, :expires_at, :address, :client);
 
 -- find_session --
 -- The owner of a session, unless it expired, was idle too long, or its owner may no longer sign in.
-SELECT s.user_id, u.name, u.role, s.seen_at FROM session AS s JOIN user AS u ON u.id = s.user_id
+SELECT s.user_id, u.name, u.role, s.seen_at, u.time_zone, coalesce(u.news_at, u.created_at) FROM session AS s JOIN user AS u ON u.id = s.user_id
 WHERE s.id_hash = :hash AND s.expires_at > :at AND s.seen_at > :idle_since AND u.disabled_at IS NULL;
 
 -- touch_session --

@@ -23,6 +23,18 @@ SELECT count(*) FROM user WHERE role = 'admin' AND disabled_at IS NULL;
 -- Another role from now on.
 UPDATE user SET role = :role WHERE id = :id;
 
+-- set_time_zone --
+-- Time zone of a user; '' is that of the browser.
+UPDATE user SET time_zone = :time_zone WHERE id = :id;
+
+-- get_news_marks --
+-- Read markers of the news: the current and the previous one.
+SELECT coalesce(news_at, created_at), coalesce(news_before, created_at) FROM user WHERE id = :id;
+
+-- set_news_marks --
+-- Sets the read markers.
+UPDATE user SET news_at = :read_until, news_before = :before WHERE id = :id;
+
 -- set_password --
 -- Another password from now on.
 UPDATE user SET password_hash = :password_hash WHERE id = :id;

@@ -45,42 +45,13 @@ FROM error_group AS g WHERE g.state = 2 AND (g.ignore_until IS NOT NULL OR g.ign
 UPDATE error_group SET state = 0, state_at = :at, state_by = '', ignore_until = NULL, ignore_rate = NULL, ignore_total = NULL
 WHERE id = :id AND state = 2;
 
--- delete_hours --
--- Some hours that are too old. Index: error_hour_hour.
-DELETE FROM error_hour WHERE (fingerprint, hour) IN (SELECT fingerprint, hour FROM error_hour WHERE hour < :before LIMIT :limit);
-
--- list_unused --
--- Groups of which no task is stored, that nobody wrote about, and that were not seen since. Scans groups only.
-SELECT g.id FROM error_group AS g WHERE g.last_at < :before AND g.stored = 0 AND g.note = '' AND g.runbook = '' AND g.assigned_to = ''
-  AND g.state != 2 AND NOT EXISTS (SELECT 1 FROM error_group AS m WHERE m.merged_into = g.id) AND g.merged_into IS NULL LIMIT :limit;
-
--- delete_group --
--- One of them, if that is still so.
-DELETE FROM error_group WHERE id = :id AND stored = 0 AND last_at < :before;
-
--- delete_fingerprints --
--- Its fingerprints. Index: error_fingerprint_group.
-DELETE FROM error_fingerprint WHERE error_group = :id RETURNING id;
-
--- delete_places --
--- Where they were seen. Index: the unique one.
-DELETE FROM error_place WHERE fingerprint = ?;
-
--- delete_hours_of --
--- Their hours. Index: the primary key.
-DELETE FROM error_hour WHERE fingerprint = ?;
-
--- delete_actions --
--- What was done with it. Index: error_action_group.
-DELETE FROM error_action WHERE error_group = :id;
-
 -- list_backlog --
 -- Tasks below a row that may have failures, the newest first, and the row that was reached. Index: the primary keys.
 SELECT t.id, t.state IN (5, 6, 10, 11) OR EXISTS (SELECT 1 FROM run AS r WHERE r.task = t.id)
 FROM task AS t WHERE t.id < :task ORDER BY t.id DESC LIMIT :limit;
 
 -- put_backlog --
--- The same, noted.
+-- Stores the progress.
 UPDATE error_backlog SET task = :task;
 
 -- end_backlog --

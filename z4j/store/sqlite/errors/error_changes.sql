@@ -29,6 +29,11 @@ DELETE FROM error_task WHERE task IN (SELECT value FROM json_each(?)) RETURNING 
 -- A fingerprint of an app, and its group. Index: the unique one.
 SELECT id, error_group FROM error_fingerprint WHERE app_id = ? AND key = ?;
 
+-- read_splits --
+-- Splits of fingerprints, oldest first. There are some hundreds at most.
+SELECT s.fingerprint, s.kind, s.pattern, s.part, f.error_group FROM error_split AS s JOIN error_fingerprint AS f ON f.id = s.part
+ORDER BY s.id;
+
 -- count_fingerprints --
 -- How many an app has. Index: the unique one.
 SELECT count(*) FROM error_fingerprint WHERE app_id = ?;
@@ -84,3 +89,8 @@ UPDATE error_group SET state = 3, state_at = :at, state_by = '' WHERE id = :id A
 -- add_action --
 -- What was done with a group.
 INSERT INTO error_action (error_group, at, actor, action, detail) VALUES (?, ?, ?, ?, ?);
+
+-- delete_old_actions --
+-- All but the last of them. Index: error_action_group.
+DELETE FROM error_action WHERE error_group = ?1 AND id <= (
+  SELECT o.id FROM error_action AS o WHERE o.error_group = ?1 ORDER BY o.id DESC LIMIT 1 OFFSET ?2);

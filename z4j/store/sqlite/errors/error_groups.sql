@@ -58,6 +58,10 @@ SELECT app_id, name_id, sum(tasks) FROM counter WHERE name_id IN (SELECT value F
 SELECT w.text, r.text, t.sent FROM json_each(:ids) AS j JOIN task AS t ON t.id = j.value
   LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN boot AS b ON b.id = t.boot_id LEFT JOIN name AS r ON r.id = b.release_id;
 
+-- count_unended --
+-- Of some tasks those that wait or run. Index: the primary key.
+SELECT count(*) FROM json_each(:ids) AS j JOIN task AS t ON t.id = j.value WHERE t.state IN (1, 2, 3, 4, 5);
+
 -- group_of_task --
 -- The group of a task's failure: of that which ended it, else of its last attempt. Index: the primary keys.
 SELECT f.error_group FROM error_task AS t JOIN error_fingerprint AS f ON f.id = t.fingerprint

@@ -1,19 +1,19 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- list_open --
 -- The findings that last, by key. Index: finding_open.
-SELECT key, began_at, level FROM finding WHERE ended_at IS NULL;
+SELECT key, began_at, found_at, level FROM finding WHERE ended_at IS NULL;
 
 -- begin --
 -- One that was found.
-INSERT INTO finding (key, kind, app, environment, engine, subject, level, title, text, began_at)
-VALUES (:key, :kind, :app, :environment, :engine, :subject, :level, :title, :text, :at) ON CONFLICT DO NOTHING;
+INSERT INTO finding (key, kind, app, environment, engine, subject, level, title, text, began_at, found_at)
+VALUES (:key, :kind, :app, :environment, :engine, :subject, :level, :title, :text, :at, :found_at) ON CONFLICT DO NOTHING;
 
 -- worsen --
 -- Its level. Index: finding_open.
 UPDATE finding SET level = :level WHERE key = :key AND ended_at IS NULL;
 
 -- end --
--- One that is over. Index: finding_open.
+-- Ends a finding. Index: finding_open.
 UPDATE finding SET ended_at = :at WHERE key = :key AND ended_at IS NULL;
 
 -- list_ended --
@@ -25,8 +25,13 @@ WHERE ended_at >= :since ORDER BY ended_at DESC, id DESC LIMIT :limit;
 -- Some that ended before then. Index: finding_ended.
 DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE ended_at < :before LIMIT :limit);
 
+-- delete_beyond --
+-- Some of the oldest ended ones beyond a number. Index: finding_ended.
+DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE ended_at < (
+  SELECT ended_at FROM finding WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1 OFFSET :kept) ORDER BY ended_at LIMIT :limit);
+
 -- list_muted --
--- What people do not want to see.
+-- Muted findings.
 SELECT kind, app, environment, engine, subject, muted_by, reason, at FROM muted_finding ORDER BY kind, subject;
 
 -- mute --

@@ -21,7 +21,7 @@ WHERE app_id = :app_id AND boot = :boot RETURNING environment_id;
 
 -- put_worker --
 -- What kind of worker a process is.
-UPDATE agent SET seen_at = :at, pool = :pool, concurrency = :concurrency, queues = :queues, worker_notes = :notes
+UPDATE agent SET seen_at = :at, pool = :pool, concurrency = :concurrency, queues = :queues, worker_notes = :notes, options = :options
 WHERE app_id = :app_id AND boot = :boot;
 
 -- find_agent --
@@ -58,7 +58,7 @@ WHERE n.kind = 'name' AND n.text IN (SELECT value FROM json_each(:names)) AND t.
 SELECT a.id, a.app_id, p.name, a.boot, a.spool, a.host, a.pid, a.role, w.text, e.text, r.text, a.engines,
   a.capabilities, a.allow, a.denied, a.seal_key, coalesce(p.seal_key_id, ''), a.agent_version, a.notes, a.worker_notes,
   a.pool, a.concurrency, a.queues, a.running, a.spool_bytes, a.dropped, a.faults, a.is_shipper, a.clock_skew_us,
-  a.seat, a.began_at, a.connected_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly
+  a.seat, a.began_at, a.connected_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly, a.options
 FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a.worker_id
   LEFT JOIN name AS e ON e.id = a.environment_id LEFT JOIN name AS r ON r.id = a.release_id
 WHERE a.seen_at >= :since AND (:ids IS NULL OR a.id IN (SELECT value FROM json_each(:ids)))
@@ -106,6 +106,13 @@ SELECT app, environment, engine, name, signature, doc, queue, seen_at FROM (
   FROM task_name AS t JOIN app AS p ON p.id = t.app_id JOIN name AS e ON e.id = t.engine_id
     JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS v ON v.id = t.environment_id
 ) WHERE place <= :limit ORDER BY app, engine, name, environment;
+
+-- list_named --
+-- A registered task, in any app. Index: name's unique one, then the primary key.
+SELECT p.name, v.text, e.text, n.text, t.signature, t.doc, q.text, t.seen_at
+FROM name AS n CROSS JOIN app AS p CROSS JOIN task_name AS t ON t.app_id = p.id AND t.name_id = n.id
+  JOIN name AS e ON e.id = t.engine_id LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS v ON v.id = t.environment_id
+WHERE n.kind = 'name' AND n.text = :name ORDER BY p.name, e.text, v.text LIMIT :limit;
 
 -- find_task_name --
 -- One registered task in each environment that has it. Index: name's unique one, then the primary key.

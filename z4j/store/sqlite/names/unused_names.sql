@@ -12,6 +12,7 @@ UNION SELECT engine_id FROM series UNION SELECT release_id FROM series
 UNION SELECT worker_id FROM worker_rollup
 UNION SELECT environment_id FROM queue_rollup UNION SELECT engine_id FROM queue_rollup UNION SELECT queue_id FROM queue_rollup
 UNION SELECT broker_id FROM queue_rollup UNION SELECT counted_release_id FROM boot
+UNION SELECT environment_id FROM queue_ledger UNION SELECT engine_id FROM queue_ledger UNION SELECT queue_id FROM queue_ledger
 UNION SELECT worker_id FROM boot UNION SELECT environment_id FROM boot UNION SELECT release_id FROM boot
 UNION SELECT worker_id FROM agent UNION SELECT environment_id FROM agent UNION SELECT release_id FROM agent
 UNION SELECT environment_id FROM release_sight UNION SELECT release_id FROM release_sight
@@ -20,7 +21,7 @@ UNION SELECT broker_id FROM queue
 UNION SELECT engine_id FROM task_name UNION SELECT name_id FROM task_name UNION SELECT queue_id FROM task_name
 UNION SELECT environment_id FROM task_name
 UNION SELECT environment_id FROM error_place UNION SELECT engine_id FROM error_place UNION SELECT queue_id FROM error_place
-UNION SELECT name_id FROM error_place;
+UNION SELECT name_id FROM error_place UNION SELECT engine_id FROM log_run;
 
 -- list_kept --
 -- Deleted tasks that a plan can put back; their names are used inside.
@@ -45,6 +46,10 @@ SELECT DISTINCT broker_id FROM original WHERE task >= :first AND task < :last;
 -- used_by_tasks --
 -- The processes that some tasks refer to. Index: the primary key.
 SELECT DISTINCT boot_id FROM task WHERE id >= :first AND id < :last;
+
+-- used_by_log_lines --
+-- The processes that wrote log lines. Walks log_run_boot, without holding the writer.
+SELECT DISTINCT boot_id FROM log_run;
 
 -- task_ids --
 -- The lowest and the highest row id: two steps to the ends of the table.

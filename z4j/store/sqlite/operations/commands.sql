@@ -14,7 +14,7 @@ UPDATE command SET status = CASE status WHEN 'waiting' THEN 'expired' ELSE 'unkn
 WHERE ended_at IS NULL AND expires_at < CASE status WHEN 'accepted' THEN :silent ELSE :at END RETURNING id;
 
 -- add_command --
--- What somebody asked for.
+-- Requested commands.
 INSERT INTO command (id, app_id, engine, action, task, task_id, params, target, status, asked_by, reason, created_at, expires_at,
   environment, queue, sealed)
 VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'waiting', :asked_by, :reason, :at, :expires_at,

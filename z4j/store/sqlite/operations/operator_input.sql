@@ -110,6 +110,14 @@ SELECT app_id, name_id, engine_id, environment_id, signature, doc FROM task_name
 -- The same masked.
 UPDATE task_name SET signature = ?, doc = ? WHERE app_id = ? AND name_id = ? AND engine_id = ? AND environment_id = ?;
 
+-- texts_of_error --
+-- The note of an error, and the link to its runbook.
+SELECT id, note, runbook FROM error_group WHERE note != '' OR runbook != '';
+
+-- put_texts_of_error --
+-- The same masked.
+UPDATE error_group SET note = ?, runbook = ? WHERE id = ?;
+
 -- texts_of_agent --
 -- Notes of a process and of its worker, and why it left.
 SELECT id, notes, worker_notes, left_reason FROM agent;

@@ -4,5 +4,5 @@
 SELECT value FROM setting WHERE key = 'trusted_time';
 
 -- put_trusted --
--- The same, noted.
+-- Stores the progress.
 INSERT INTO setting (key, value) VALUES ('trusted_time', :value) ON CONFLICT DO UPDATE SET value = excluded.value;

@@ -7,12 +7,12 @@ WHERE is_total = :is_total AND :app_id IN (-1, app_id) AND :environment_id IN (-
   AND :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id);
 
 -- sum_by_time --
--- What some series add up to at each time. Index: the primary key.
-SELECT r.at, sum(enqueued), sum(started), sum(retried), sum(waited), sum(waited_us), sum(ran), sum(ran_us), sum(succeeded), sum(failed),
+-- What some series add up to in each slot of :slot microseconds. Index: the primary key.
+SELECT r.at / :slot * :slot, sum(enqueued), sum(started), sum(retried), sum(waited), sum(waited_us), sum(ran), sum(ran_us), sum(succeeded), sum(failed),
   sum(cancelled), sum(expired), sum(rejected), sum(lost)
 FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
   CROSS JOIN rollup AS r ON r.step = :step AND r.at = t.value AND r.series_id = s.value
-GROUP BY r.at;
+GROUP BY 1;
 
 -- sum_by_series --
 -- What each series adds up to over all times. Index: the primary key.
@@ -23,22 +23,28 @@ FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
 GROUP BY r.series_id;
 
 -- histogram_by_time --
--- The buckets of some series at each time. Index: the primary key.
-SELECT b.at, b.bucket, sum(b.tasks)
+-- Some of the buckets of some series in each slot. Index: the primary key.
+SELECT b.at / :slot * :slot, b.bucket, sum(b.tasks)
 FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
   CROSS JOIN rollup_bucket AS b ON b.step = :step AND b.at = t.value AND b.series_id = s.value
-GROUP BY b.at, b.bucket;
+    AND b.bucket >= :first AND b.bucket < :after
+GROUP BY 1, 2;
 
 -- histogram_by_series --
--- The buckets of each series over all times. Index: the primary key.
+-- Some of the buckets of each series over all times. Index: the primary key.
 SELECT b.series_id, b.bucket, sum(b.tasks)
 FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
   CROSS JOIN rollup_bucket AS b ON b.step = :step AND b.at = t.value AND b.series_id = s.value
+    AND b.bucket >= :first AND b.bucket < :after
 GROUP BY b.series_id, b.bucket;
 
 -- first_rollup --
 -- The first time from then on that has sums of a step. Index: the primary key.
 SELECT min(at) FROM rollup WHERE step = :step AND at >= :at;
+
+-- latest_horizon --
+-- The latest time before which sums of a step were deleted, of any app. There is a row for each app and step.
+SELECT max(before) FROM rollup_horizon WHERE step = :step;
 
 -- last_minute --
 -- The newest minute with a sum: nothing later has to be looked up. Index: the primary key.

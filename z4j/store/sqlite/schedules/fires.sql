@@ -49,7 +49,7 @@ WHERE task_id = :task_id AND task_id != '' AND (:spool IS NULL OR spool = :spool
   AND schedule_id IN (SELECT id FROM schedule WHERE id = fire.schedule_id AND app_id = :app_id) RETURNING schedule_id;
 
 -- expire_own --
--- Nobody took it in time, or nobody answered. Index: fire_open.
+-- No agent executed or answered it in time. Index: fire_open.
 UPDATE fire SET outcome = CASE outcome WHEN 'waiting' THEN 'missed' ELSE 'unknown' END, error = CASE outcome WHEN 'waiting'
   THEN 'no agent that could run it was connected in time' ELSE 'it was handed to an agent, which never answered' END
 WHERE outcome IN ('waiting', 'handed') AND expires_at < :at RETURNING schedule_id;
@@ -62,7 +62,7 @@ WHERE schedule_id = :schedule_id AND due_at < :before ORDER BY due_at DESC, id D
 -- list_latest --
 -- The last few of every schedule. Index: the unique one, one search for each schedule.
 SELECT f.id, f.schedule_id, f.due_at, f.boot, f.fired_at, f.outcome, f.is_late, f.is_double, f.task_id, f.error
-FROM schedule AS s JOIN fire AS f ON f.schedule_id = s.id AND f.id IN (
+FROM schedule AS s CROSS JOIN fire AS f ON f.id IN (
   SELECT id FROM fire AS x WHERE x.schedule_id = s.id ORDER BY x.due_at DESC, x.id DESC LIMIT :each)
 WHERE s.gone_at IS NULL ORDER BY f.schedule_id, f.due_at DESC, f.id DESC;
 

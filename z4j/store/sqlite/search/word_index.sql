@@ -3,6 +3,10 @@
 -- words: its row is that of the task, which has to be read for everything else. SQLite before 3.43 cannot delete from such a table, so it
 -- is dropped with its day.
 
+-- part_notes --
+-- What the attempts of a task reported about themselves: JSON, a pair of texts each. Index: the primary key.
+(SELECT json_group_array(json_array(n.fields, n.ids)) FROM run_note AS n WHERE n.task = t.id)
+
 -- create_day --
 -- The table of a day. `detail=none`: which tasks have a word, not where; no sizes, which only a ranking needs. What is given to it are
 -- words already, with spaces between them: every other character is part of a word.
@@ -73,7 +77,7 @@ SELECT min(first_at) FROM task;
 SELECT key, task FROM search_position;
 
 -- put_position --
--- The same, noted.
+-- Stores the progress.
 UPDATE search_position SET task = :id WHERE key = :key;
 
 -- newest_task --
@@ -82,17 +86,20 @@ SELECT max(id) FROM task;
 
 -- list_new --
 -- What is to be indexed of new tasks. Index: the primary key.
-SELECT t.id, t.first_at, n.text, t.args, t.label, t.task_id, t.result, t.error_type, t.error
+SELECT t.id, t.first_at, n.text, t.args, t.label, t.task_id, t.result, t.error_type, t.error,
+  {part_notes}
 FROM task AS t LEFT JOIN name AS n ON n.id = t.name_id WHERE t.id > :after AND t.id <= :to ORDER BY t.id LIMIT :limit;
 
 -- list_old --
 -- The same of tasks from before there was an index, newest first.
-SELECT t.id, t.first_at, n.text, t.args, t.label, t.task_id, t.result, t.error_type, t.error
+SELECT t.id, t.first_at, n.text, t.args, t.label, t.task_id, t.result, t.error_type, t.error,
+  {part_notes}
 FROM task AS t LEFT JOIN name AS n ON n.id = t.name_id WHERE t.id < :before ORDER BY t.id DESC LIMIT :limit;
 
 -- list_changed --
 -- The same of tasks that changed after they were indexed. Index: the primary keys.
-SELECT t.id, t.first_at, n.text, t.args, t.label, t.task_id, t.result, t.error_type, t.error, c.task, c.parts, c.changes
+SELECT t.id, t.first_at, n.text, t.args, t.label, t.task_id, t.result, t.error_type, t.error,
+  {part_notes}, c.task, c.parts, c.changes
 FROM search_change AS c LEFT JOIN task AS t ON t.id = c.task LEFT JOIN name AS n ON n.id = t.name_id ORDER BY c.task LIMIT :limit;
 
 -- forget_change --

@@ -9,7 +9,7 @@ WHERE (first_at, id) > (:since, :id) AND first_at < :before ORDER BY first_at, i
 -- Those of these tasks (:ids, JSON) that still may be deleted. Gives what the counters counted each by, and whether its id came again.
 DELETE FROM task WHERE id IN (SELECT value FROM json_each(:ids))
 AND (:is_any OR state IN (6, 8, 9, 10, 11, 12) OR (last_at < :quiet AND state != 1))
-RETURNING app_id, environment_id, engine_id, queue_id, name_id, state, id, flags & 16, life, task_id;
+RETURNING app_id, environment_id, engine_id, queue_id, name_id, state, id, flags & 16, life, task_id, first_at, last_at;
 
 -- keep_newest --
 -- The highest id there ever was, noted before it may be deleted. One step to the end of the table.
@@ -20,6 +20,10 @@ ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.valu
 -- The runs of these tasks (JSON). Index: the primary key.
 DELETE FROM run WHERE task IN (SELECT value FROM json_each(?));
 
+-- delete_notes --
+-- What they reported about themselves. Index: the primary key.
+DELETE FROM run_note WHERE task IN (SELECT value FROM json_each(?));
+
 -- delete_originals --
 -- Their originals.
 DELETE FROM original WHERE task IN (SELECT value FROM json_each(?));
@@ -27,6 +31,10 @@ DELETE FROM original WHERE task IN (SELECT value FROM json_each(?));
 -- delete_links --
 -- Their links. Index: task_link_task.
 DELETE FROM task_link WHERE task IN (SELECT value FROM json_each(?));
+
+-- delete_relations --
+-- What they wait for, and their groups. Index: task_relation_task.
+DELETE FROM task_relation WHERE task IN (SELECT value FROM json_each(?));
 
 -- list_succeeded --
 -- Succeeded tasks in the order they came, whose originals may go before they do. Index: task_state.
@@ -38,7 +46,7 @@ ORDER BY first_at, id LIMIT :limit;
 SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'originals_swept_to';
 
 -- put_swept --
--- The same, noted.
+-- Stores the progress.
 INSERT INTO setting (key, value) VALUES ('originals_swept_to', :at) ON CONFLICT DO UPDATE SET value = excluded.value;
 
 -- delete_gaps --

@@ -57,3 +57,8 @@ SELECT a.name, e.text, g.text, c.tasks FROM (
   SELECT app_id, environment_id, engine_id, sum(tasks) AS tasks FROM counter GROUP BY app_id, environment_id, engine_id
 ) AS c JOIN app AS a ON a.id = c.app_id LEFT JOIN name AS e ON e.id = c.environment_id LEFT JOIN name AS g ON g.id = c.engine_id
 WHERE c.tasks > 0;
+
+-- list_counters --
+-- Every counter that counts something, in the order of the primary key. Scans counters only.
+SELECT app_id, environment_id, engine_id, name_id, queue_id, state, tasks FROM counter WHERE tasks > 0
+ORDER BY app_id, environment_id, engine_id, queue_id, name_id, state LIMIT :limit;

@@ -12,6 +12,7 @@ SELECT (SELECT min(id) FROM task), (SELECT max(id) FROM task);
 SELECT t.app_id, 320 + 2 * length(t.task_id) + coalesce(length(t.args), 0) + coalesce(length(t.result), 0) + coalesce(length(t.error), 0)
   + coalesce(length(t.sent), 0)
   + coalesce((SELECT sum(length(o.data) + 40) FROM original AS o WHERE o.task = t.id), 0)
+  + coalesce((SELECT count(*) * 70 FROM error_task AS e WHERE e.task = t.id), 0)
   + coalesce((SELECT sum(100 + coalesce(length(r.traceback), 0) + coalesce(length(r.error), 0)) FROM run AS r WHERE r.task = t.id), 0)
 FROM json_each(:ids) AS w JOIN task AS t ON t.id = (SELECT n.id FROM task AS n WHERE n.id >= w.value ORDER BY n.id LIMIT 1);
 
@@ -24,6 +25,20 @@ SELECT app_id, sum(found) FROM (
   UNION ALL SELECT app_id, 4 FROM series
   UNION ALL SELECT app_id, count(*) FROM worker_rollup GROUP BY app_id
   UNION ALL SELECT app_id, 2 * count(*) FROM queue_rollup GROUP BY app_id
+  UNION ALL SELECT app_id, count(*) FROM queue_ledger GROUP BY app_id
+) GROUP BY app_id;
+
+-- count_errors --
+-- About how many bytes the groups of failures of each app take, and how many rows. Scans groups, their fingerprints and history; of each
+-- fingerprint the keys of its hours and places.
+SELECT app_id, sum(bytes), sum(found) FROM (
+  SELECT app_id, sum(200 + length(title) + length(message) + length(function) + length(note) + length(runbook)) AS bytes, count(*) AS found
+  FROM error_group GROUP BY app_id
+  UNION ALL SELECT f.app_id, sum(150 + 45 * (SELECT count(*) FROM error_hour AS h WHERE h.fingerprint = f.id)
+      + 90 * (SELECT count(*) FROM error_place AS p WHERE p.fingerprint = f.id)),
+    sum(1 + (SELECT count(*) FROM error_hour AS h WHERE h.fingerprint = f.id)) FROM error_fingerprint AS f GROUP BY f.app_id
+  UNION ALL SELECT g.app_id, sum(60 + length(a.detail)), count(*) FROM error_action AS a JOIN error_group AS g ON g.id = a.error_group
+  GROUP BY g.app_id
 ) GROUP BY app_id;
 
 -- weigh_names --

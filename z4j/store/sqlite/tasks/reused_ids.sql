@@ -48,7 +48,7 @@ SELECT app_id, engine_id, task_id, flags & 16 FROM task WHERE id = ?;
 SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,
-  is_masked, original_key, cancel_asked_at, flags
+  is_masked, original_key, cancel_asked_at, flags, usage
 FROM task WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- settled_row --
@@ -77,6 +77,10 @@ DELETE FROM original WHERE task = ?;
 -- delete_links --
 -- The links of a life, before they are written again. Index: task_link_task.
 DELETE FROM task_link WHERE task = ?;
+
+-- delete_relations --
+-- The same of what it waits for, and of its group. Index: task_relation_task.
+DELETE FROM task_relation WHERE task = ?;
 
 -- delete_row --
 -- A row whose events turned out to belong to another life.

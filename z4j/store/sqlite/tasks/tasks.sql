@@ -18,6 +18,10 @@ max(0, CASE WHEN t.start_attempt = {part_attempt} THEN t.started_at WHEN t.state
 -- How long it ran or, while it runs, has run.
 coalesce(t.runtime_us, CASE WHEN t.state = 4 AND t.start_attempt = {part_attempt} THEN max(0, :now - t.started_at) END)
 
+-- part_has_failed_by --
+-- Whether a failure says by what a task has failed: of a task that failed, what ended it; of another one, each of its failed attempts.
+(e.kind = 0 OR t.state NOT IN (6, 10, 11))
+
 -- part_matches --
 -- Whether a task matches the conditions. `…_id` is the one id there is, or that of the stretch of an index that is walked, else -1.
 (:states >> t.state) & 1
@@ -44,9 +48,16 @@ coalesce(t.runtime_us, CASE WHEN t.state = 4 AND t.start_attempt = {part_attempt
     AND (:not_routes IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:not_routes) AS p WHERE t.sent ->> 5 GLOB p.value))
     AND (:callers IS NULL OR EXISTS (SELECT 1 FROM json_each(:callers) AS p WHERE t.sent ->> 4 GLOB p.value))
     AND (:not_callers IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:not_callers) AS p WHERE t.sent ->> 4 GLOB p.value))
+    AND (:enqueued IS NULL OR (t.enqueued_at IS NOT NULL) = :enqueued)
     AND (:waited_min IS NULL OR {part_waited} BETWEEN :waited_min AND :waited_max)
     AND (:ran_min IS NULL OR {part_ran} BETWEEN :ran_min AND :ran_max)
     AND {part_attempt} BETWEEN :attempt_min AND :attempt_max
+    AND (:error_groups IS NULL OR EXISTS (
+      SELECT 1 FROM error_task AS e JOIN error_fingerprint AS f ON f.id = e.fingerprint WHERE e.task = t.id
+      AND f.error_group IN (SELECT value FROM json_each(:error_groups)) AND {part_has_failed_by}))
+    AND (:not_error_groups IS NULL OR NOT EXISTS (
+      SELECT 1 FROM error_task AS e JOIN error_fingerprint AS f ON f.id = e.fingerprint WHERE e.task = t.id
+      AND f.error_group IN (SELECT value FROM json_each(:not_error_groups)) AND {part_has_failed_by}))
     AND (:since IS NULL OR t.first_at >= :since) AND (:until IS NULL OR t.first_at < :until)))
 
 -- part_order --
@@ -146,6 +157,25 @@ FROM task AS t INDEXED BY task_label
 WHERE t.label = :label AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
+-- walk_error_group_older --
+-- Tasks with failures of one fingerprint and kind from before a time; of several failures of a task by the fingerprints that are searched the
+-- last one. Index: error_task_newest; of each task the primary keys.
+SELECT e.task, e.at, {part_has_failed_by} AND (e.kind = 0 OR NOT EXISTS (
+    SELECT 1 FROM error_task AS o WHERE o.task = e.task AND o.fingerprint IN (SELECT value FROM json_each(:fingerprints))
+    AND (o.at, o.kind, o.fingerprint) > (e.at, e.kind, e.fingerprint))) AND {part_matches}, {part_order}
+FROM error_task AS e INDEXED BY error_task_newest CROSS JOIN task AS t ON t.id = e.task
+WHERE e.fingerprint = :fingerprint AND e.kind = :kind AND (e.at, e.task) < (:at, :id)
+ORDER BY e.at DESC, e.task DESC;
+
+-- walk_error_group_newer --
+-- The same from after a time.
+SELECT e.task, e.at, {part_has_failed_by} AND (e.kind = 0 OR NOT EXISTS (
+    SELECT 1 FROM error_task AS o WHERE o.task = e.task AND o.fingerprint IN (SELECT value FROM json_each(:fingerprints))
+    AND (o.at, o.kind, o.fingerprint) > (e.at, e.kind, e.fingerprint))) AND {part_matches}, {part_order}
+FROM error_task AS e INDEXED BY error_task_newest CROSS JOIN task AS t ON t.id = e.task
+WHERE e.fingerprint = :fingerprint AND e.kind = :kind AND (e.at, e.task) > (:at, :id)
+ORDER BY e.at ASC, e.task ASC;
+
 -- walk_words_older --
 -- Older tasks of a day that have some words, by row id. `search_day` stands for the table of the day, see search/word_index.sql. Index: that
 -- of the words, and the primary key. A task that was deleted has no row, and one whose day changed is in the table of that day too.
@@ -169,14 +199,16 @@ FROM counter;
 
 -- read_texts --
 -- What a text condition looks at. Index: the primary key.
-SELECT n.text, t.args, t.result, t.error_type, t.error, t.label FROM task AS t LEFT JOIN name AS n ON n.id = t.name_id WHERE t.id = :id;
+SELECT (SELECT json_group_array(json_array(m.fields, m.ids)) FROM run_note AS m WHERE m.task = t.id),
+  n.text, t.args, t.result, t.error_type, t.error, t.label
+FROM task AS t LEFT JOIN name AS n ON n.id = t.name_id WHERE t.id = :id;
 
 -- read_tasks --
 -- The rows of a page by their ids. Index: the primary key.
 SELECT t.id, a.name, e.text, g.text, t.task_id, n.text, q.text, w.text, t.state_key, t.reason, t.first_at, t.last_at,
   t.enqueued_at, t.eta_attempt, t.eta_at, t.received_attempt, t.received_at, t.start_attempt, t.started_at, t.state_at,
   t.runtime_us, t.args, t.result, t.error_type, t.error, t.cancel_asked_at, r.text, t.flags, t.label, t.original_key,
-  t.is_masked, t.sent, t.app_id, b.boot, t.pid, b.host
+  t.is_masked, t.sent, t.app_id, b.boot, t.pid, b.host, t.usage
 FROM json_each(:ids) AS j CROSS JOIN task AS t ON t.id = j.value
   LEFT JOIN app AS a ON a.id = t.app_id
   LEFT JOIN name AS e ON e.id = t.environment_id
@@ -217,6 +249,14 @@ WHERE l.task = :id ORDER BY l.kind, t.id;
 SELECT l.kind, t.task_id, t.id, n.text, t.state
 FROM task_link AS l JOIN task AS t ON t.id = l.task LEFT JOIN name AS n ON n.id = t.name_id
 WHERE l.app_id = :app_id AND l.kind IN ('parent', 'retry_of') AND l.target = :target
+  AND (:since < 0 OR (t.first_at >= :since AND t.first_at < :until)) ORDER BY t.id LIMIT 200;
+
+-- list_dependents --
+-- The tasks of its engine that wait for this one; not those of a later life of its id. Index: the primary key of task_relation.
+SELECT t.task_id, t.id, n.text, t.state
+FROM task_relation AS r JOIN task AS t ON t.id = r.task LEFT JOIN name AS n ON n.id = t.name_id
+WHERE r.app_id = :app_id AND r.kind = 'depends_on' AND r.target = :target
+  AND t.engine_id = (SELECT o.engine_id FROM task AS o WHERE o.id = :id)
   AND (:since < 0 OR (t.first_at >= :since AND t.first_at < :until)) ORDER BY t.id LIMIT 200;
 
 -- find_app --

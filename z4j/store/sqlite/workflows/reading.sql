@@ -17,14 +17,18 @@ WITH RECURSIVE origin(id) AS (
 SELECT id FROM origin WHERE id IS NOT NULL;
 
 -- list_followers --
--- Tasks and those that came from them, by parents and retries, nearest first. Whether a link means this execution
--- of an id is decided by list_links. Index: the primary key of task_link.
+-- Tasks and those that came from them, by parents and retries, or wait for them, nearest first. Whether a link means this execution
+-- of an id is decided by list_links and find_dependency. Index: the primary keys of task_link and task_relation.
 WITH RECURSIVE follower(id) AS (
   SELECT value FROM json_each(:ids)
   UNION
   SELECT l.task
   FROM follower AS f CROSS JOIN task AS t ON t.id = f.id
     CROSS JOIN task_link AS l ON l.app_id = t.app_id AND l.kind IN ('parent', 'retry_of') AND l.target = t.task_id
+  UNION
+  SELECT r.task
+  FROM follower AS f CROSS JOIN task AS t ON t.id = f.id
+    CROSS JOIN task_relation AS r ON r.app_id = t.app_id AND r.kind = 'depends_on' AND r.target = t.task_id
   LIMIT :most)
 SELECT id FROM follower;
 
@@ -48,3 +52,9 @@ FROM json_each(:ids) AS j CROSS JOIN task AS t ON t.id = j.value
 -- A task that another one of the same app and engine waits for; of an id that came again its newest execution. Index: task_identity.
 SELECT d.id FROM task AS t CROSS JOIN task AS d ON d.task_id = :task_id AND d.app_id = t.app_id AND d.engine_id = t.engine_id
 WHERE t.id = :id ORDER BY d.life LIMIT 1;
+
+-- list_members --
+-- The groups of some tasks, with all their members. Index: task_relation_task, the primary key of task_relation.
+SELECT m.target, m.task FROM (
+  SELECT DISTINCT g.app_id, g.target FROM json_each(:ids) AS j CROSS JOIN task_relation AS g ON g.task = j.value AND g.kind = 'group') AS known
+  CROSS JOIN task_relation AS m ON m.app_id = known.app_id AND m.kind = 'group' AND m.target = known.target LIMIT :most;

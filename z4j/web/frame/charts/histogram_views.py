@@ -71,11 +71,9 @@ class HistogramView:
 
 @dataclass(frozen=True, slots=True)
 class HeatCell:
-    """A cell that is drawn."""
+    """A cell that is drawn; `shape` is the data of its SVG path."""
 
-    x: float
-    y: int
-    width: float
+    shape: str
     shade: int
     href: str
     text: str
@@ -149,14 +147,16 @@ def heat_view(heat: HeatMap) -> HeatView:
         assert ground is not None
         assert count is not None
         href = heat.links[cell.column][cell.row] if heat.links else ""
-        text = f"{times[cell.column]}, {ranges[cell.row]}: {_counted(count, heat.noun)}"
-        cells.append(HeatCell(ground.x, cell.y, ground.width, cell.shade, href, text))
-        rows.append((count, (times[cell.column], ranges[cell.row], number(count))))
+        time, size = times[cell.column], ranges[cell.row]
+        shape = f"M{ground.x} {cell.y}h{ground.width}v{drawing.row_height}h-{ground.width}z"
+        cells.append(HeatCell(shape, cell.shade, href, f"{time}, {size}: {_counted(count, heat.noun)}"))
+        rows.append((count, time, size))
     rows.sort(key=lambda row: -row[0])
+    listed = tuple((time, size, number(count)) for count, time, size in rows[:MOST_ROWS])
     summary = f"{heat.title}. No data."
-    if rows:
-        time, size, count_text = rows[0][1]
-        summary = f"{heat.title}, {times[0]} to {times[-1]} {heat.zone}: most at {time}, {size}, {count_text} {heat.noun}."
+    if listed:
+        time, size, count_text = listed[0]
+        summary = f"{heat.title}, {times[0]} to {times[-1]} {heat.zone or 'UTC'}: most at {time}, {size}, {count_text} {heat.noun}."
     return HeatView(
         id=slug(heat.title),
         title=heat.title,
@@ -166,7 +166,7 @@ def heat_view(heat: HeatMap) -> HeatView:
         cells=tuple(cells),
         shades=tuple(range(1, SHADES + 1)),
         greatest=number(drawing.greatest),
-        table=Table(("time", "from – to", heat.noun), tuple(row for _, row in rows[:MOST_ROWS])),
+        table=Table(("time", "from – to", heat.noun), listed),
         is_empty=not rows,
         has_many_links=sum(bool(cell.href) for cell in cells) > MANY,
     )

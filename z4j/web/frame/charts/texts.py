@@ -101,7 +101,10 @@ def label_y(row: int) -> int:
 
 
 def slot_times(times: Sequence[int], since: int, until: int, slot: int, zone: str) -> list[str]:
-    """Returns one text per slot: with the day where the chart is longer than 20 hours, without the clock where a slot is a day."""
+    """Returns one text per slot: with the day where the chart is longer than 20 hours, without the clock where all slots begin at the
+    beginning of a day in the zone. Days are counted in UTC, so elsewhere their slots begin within a day."""
     if slot >= DAY:
-        return [moment_text(at, zone, with_day=True).rpartition(" ")[0] for at in times]
+        texts = [moment_text(at, zone, with_day=True) for at in times]
+        is_day = all(text.endswith(" 00:00") for text in texts)
+        return [text.rpartition(" ")[0] for text in texts] if is_day else texts
     return [moment_text(at, zone, with_day=until - since > 20 * HOUR) for at in times]

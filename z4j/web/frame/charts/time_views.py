@@ -43,6 +43,8 @@ class Slot:
     width: float
     href: str
     text: str
+    shape: str
+    """The data of the SVG path of the whole slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class TimeView:
     """Whether the bars of neighbors touch."""
     has_many_links: bool
 
+    @property
+    def columns(self) -> list[tuple[Slot, tuple[Segment, ...]]]:
+        """Each slot with its segments."""
+        return list(zip(self.slots, self.segments, strict=True))
+
 
 def line_view(chart: TimeChart) -> TimeView:
     """Returns a line chart with its texts."""
@@ -105,8 +112,11 @@ def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
     frame = drawing.frame
     items = legend(chart.series)
     times = slot_times(chart.times, chart.since, chart.until, chart.slot, chart.zone)
-    segments = _segments(chart, drawing, items, times)
-    links = sum(bool(href) for href in (*chart.links, *(bar.href for slot in segments for bar in slot)))
+    unit = brief(chart.unit)
+    texts = [[value_text(value, unit) for value in one.values] for one in chart.series]
+    rows = tuple(zip(times, *texts, strict=True))
+    segments = _segments(chart, drawing, items, rows)
+    links = sum(bool(href) for href in chart.links) + sum(bool(bar.href) for slot in segments for bar in slot)
     return TimeView(
         id=slug(chart.title),
         title=chart.title,
@@ -114,44 +124,41 @@ def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
         frame=frame,
         axis=axis_labels(frame.scale, chart.unit),
         legend=items,
-        slots=tuple(_slot(chart, frame, index, time) for index, time in enumerate(times)),
+        slots=_slots(chart, frame, rows),
         segments=segments,
         paths=drawing.lines if isinstance(drawing, LineDrawing) else (),
         marks=_marks(chart, frame),
-        table=Table(
-            ("time", *(one.name for one in chart.series)),
-            tuple((time, *(value_text(one.values[index], brief(chart.unit)) for one in chart.series)) for index, time in enumerate(times)),
-        ),
+        table=Table(("time", *(one.name for one in chart.series)), rows),
         is_empty=not any(value is not None for one in chart.series for value in one.values),
         is_tight=len(chart.times) > MOST_SPACED,
         has_many_links=links > MANY,
     )
 
 
-def _slot(chart: TimeChart, frame: Frame, index: int, time: str) -> Slot:
-    band = frame.slots[index]
-    space = max(0.15 * band.width, band.width - WIDEST) if len(frame.slots) <= MOST_SPACED else 0.0
-    unit = brief(chart.unit)
-    known = [f"{one.name} {value_text(one.values[index], unit)}" for one in chart.series if one.values[index] is not None]
-    return Slot(
-        left=band.x,
-        span=band.width,
-        x=round(band.x + space / 2, 1),
-        width=round(band.width - space, 1),
-        href=chart.links[index] if chart.links and known else "",
-        text=f"{time}: {', '.join(known) or 'no data'}",
-    )
+def _slots(chart: TimeChart, frame: Frame, rows: Sequence[tuple[str, ...]]) -> tuple[Slot, ...]:
+    """`rows` are those of the table: the time of each slot and the texts of its values."""
+    is_spaced, links = len(frame.slots) <= MOST_SPACED, chart.links or ("",) * len(rows)
+    names = [one.name for one in chart.series]
+    values = zip(*(one.values for one in chart.series), strict=True) if chart.series else ((),) * len(rows)
+    made = []
+    for band, link, (time, *texts), of_slot in zip(frame.slots, links, rows, values, strict=True):
+        space = max(0.15 * band.width, band.width - WIDEST) if is_spaced else 0.0
+        known = [f"{name} {text}" for name, text, value in zip(names, texts, of_slot, strict=True) if value is not None]
+        text, shape = f"{time}: {', '.join(known) or 'no data'}", f"M{band.x} 0h{band.width}v{chart.height}h-{band.width}z"
+        x, width = (round(band.x + space / 2, 1), round(band.width - space, 1)) if space else (band.x, band.width)
+        made.append(Slot(band.x, band.width, x, width, link if known else "", text, shape))
+    return tuple(made)
 
 
 def _segments(
-    chart: TimeChart, drawing: LineDrawing | BarDrawing, items: Sequence[LegendItem], times: Sequence[str]
+    chart: TimeChart, drawing: LineDrawing | BarDrawing, items: Sequence[LegendItem], rows: Sequence[tuple[str, ...]]
 ) -> tuple[tuple[Segment, ...], ...]:
     slots: list[list[Segment]] = [[] for _ in chart.times]
     for bar in drawing.bars if isinstance(drawing, BarDrawing) else ():
         if bar.series >= 0:
             one = chart.series[bar.series]
             href = one.links[bar.slot] if one.links else ""
-            text = f"{times[bar.slot]}: {one.name} {value_text(one.values[bar.slot], brief(chart.unit))}"
+            text = f"{rows[bar.slot][0]}: {one.name} {rows[bar.slot][1 + bar.series]}"
             slots[bar.slot].append(Segment(bar.slot, items[bar.series].tone, bar.y, bar.height, href, text))
         else:
             slots[bar.slot].append(Segment(bar.slot, "none", bar.y - 1, 1, "", ""))
@@ -173,7 +180,7 @@ def summary(chart: TimeChart) -> str:
     if not chart.times:
         return f"{chart.title}. No data."
     start, end = (moment_text(at, chart.zone, with_day=True) for at in (chart.since, chart.until))
-    parts = [f"{chart.title}, {start} to {end} {chart.zone}."]
+    parts = [f"{chart.title}, {start} to {end} {chart.zone or 'UTC'}."]
     for one in chart.series:
         known = [value for value in one.values if value is not None]
         if not known:

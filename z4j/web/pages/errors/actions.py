@@ -14,6 +14,7 @@ from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.formats import HOUR, plural
 from z4j.operations.commands import Actor
 from z4j.operations.errors import ErrorService
+from z4j.rules.errors.splits import CODE, MESSAGE, Split
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, see_other
 from z4j.web.services import services
@@ -21,6 +22,7 @@ from z4j.web.services import services
 MOST: Final = 100
 """Errors that are changed by one form."""
 SPANS_US: Final = {"1h": HOUR, "1d": DAY_US, "7d": 7 * DAY_US, "30d": 30 * DAY_US}
+SPLIT_OFF: Final = "Split off. New matching failures are counted here; stored ones are moved in the background, newest first."
 Change = Callable[[ErrorService, Actor, int, Mapping[str, str]], Awaitable[str]]
 """Carries out an action of a form and returns its notice."""
 
@@ -33,9 +35,12 @@ async def act(request: Request) -> Response:
         if form.get("action") == "retry":
             plan = await server.errors.retry(actor, id, form.get("reason", ""))
             return see_other(f"/plans/{plan.id}")
+        if form.get("action") == "split_off":
+            part = await server.errors.split_off(actor, id, split_of(form.get("message"), form.get("code")), form.get("reason", ""))
+            return see_other(f"/errors/{part}", Notice("good", SPLIT_OFF))
         text = await _change_of(form)(server.errors, actor, id, form)
     except (BadInput, NotAllowed, NotFound, WrongState) as error:
-        return see_other(here, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(here, Notice("bad", error.explanation))
     return see_other(here, Notice("good", text))
 
 
@@ -64,8 +69,15 @@ async def act_on_many(request: Request) -> Response:
             done += 1
     except (BadInput, NotAllowed, NotFound, WrongState) as error:
         before = f" {plural(done, 'error')} changed before." if done else ""
-        return see_other(back, Notice("bad", f"{error.message} {error.hint}".strip() + before))
+        return see_other(back, Notice("bad", error.explanation + before))
     return see_other(back, Notice("good", f"{plural(done, 'error')} changed."))
+
+
+def split_of(message: str | None, code: str | None) -> Split:
+    """Returns the split that a form or a program asks for. Raises BadInput unless there is one of the two patterns."""
+    if bool(message) == bool(code):
+        raise BadInput("Choose a message pattern or a line of code to split by. No changes were made.")
+    return Split(MESSAGE, message) if message else Split(CODE, code or "")
 
 
 def _change_of(form: Mapping[str, str]) -> Change:
@@ -77,7 +89,7 @@ def _change_of(form: Mapping[str, str]) -> Change:
 
 async def _resolve(errors: ErrorService, actor: Actor, id: int, form: Mapping[str, str]) -> str:
     await errors.resolve(actor, id, reason=form.get("reason", ""))
-    return "Resolved. If it comes back, it is marked as regressed."
+    return "Resolved. If it occurs again, it is marked as regressed."
 
 
 async def _resolve_next(errors: ErrorService, actor: Actor, id: int, form: Mapping[str, str]) -> str:
@@ -102,7 +114,7 @@ async def _ignore(errors: ErrorService, actor: Actor, id: int, form: Mapping[str
 
 async def _assign(errors: ErrorService, actor: Actor, id: int, form: Mapping[str, str]) -> str:
     await errors.assign(actor, id, form.get("user", ""))
-    return f"Assigned to {form['user']}." if form.get("user") else "Assigned to nobody."
+    return f"Assigned to {form['user']}." if form.get("user") else "Unassigned."
 
 
 async def _note(errors: ErrorService, actor: Actor, id: int, form: Mapping[str, str]) -> str:

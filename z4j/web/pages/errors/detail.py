@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One error: what fails and where, its newest tasks with their tracebacks, what people wrote about it and did with it."""
+"""One error: what fails and where, its newest tasks with their tracebacks, its notes and history."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,17 +16,18 @@ from z4j.rules.charts.model import Mark, Series, TimeChart
 from z4j.rules.errors.group_states import FAILED, OPEN
 from z4j.rules.permissions import may_act
 from z4j.store.access.users import list_users
-from z4j.store.errors import error_groups
+from z4j.store.errors import error_groups, error_splits
 from z4j.store.errors.error_groups import Action, ErrorGroup, Hour, Merged, Place, TaskOrigin
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import attempts
 from z4j.store.tasks.task_search import cursor
 from z4j.store.tasks.tasks import TaskRow, read_tasks
 from z4j.web.frame import export, tracebacks
+from z4j.web.frame.paging import moment_from
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.errors.filters import position_of
 from z4j.web.pages.errors.list import distinct, share_text
+from z4j.web.pages.errors.splits import Splits, plain_part, splits_of
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks.detail import trace_of
 from z4j.web.pages.tasks.filters import Filters
@@ -67,7 +68,7 @@ class NameShare:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something the failures have in common: (text, how many of those looked at, URL or "")."""
+    """A common property of failures: (text, number of the read failures, URL or "")."""
 
     title: str
     values: tuple[tuple[str, int, str], ...]
@@ -81,6 +82,9 @@ class ErrorPage:
     shell: Shell
     group: ErrorGroup
     chart: TimeChart
+    failed_href: str
+    attempts_href: str
+    cured_href: str
     shares: tuple[NameShare, ...]
     parts: tuple[Part, ...]
     looked_at: int
@@ -93,6 +97,7 @@ class ErrorPage:
     samples: tuple[Sample, ...]
     actions: tuple[Action, ...]
     merged: tuple[Merged, ...]
+    splits: Splits
     others: tuple[tuple[str, str], ...]
     users: tuple[tuple[str, str], ...]
     spans: tuple[tuple[str, str], ...]
@@ -110,7 +115,7 @@ async def detail_page(request: Request) -> Response:
     places = (await error_groups.list_places(store, [group.id])).get(group.id, [])
     hours = (await error_groups.list_hours(store, [group.id], shell.now, HOURS))[group.id]
     newest = await error_groups.list_newest(store, group.id, LOOKED_AT)
-    before = position_of(request.query_params.get("before", ""))
+    before = moment_from(request, "before")
     shown = newest if before is None else await error_groups.list_newest(store, group.id, NEWEST + 1, before=before)
     rows = await read_tasks(store, [task for task, _ in shown[:NEWEST]])
     origins = await error_groups.list_origins(store, [task for task, _ in newest])
@@ -120,7 +125,10 @@ async def detail_page(request: Request) -> Response:
     page = ErrorPage(
         shell=shell,
         group=group,
-        chart=_chart(group, places, hours, actions),
+        chart=_chart(group, hours, actions),
+        failed_href=_tasks_of(group).href(),
+        attempts_href=Filters(error_group=str(group.id)).href(),
+        cured_href=Filters(("succeeded",), error_group=str(group.id)).href(),
         shares=await _shares(store, group, places),
         parts=_parts(group, places, origins),
         looked_at=len(newest),
@@ -131,6 +139,7 @@ async def detail_page(request: Request) -> Response:
         samples=await _samples(store, rows, dict(shown)),
         actions=tuple(actions),
         merged=tuple(await error_groups.list_merged(store, group.id)),
+        splits=await splits_of(store, group, newest, may_change=may_change),
         others=await _others(store, group) if may_change else (),
         users=tuple((user.name, user.name) for user in await list_users(store) if user.disabled_at is None) if may_change else (),
         spans=SPANS,
@@ -142,35 +151,28 @@ async def detail_page(request: Request) -> Response:
 
 
 async def detail_json(request: Request) -> Response:
-    """GET /errors/{id}.json."""
+    """GET /errors/{id}.json and GET /api/v1/errors/{id}."""
     server = services(request)
-    return export.to_json(export_of(*await everything(server.store, await server.errors.get(request.path_params["id"]))))
+    return export.to_json(await _plain_error(server.store, await server.errors.get(request.path_params["id"])))
 
 
-async def everything(store: Store, group: ErrorGroup) -> tuple[ErrorGroup, list[Place], list[Action], list[Merged], list[tuple[int, int]]]:
-    """Returns a group, where it happened, what was done with it, what is merged into it, and its newest failed tasks."""
+async def _plain_error(store: Store, group: ErrorGroup) -> dict[str, Any]:
+    """A group, where it happened, what was done with it, what is merged into it and split off from it, and its newest failed tasks."""
     places = (await error_groups.list_places(store, [group.id])).get(group.id, [])
-    return (
-        group, places, await error_groups.list_actions(store, group.id), await error_groups.list_merged(store, group.id),
-        await error_groups.list_newest(store, group.id, LOOKED_AT, (FAILED,)),
-    )  # fmt: skip
-
-
-def export_of(
-    group: ErrorGroup, places: Iterable[Place], actions: Iterable[Action], merged: Iterable[Merged], newest: Iterable[tuple[int, int]]
-) -> dict[str, Any]:
-    """Returns the JSON of a group."""
+    source = await error_splits.find_source(store, group.id)
     return {
         "error": export.plain(group),
         "places": [{key: value for key, value in place._asdict().items() if key != "name_id"} for place in places],
-        "actions": [action._asdict() for action in actions],
-        "merged": [each._asdict() for each in merged],
-        "tasks": [{"id": task, "at": at} for task, at in newest],
+        "actions": [action._asdict() for action in await error_groups.list_actions(store, group.id)],
+        "merged": [each._asdict() for each in await error_groups.list_merged(store, group.id)],
+        "split_from": None if source is None else plain_part(source),
+        "parts": [plain_part(part) for part in await error_splits.list_parts(store, group.id)],
+        "tasks": [{"id": task, "at": at} for task, at in await error_groups.list_newest(store, group.id, LOOKED_AT, (FAILED,))],
     }
 
 
-def _chart(group: ErrorGroup, places: Sequence[Place], hours: Sequence[Hour], actions: Sequence[Action]) -> TimeChart:
-    """Failures per hour, with what people did."""
+def _chart(group: ErrorGroup, hours: Sequence[Hour], actions: Sequence[Action]) -> TimeChart:
+    """Failures per hour, with actions of users."""
     since = hours[0].at
     return TimeChart(
         "Failures per hour",
@@ -183,15 +185,18 @@ def _chart(group: ErrorGroup, places: Sequence[Place], hours: Sequence[Hour], ac
         tuple(
             Mark(each.at, f"{each.actor or 'z4j'}: {each.action}", "#history", "action") for each in reversed(actions) if each.at > since
         ),
-        tuple(_hour_href(group, places, hour) for hour in hours),
+        tuple(_hour_href(group, hour) for hour in hours),
         step=HOUR,
     )
 
 
-def _hour_href(group: ErrorGroup, places: Sequence[Place], hour: Hour) -> str:
-    names = distinct(place.name for place in places)
-    filters = Filters(BAD, names[0] if len(names) == 1 else "", app=group.app, since=iso(hour.at), until=iso(hour.at + HOUR))
-    return filters.href()
+def _hour_href(group: ErrorGroup, hour: Hour) -> str:
+    return _tasks_of(group, since=iso(hour.at), until=iso(hour.at + HOUR)).href()
+
+
+def _tasks_of(group: ErrorGroup, **more: str) -> Filters:
+    """The failed tasks of a group."""
+    return Filters(BAD, error_group=str(group.id)).but(**more)
 
 
 async def _shares(store: Store, group: ErrorGroup, places: Sequence[Place]) -> tuple[NameShare, ...]:
@@ -200,7 +205,7 @@ async def _shares(store: Store, group: ErrorGroup, places: Sequence[Place]) -> t
     for place in places:
         failed[place.name] += place.failed
     return tuple(
-        NameShare(name, count, share_text(count, tasks.get((group.app_id, name), 0)), Filters(BAD, name, app=group.app).href())
+        NameShare(name, count, share_text(count, tasks.get((group.app_id, name), 0)), _tasks_of(group, name=name).href())
         for name, count in failed.most_common(SHOWN)
         if name
     )
@@ -211,11 +216,11 @@ def _parts(group: ErrorGroup, places: Sequence[Place], origins: Sequence[TaskOri
         counts: Counter[str] = Counter()
         for place in places:
             counts[getattr(place, field)] += place.failed + place.retried + place.cured
-        return _part(title, counts, lambda text: Filters(BAD, app=group.app).but(**{field: text}).href())
+        return _part(title, counts, lambda text: _tasks_of(group, **{field: text}).href())
 
     def of_origins(title: str, field: str, filtered: str = "") -> Part:
         counts = Counter(getattr(origin, field) for origin in origins)
-        return _part(title, counts, lambda text: Filters(BAD, app=group.app).but(**{filtered: text}).href() if filtered else "")
+        return _part(title, counts, lambda text: _tasks_of(group, **{filtered: text}).href() if filtered else "")
 
     parts = (
         of_places("Queues", "queue"), of_places("Environments", "environment"), of_places("Engines", "engine"),

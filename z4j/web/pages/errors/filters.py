@@ -9,13 +9,12 @@ from urllib.parse import urlencode
 
 from z4j.exceptions import BadInput
 from z4j.rules.errors.group_states import GROUP_STATES, OPEN
-from z4j.store.errors.error_groups import ErrorFilter, Position
-from z4j.store.tasks.task_search import position
-from z4j.web.pages.tasks.filters import Filters
+from z4j.store.errors.error_groups import ErrorFilter
+from z4j.web.pages.tasks.filters import UrlFilters
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorFilters:
+class ErrorFilters(UrlFilters):
     """The filters as text. No state means those that are open."""
 
     state: tuple[str, ...] = ()
@@ -30,19 +29,10 @@ class ErrorFilters:
         """Returns these filters with `changes`."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """Returns (name, value) for a query string in a fixed order."""
-        values = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
-
     def href(self, path: str = "/errors", **more: str) -> str:
         """Returns a URL with these filters and `more` (a cursor)."""
         query = urlencode([*self.pairs(), *more.items()], safe=",:")
         return f"{path}?{query}" if query else path
-
-    def scope(self) -> Filters:
-        """Returns the filters that apply to every page."""
-        return Filters(engine=self.engine, app=self.app, environment=self.environment)
 
     def for_store(self) -> ErrorFilter:
         """Returns the filter of the store."""
@@ -60,8 +50,3 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> ErrorFilters:
             raise BadInput(f"Unknown state “{state[:40]}”.", f"Use one of {', '.join(GROUP_STATES)}.")
     names = [field.name for field in fields(ErrorFilters) if field.name != "state"]
     return ErrorFilters(wanted, **{name: query.get(name, "").strip()[:1_000] for name in names})
-
-
-def position_of(text: str) -> Position | None:
-    """Returns the position in `after`; None at the beginning. Raises BadInput."""
-    return position(text) if text else None

@@ -18,9 +18,10 @@ from z4j.store.errors.error_groups import ErrorGroup, Hour, Place
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.task_search import cursor
 from z4j.web.frame import export
+from z4j.web.frame.paging import moment_from
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of
+from z4j.web.pages.errors.filters import ErrorFilters, from_query
 from z4j.web.services import services
 
 PAGE: Final = 50
@@ -69,7 +70,7 @@ async def list_page(request: Request) -> Response:
     """GET /errors."""
     store, filters = services(request).store, filters_of(request)
     shell = await make_shell(request, "errors", filters.scope())
-    after = position_of(request.query_params.get("after", ""))
+    after = moment_from(request, "after")
     groups, more = await error_groups.list_groups(store, filters.for_store(), after, PAGE)
     lines = await lines_of(store, groups, shell.now)
     is_part = more is not None or after is not None
@@ -155,9 +156,9 @@ def share_text(failed: int, tasks: int) -> str:
 
 
 async def list_json(request: Request) -> Response:
-    """GET /errors.json."""
+    """GET /errors.json and GET /api/v1/errors."""
     groups, more = await error_groups.list_groups(
-        services(request).store, filters_of(request).for_store(), position_of(request.query_params.get("after", "")), EXPORTED
+        services(request).store, filters_of(request).for_store(), moment_from(request, "after"), EXPORTED
     )
     return export.to_json({"errors": [export.plain(group) for group in groups], "after": cursor(more) if more else None})
 

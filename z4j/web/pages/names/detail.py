@@ -19,7 +19,7 @@ from z4j.rules.findings.activity import BAD
 from z4j.rules.findings.finding import Scope, queue_href
 from z4j.rules.history.ranges import choose
 from z4j.rules.rollups import bounds
-from z4j.store.fleet.agents import TaskNameRow, list_task_names
+from z4j.store.fleet.agents import TaskNameRow, list_named
 from z4j.store.fleet.releases import first_sights
 from z4j.store.names import names
 from z4j.store.operations import commands
@@ -34,12 +34,15 @@ from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
 from z4j.web.pages import history_charts, marks
+from z4j.web.pages.error_panel import ErrorPanel, panel_of
 from z4j.web.pages.tasks import run
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 PARTS: Final = 12
 """Rows of a table of releases or queues."""
+LISTED: Final = 200
+"""Apps, engines and environments that registered the name, before the filters of every page."""
 ACTIONS: Final = 12
 
 
@@ -84,7 +87,7 @@ class NamePage:
     here: str
     json_href: str
     tasks_href: str
-    errors_href: str
+    errors: ErrorPanel
     spans: tuple[Choice, ...]
     totals: tuple[Total, ...]
     waits: tuple[tuple[str, int | None], ...]
@@ -138,7 +141,7 @@ async def detail_page(request: Request) -> Response:
     page = NamePage(
         shell=shell, name=name, here=href_of(name, scope, range=key),
         json_href="/history/name.json?" + urlencode([*scope.pairs(), ("name", name), ("range", key)]),
-        tasks_href=rows.href(), errors_href=rows.href("/errors"),
+        tasks_href=rows.href(), errors=await panel_of(store, rows, shell.now),
         spans=history_charts.span_choices(lambda each: href_of(name, scope, range=each), key),
         totals=(
             Total("sent", max(whole.enqueued, 0), within.href()), Total("started", whole.started, within.href()),
@@ -161,12 +164,12 @@ async def detail_page(request: Request) -> Response:
 
 
 async def detail_json(request: Request) -> Response:
-    """GET /history/name.json."""
+    """GET /history/name.json and GET /api/v1/names/history."""
     return export.to_json(await plain_name(request))
 
 
 async def plain_name(request: Request) -> dict[str, Any]:
-    """Returns the history of the task name in `name` of the URL, for programs. Raises NotFound."""
+    """Returns the history of the task name in `name` of the URL, as JSON data. Raises NotFound."""
     name, key = request.query_params.get("name", ""), choose(request.query_params.get("range"))
     store, place = services(request).store, await find_name(request, name)
     history = await series_history.read_history(store, place, key, clock.now())
@@ -236,7 +239,7 @@ async def _schedules(store: Store, name: str, scope: Filters) -> list[ScheduleRo
 
 
 async def _registered(store: Store, name: str, scope: Filters) -> list[Registered]:
-    known = [row for row in await list_task_names(store) if row.name == name and _is_under(scope, row)]
+    known = [row for row in await list_named(store, name, LISTED) if _is_under(scope, row)]
     return [Registered(row, run.href_of(row)) for row in known[:PARTS]]
 
 

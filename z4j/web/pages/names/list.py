@@ -78,12 +78,12 @@ async def list_page(request: Request) -> Response:
 
 
 async def list_json(request: Request) -> Response:
-    """GET /names.json."""
+    """GET /names.json and GET /api/v1/names."""
     return export.to_json(await plain_names(request))
 
 
 async def plain_names(request: Request) -> dict[str, Any]:
-    """Returns a page of task names for programs; `page` is the number of the next one, null on the last."""
+    """Returns a page of task names as JSON data; `page` is the number of the next one, null on the last."""
     lines, is_more = await _lines(request, clock.now())
     names = [
         {name: value for name, value in export.plain(line).items() if not name.endswith("href")} | {"per_minute": round(line.per_minute, 4)}

@@ -26,6 +26,7 @@ from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Choice, Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.queues.history import QueueHistory, history_of, plain_queue
+from z4j.web.pages.queues.ledger import LedgerTable, ledger_of
 from z4j.web.pages.queues.list import QueueLine, href_of, line
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
@@ -77,6 +78,7 @@ class QueuePage:
     here: str
     plan_href: str
     history: QueueHistory | None
+    ledger: LedgerTable | None
 
 
 async def find_queue(request: Request) -> QueueRow:
@@ -120,12 +122,13 @@ async def detail_page(request: Request) -> Response:
             "/plans/new"
         ),
         history=await history_of(request, row, sent, shell.now),
+        ledger=await ledger_of(request, row, shell.now),
     )
     return render(request, "queues/detail.html", page)
 
 
 async def history_json(request: Request) -> Response:
-    """GET /history/queue.json."""
+    """GET /history/queue.json and GET /api/v1/queues/history."""
     return export.to_json(await plain_queue(request, await find_queue(request)))
 
 
@@ -186,7 +189,7 @@ async def act(request: Request) -> Response:
         )  # fmt: skip
         await server.dispatch.submit(request.scope["identity"], command_request)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
-        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(page, Notice("bad", error.explanation))
     return see_other(page, None if action == "peek_queue" else Notice("good", RULES[action].notice))
 
 
@@ -199,5 +202,5 @@ async def undo(request: Request) -> Response:
     try:
         plan = await server.plans.undo_purge(request.scope["identity"], command)
     except (WrongState, NotAllowed) as error:
-        return see_other("/changes", Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other("/changes", Notice("bad", error.explanation))
     return see_other(f"/plans/{plan.id}")

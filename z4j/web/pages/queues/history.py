@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The history of one queue: what the broker held, what went in and out, what fills it, and when it will be empty."""
+"""The history of one queue: depth, tasks in and out, its sources, and the forecast of the time to drain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from starlette.requests import Request
 from z4j import clock
 from z4j.rules.charts.model import TimeChart
 from z4j.rules.findings.backlog import forecast_of
-from z4j.rules.findings.finding import Scope
 from z4j.rules.findings.forecast import text_of
 from z4j.rules.history.callers import Caller, Part, compare
 from z4j.rules.history.ranges import SPANS, choose, window
@@ -27,19 +26,21 @@ from z4j.store.samples import queue_sample
 from z4j.store.sqlite.db import Store
 from z4j.web.frame.render import Choice
 from z4j.web.pages import history_charts, marks
+from z4j.web.pages.error_panel import ErrorPanel, panel_of
 from z4j.web.pages.names.detail import href_of as name_href
+from z4j.web.pages.queues.ledger import activity_of, plain_ledger
 from z4j.web.pages.queues.list import href_of
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 MOST: Final = 10
-"""Rows of a table of what fills the queue."""
+"""Rows of a table of the sources of the queue."""
 MORE_WORKERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FilledBy:
-    """One row of what fills the queue. `href` leads to its tasks, `page_href` to its own page; "" where there is none."""
+    """One source of the queue. `href` is the URL of its tasks, `page_href` of its own page; "" if there is none."""
 
     word: str
     kind: str
@@ -63,6 +64,7 @@ class QueueHistory:
     callers_before: int
     left_out: int
     share: float
+    errors: ErrorPanel
 
 
 async def history_of(request: Request, row: QueueRow, commands: list[CommandRow], now: int) -> QueueHistory | None:
@@ -71,7 +73,7 @@ async def history_of(request: Request, row: QueueRow, commands: list[CommandRow]
     place = await series_history.find_place(store, "queue", row.name, row.app, row.environment, row.engine)
     if place is None:
         return None
-    history = await series_history.read_history(store, place, key, now)
+    history = await series_history.read_history(store, place, key, now, "waited")
     found, rows = history.window, Filters(queue=row.name, engine=row.engine, app=row.app, environment=row.environment)
     reported = window(SPANS[key], now)
     reports = history_charts.reports_in_slots(
@@ -99,6 +101,7 @@ async def history_of(request: Request, row: QueueRow, commands: list[CommandRow]
         ),
         names=_names(entered, entered_before, rows), callers=_by_caller(callers, earlier, rows), callers_read=callers.read,
         has_last_week=entered_before is not None, callers_before=earlier.read, left_out=history.left_out, share=history.share,
+        errors=await panel_of(store, rows, now),
     )  # fmt: skip
 
 
@@ -120,8 +123,7 @@ async def _callers(store: Store, place: Place, now: int) -> tuple[queue_sample.C
 
 def _forecast(request: Request, row: QueueRow) -> str:
     """When the queue is empty if the next minutes are like the last ones; "" while nothing waits or too little is known."""
-    scope = Scope(row.app, row.environment, row.engine)
-    queue = next((each for each in services(request).findings.queues if each.scope == scope and each.name == row.name), None)
+    queue = activity_of(request, row)
     if queue is None or queue.is_paused or not queue.backlog:
         return ""
     forecast = forecast_of(queue)
@@ -168,7 +170,7 @@ def _escaped(text: str) -> str:
 
 
 async def plain_queue(request: Request, row: QueueRow) -> dict[str, Any]:
-    """Returns the history of a queue for programs: sums by slot, reports of its broker, and what fills it."""
+    """Returns the history of a queue as JSON data: sums by slot, reports of its broker, and its sources."""
     store, key, now = services(request).store, choose(request.query_params.get("range")), clock.now()
     place = await series_history.find_place(store, "queue", row.name, row.app, row.environment, row.engine)
     head: dict[str, Any] = {"queue": row.name, "app": row.app, "environment": row.environment, "engine": row.engine}
@@ -187,6 +189,7 @@ async def plain_queue(request: Request, row: QueueRow) -> dict[str, Any]:
         | {"reports": [{"at": at} | report._asdict() for at, report in sorted(reports.items())]}
         | {"forecast": _forecast(request, row)}
         | {"entered_last_hour": entered, "entered_same_hour_last_week": before}
+        | await plain_ledger(request, row, now)
         | {"callers": _plain_callers(callers), "callers_same_hour_last_week": _plain_callers(earlier)}
     )
 

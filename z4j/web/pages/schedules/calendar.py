@@ -17,7 +17,7 @@ from z4j.store.schedules.schedules import ScheduleRow
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
-from z4j.web.frame.times import local_text, viewer_zone
+from z4j.web.frame.times import local_text, reader_zone
 from z4j.web.pages.schedules.list import WORDS, list_lines
 from z4j.web.services import services
 
@@ -82,8 +82,8 @@ class CalendarPage:
 
 async def page(request: Request) -> Response:
     """GET /schedules/calendar; `from` and `to` (microseconds UTC) narrow the list below the chart."""
-    scope, now, viewer = scope_of(request), clock.now(), viewer_zone(request)
-    lines, _ = await list_lines(services(request).store, scope, now)
+    scope, now, viewer = scope_of(request), clock.now(), reader_zone()
+    lines, _ = await list_lines(services(request).store, scope, now, strip=0)
     rows = [entry.row for entry in lines if entry.row.is_enabled and entry.row.next_at is not None]
     start, end, buckets = window(now)
     often, due = occurrences(rows, now, end)

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.agents.connections import Need
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
-from z4j.formats import relative
 from z4j.rules.commands import RULES
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.due_times import BadSchedule
@@ -27,7 +26,7 @@ from z4j.web.frame import export, values
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.times import TwoTimes, two_times, viewer_zone
+from z4j.web.frame.times import TwoTimes, reader_zone, relative, two_times
 from z4j.web.pages.schedules.list import Bar, ScheduleLine, bars, line, to_fields
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
@@ -105,7 +104,7 @@ async def detail_page(request: Request) -> Response:
     grace = processes.grace(row)
     late = [facts.lateness for facts in (facts_of(fire, grace) for fire in latest) if facts.lateness is not None]
     strip = bars(latest[::-1], grace, SHOWN, hrefs=True)
-    viewer = viewer_zone(request)
+    viewer = reader_zone()
     page = SchedulePage(
         shell=await make_shell(request, "schedules", Filters(app=row.app, environment=row.environment, engine=row.engine)),
         line=line(row, processes.health(row, latest, now), ()),
@@ -161,7 +160,7 @@ async def _pending_change(request: Request, row: ScheduleRow, processes: list[Sc
         try:
             await schedules.whole_arguments(services(request).store, row.id)
         except SealError as error:
-            return f"This schedule does not run. {error.message} {error.hint}"
+            return f"This schedule does not run. {error.explanation}"
     if not row.is_overridden:
         return ""
     overrides = await schedules.list_overrides(services(request).store, row.app_id, row.environment, row.scheduler)
@@ -229,7 +228,7 @@ async def act(request: Request) -> Response:
             case _:
                 raise BadInput("Unknown action. No changes were made.")
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput, SealError) as error:
-        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(page, Notice("bad", error.explanation))
     return see_other(page, Notice("good", notice))
 
 

@@ -26,7 +26,7 @@ from z4j.web.auth.audit_trail import refused
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, respond, see_other, to_html
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.times import TwoTimes, two_times, viewer_zone
+from z4j.web.frame.times import TwoTimes, reader_zone, two_times
 from z4j.web.pages.schedules.detail import NEXT, find_schedule
 from z4j.web.pages.schedules.fields import engine_of, values_of, wanted_of
 from z4j.web.pages.schedules.list import WORDS
@@ -101,7 +101,7 @@ async def new_page(request: Request) -> Response:
         return render(request, "schedules/form.html", made)
     values = {
         "kind": "built", "every": "daily", "time": "02:30", "minute": "0", "n": "5", "day": "1", "day_mon": "on", "seconds": "300",
-        "timezone": viewer_zone(request), "is_enabled": "on", "catch_up": "skip", "overlap": "allow", "args": "[]", "kwargs": "{}",
+        "timezone": reader_zone(), "is_enabled": "on", "catch_up": "skip", "overlap": "allow", "args": "[]", "kwargs": "{}",
     } | query  # fmt: skip
     if "interval" not in DIALECTS.get(query["scheduler"], DIALECTS[OWN]).kinds:
         values["seconds"] = ""
@@ -156,7 +156,7 @@ async def preview_part(request: Request) -> Response:
 
 
 def _notice(error: Z4jError) -> str:
-    return f"{error.message} {error.hint}".strip()
+    return error.explanation
 
 
 # -- the page -----------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ async def _brokers(request: Request, app: str, values: dict[str, str]) -> tuple[
 # -- preview ----------------------------------------------------------------------------------------------------------
 async def preview(request: Request, form: dict[str, str], row: ScheduleRow | None) -> Preview:
     """Returns the preview of the form; `wrong` is the reason why it cannot be saved."""
-    viewer, now = viewer_zone(request), clock.now()
+    viewer, now = reader_zone(), clock.now()
     form = form | {name: form.get(name) or "?" for name in ("name", "task_name")}
     try:
         wanted = await services(request).schedules.checked(await wanted_of(request, form, row))

@@ -16,10 +16,10 @@ from z4j.formats import number, plural
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import sentence
-from z4j.rules.schedules.fires import Health
+from z4j.rules.schedules.fires import DECISIVE, Health, lateness_of, state_of
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow
-from z4j.store.schedules.scheduler_processes import SchedulerProcesses, facts_of, scheduler_processes
+from z4j.store.schedules.scheduler_processes import SchedulerProcesses, scheduler_processes
 from z4j.store.schedules.schedules import ScheduleRow
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
@@ -73,14 +73,15 @@ class SchedulesPage:
     notes: tuple[str, ...]
 
 
-async def list_lines(store: Store, scope: Filters, now: int) -> tuple[list[ScheduleLine], SchedulerProcesses]:
-    """Returns every schedule of the scope, those due next first, and the processes of their schedulers."""
-    processes, latest = await scheduler_processes(store), await fires.list_latest(store, STRIP)
+async def list_lines(store: Store, scope: Filters, now: int, *, strip: int = STRIP) -> tuple[list[ScheduleLine], SchedulerProcesses]:
+    """Returns every schedule of the scope, those due next first, with strips of this many fires, and the processes of their schedulers."""
+    processes, latest = await scheduler_processes(store), await fires.list_latest(store, max(strip, DECISIVE))
     lines = []
     for row in await schedules.list_schedules(store):
         if all(getattr(scope, name) in ("", getattr(row, name)) for name in ("app", "environment", "engine")):
             its_fires = latest.get(row.id, [])
-            lines.append(line(row, processes.health(row, its_fires, now), bars(its_fires[::-1], processes.grace(row), STRIP)))
+            made = bars(its_fires[::-1], processes.grace(row), strip) if strip else ()
+            lines.append(line(row, processes.health(row, its_fires, now), made))
     return lines, processes
 
 
@@ -96,12 +97,12 @@ def bars(fires_oldest_first: Sequence[FireRow], grace: int, room: int, *, hrefs:
     made = []
     start = room - len(fires_oldest_first)
     for index, fire in enumerate(fires_oldest_first):
-        facts = facts_of(fire, grace)
-        late = facts.lateness
+        late = lateness_of(fire.due_at, fire.fired_at)
+        state = state_of(fire.outcome, late, grace, is_double=fire.is_double)
         height = 3 if late is None or late > grace else 2 if late > grace // 4 else 1
-        label = facts.state if late is None else f"{facts.state}, {late / 1_000_000:.1f} s after the due time"
+        label = state if late is None else f"{state}, {late / 1_000_000:.1f} s after the due time"
         href = Filters(task_id=fire.task_id).href() if hrefs and fire.task_id else ""
-        made.append(Bar(facts.state, (start + index) * 10, height, label, href))
+        made.append(Bar(state, (start + index) * 10, height, label, href))
     return tuple(made)
 
 
@@ -185,7 +186,7 @@ def to_fields(entry: ScheduleLine) -> dict[str, Any]:
 
 async def list_json(request: Request) -> Response:
     """GET /schedules.json."""
-    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
+    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now(), strip=0)
     return export.to_json({"schedules": [to_fields(entry) for entry in lines]})
 
 
@@ -211,7 +212,7 @@ class CsvRow:
 
 async def list_csv(request: Request) -> Response:
     """GET /schedules.csv."""
-    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
+    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now(), strip=0)
     rows = [
         CsvRow(**{name: getattr(entry.row, name) for name in CsvRow.__dataclass_fields__ if name != "state"}, state=entry.health.state)
         for entry in lines

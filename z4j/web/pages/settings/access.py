@@ -77,7 +77,7 @@ async def record_action(request: Request, action: str, target: str, **detail: An
 
 
 def _refused(path: str, error: Z4jError) -> Response:
-    return see_other(path, Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(path, Notice("bad", error.explanation))
 
 
 # -- apps ------------------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ async def add_token(request: Request) -> Response:
             raise BadInput("The number of days must be an integer, or empty for a token that does not expire. No token was created.")
         me = request.scope["identity"]
         if me.kind != "session":
-            raise NotAllowed("An API token cannot create another token. No changes were made.", "Sign in as a person.")
+            raise NotAllowed("An API token cannot create another token. No changes were made.", "Sign in as a user.")
         id, secret = await make_api_token(store, label, role, int(days) if days else None, me.name, me.name)
     except (BadInput, NotAllowed, NotFound) as error:
         return _refused("/settings/tokens", error)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,7 +35,11 @@ from z4j.web.services import services
 LISTED = 12
 NEXT_LISTED = 2_000
 REMEMBERED_US = 60_000_000
-WORDS = {"tasks": "tasks", "statistics": "statistics per minute", "listed": "listed queues and task names"}
+MOMENT_S = 0.01
+WORDS: Final[dict[disk_usage.Kind, str]] = {
+    "tasks": "tasks", "statistics": "statistics per minute", "errors": "errors", "listed": "listed queues and task names",
+    "logs": "log lines of tasks",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +144,25 @@ class AppliancePage:
     clock: ClockPanel
     tab: str = "appliance"
     index: IndexReport = IndexReport()
+    is_weighed: bool = True
+    """Whether the sizes of `parts` are known."""
 
 
-async def _weigh(store: Store, used: int) -> list[Part]:
-    """Returns the size of each kind of data. Whole tables are read for it, so it is cached for a minute."""
-    until, known = store.memo.get("parts", (0, None))
-    if known is None or clock.ticks() >= until:
-        known = await disk_usage.weigh(store, used)
-        store.memo["parts"] = (clock.ticks() + REMEMBERED_US, known)
-    parts: list[Part] = known
+async def _weigh(store: Store, used: int) -> list[Part] | None:
+    """Returns the size of each kind of data as it was computed last; None while that is done for the first time. Whole tables are read for
+    it, so it is done at most once a minute, and a page waits for it only where it takes a moment."""
+    until, (known, running) = store.memo.get("parts", (0, (None, None)))
+    if running is None and clock.ticks() >= until:
+        running = asyncio.create_task(disk_usage.weigh(store, used))
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may ask again before the server stops
+        store.memo["parts"] = (until, (known, running))
+        await asyncio.wait({running}, timeout=MOMENT_S)
+    if running is not None and running.done():
+        done, running = running, None
+        store.memo["parts"] = (0, (known, None))
+        known, until = done.result(), clock.ticks() + REMEMBERED_US
+    store.memo["parts"] = (until, (known, running))
+    parts: list[Part] | None = known
     return parts
 
 
@@ -162,14 +177,15 @@ async def _tls(store: Store, tls: ServerTls | None, at: int) -> TlsPanel | None:
     )  # fmt: skip
 
 
-async def _retention(store: Store, settings: Settings, parts: list[Part], oldest_at: int | None, at: int) -> RetentionPanel:
-    tasks = [part for part in parts if part.kind == "tasks"]
+async def _retention(store: Store, settings: Settings, parts: list[Part] | None, oldest_at: int | None, at: int) -> RetentionPanel:
+    tasks = [part for part in parts or () if part.kind == "tasks"]
     days = (at - oldest_at) / DAY_US if oldest_at is not None else 0.0
-    per_day = int(sum(part.bytes for part in tasks) / days) if days >= 1 else None
+    is_known = days >= 1 and parts is not None
+    per_day = int(sum(part.bytes for part in tasks) / days) if is_known else None
     limit = at - (settings.days_kept - 1) * DAY_US
     victims, _, is_end = await list_victims(store, Victims(limit, limit), WalkPosition(), NEXT_LISTED)
     return RetentionPanel(
-        settings.originals_days_kept, days, per_day, int(sum(part.rows for part in tasks) / days) if days >= 1 else None,
+        settings.originals_days_kept, days, per_day, int(sum(part.rows for part in tasks) / days) if is_known else None,
         days_to_limit=int(settings.gigabytes_kept * 1e9 / per_day) if per_day else None, next_tasks=len(victims), is_more=not is_end,
     )  # fmt: skip
 
@@ -184,7 +200,7 @@ def _backups(settings: Settings, at: int) -> BackupPanel:
     try:
         known = read_results(settings.data)
     except StoreError as error:
-        problem = f"{error.message} {error.hint}"
+        problem = error.explanation
     good, failed = known.until(at).last_good, known.until(at).last_failed
     if failed is not None:
         problem = f"The last nightly backup failed. {failed.problem}"
@@ -203,7 +219,7 @@ async def page(request: Request) -> Response:
     report, settings, store = server.retention.report, server.settings, server.store
     used, _ = await read_size(store)
     names = await apps.names_by_id(store)
-    parts, oldest_at = [part for part in await _weigh(store, used) if part.bytes], await oldest_task(store)
+    weighed, oldest_at = await _weigh(store, used), await oldest_task(store)
     made = AppliancePage(
         shell=await make_shell(request, "settings"),
         days_kept=settings.days_kept,
@@ -218,7 +234,7 @@ async def page(request: Request) -> Response:
         used_bytes=used,
         free_bytes=shutil.disk_usage(settings.data).free,
         oldest_at=oldest_at,
-        retention=await _retention(store, settings, parts, oldest_at, clock.now()),
+        retention=await _retention(store, settings, weighed, oldest_at, clock.now()),
         index=server.word_index.report,
         deleted=report.deleted,
         deleted_per_s=report.deleted_per_s,
@@ -228,7 +244,8 @@ async def page(request: Request) -> Response:
         clock=_clock(server.clock_watch, clock.now()),
         parts=tuple(
             PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
-            for part in parts[:LISTED]
+            for part in [part for part in weighed or () if part.bytes][:LISTED]
         ),
+        is_weighed=weighed is not None,
     )  # fmt: skip
     return render(request, "settings/appliance.html", made)

@@ -108,7 +108,7 @@ async def create(request: Request) -> Response:
         owner = me.name if me.user_id else ""
         index_id, token = await make_index_token(server.store, f"packages for {made.app}"[:60], INDEX_HOURS, me.name, owner)
     except BadInput as error:
-        return see_other("/connect", Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other("/connect", Notice("bad", error.explanation))
     await record_action(request, "create_token", "packages", token=index_id, hours=INDEX_HOURS)
     target = Target(
         app=made.app, engine=chosen.engine, framework=chosen.framework, environment=chosen.environment, url=made.url,
@@ -146,7 +146,7 @@ async def try_it(request: Request) -> Response:
         )  # fmt: skip
         await server.dispatch.submit(request.scope["identity"], asked)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput, NotFound) as error:
-        return see_other(here, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(here, Notice("bad", error.explanation))
     return see_other(here)
 
 

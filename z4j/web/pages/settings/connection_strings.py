@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from z4j import clock
 from z4j.exceptions import BadInput, NotFound
-from z4j.rules.permissions import PACKAGES, ROLES, weaker
+from z4j.rules.permissions import METRICS, PACKAGES, ROLES, weaker
 from z4j.store.access import tokens, users
 from z4j.store.fleet import apps
 from z4j.store.sqlite.db import Connection, Store
@@ -99,8 +99,8 @@ async def make_api_token(store: Store, label: str, role: str, days: int | None, 
     """Creates an API token and returns (id, token). `owner` is the person it belongs to: it is revoked with them and never has more rights.
 
     Raises BadInput for an unknown role, and for one that its owner does not have; NotFound when the owner does not exist."""
-    if role not in ROLES:
-        raise BadInput(f"Unknown role {role!r}. No token was created.", f"Use one of {', '.join(ROLES)}.")
+    if role not in (*ROLES, METRICS):
+        raise BadInput(f"Unknown role {role!r}. No token was created.", f"Use one of {', '.join((*ROLES, METRICS))}.")
     if days is not None and not 0 < days <= 3_650:
         raise BadInput("A token can be valid for 1 to 3,650 days, or without expiry. No token was created.")
     return await _add_api_token(store, label, role, days * DAY_US if days else None, "z4k_", by, owner)

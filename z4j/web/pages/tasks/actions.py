@@ -27,7 +27,7 @@ from z4j.web.services import services
 
 KEYS: Final = {
     "retry_task": "r", "edit_task": "e", "restore_task": "b", "cancel_task": "c", "release_task": "u", "prioritise_task": "o",
-    "move_task": "m", "terminate_task": "s",
+    "move_task": "m", "terminate_task": "s", "inspect_task": "i",
 }  # fmt: skip
 """action → the key that requests it or opens its form."""
 NOTES: Final = {
@@ -35,6 +35,7 @@ NOTES: Final = {
     "edit_task": "The task runs again under a new ID. Values shown as ••• were masked; they are kept unless you change them. "
     "Dates, UUIDs and decimals are written as text and keep their type.",
     "prioritise_task": "“Next” puts the task ahead of all queued tasks. An engine with fewer levels uses the nearest one, or refuses.",
+    "inspect_task": "Files, lines and functions, never values. The task is not interrupted.",
     "move_task": "The task goes to the end of the other queue and keeps its ID.",
 }
 WORDS: Final = {"next": "next: ahead of all queued tasks", "high": "high", "normal": "normal", "low": "low"}
@@ -154,6 +155,7 @@ def _endpoint(action: str) -> Callable[[Request], Awaitable[Response]]:
 
 retry, edit, restore, cancel = (_endpoint(f"{word}_task") for word in ("retry", "edit", "restore", "cancel"))
 release, prioritise, move, terminate = (_endpoint(f"{word}_task") for word in ("release", "prioritise", "move", "terminate"))
+inspect = _endpoint("inspect_task")
 
 
 async def _ask(request: Request, action: str) -> Response:
@@ -166,7 +168,7 @@ async def _ask(request: Request, action: str) -> Response:
         params = await task_params(request, action, task, form)
         await server.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""), params)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
-        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(page, Notice("bad", error.explanation))
     return see_other(page, Notice("good", rule.notice, "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))
 
 

@@ -11,13 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from z4j.exceptions import BadInput, NotFound
-from z4j.formats import absolute, duration
+from z4j.formats import duration
 from z4j.rules.queries.arguments import arguments_of
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.tasks import TaskDetail, TaskRow, get_task
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
+from z4j.web.frame.times import absolute
 from z4j.web.frame.values import pretty, pretty_text
+from z4j.web.pages.tasks.detail import usage_texts
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
@@ -62,7 +64,7 @@ async def compare_page(request: Request) -> Response:
     ids = query.getlist("id")
     if ids:
         if len(ids) != 2:
-            raise BadInput(f"{len(ids)} tasks are selected, and two can be compared.", "Select two tasks.")
+            raise BadInput(f"{len(ids)} tasks are selected; only two can be compared.", "Select two tasks.")
         return RedirectResponse(f"/tasks/compare?a={_id(ids[0])}&b={_id(ids[1])}", 303)
     store = services(request).store
     a, b = await _task(store, query.get("a", "")), await _task(store, query.get("b", ""))
@@ -79,7 +81,7 @@ async def compare_page(request: Request) -> Response:
 
 def _id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadInput("A task is given by its row number.", "Select two tasks of the list, and choose Compare.")
+        raise BadInput("A task must be given by its row number.", "Select two tasks of the list, and choose Compare.")
     return min(int(text), MAX_ID)
 
 
@@ -134,9 +136,12 @@ def _timings(task: TaskDetail) -> dict[str, str]:
     row = task.row
     times = {"enqueued": row.enqueued_at, "due": row.eta_at, "received": row.received_at, "started": row.started_at, "ended": row.ended_at}
     spans = {"waited": row.waited_us, "ran": row.runtime_us}
-    return {name: duration(us) for name, us in spans.items() if us is not None} | {
-        name: absolute(at) for name, at in times.items() if at is not None
-    }
+    usage = next((usage_texts(run.usage) for run in reversed(task.runs) if run.usage), ())
+    return (
+        {word: value for word, value, _ in usage}
+        | {name: duration(us) for name, us in spans.items() if us is not None}
+        | {name: absolute(at) for name, at in times.items() if at is not None}
+    )
 
 
 def _place(task: TaskDetail) -> dict[str, str]:

@@ -55,6 +55,8 @@ async def completions_of(store: Store, text: str) -> tuple[Completion, ...]:
 
 
 async def _values(store: Store, word: LastWord) -> list[tuple[str, str]]:
+    if word.field == "error_group":
+        return await known_values.list_errors(store, word.partial, SHOWN)
     facet = _FACETS.get(word.field)
     if facet is None:
         return [(value, "") for value in fixed_values(word.field) or await known_values.list_values(store, word.field, word.partial, SHOWN)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,15 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.formats import duration
+from z4j.formats import duration, size
 from z4j.operations.commands import find_task
 from z4j.rules.tasks.states import ENDED_BADLY, FINAL
 from z4j.store.errors import error_groups
+from z4j.store.notes.link_templates import list_link_templates
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks.attempts import AttemptRow
+from z4j.store.tasks.attempts import AttemptRow, RunUsage
 from z4j.store.tasks.tasks import Link, SameId, TaskDetail, TaskRow
 from z4j.store.workflows.reading import read_workflow
 from z4j.web.frame import export, tracebacks, values
@@ -26,6 +28,8 @@ from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.tasks.actions import Action, actions_of
 from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.tasks.logs import LogView, view_of
+from z4j.web.pages.tasks.notes import Field, NotesOfAttempt, ToolLink, ids_of, links_of, notes_of
 from z4j.web.pages.tasks.workflow import ON_TASK_PAGE, WorkflowView, make_view
 from z4j.web.services import services
 
@@ -69,6 +73,15 @@ class Attempt:
 
     run: AttemptRow
     trace: tracebacks.Trace | None
+
+
+@dataclass(frozen=True, slots=True)
+class StackView:
+    """Where a task was: (file and line, function), the outermost first. `of`: thread or asyncio task. `at`: microseconds UTC."""
+
+    lines: tuple[tuple[str, str], ...]
+    of: str
+    at: int
 
 
 NEAR: Final = 5
@@ -122,12 +135,21 @@ class DetailPage:
     label_href: str
     queue_href: str
     worker_href: str
+    log: LogView
+    stack: StackView | None = None
+    """The newest stack that was requested; None while none was answered."""
+    usage: tuple[tuple[str, str, str], ...] = ()
+    """(word, value, what it is of) of what the last attempt used."""
     workflow: WorkflowView | None = None
     """None for a task that is linked with no other."""
     blocked: str = ""
     """The reason why it is not in a queue yet, "" where it is."""
     same_id: Executions | None = None
     """None for an ID with one execution."""
+    notes: tuple[NotesOfAttempt, ...] = ()
+    ids: tuple[Field, ...] = ()
+    tools: tuple[ToolLink, ...] = ()
+    """Links to other tools, see Settings, Links."""
 
 
 async def detail_page(request: Request) -> Response:
@@ -146,6 +168,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
     if is_bad and last is None and (row.error or row.error_type):
         last = tracebacks.read(_message(row.error_type, row.error), "")
     offers = await server.dispatch.offers(request.scope["identity"].role, task)
+    asked = await commands.list_of_task(server.store, row.id)
     return DetailPage(
         shell=await make_shell(request, "tasks"),
         row=row,
@@ -165,18 +188,25 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
                 ("retry-of", "Retry of", task.retry_of),
                 ("retried-as", "Retried as", task.retried_as),
                 ("depends-on", "Depends on", task.depends_on),
+                ("dependents", "Waiting for it", task.dependents),
                 ("parent", "Parent task", task.parent),
                 ("children", "Child tasks", task.children),
             )
             if links
         ),
+        log=await view_of(request, row.id),
+        usage=next((usage_texts(run.usage) for run in reversed(task.runs) if run.usage), ()),
         workflow=await _workflow(server.store, task),
         blocked=_blocked(task),
         same_id=_same_id(task),
-        commands=tuple(await commands.list_of_task(server.store, row.id)),
+        commands=tuple(asked),
+        stack=stack_of(asked),
         original=ORIGINALS.get(task.original_state, task.original_state),
         sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
         schedule=await fires.schedule_of_task(server.store, task.app_id, row.task_id),
+        notes=notes_of(task),
+        ids=ids_of(task),
+        tools=links_of(task, await list_link_templates(server.store)),
         name_href=Filters(name=row.name, environment=row.environment).href(),
         label_href=Filters(label=row.label, environment=row.environment).href(),
         queue_href=Filters(queue=row.queue, environment=row.environment).href(),
@@ -184,8 +214,35 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
     )
 
 
+def stack_of(commands: Iterable[CommandRow]) -> StackView | None:
+    """Returns the newest stack among the results of commands, which are the newest first."""
+    for command in sorted(commands, key=lambda each: -each.created_at):
+        lines = command.detail.get("stack")
+        if command.action == "inspect_task" and isinstance(lines, list):
+            parts = (str(line).rpartition(" ") for line in lines)
+            of = str(command.detail.get("of") or "thread")
+            return StackView(tuple((place, function) for place, _, function in parts), of, command.ended_at or command.created_at)
+    return None
+
+
+def usage_texts(usage: RunUsage) -> tuple[tuple[str, str, str], ...]:
+    """Returns what a run used as (word, value, what it is of)."""
+    texts = []
+    if usage.cpu_us is not None:
+        texts.append(("CPU time", duration(usage.cpu_us), f"of its {usage.cpu_of}"))
+    if usage.peak_kib is not None:
+        if usage.is_own_process:
+            note = "highest, of its own process"
+        else:
+            rise = f"{size(usage.peak_rise_kib * 1024)} more than before" if usage.peak_rise_kib else "not more than before"
+            note = f"highest of the process since it started, {rise} the run"
+        texts.append(("memory", size(usage.peak_kib * 1024), note))
+    return tuple(texts)
+
+
 async def _workflow(store: Store, task: TaskDetail) -> WorkflowView | None:
-    if not (task.parent or task.children or task.retry_of or task.retried_as or task.depends_on):
+    linked = task.parent or task.children or task.retry_of or task.retried_as or task.depends_on or task.dependents
+    if not linked and "group_id" not in task.sent:
         return None
     found = await read_workflow(store, task.row.id)
     return make_view(found, task.row.id, ON_TASK_PAGE) if len(found.workflow.tasks) > 1 else None

@@ -22,7 +22,7 @@ from z4j.web.services import services
 
 PAGE: Final = 50
 JSON_LIMIT: Final = 500
-COLUMNS: Final = tuple(field.name for field in fields(TaskRow) if field.name != "flags")
+COLUMNS: Final = tuple(field.name for field in fields(TaskRow) if field.name not in ("flags", "progress"))
 
 
 async def list_json(request: Request) -> Response:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from z4j.exceptions import BadInput
-from z4j.formats import when
 from z4j.rules.queries.parse import WrongQuery, parse
 from z4j.rules.queries.query import Query, Term, format_query
+from z4j.rules.schedules.due_times import zone_of
 from z4j.rules.tasks.states import STATES
 from z4j.store.tasks.tasks import TaskFilter
+from z4j.web.frame.times import reader_zone, when, with_offset
 
 COLUMNS: Final[dict[str, str]] = {
     "place": "queue, worker", "env": "environment", "app": "app", "release": "release", "error": "exception", "label": "label",
@@ -29,15 +31,35 @@ COLUMNS: Final[dict[str, str]] = {
 USUAL_COLUMNS: Final = ("place", "waited", "ran", "updated")
 _PARAMETERS: Final = {
     "name": "name", "queue": "queue", "engine": "engine", "worker": "worker", "app": "app", "env": "environment", "since": "since",
-    "until": "until", "id": "task_id", "label": "label",
+    "until": "until", "id": "task_id", "label": "label", "error_group": "error_group",
 }  # fmt: skip
 """Fields of the language that are a parameter of the URL when they are given once and alone."""
 _FIELDS: Final = {parameter: name for name, parameter in _PARAMETERS.items()} | {"state": "state"}
+KEPT: Final = 2_000
+"""Filters and URLs that are kept: a list has the same few in each of its rows."""
 _TIME_HINT: Final = "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."
 
 
+class UrlFilters:
+    """Filters in the URL of a list: the fields of a dataclass in their order. App, environment and engine apply to every page."""
+
+    __slots__ = ()
+    app: str
+    environment: str
+    engine: str
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
+        values = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
+
+    def scope(self) -> Filters:
+        """Returns only the filters that apply to every page."""
+        return Filters(engine=self.engine, app=self.app, environment=self.environment)
+
+
 @dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(UrlFilters):
     """The filters as text. Times are stored as written (`1h`), so that a URL keeps its meaning. `q` is what the other fields cannot say."""
 
     state: tuple[str, ...] = ()
@@ -51,6 +73,7 @@ class Filters:
     until: str = ""
     task_id: str = ""
     label: str = ""
+    error_group: str = ""
     q: str = ""
     columns: tuple[str, ...] = ()
     """Columns of the table; empty: the usual ones. They narrow nothing."""
@@ -60,29 +83,14 @@ class Filters:
         """Whether there is no filter."""
         return replace(self, columns=()) == Filters()
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
-        values = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
-
     def href(self, path: str = "/tasks", **more: str | int | None) -> str:
         """Returns a URL with these filters and `more` (a cursor)."""
-        extra = [(name, str(value)) for name, value in more.items() if value is not None]
-        query = urlencode(self.pairs() + extra, safe=",:*")
-        return f"{path}?{query}" if query else path
+        extra = tuple((name, str(value)) for name, value in more.items() if value is not None)
+        return _href(self, path, extra)
 
     def but(self, **changes: str | tuple[str, ...]) -> Filters:
         """Returns these filters with `changes`. What `q` says about a changed field is dropped: a chosen value is no alternative to it."""
-        names = {_FIELDS[parameter] for parameter in changes if parameter in _FIELDS}
-        if self.q and names and "q" not in changes:
-            rest = parse(self.q)
-            kept = tuple(term for term in rest.terms if term.field not in names)
-            changes["q"] = format_query(Query(kept, rest.order))
-        return replace(self, **changes)  # type: ignore[arg-type]
-
-    def scope(self) -> Filters:
-        """Returns only the filters that apply to every page."""
-        return Filters(engine=self.engine, app=self.app, environment=self.environment)
+        return _changed(self, tuple(changes.items()))
 
     def ordered(self, order: str) -> Filters:
         """Returns these filters with another order of the result."""
@@ -105,8 +113,25 @@ class Filters:
         return TaskFilter(
             states=self.state, name=self.name, queue=self.queue, engine=self.engine, worker=self.worker, app=self.app,
             environment=self.environment, since=_time(self.since, now), until=_time(self.until, now), task_id=self.task_id,
-            label=self.label, terms=rest.terms, order=rest.order,
+            label=self.label, error_group=self.error_group, terms=rest.terms, order=rest.order,
         )  # fmt: skip
+
+
+@lru_cache(KEPT)
+def _href(filters: Filters, path: str, extra: tuple[tuple[str, str], ...]) -> str:
+    query = urlencode([*filters.pairs(), *extra], safe=",:*")
+    return f"{path}?{query}" if query else path
+
+
+@lru_cache(KEPT)
+def _changed(filters: Filters, changes: tuple[tuple[str, Any], ...]) -> Filters:
+    changed = dict(changes)
+    names = {_FIELDS[parameter] for parameter in changed if parameter in _FIELDS}
+    if filters.q and names and "q" not in changed:
+        rest = parse(filters.q)
+        kept = tuple(term for term in rest.terms if term.field not in names)
+        changed["q"] = format_query(Query(kept, rest.order))
+    return replace(filters, **changed)
 
 
 def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
@@ -122,9 +147,18 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
 
 
 def filters_of(request: Request) -> Filters:
-    """Returns the filters in the URL of a request. Raises BadInput, WrongQuery."""
+    """Returns the filters in the URL of a request. A local time gets the offset of the reader's zone, so that a URL that is passed on
+    means the same to everybody. Raises BadInput, WrongQuery."""
     query = request.query_params
-    return from_query({**query, "columns": ",".join(query.getlist("columns"))}, query.getlist("state"))
+    return located(from_query({**query, "columns": ",".join(query.getlist("columns"))}, query.getlist("state")), reader_zone())
+
+
+def located(filters: Filters, zone: str) -> Filters:
+    """Returns the filters with the offset of a time zone at times that have none."""
+    if not (filters.since or filters.until):
+        return filters
+    local = zone_of(zone)
+    return replace(filters, since=with_offset(filters.since, local), until=with_offset(filters.until, local))
 
 
 def from_text(text: str) -> Filters:
@@ -146,7 +180,7 @@ def _of(query: Query) -> Filters:
             taken += terms
         elif len(terms) > 1 and name in ("since", "until", "id"):
             text = format_query(query)
-            raise WrongQuery(f"“{name}:” is given twice.", "Remove one of them.", text, text.rindex(f"{name}:"), len(name) + 1)
+            raise WrongQuery(f"“{name}:” is used twice.", "Remove one of them.", text, text.rindex(f"{name}:"), len(name) + 1)
     rest = Query(tuple(term for term in query.terms if term not in taken), query.order)
     return Filters(
         tuple(dict.fromkeys(term.value for term in states)) if states and states[0] in taken else (), **simple, q=format_query(rest)

@@ -11,28 +11,34 @@ from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
 from z4j.background.word_index import IndexReport
-from z4j.formats import duration, plural, relative
+from z4j.formats import duration, plural
 from z4j.rules.permissions import is_allowed, may_act
 from z4j.rules.queries.completion import Completion
 from z4j.rules.queries.parse import WrongQuery
 from z4j.rules.tasks.states import FINAL
+from z4j.store.errors import top_groups
+from z4j.store.errors.top_groups import TopGroup
 from z4j.store.fleet import apps
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import task_search
 from z4j.store.tasks.counters import count_tasks
+from z4j.store.tasks.task_search import TaskFilter
 from z4j.store.tasks.tasks import TaskRow, list_tasks
 from z4j.web.frame.render import ChoiceGroup, Shell, is_refresh, render, respond, to_html
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
-from z4j.web.pages.tasks import views
+from z4j.web.frame.times import relative
 from z4j.web.pages.tasks.completion import completions_of
 from z4j.web.pages.tasks.exports import PAGE
-from z4j.web.pages.tasks.facets import facets, summary
+from z4j.web.pages.tasks.facets import BAD_ENDS, count_of_error, facets, summary
 from z4j.web.pages.tasks.filters import COLUMNS, USUAL_COLUMNS, Filters, filters_of
+from z4j.web.pages.tasks.notes import ProgressBar, bar_of
 from z4j.web.services import services
 
 NEWS_LIMIT: Final = 200
 SAYS: Final = 300
+ERRORS: Final = 16
+"""Errors to choose from."""
 BAD: Final = frozenset({"failed", "lost", "rejected", "expired"})
 LATE_US: Final = 3_000_000
 """An index of words that is so far behind is reported on the page."""
@@ -72,6 +78,8 @@ class Line:
     error_type: str = ""
     enqueued_at: int | None = None
     started_at: int | None = None
+    progress: ProgressBar | None = None
+    """Of a running task that reports it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +171,6 @@ async def list_page(request: Request) -> Response:
     region = await make_region(
         server.store, filters, query.get("older"), query.get("newer"), query.get("top"), able(request), server.word_index.report
     )
-    of_views = await views.choices(server.store, request.scope["identity"].user_id, filters)
-    region = replace(region, facets=(*of_views, *region.facets))
     if is_refresh(request):
         return respond(request, to_html("tasks/_region.html", TasksRegion(region)))
     page = TasksPage(
@@ -206,16 +212,17 @@ async def make_region(
     else:
         page = await list_tasks(store, wanted, older=older, newer=newer, limit=PAGE)
     counts = await count_tasks(store, wanted)
+    groups, is_counted = await _errors(store, filters, wanted)
     is_first = not older and not newer
     if is_first and page.rows:
-        first = page.rows[0]
-        top = top or task_search.cursor((first.first_at, first.id))
+        top = top or page.first
+    of_error = count_of_error(filters, groups) if is_counted else None
     is_new = not page.rows and filters.is_any and is_first
     return Region(
         now=now,
         lines=tuple(line(row, filters, now, can) for row in page.rows),
-        facets=facets(filters, counts),
-        summary=summary(filters, wanted.counted_states(), counts, page, is_first=is_first and is_fresh),
+        facets=facets(filters, counts, groups),
+        summary=summary(filters, wanted.counted_states(), counts, page, is_first=is_first and is_fresh, of_error=of_error),
         live_href=filters.href(older=older, newer=newer, top=top if is_first and page.rows else None),
         news=news,
         news_href=filters.href(),
@@ -231,6 +238,16 @@ async def make_region(
     )
 
 
+async def _errors(store: Store, filters: Filters, wanted: TaskFilter) -> tuple[list[TopGroup], bool]:
+    """The errors to choose from, while the chosen tasks are those that failed, and whether their tasks are counted."""
+    others = replace(wanted, error_group="")
+    if not (filters.error_group or (filters.state and set(filters.state) <= set(BAD_ENDS))):
+        return [], False
+    if not others.is_counted:
+        return await top_groups.named(store, filters.error_group), False
+    return await top_groups.list_top(store, others, ERRORS, also=filters.error_group), True
+
+
 def headings(filters: Filters, order: str) -> tuple[Heading, ...]:
     """Returns the heads of the chosen columns."""
     return tuple(
@@ -244,7 +261,7 @@ def headings(filters: Filters, order: str) -> tuple[Heading, ...]:
 def note(report: IndexReport) -> str:
     """Returns what the index of words does not have yet; "" where it is as new as it should be."""
     late = f"{duration(report.lag_us)} behind" if report.lag_us > LATE_US else ""
-    old = f"without {plural(report.old_left, 'earlier task')} that it has still to read" if report.old_left else ""
+    old = f"without {plural(report.old_left, 'earlier task')} not indexed yet" if report.old_left else ""
     return f"The index of words is {' and '.join(filter(None, (late, old)))}." if late or old else ""
 
 
@@ -257,7 +274,7 @@ def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str
         says=says(row, now), is_bad=row.state in BAD, is_open=row.state not in FINAL, cancel_asked_at=row.cancel_asked_at,
         waited_us=row.waited_us, runtime_us=row.runtime_us, last_at=row.last_at, action=_likeliest(row, can), back=filters.href(),
         app=row.app, environment=row.environment, release=row.release, error_type=row.error_type, enqueued_at=row.enqueued_at,
-        started_at=row.started_at,
+        started_at=row.started_at, progress=bar_of(row.progress),
     )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ async def run(request: Request) -> Response:
         command = (await server.dispatch.submit(request.scope["identity"], command_request))[0]
     except (BadInput, NotFound, AgentGone, Unsupported, NotAllowed) as error:
         refused(request, error.message)
-        return await _page(request, form, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return await _page(request, form, Notice("bad", error.explanation))
     href = Filters(task_id=str(command.params["new_id"]), engine=command.engine).href()
     return see_other(href, Notice("good", RULES["run_task"].notice))
 

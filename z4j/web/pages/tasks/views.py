@@ -19,18 +19,18 @@ from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState, Z4jError
 from z4j.rules.permissions import is_allowed
 from z4j.store.search import task_views
 from z4j.store.search.task_views import TaskView
-from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks.counters import count_matching
+from z4j.store.sqlite.db import Connection
 from z4j.web.frame.forms import read_form
-from z4j.web.frame.render import Choice, ChoiceGroup, Notice, Shell, render, see_other
+from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
+from z4j.web.frame.times import reader_zone
 from z4j.web.pages.settings.access import record_action
-from z4j.web.pages.tasks.filters import Filters, filters_of, from_query
+from z4j.web.pages.tasks.filters import Filters, filters_of, from_query, located
+from z4j.web.pages.tasks.rail_views import count_of, filters_of_view
 from z4j.web.services import services
 
 MAY_SHARE: Final = "operator"
 MAY_CHANGE_OTHERS: Final = "admin"
-SHOWN: Final = 20
 MAX_NAME: Final = 60
 PATH: Final = "/tasks/views"
 
@@ -71,7 +71,7 @@ async def views_page(request: Request) -> Response:
         lines.append(
             ViewLine(
                 view.id, view.name, owner, text, _href(of_view),
-                await _count(store, of_view), view.is_shared, _may_change(view, identity.user_id, identity.role),
+                await count_of(store, of_view), view.is_shared, _may_change(view, identity.user_id, identity.role),
             )
         )  # fmt: skip
     page = ViewsPage(
@@ -79,34 +79,6 @@ async def views_page(request: Request) -> Response:
         is_allowed(identity.role, MAY_SHARE),
     )  # fmt: skip
     return render(request, "tasks/views.html", page)
-
-
-async def choices(store: Store, user_id: int, filters: Filters) -> tuple[ChoiceGroup, ...]:
-    """Returns the views as a group beside the list, with their counts where the counters know them; () without any."""
-    views = await task_views.list_views(store, user_id)
-    made = []
-    for view in views[:SHOWN]:
-        of_view = filters_of_view(view)
-        made.append(Choice(view.name, _href(of_view), of_view == filters, await _count(store, of_view)))
-    return (ChoiceGroup("Views", tuple(made)),) if made else ()
-
-
-def filters_of_view(view: TaskView) -> Filters | None:
-    """Returns the filters of a view; None if it was saved by a release that knew other fields."""
-    query = {name: values[-1] for name, values in parse_qs(view.query).items()}
-    try:
-        return from_query(query, [query.get("state", "")])
-    except BadInput:
-        return None
-
-
-async def _count(store: Store, filters: Filters | None) -> int | None:
-    if filters is None:
-        return None
-    try:
-        return await count_matching(store, filters.for_store(clock.now()))
-    except BadInput:  # names that begin with a text have become too many, or the time is not one
-        return None
 
 
 def _href(filters: Filters | None) -> str:
@@ -127,15 +99,16 @@ async def create(request: Request) -> Response:
     try:
         name, is_shared = _name(form), _shared(form, identity.role)
         query = {key: values[-1] for key, values in parse_qs(form.get("query", "")).items()}
-        filters = from_query(query, [query.get("state", "")])
+        filters = located(from_query(query, [query.get("state", "")]), reader_zone())
         filters.for_store(at)
         if not identity.user_id:
-            raise NotAllowed("Views belong to people, and this token belongs to none. No changes were made.")
+            raise NotAllowed("Views belong to users, and this token has no owner. No changes were made.")
         await services(request).store.write(
             lambda db: task_views.add_view(db, identity.user_id, name, _query(filters), at, is_shared=is_shared), durable=True
         )
     except Z4jError as error:
         return _refused(error)
+    services(request).rail_views.changed()
     await record_action(request, "create_view", f"view:{name}", query=filters.text(), shared=is_shared)
     return see_other(filters.href(), Notice("good", f"View “{name}” was saved."))
 
@@ -154,6 +127,7 @@ async def change(request: Request) -> Response:
         before = await services(request).store.write(write, durable=True)
     except Z4jError as error:
         return _refused(error)
+    services(request).rail_views.changed()
     await record_action(request, "change_view", f"view:{before}", name=name, shared=is_shared)
     return see_other(PATH, Notice("good", f"View “{name}” was changed."))
 
@@ -170,6 +144,7 @@ async def delete(request: Request) -> Response:
         view = await services(request).store.write(write, durable=True)
     except Z4jError as error:
         return _refused(error)
+    services(request).rail_views.changed()
     await record_action(request, "delete_view", f"view:{view.name}", query=view.query, shared=view.is_shared)
     return see_other(PATH, Notice("good", f"View “{view.name}” was deleted."))
 
@@ -200,5 +175,5 @@ def _shared(form: dict[str, str], role: str) -> bool:
 
 def _refused(error: Z4jError) -> Response:
     if isinstance(error, (BadInput, NotAllowed, NotFound, WrongState)):
-        return see_other(PATH, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(PATH, Notice("bad", error.explanation))
     raise error

@@ -34,7 +34,7 @@ NARROW: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class BoxView:
-    """A box with its texts. `text` is complete; `title` and `line` fit the box."""
+    """A box with its texts. `text` is complete; `title` and `line` fit the box. `href` is "" of a sender that is unknown."""
 
     place: PlacedBox
     href: str
@@ -142,8 +142,9 @@ def make_view(found: WorkflowRead, current: int, most: int = MOST_BOXES) -> Work
     steps = set(zip(critical.ids, critical.ids[1:], strict=False))
     box_of = {task.id: index for index, box in enumerate(folded.boxes) for task in box.tasks}
     marked = {(box_of[one], box_of[other]) for one, other in steps if one in box_of and other in box_of}
-    total = plural(len(workflow.tasks), "task") if found.is_complete else f"at least {plural(len(workflow.tasks), 'task')}"
-    counts = tuple(state_counts(workflow.tasks))
+    known = [task for task in workflow.tasks if task.is_known]
+    total = plural(len(known), "task") if found.is_complete else f"at least {plural(len(known), 'task')}"
+    counts = tuple(state_counts(known))
     chain = _chain(critical)
     states = ", ".join(f"{number(count)} {state}" for state, count in counts)
     return WorkflowView(
@@ -165,7 +166,9 @@ def make_view(found: WorkflowRead, current: int, most: int = MOST_BOXES) -> Work
         summary=f"Workflow of {total}: {states}.{f' {chain}.' if chain else ''}",
         left_out=folded.left_out,
         groups=tuple(
-            Group(f"group-{index}", _title(box) if len(box.tasks) > 1 else "", box.tasks) for index, box in enumerate(folded.boxes)
+            Group(f"group-{index}", _title(box) if len(box.tasks) > 1 else "", box.tasks)
+            for index, box in enumerate(folded.boxes)
+            if box.tasks[0].is_known
         ),
     )
 
@@ -189,7 +192,10 @@ def _box(box: Box, place: PlacedBox, index: int, href: str, current: int, is_cri
     word = look(box.state).word
     ran = "" if box.runtime_us is None else duration(box.runtime_us)
     failed = box.count(ENDED_BADLY)
-    if not is_folded:
+    if not first.is_known:
+        line, href = "of this group", ""
+        text = f"The sender of group {first.task_id} is unknown: no agent reported it"
+    elif not is_folded:
         line = f"{word} · {ran}" if ran else word
         text = f"{_title(box)}, {word}{f', ran {ran}' if ran else ''}"
         href = f"/tasks/{first.id}"

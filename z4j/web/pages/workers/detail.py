@@ -24,6 +24,7 @@ from z4j.web.frame import export
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
+from z4j.web.pages.error_panel import ErrorPanel, panel_of_worker
 from z4j.web.pages.queues.list import href_of as queue_href
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.pages.workers.history import WorkerHistory, history_of, plain_worker
@@ -61,6 +62,7 @@ class WorkerPage:
     tasks_href: str
     failed_href: str
     history: WorkerHistory
+    errors: ErrorPanel
 
 
 def href_of(app: str, environment: str, name: str) -> str:
@@ -76,7 +78,7 @@ async def find_worker(request: Request) -> WorkerRow:
 
 
 async def history_json(request: Request) -> Response:
-    """GET /history/worker.json."""
+    """GET /history/worker.json and GET /api/v1/workers/history."""
     return export.to_json(await plain_worker(request, await find_worker(request)))
 
 
@@ -114,6 +116,7 @@ async def detail_page(request: Request) -> Response:
         tasks_href=here.href(),
         failed_href=here.but(state=("failed", "lost")).href(),
         history=await history_of(request, row, sent, shell.now),
+        errors=await panel_of_worker(server.store, here, shell.now),
     )
     return render(request, "workers/detail.html", page)
 
@@ -143,5 +146,5 @@ async def act(request: Request) -> Response:
         )
         await server.dispatch.submit(request.scope["identity"], command_request)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
-        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+        return see_other(page, Notice("bad", error.explanation))
     return see_other(page, Notice("good", RULES[action].notice))

@@ -64,7 +64,7 @@ async def _read(store: Store, row: WorkerRow, key: str, now: int) -> tuple[Windo
 
 
 async def plain_worker(request: Request, row: WorkerRow) -> dict[str, Any]:
-    """Returns the history of a worker for programs."""
+    """Returns the history of a worker as JSON data."""
     key = choose(request.query_params.get("range"))
     found, sums, starts = await _read(services(request).store, row, key, clock.now())
     nothing = WorkerSums(0, 0, 0)

@@ -17,6 +17,7 @@ WRAPPERS = frozenset(
 """Packages that put a function of their own around an engine's enqueueing calls."""
 WRAPPERS_DEEP = 4
 """Frames of unlisted libraries that may be between the engine and the application's own code."""
+MOST_MODULES = 4096
 _PYTHONS_OWN = sysconfig.get_path("stdlib")
 _NEVER = WRAPPERS | {"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"}
 """Packages whose code is never the application's."""
@@ -29,14 +30,15 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
     few frames above it. "" when there is no caller, or when it is a `__main__` whose file ends with one of `commands`: the engine itself is
     the caller then.
     """
-    # Any collection of a third party's adapter; a frozenset is not copied, and looked up faster.
+    # Any collection of a third party's adapter; a frozenset is not copied, and its hash is computed once.
     listed = skipped if type(skipped) is frozenset else frozenset(skipped)
+    is_skipped = _of_modules(listed)
     frame: Any = sys._getframe(depth)
     first: Any = None
     left = WRAPPERS_DEEP
     while frame is not None and left:
-        module = str(frame.f_globals.get("__name__", ""))
-        if not _is_skipped(module, listed):
+        module = frame.f_globals.get("__name__", "")
+        if not is_skipped[module]:
             if not _is_installed(frame.f_code.co_filename):
                 if first is None or not _is_command(frame, module, commands):
                     first = frame
@@ -47,14 +49,28 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
         frame = frame.f_back
     if first is None:
         return ""
-    module = str(first.f_globals.get("__name__", ""))
+    module = first.f_globals.get("__name__", "")
     return "" if _is_command(first, module, commands) else f"{module}:{first.f_lineno}"
 
 
-@functools.lru_cache(maxsize=4096)
-def _is_skipped(module: str, skipped: frozenset[str]) -> bool:
-    package = module.partition(".")[0]
-    return package in skipped or package in _NEVER
+class _Modules(dict[Any, bool]):
+    """Name of a module → whether its package is skipped. An application may name its modules as it likes, so it is bounded."""
+
+    def __init__(self, skipped: frozenset[str]) -> None:
+        super().__init__()
+        self._skipped = skipped
+
+    def __missing__(self, module: Any) -> bool:
+        package = str(module).partition(".")[0]
+        if len(self) >= MOST_MODULES:
+            self.clear()
+        self[module] = is_skipped = package in self._skipped or package in _NEVER
+        return is_skipped
+
+
+@functools.lru_cache(maxsize=64)
+def _of_modules(skipped: frozenset[str]) -> _Modules:
+    return _Modules(skipped)
 
 
 def _is_command(frame: Any, module: str, commands: tuple[str, ...]) -> bool:

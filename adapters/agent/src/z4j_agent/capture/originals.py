@@ -35,7 +35,8 @@ _JSON, _ZLIB, _SEALED, _AUTHENTICATED = b"\x00", b"\x01", b"\x02", b"\x03"
 _GCM, _HMAC = b"\x01", b"\x02"
 _HEADER = 6
 _MAC = 16
-_SMALL = 256
+_SMALL = 512
+"""Characters of a message that are not compressed: zlib sets 270 KB of memory up for each message, to save about 100 bytes of these."""
 MAX_PLAIN_DEPTH = 32
 _encode = make_encoder((",", ":"))
 
@@ -59,6 +60,12 @@ class Binding(NamedTuple):
 
     def associated_data(self) -> bytes:
         """The associated data: opening needs the same values. Lengths separate the parts."""
+        own, task_id, environment = self.engine, self.task_id, self.environment
+        if own.isascii() and task_id.isascii() and environment.isascii():  # as many bytes as characters: an eighth of the time
+            return f"{len(own)}:{own}{len(task_id)}:{task_id}{len(environment)}:{environment}".encode("ascii")
+        return self._associated_bytes()
+
+    def _associated_bytes(self) -> bytes:
         engine, task_id, environment = _utf8(self.engine), _utf8(self.task_id), _utf8(self.environment)
         return b"%d:%b%d:%b%d:%b" % (len(engine), engine, len(task_id), task_id, len(environment), environment)
 

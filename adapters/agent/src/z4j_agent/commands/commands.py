@@ -79,6 +79,7 @@ class Commands:
         schedule: Callable[[Scheduler, Command], dict[str, Any]] | None = None,
     ) -> None:
         self._settings = settings
+        self._folder = folder
         self._ledger = Ledger(folder)
         self._adapters = adapters
         self._append = append
@@ -147,7 +148,7 @@ class Commands:
         if isinstance(broker, str) and broker:
             what = "queue" if command.action.endswith("_queue") else "task"
             adapter = adapter.of_broker(find_broker(broker, "", adapter.brokers(), what))
-        return HANDLERS[command.action](CommandParams(command, adapter, self._settings))
+        return HANDLERS[command.action](CommandParams(command, adapter, self._settings, self._folder))
 
     def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:
         self._append(encode_record(["command", command_id, time.time_ns() // 1000, status, redact_answer(facts)]))

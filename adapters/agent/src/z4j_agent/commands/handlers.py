@@ -13,13 +13,15 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from z4j_agent.capture.broker import find_broker
 from z4j_agent.capture.originals import CannotOpen, open_original
 from z4j_agent.commands.edits import apply_edit
 from z4j_agent.commands.permissions import check_name, check_queue, keys_of, why_not
-from z4j_agent.contract.adapter import LEVELS, SECTIONS, Adapter, Original, Refused
+from z4j_agent.contract.adapter import LEVELS, SECTIONS, Adapter, Original, Refused, Unsupported
+from z4j_agent.runtime import stacks
 from z4j_agent.settings import Settings
 from z4j_agent.wire.session import Command
 
@@ -36,6 +38,8 @@ class CommandParams:
     command: Command
     adapter: Adapter
     settings: Settings
+    folder: Path | None = None
+    """The spool folder."""
 
     def text(self, name: str, default: str | None = None) -> str:
         """A text parameter. Raises Refused when it is missing and has no default."""
@@ -158,6 +162,13 @@ def _peek(params: CommandParams) -> dict[str, Any]:
     return {"tasks": [asdict(task) for task in params.adapter.peek_queue(params.queue(), params.one_of("place", SECTIONS), limit)]}
 
 
+def _inspect(params: CommandParams) -> dict[str, Any]:
+    """The agent executes it itself, for every adapter that declares it."""
+    if objection := stacks.why_not(params.settings, params.adapter):
+        raise Unsupported(objection)
+    return stacks.read(params.folder, params.command.engine, params.text("task_id"), params.text("process", ""))
+
+
 def _limit(params: CommandParams) -> dict[str, Any]:
     name, rate = params.text("name"), params.command.params.get("rate")
     check_name(params.adapter, params.command.engine, name, None, params.settings)
@@ -175,6 +186,7 @@ HANDLERS: Final[dict[str, Callable[[CommandParams], dict[str, Any]]]] = {
     "prioritise_task": lambda params: params.with_reported_queue().prioritise_task(params.text("task_id"), params.one_of("level", LEVELS)),
     "release_task": lambda params: params.with_reported_queue().release_task(params.text("task_id")),
     "lookup_task": lambda params: params.adapter.lookup_task(params.text("task_id")),
+    "inspect_task": _inspect,
     "peek_queue": _peek,
     "purge_queue": lambda params: params.adapter.purge_queue(params.queue(), params.one_of("place", SECTIONS)),
     "pause_queue": lambda params: params.adapter.pause_queue(params.text("queue")),

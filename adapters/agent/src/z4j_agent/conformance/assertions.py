@@ -32,6 +32,18 @@ def worker_link(gateway: Gateway) -> Link:
     return wait_for(find, "a worker is connected", seconds=10)[-1]
 
 
+def note_of(gateway: Gateway, task_id: str) -> dict[str, Any]:
+    """What a task has reported about itself, joined: of each value the latest."""
+    note: dict[str, Any] = {"fields": {}, "ids": {}, "progress": [0, 0, None, ""], "excess": 0}
+    for part in (r.meta["note"] for r in gateway.records(task_id) if "note" in r.meta):
+        for kind in ("fields", "ids"):
+            for name, value in part.get(kind, {}).items():
+                note[kind][name] = max(note[kind].get(name, [0, ""]), value)
+        note["progress"] = max(note["progress"], part.get("progress", note["progress"]), key=lambda progress: progress[0])
+        note["excess"] = max(note["excess"], part.get("excess", 0))
+    return note
+
+
 def payload_of(gateway: Gateway, task_id: str) -> Record:
     payloads = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "payload"], f"the arguments of {task_id}")
     return max(payloads, key=lambda record: record.rest["rank"])
@@ -50,7 +62,7 @@ def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 
         is_enqueued = not outcome.is_received or any(r.kind == "payload" for r in records)
         is_sent = {r.attempt for r in records if r.kind == "enqueued"} >= set(range(outcome.attempts))
         is_retried = {r.attempt for r in records if r.kind == "retried"} >= set(range(last))
-        ordered = sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at))
+        ordered = sorted((r for r in records if r.kind not in ("payload", "logged")), key=lambda r: (r.attempt, r.at))
         return ordered if is_over and is_enqueued and is_sent and is_retried else []
 
     try:
@@ -58,6 +70,11 @@ def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 
     except AssertionError:
         reported = [(record.kind, record.attempt) for record in gateway.records(task_id)]
         raise AssertionError(f"task {task_id} has not ended within {seconds} s; reported: {reported}") from None
+
+
+def with_end(lines: list[Record]) -> list[Record]:
+    """The log lines of a run, if the end of them is among them."""
+    return sorted(lines, key=lambda r: r.rest["seq"]) if any(not r.rest["level"] for r in lines) else []
 
 
 def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[Record]) -> None:
@@ -147,6 +164,14 @@ def ask_retry(
     }  # fmt: skip
     link = worker_link(gateway)
     return gateway.ask(link, "retry_task", harness.adapter.engine, params, id=id, expires_in_s=expires_in_s), new_id
+
+
+def ask_stack(gateway: Gateway, harness: Harness, task_id: str, process: str) -> tuple[str, dict[str, Any]]:
+    """The result of `inspect_task`, from the process that is connected as the worker of the task."""
+    links = [link for link in gateway.open_links() if link.hello["role"] == "worker"]
+    link = next((link for link in links if link.hello["boot"] == process.rpartition(".")[0]), links[0])
+    command_id = gateway.ask(link, "inspect_task", harness.adapter.engine, {"task_id": task_id, "process": process})
+    return final_answer(gateway, command_id)
 
 
 def final_answer(gateway: Gateway, command_id: str) -> tuple[str, dict[str, Any]]:

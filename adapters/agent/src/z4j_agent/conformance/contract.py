@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -21,56 +22,35 @@ from z4j_agent import wire
 from z4j_agent.conformance.assertions import (
     ENDS,
     ask_retry,
+    ask_stack,
     check_outcome,
     check_record,
     ended,
     final_answer,
     is_declared,
-    keep_trace,
+    note_of,
     payload_of,
     proof_of,
     settle,
     spooled,
+    with_end,
     worker_link,
 )
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import BASIC, PATIENCE_S, Harness, wait_for
+from z4j_agent.conformance.harness_fixtures import HarnessFixtures
 from z4j_agent.conformance.resource_limits import ResourceLimits
 from z4j_agent.contract.adapter import ACTION_LEVEL
 
 
-class AdapterContract(ResourceLimits):
+class AdapterContract(HarnessFixtures, ResourceLimits):
     """Subclass it with a `harness_class`; the name must begin with `Test`."""
-
-    harness_class: ClassVar[type[Harness]]
 
     # -- fixtures ------------------------------------------------------------------------------------------------------
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test per kind of task the engine has."""
         if "kind" in metafunc.fixturenames:
             metafunc.parametrize("kind", sorted(self.harness_class.outcomes))
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def gateway(cls) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def running(cls, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-        """An engine with one worker, monitored and connected."""
-        harness = cls.harness_class(tmp_path_factory.mktemp("running"), gateway.url)
-        try:
-            harness.set_up()
-            harness.start_worker()
-            wait_for(lambda: worker_link(gateway), "the worker connects")
-            yield harness
-        finally:
-            harness.tear_down()
-            keep_trace(gateway, harness)
 
     @pytest.fixture
     def lonely_gateway(self) -> Iterator[Gateway]:
@@ -116,8 +96,52 @@ class AdapterContract(ResourceLimits):
             assert able.scope in ("any", "worker", "scheduler")
             assert able.certainty in ("exact", "best_effort")
 
+    def test_lines_that_a_task_logs_are_records_of_its_run(self, gateway: Gateway, running: Harness) -> None:
+        secret = f"hunter2{secrets.token_hex(8)}"
+        task_id = running.enqueue("log", 42, secret)
+        records = ended(gateway, task_id, self.harness_class.outcomes["log"])
+        lines = wait_for(lambda: with_end([r for r in gateway.records(task_id) if r.kind == "logged"]), "the end of the lines")
+        end = next(r for r in records if r.kind == "succeeded")
+        assert [(r.rest["seq"], r.rest["level"], r.rest["message"]) for r in lines[:-1]] == [
+            (0, 30, "charging order 42"), (1, 40, "password=•••"),
+        ]  # fmt: skip
+        assert {(r.attempt, r.run, r.name, r.queue, r.rest["started_at"]) for r in lines} == {
+            (end.attempt, end.run, end.name, end.queue, end.rest["started_at"])
+        }
+        assert [r.rest["dropped"] for r in lines] == [0, 0, 0]
+        assert end.rest["started_at"] <= lines[0].at <= end.at
+        assert secret.encode() not in b"".join(gateway.raw)
+
+    def test_the_end_of_a_run_says_what_it_used(self, gateway: Gateway, running: Harness) -> None:
+        records = ended(gateway, running.enqueue("log", 42, "x"), self.harness_class.outcomes["log"])
+        cpu_us, scope, peak, rise, is_own = next(r for r in records if r.kind == "succeeded").rest["usage"]
+        assert (cpu_us >= 0, scope) == (running.cpu_of != "", 1 if running.cpu_of == "thread" else 0)
+        assert cpu_us < PATIENCE_S * 1_000_000
+        assert 5_000 < peak < 10_000_000, "KiB"
+        assert 0 <= rise <= peak
+        assert is_own == int(running.has_own_process)
+
+    def test_a_running_task_shows_where_it_is(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("wait", 4.0)
+        process = wait_for(lambda: [r.run for r in gateway.records(task_id) if r.kind == "started"], "it has started")[0]
+        if not is_declared(running, "inspect_task"):
+            assert ask_stack(gateway, running, task_id, process)[0] == "unsupported"
+            return
+        status, facts = ask_stack(gateway, running, task_id, process)
+        assert status == "done", facts
+        functions = [line.rpartition(" ")[2] for line in facts["stack"]]
+        assert "wait" in functions, facts
+        assert all(re.fullmatch(r".+:\d+ \S+", line) for line in facts["stack"]), facts
+        assert ask_stack(gateway, running, "no-such-task", process)[0] == "refused"
+        ended(gateway, task_id, running.outcomes["wait"])
+        assert ask_stack(gateway, running, task_id, process)[0] == "refused", "it is over"
+
     def test_discovery_lists_tasks_queues_and_worker(self, gateway: Gateway, running: Harness) -> None:
-        discovery = wait_for(lambda: worker_link(gateway).discoveries, "a discovery")[-1]
+        def with_queues() -> list[dict[str, Any]]:
+            """The first discovery has none when the broker did not answer in time; the next one comes five seconds later."""
+            return [found for found in worker_link(gateway).discoveries if found["queues"]]
+
+        discovery = wait_for(with_queues, "a discovery with queues", seconds=20)[-1]
         assert discovery["engine"] == running.adapter.engine
         tasks = {name: signature for name, signature, _doc, _queue, _proof in discovery["tasks"]}
         for kind in BASIC:
@@ -131,6 +155,8 @@ class AdapterContract(ResourceLimits):
         assert discovery["worker"]["name"] == worker_link(gateway).hello["worker"]
         assert discovery["worker"]["concurrency"] >= 1
         assert running.queue in discovery["worker"]["queues"]
+        options = discovery["worker"]["options"]
+        assert {name: options.get(name) for name in running.worker_options} == dict(running.worker_options), options
 
     # -- outcomes of tasks--------------------------------------------------------------------------------------
     def test_outcome(self, gateway: Gateway, running: Harness, kind: str) -> None:
@@ -176,6 +202,19 @@ class AdapterContract(ResourceLimits):
         assert started.boot == hello["boot"]
         assert (started.pid != hello["pid"]) == running.runs_in_children
 
+    # -- what a task reports about itself ------------------------------------------------------------------------------
+    def test_a_task_annotates_its_attempt_and_shows_its_progress(self, gateway: Gateway, running: Harness) -> None:
+        secret = f"hunter-{secrets.token_hex(8)}"
+        records = ended(gateway, running.enqueue("note", 42, secret), running.outcomes["note"])
+        task_id = records[0].task_id
+        wait_for(lambda: note_of(gateway, task_id)["progress"][1] == 2, "the last progress is reported")
+        note = note_of(gateway, task_id)
+        assert {name: value for name, (_, value) in note["fields"].items()} == {"order": "42", "password": "•••"}
+        assert note["progress"][1:] == [2, 2, "all"]
+        assert secret.encode() not in b"".join(gateway.raw)
+        started = {json.dumps([r.attempt, r.at, r.run, r.name, r.queue]) for r in gateway.records(task_id) if r.kind == "started"}
+        assert len(started) == 1, "a note is a copy of the record of the start"
+
     # -- secrets -------------------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("is_by_name", [True, False], ids=["by name", "by position"])
     def test_a_secret_never_leaves_in_clear(self, gateway: Gateway, running: Harness, is_by_name: bool) -> None:
@@ -191,7 +230,7 @@ class AdapterContract(ResourceLimits):
         assert secret.encode() not in b"".join(gateway.raw)
         assert secret not in "".join(gateway.frames)
         for path in running.spool.rglob("*"):
-            assert path.is_dir() or secret.encode() not in path.read_bytes(), f"{path} contains the secret"
+            assert not path.is_file() or secret.encode() not in path.read_bytes(), f"{path} contains the secret"
 
     # -- commands-----------------------------------------------------------------------------------------
     def test_undeclared_actions_are_unsupported(self, gateway: Gateway, running: Harness) -> None:

@@ -40,6 +40,8 @@ class Record:
     def of(cls, fields: list[Any]) -> Record:
         """Makes one of a decoded record. Raises ValueError if it has another length than its kind."""
         kind, engine, task_id, attempt, at, run, name, queue, *rest = fields
+        if wire.TASK_RECORDS[kind][-1] == "usage" and len(rest) == len(wire.TASK_RECORDS[kind]) - 1:
+            rest.append(None)  # not measured
         return cls(kind, engine, task_id, attempt, at, run, name, queue, dict(zip(wire.TASK_RECORDS[kind], rest, strict=True)))
 
     @property

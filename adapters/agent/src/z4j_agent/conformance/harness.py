@@ -91,15 +91,18 @@ class Outcome:
     """Arguments for `Harness.enqueue`, defined by the harness."""
 
 
-BASIC = ("succeed", "fail", "retry", "wait", "secret", "spawn")
+BASIC = ("succeed", "fail", "retry", "wait", "secret", "spawn", "log", "note")
 """Kinds of task that every test application has. Their behaviour:
 
 * ``succeed(value)`` returns `value`.
 * ``fail(value)`` raises `ValueError(value)` in a function whose name is in the traceback.
-* ``retry()`` fails once with `ConnectionError`, is tried again by the engine, and returns "second".
+* ``retry()`` fails once with `ConnectionError`, is retried by the engine, and returns "second".
 * ``wait(seconds)`` sleeps and returns.
 * ``secret(user, password)`` returns {"user": user, "password": password, "proof": first 8 hex digits of sha256(password)}.
+* ``log(number, password)`` logs the warning "charging order {number}" and the error "password={password}", and returns `number`.
 * ``spawn()`` enqueues one ``succeed`` and returns its task id.
+* ``note(order, password)`` calls `z4j_agent.annotate(order=order, password=password)`, `z4j_agent.progress(1, 2, "half")` and
+  `z4j_agent.progress(2, 2, "all")`, and returns `order`.
 """
 
 
@@ -112,8 +115,15 @@ class Harness:
     names: ClassVar[Mapping[str, str]] = {}
     """Task name of each kind, if it is not the kind itself."""
     queue: ClassVar[str] = ""
+    worker_options: ClassVar[Mapping[str, str]] = {}
+    """Options that its worker has to report (`WorkerInfo.options`)."""
     runs_in_children: ClassVar[bool] = False
     """Whether tasks run in other processes than the worker's main one."""
+
+    cpu_of: ClassVar[str] = "thread"
+    """Whose CPU time the end of a run reports: "thread", "process", or "" where tasks share a thread."""
+    has_own_process: ClassVar[bool] = False
+    """Whether each run has a process of its own."""
 
     unsupported: ClassVar[frozenset[str]] = frozenset()
     """Actions that this way of running the engine does not support: its hello must not declare them, and they are `unsupported`."""
@@ -147,7 +157,14 @@ class Harness:
 
     def environment(self) -> dict[str, str]:
         """The environment of every monitored process."""
-        ours = {"Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
+        ours = {
+            "Z4J_URL": self.url,
+            "Z4J_SPOOL": str(self.spool),
+            "Z4J_ALLOW": "all",
+            "Z4J_ENVIRONMENT": "test",
+            "Z4J_LOG_LINES": "info",
+            "Z4J_STACKS": "1",
+        }
         return {**os.environ, **ours, **self.variables}
 
     def start(

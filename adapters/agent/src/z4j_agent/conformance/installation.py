@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 import z4j_agent
+from z4j_agent.conformance.brokers.two_brokers import OwnGateway
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.two_brokers import OwnGateway
 
 LEAVING = ("uninstall", "stop")
 Attribute = tuple[int, str]

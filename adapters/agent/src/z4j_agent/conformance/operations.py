@@ -10,9 +10,8 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -20,6 +19,7 @@ import pytest
 from z4j_agent.conformance.assertions import ENDS, ended, final_answer, is_declared, payload_of, proof_of, worker_link
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
+from z4j_agent.conformance.harness_fixtures import HarnessFixtures
 
 NOT_STARTED_S = 1.5
 """Seconds after which a task that has not started is waiting."""
@@ -38,10 +38,9 @@ def end_of(gateway: Gateway, task_id: str) -> list[Record]:
     return [record for record in gateway.records(task_id) if record.kind in ENDS]
 
 
-class OperationsBase:
+class OperationsBase(HarnessFixtures):
     """What the contracts of operations share: a watched worker, its results, and a paused queue."""
 
-    harness_class: ClassVar[type[Harness]]
     other_queue: ClassVar[str] = ""
     """A second queue for `move_task`; the harness's worker consumes it, or `start_other_worker` starts one that does."""
     levels: ClassVar[Sequence[str]] = ("next",)
@@ -53,45 +52,6 @@ class OperationsBase:
 
     def start_other_worker(self, running: Harness) -> None:
         """Starts a worker that consumes `other_queue`, if the one of the harness does not."""
-
-    # -- fixtures ------------------------------------------------------------------------------------------------------
-    @pytest.fixture(scope="class")
-    @classmethod
-    def gateway(cls) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def running(cls, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-        """An engine with one worker, monitored and connected."""
-        harness = cls.harness_class(tmp_path_factory.mktemp("operate"), gateway.url)
-        try:
-            harness.set_up()
-            harness.start_worker()
-            wait_for(lambda: worker_link(gateway), "the worker connects")
-            yield harness
-        finally:
-            harness.tear_down()
-
-    @pytest.fixture
-    def own_gateway(self) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
-
-    @pytest.fixture
-    def alone(self, own_gateway: Gateway, tmp_path: Path) -> Iterator[Harness]:
-        """An engine whose worker the test may end."""
-        harness = self.harness_class(tmp_path, own_gateway.url)
-        try:
-            harness.set_up()
-            yield harness
-        finally:
-            harness.tear_down()
 
     # -- requests-----------------------------------------------------------------------------------------------------
     def ask(self, gateway: Gateway, running: Harness, action: str, **params: Any) -> tuple[str, dict[str, Any]]:

@@ -12,15 +12,14 @@ import json
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from z4j_agent.conformance.gateway import Gateway, Link
 from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
+from z4j_agent.conformance.harness_fixtures import HarnessFixtures
 from z4j_agent.contract.scheduler import digest_of
 from z4j_agent.wire import cron
 
@@ -62,49 +61,17 @@ class ScheduleHarness(Harness):
         return None
 
 
-class ScheduleContract:
+class ScheduleContract(HarnessFixtures):
     """Subclass it with a `harness_class`; the name must begin with `Test`."""
 
     harness_class: ClassVar[type[ScheduleHarness]]
 
-    # -- fixtures ------------------------------------------------------------------------------------------------------
-    @pytest.fixture(scope="class")
     @classmethod
-    def gateway(cls) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def running(cls, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScheduleHarness]:
-        """One scheduler, listed."""
-        harness = cls.harness_class(tmp_path_factory.mktemp("schedules"), gateway.url)
-        try:
-            harness.set_up()
-            harness.start_scheduler()
-            wait_for(lambda: cls.lists(gateway, harness), "its entries are listed", seconds=40)
-            yield harness
-        finally:
-            harness.tear_down()
-
-    @pytest.fixture
-    def own_gateway(self) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
-
-    @pytest.fixture
-    def alone(self, own_gateway: Gateway, tmp_path: Path) -> Iterator[ScheduleHarness]:
-        """A scheduler whose process the test may end."""
-        harness = self.harness_class(tmp_path, own_gateway.url)
-        try:
-            harness.set_up()
-            yield harness
-        finally:
-            harness.tear_down()
+    def begin(cls, gateway: Gateway, harness: Harness) -> None:
+        """Starts the scheduler, and returns when its entries are listed."""
+        assert isinstance(harness, ScheduleHarness)
+        harness.start_scheduler()
+        wait_for(lambda: cls.lists(gateway, harness), "its entries are listed", seconds=40)
 
     # -- lists and requests-----------------------------------------------------------------------------------------
     @classmethod
@@ -280,10 +247,14 @@ class ScheduleContract:
             self.done(gateway, running, "save_schedule", **changed)
             wait_for(lambda: self.by_name(gateway, running, name), "it is there", seconds=CHANGE_S)
             key = (self.by_name(gateway, running, name) or {})["key"]
-        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("kind") == "cron", "the change is listed", seconds=CHANGE_S)
-        entry = self.entry(gateway, running, key)
+        new = ("cron", "15 4 * * mon-fri")
+
+        def changed_entry() -> dict[str, Any] | None:
+            entry = self.entry(gateway, running, key)
+            return entry if entry is not None and (entry["kind"], entry["expression"]) == new else None
+
+        entry = wait_for(changed_entry, "the change is listed", seconds=CHANGE_S)
         assert entry is not None
-        assert entry["expression"] == "15 4 * * mon-fri"
         if running.keeps_arguments and not running.is_code:
             assert json.loads(entry["args"]) == [7], "arguments that were not changed stay"
         self.await_silence(gateway, key)
@@ -398,7 +369,9 @@ class ScheduleContract:
         since = now()
         alone.start_scheduler()
         wait_for(lambda: self.lists(own_gateway, alone), "it lists its entries again", seconds=CHANGE_S)
-        assert (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False
+        wait_for(  # its first list may be made before the change is read
+            lambda: (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False, "it is disabled", seconds=CHANGE_S
+        )  # fmt: skip
         time.sleep(3)
         sent = [fire for fire in own_gateway.fires(alone.every_key) if fire["at"] > since and fire["outcome"] == "sent"]
         assert sent == [], "it fired at its start although it is disabled"

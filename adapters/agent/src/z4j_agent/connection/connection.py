@@ -29,6 +29,7 @@ from z4j_agent.contract.scheduler import capabilities
 from z4j_agent.doctor.checks import notes_of
 from z4j_agent.runtime.log import log
 from z4j_agent.runtime.native_threads import SLEEP, start_native_thread, ticks
+from z4j_agent.runtime.stacks import why_not
 from z4j_agent.settings import agent_version
 from z4j_agent.wire.redaction import RULES, redact_answer
 from z4j_agent.wire.session import Acked, Command, Refusal, Session, State, Welcomed
@@ -205,7 +206,7 @@ class Connection:
                 [adapter.engine, able.action, able.scope, able.certainty, list(able.states), able.note]
                 for adapter in agent.adapters
                 for able in adapter.capabilities
-                if able.scope != "worker" or agent.role == "worker"
+                if (able.scope != "worker" or agent.role == "worker") and (able.action != "inspect_task" or not why_not(settings, adapter))
             ]
             + [
                 [scheduler.scheduler, able.action, able.scope, able.certainty, [], ""]

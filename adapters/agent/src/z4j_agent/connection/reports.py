@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, replace
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent.capture.broker import brokers_of
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from z4j_agent.connection.agent_interface import AgentInterface
     from z4j_agent.connection.poll_lease import PollLease
-    from z4j_agent.contract.adapter import Adapter, TaskInfo
+    from z4j_agent.contract.adapter import Adapter, TaskInfo, WorkerInfo
 
+MAX_OPTIONS = 20
 MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
 """Items of one discovery or heartbeat: a frame has a size limit, and a page would not list more either."""
 
@@ -52,7 +53,7 @@ class Reports:
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
         try:
             worker = adapter.worker()
-            report["worker"] = redact_answer(asdict(worker)) if worker is not None else None
+            report["worker"] = redact_answer(_worker(worker)) if worker is not None else None
         except Exception as error:
             let_through(error)
             is_whole = False
@@ -106,6 +107,11 @@ def _with_proof(item: TaskInfo | QueueInfo, proof: str) -> tuple[Any, ...]:
         *fields, broker = _clipped(astuple(item))
         return (*fields, proof, broker)
     return (*_clipped(astuple(item)), proof)
+
+
+def _worker(worker: WorkerInfo) -> dict[str, Any]:
+    options = list(worker.options.items())[:MAX_OPTIONS]
+    return asdict(replace(worker, options={str(name)[:255]: str(value)[:255] for name, value in options}))
 
 
 def _clipped(item: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -63,6 +63,15 @@ class WorkerInfo:
     pids: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     """Configuration warnings, one sentence each."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What should be the same of all workers of a queue: how much they prefetch, what they read messages with, … by its name in the
+    engine's settings. Short texts, no secrets; what the engine does not report is left out."""
+
+
+def name_of(thing: Any) -> str:
+    """The full name of a function or class, or of the class of an object: what two workers compare where they have no setting's text."""
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{getattr(named, '__module__', None) or '?'}.{named.__qualname__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,10 @@ class Adapter:
 
     def list_running(self) -> list[RunningTask]:
         return []
+
+    def runs_in_children(self) -> bool:
+        """Whether tasks run in other processes than the one that connects: whether `inspect_task` needs their help."""
+        return False
 
     def findings(self) -> list[Finding]:
         """Problems in this process's configuration of the engine. Shown by the doctor and on the worker's page."""

@@ -8,10 +8,10 @@ from typing import Literal
 
 Action = Literal[
     "retry_task", "edit_task", "restore_task", "run_task", "cancel_task", "terminate_task", "move_task", "prioritise_task",
-    "release_task", "lookup_task", "peek_queue", "purge_queue", "pause_queue", "resume_queue", "shutdown_worker", "restart_worker",
-    "resize_worker", "consume_queue", "leave_queue", "limit_name",
+    "release_task", "lookup_task", "inspect_task", "peek_queue", "purge_queue", "pause_queue", "resume_queue", "shutdown_worker",
+    "restart_worker", "resize_worker", "consume_queue", "leave_queue", "limit_name",
 ]  # fmt: skip
-"""Actions that an operator can request. Each name is the name of a method of `Adapter`."""
+"""Actions that an operator can request. Each name is the name of a method of `Adapter`; `inspect_task` is executed by the agent."""
 
 Scope = Literal["any", "worker", "scheduler"]
 """Who can execute it: any process of the app, only the worker that owns the task, or only the scheduler."""
@@ -19,7 +19,7 @@ Scope = Literal["any", "worker", "scheduler"]
 Certainty = Literal["exact", "best_effort"]
 
 ACTION_LEVEL: dict[str, str] = {
-    "lookup_task": "read", "peek_queue": "read",
+    "lookup_task": "read", "inspect_task": "read", "peek_queue": "read",
     "retry_task": "operate", "edit_task": "operate", "restore_task": "operate", "run_task": "operate", "cancel_task": "operate",
     "move_task": "operate", "prioritise_task": "operate", "release_task": "operate",
     "pause_queue": "operate", "resume_queue": "operate", "consume_queue": "operate", "leave_queue": "operate",

@@ -168,7 +168,7 @@ def _holds_secret(spec: Any) -> bool:
     if not isinstance(spec, dict):
         return False
     positional = spec.get("args")
-    # The names of positional parameters are not known here, so a text that is passed by position may be a secret.
+    # The names of positional parameters are unknown here, so a text that is passed by position may be a secret.
     return redact(spec)[1] or (isinstance(positional, list) and any(not isinstance(value, int | float | None) for value in positional))
 
 

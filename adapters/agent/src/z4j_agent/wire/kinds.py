@@ -22,13 +22,15 @@ WINDOW: Final = 4
 
 # -- task records ------------------------------------------------------------------------------------------------------
 #: What follows the common head, per kind. `meta` is an object of optional facts (see META_KEYS) or null.
+#: `usage`, what the run used, may be absent: [microseconds of CPU, whose (0 the process, 1 the thread), highest memory of the process in
+#: KiB, its rise during the run in KiB, 1 if the process executes this run only]; -1 where a number is not measured.
 TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "enqueued": ("eta", "meta"),
     "received": ("eta", "meta"),
     "started": ("meta",),
-    "succeeded": ("received_at", "started_at", "runtime", "result", "meta"),
-    "failed": ("received_at", "started_at", "runtime", "reason", "error_type", "error", "traceback", "meta"),
-    "retried": ("started_at", "runtime", "eta", "reason", "error_type", "error", "traceback", "meta"),
+    "succeeded": ("received_at", "started_at", "runtime", "result", "meta", "usage"),
+    "failed": ("received_at", "started_at", "runtime", "reason", "error_type", "error", "traceback", "meta", "usage"),
+    "retried": ("started_at", "runtime", "eta", "reason", "error_type", "error", "traceback", "meta", "usage"),
     "cancelled": ("started_at", "runtime", "reason", "error", "meta"),
     "expired": ("reason", "error", "meta"),
     "rejected": ("started_at", "runtime", "reason", "error", "traceback", "meta"),
@@ -38,6 +40,8 @@ TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "moved": ("command_id",),
     # An agent reports `lost` only for a process whose death it detected (a killed prefork child); the server for vanished ones.
     "lost": ("reason", "error"),
+    # A log line of a run; with level 0 the end of its lines. `dropped` of its lines were dropped before. Not an event of the task.
+    "logged": ("started_at", "seq", "level", "logger", "message", "dropped"),
     # Kinds that only the server adds; an agent that sends them is refused.
     "due": (),
     "alive": (),
@@ -60,7 +64,16 @@ META_KEYS: Final = (
     "eager",  # true: ran in the caller, no broker involved
     "reconciled",  # true: looked up in the engine afterwards
     "worker",  # name of the worker when the record is written by another process than the one that ran the task
+    "note",  # of a copy of `started`: object, what the attempt reports about itself while it runs, see NOTE_KEYS
     "reason",  # why an outcome without a reason field of its own is unusual: succeeded/ignored, enqueued/blocked
+)
+
+#: Parts of a note, each optional.
+NOTE_KEYS: Final = (
+    "fields",  # {name: [when it was set, value]}: annotations
+    "ids",  # the same of `trace_id` and `sentry_event_id`
+    "progress",  # [when, done, total or null, text]
+    "excess",  # how often an annotation was left out
 )
 
 # -- other records -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from z4j_agent.contract.interrupts import let_through
 from z4j_agent.wire.credentials import assignments, key_names, randomness, token_formats, urls
 
 MASK: Final = "•••"
-RULES: Final = 3
+RULES: Final = 4
 """Incremented with every new rule: a server redacts again the values of agents with older rules."""
 MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 100
@@ -67,7 +67,8 @@ _HALF_WORD = re.compile(r"\A\S*")
 
 #: Fields of an agent's answer with text of the application, which may contain a secret.
 HOST_TEXTS: Final = frozenset(
-    {"error", "note", "notes", "args", "kwargs", "result", "traceback", "reason", "detail", "message", "text", "why", "failed", "unable"}
+    {"error", "note", "notes", "args", "kwargs", "result", "traceback", "reason", "detail", "message", "text", "why", "failed", "unable",
+     "options", "stack"}
 )  # fmt: skip
 
 
@@ -238,7 +239,7 @@ class _Walk:
 
     def _of_pair(self, name: Any, value: Any, depth: int) -> Any:
         """The second of two texts, whose first is a credential's name; two names next to each other are a list of names."""
-        if isinstance(value, str) and key_names.level(value) != key_names.NONE:
+        if isinstance(value, str) and key_names.is_name(value):
             return self.value(value, depth)
         return self.named(name, value, depth)
 

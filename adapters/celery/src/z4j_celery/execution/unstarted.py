@@ -3,7 +3,7 @@
 
 The process that runs a task reports them together with its start, before its function is called (`Capture.on_prerun`): it has the message,
 and the worker's main process is Celery's bottleneck. The main process reports those of a task that does not start soon: prefetched ones,
-those that are held back by a rate limit, and those of a child that was killed.
+those that are delayed by a rate limit, and those of a child that was killed.
 """
 
 from __future__ import annotations

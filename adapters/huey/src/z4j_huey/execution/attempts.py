@@ -13,6 +13,7 @@ from typing import Any
 
 from huey.exceptions import CancelExecution
 
+from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
 from z4j_huey.messages import attempt_of, is_reported, name_of
 
@@ -30,6 +31,7 @@ class Run:
     __slots__ = (
         "attempt",
         "began_ns",
+        "current_run",
         "ended_at",
         "error",
         "greenlet",
@@ -58,6 +60,7 @@ class Run:
         self.thread = 0
         self.greenlet: Any = None
         self.began_ns = 0
+        self.current_run: CurrentRun | None = None
         self.started_at: int | None = None
         self.ended_at: int | None = None
         self.runtime: int | None = None

@@ -52,14 +52,14 @@ class Sending:
     def after_enqueue(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
         job = job_in(args, kwargs)
         if job is not None:
-            self._sent(queue, job, seen or now(), None)
+            self._sent(queue, job, seen or now(), None, depends_on=names_of(job))  # which may have ended already
 
     @guard("scheduling")
     def after_schedule(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
         job = job_in(args, kwargs)
         when = kwargs.get("datetime", args[1] if len(args) > 1 else None)
         if job is not None:
-            self._sent(queue, job, seen or now(), to_us(when))
+            self._sent(queue, job, seen or now(), to_us(when), depends_on=names_of(job))
 
     @guard("waiting for another job")
     def after_dependencies(self, queue: Queue, seen: int | None, job: Job, *_args: Any, **_kwargs: Any) -> None:
@@ -82,8 +82,11 @@ class Sending:
             self._known.meet_queue(queue)
             self._known.meet_name(name, queue.name)
         meta = sent_meta(job, mark_of(job).get("of"), **more)
-        agent.append(records.enqueued(ENGINE, job.id, attempt_of(job), at, agent.run, name, queue.name, eta=eta, meta=meta))
+        record = records.enqueued(ENGINE, job.id, attempt_of(job), at, agent.run, name, queue.name, eta=eta, meta=meta)
         if note.is_new:
             note.is_new = False
-            agent.append(originals.payload_of(agent, job, originals.BY_PRODUCER, self._known.identity_of(queue.connection)))
+            broker = self._known.identity_of(queue.connection)
+            agent.append_with(record, lambda: originals.payload_of(agent, job, originals.BY_PRODUCER, broker))
+        else:
+            agent.append(record)
         agent.connect()

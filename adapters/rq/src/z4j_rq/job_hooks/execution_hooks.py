@@ -16,6 +16,7 @@ from rq.queue import Queue
 from rq.worker import BaseWorker
 
 from z4j_agent.agent import Agent
+from z4j_agent.capture import current_run
 from z4j_agent.capture.guard import guard
 from z4j_rq import originals
 from z4j_rq.job_hooks import outcomes
@@ -24,7 +25,7 @@ from z4j_rq.job_hooks.outcomes import Run, RunningJobs
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.job_hooks.spawning import parent_boot
 from z4j_rq.known_queues import Known
-from z4j_rq.messages import function_of, job_in
+from z4j_rq.messages import ENGINE, function_of, job_in
 
 
 def run_of(job: Job | None) -> Run | None:
@@ -44,7 +45,8 @@ class Running:
 
     def connect(self, patches: Patches) -> None:
         patches.look(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
-        patches.look_all(BaseWorker, "perform_job", before=self.before_perform)
+        patches.look_all(BaseWorker, "perform_job", before=self.before_perform, always=self.after_perform)
+        patches.look_all(BaseWorker, "handle_exception", after=self.after_exception)
         patches.look_all(BaseWorker, "handle_job_success", after=self.after_success)
         patches.look_all(BaseWorker, "handle_job_retry", before=self.before_returned_retry)
         patches.look_all(BaseWorker, "handle_job_failure", before=self.before_failure)
@@ -71,15 +73,34 @@ class Running:
         if running is not None and not running.started_at:  # no horse: the worker itself runs it
             running.started_at, running.pid = run.started_at, os.getpid()
         self._agent.append(outcomes.begun(job, run, self._agent.run))
+        self._begin(job, run)
         run.is_reported = running.is_reported if running is not None else is_reported(job)
         if function_of(run.name) is not None:
             self._report_arguments(job, run)
+
+    def _begin(self, job: Job, run: Run) -> None:
+        run.current_run = current_run.begin(self._agent, ENGINE, job.id, run.attempt, run.started_at, run.name, run.queue)
+        run.current_run.is_own_process = self._agent.is_worker_child
+
+    @guard("a task's end")
+    def after_perform(self, worker: Any, *_: Any) -> None:
+        """Called when `perform_job` has returned or raised, in the thread of the run: its end may have no hook of its own."""
+        run = current_run.current()
+        if run is not None and run.engine == ENGINE:
+            current_run.end(run)
 
     def _report_arguments(self, job: Job, run: Run) -> None:
         """Reports before the run if the function is loaded, at its end if RQ had to load it."""
         if not run.is_reported:
             run.is_reported = True
             self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, self._known.identity_of(job.connection)))
+
+    @guard("exception handlers")
+    def after_exception(self, _worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
+        """Called when RQ has called the exception handlers, after the end of the run. Sentry sends its event there."""
+        run = run_of(job_in(args, kwargs))
+        if run is not None and run.current_run is not None:
+            current_run.report_ids(run.current_run)
 
     @guard("a success")
     def after_success(self, _worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
@@ -96,6 +117,7 @@ class Running:
         run = run_of(job)
         if job is not None and run is not None and retry is not None:
             run.has_ended = True
+            current_run.end(run.current_run)
             self._agent.append(outcomes.returned_retry(job, run, self._agent.run, retry))
 
     @guard("a failure")
@@ -112,6 +134,7 @@ class Running:
     def _succeeded(self, job: Job, run: Run, value: Any) -> None:
         agent, runtime = self._agent, run.runtime()
         run.has_ended = True
+        current_run.end(run.current_run)
         self._report_arguments(job, run)
         shown = "null" if value is None else agent.show(value)
         agent.append(outcomes.succeeded(job, run, agent.run, runtime=runtime, result=shown))
@@ -120,6 +143,7 @@ class Running:
         runtime = run.runtime()
         if not run.has_ended:
             run.has_ended = True
+            current_run.end(run.current_run)
             self._report_arguments(job, run)
             self._agent.append(outcomes.raised(job, run, self._agent.run, error, runtime=runtime, is_tried_again=is_tried_again))
 
@@ -139,6 +163,7 @@ class Running:
         run = Run(job, None, outcomes.EAGER)
         note_of(job).run = run
         self._agent.append(outcomes.begun(job, run, self._agent.run))
+        self._begin(job, run)
         self._inline = job
         return run
 
@@ -151,5 +176,7 @@ class Running:
     def always_inline(self, _queue: Queue) -> None:
         error, job = sys.exc_info()[1], self._inline
         run = run_of(job)
+        if run is not None:
+            current_run.end(run.current_run)
         if job is not None and run is not None and error is not None:
             self._failed(job, run, error, is_tried_again=False)

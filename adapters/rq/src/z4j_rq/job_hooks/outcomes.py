@@ -12,7 +12,9 @@ from rq.job import Job, Retry
 from rq.timeouts import JobTimeoutException
 
 from z4j_agent.capture import hooks
+from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
+from z4j_agent.capture.run_usage import used
 from z4j_agent.wire import records
 from z4j_rq.job_hooks.marks import attempt_of
 from z4j_rq.messages import ENGINE, is_import_error, name_of
@@ -61,12 +63,13 @@ class RunningJobs:
 class Run:
     """One run of a task, in the process that executes it."""
 
-    __slots__ = ("attempt", "began_ns", "has_ended", "is_reported", "meta", "name", "queue", "received_at", "started_at")
+    __slots__ = ("attempt", "began_ns", "current_run", "has_ended", "is_reported", "meta", "name", "queue", "received_at", "started_at")
 
     def __init__(self, job: Job, received_at: int | None, meta: str = records.NO_META) -> None:
         self.began_ns, self.started_at = time.perf_counter_ns(), now()
         self.attempt, self.name, self.queue = attempt_of(job), name_of(job), job.origin or ""
         self.received_at, self.meta, self.has_ended, self.is_reported = received_at, meta, False, True
+        self.current_run: CurrentRun | None = None
 
     def runtime(self) -> int:
         """Microseconds since the start, by this process's monotonic clock."""
@@ -91,6 +94,7 @@ def succeeded(job: Job, run: Run, by: str, *, runtime: int, result: str) -> byte
     return records.succeeded(
         ENGINE, job.id, run.attempt, now(), by, run.name, run.queue, received_at=run.received_at, started_at=run.started_at,
         runtime=runtime, result=result, meta=run.meta,
+                usage=used(run.current_run),
     )  # fmt: skip
 
 
@@ -102,6 +106,7 @@ def raised(job: Job, run: Run, by: str, error: BaseException, *, runtime: int, i
         return records.retried(
             *head, started_at=run.started_at, runtime=runtime, eta=_due(job.get_retry_interval()), reason="", error_type=kind, error=text,
             traceback=trace, meta=run.meta,
+                usage=used(run.current_run),
         )  # fmt: skip
     if isinstance(error, DeserializationError) or is_import_error(error):
         return records.rejected(
@@ -113,6 +118,7 @@ def raised(job: Job, run: Run, by: str, error: BaseException, *, runtime: int, i
         *head, received_at=run.received_at, started_at=run.started_at, runtime=runtime,
         reason="time_limit" if isinstance(error, JobTimeoutException) else "",
         error_type=kind, error=text, traceback=trace, meta=run.meta,
+                usage=used(run.current_run),
     )  # fmt: skip
 
 
@@ -124,10 +130,12 @@ def returned_retry(job: Job, run: Run, by: str, retry: Retry) -> bytes:
         return records.failed(
             *head, received_at=run.received_at, started_at=run.started_at, runtime=run.runtime(), reason="retries_exhausted",
             error_type="Retry", error=f"the task returned Retry(max={retry.max}) once more", traceback="", meta=run.meta,
+                usage=used(run.current_run),
         )  # fmt: skip
     return records.retried(
         *head, started_at=run.started_at, runtime=run.runtime(), eta=_due(Retry.get_interval(tried, retry.intervals)),
         reason="returned", error_type="Retry", error="", traceback="", meta=run.meta,
+                usage=used(run.current_run),
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class Removing:
         if self._is_cleaning and job is not None:
             self._agent.append(outcomes.abandoned(job, self._agent.run, is_tried_again=False))
 
-    @guard("an abandoned job that is tried again")
+    @guard("an abandoned job that is retried")
     def before_retry(self, job: Job, *_args: Any, **_kwargs: Any) -> None:
         """In other cases the attempt's end was reported before RQ calls this."""
         if self._is_cleaning:

@@ -18,7 +18,7 @@ def test_dropped_events_are_one_finding_for_an_app() -> None:
     ]
     shop, media = agents.find_dropped(gaps)
     assert (shop.kind, shop.level, shop.subject, shop.since) == ("dropped_events", "blind", "shop", T - 300 * SECOND_US)
-    assert shop.text == "12,400 events within 5\u202fm\u202f00\u202fs: what the tasks did then is not known"
+    assert shop.text == "12,400 events within 5\u202fm\u202f00\u202fs: what tasks did in that time is unknown"
     assert shop.why == "reported by its agents in the last hour; cause: spool full"
     assert media.text.startswith("1 event within")
     assert media.why == "reported by its agents in the last hour"
@@ -45,7 +45,7 @@ def test_clocks_that_are_off() -> None:
 
 def test_agents_that_have_much_to_send() -> None:
     [finding] = agents.find_behind([process("w1", spool_bytes=9_000_000), process("w2", spool_bytes=4_000_000), process("w3")])
-    assert (finding.kind, finding.level, finding.text) == ("behind", "blind", "9.0\u202fMB wait to be sent")
-    assert finding.why.startswith("2 of its processes")
+    assert (finding.kind, finding.level, finding.text) == ("behind", "blind", "9.0\u202fMB waiting to be sent")
+    assert finding.why.startswith("reported by 2 of its processes")
     assert agents.find_behind([process(spool_bytes=3_999_999)]) == []
     assert agents.find_behind([process(spool_bytes=9_000_000, left_at=T)]) == []

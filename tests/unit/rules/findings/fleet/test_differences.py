@@ -25,6 +25,20 @@ def test_workers_of_a_queue_that_differ() -> None:
     assert version.text == "celery: 1 with 5.4, 1 with 5.5"
 
 
+def test_options_that_agents_report_are_compared() -> None:
+    usual = {"worker_prefetch_multiplier": "4", "task_serializer": "json"}
+    workers = [process("w1", options=usual), process("w2", options=usual), process("w3", options=usual | {"task_serializer": "pickle"})]
+    [finding] = differences.find(workers, T)
+    assert finding.text == "task_serializer: 2 with json, 1 with pickle"
+    assert [link.text for link in finding.evidence] == ["w3", "the queue"], "the one that differs from most"
+    assert finding.evidence[0].href == "/workers/w3?app=shop&environment=production"
+    [even] = differences.find(workers[1:], T)
+    assert [link.text for link in even.evidence] == ["w2", "w3", "the queue"]
+    assert differences.find([workers[0], process("w4")], T) == [], "an older agent reports none"
+    [one] = differences.find([workers[0], process("w5", options={"worker_prefetch_multiplier": "1"})], T)
+    assert one.text == "worker_prefetch_multiplier: 1 with 4, 1 with 1"
+
+
 def test_queues_of_the_same_workers_are_one_finding() -> None:
     workers = [process("w1", queues=("a", "b", "c")), process("w2", release="1.1", queues=("a", "b", "c"))]
     [finding] = differences.find(workers, T)

@@ -13,10 +13,10 @@ def test_a_silent_host_is_one_finding_and_its_tasks_are_not_called_failed() -> N
     workers = [silent("w1", held=5), silent("w2", held=7), silent("w3"), process("other", host="host-1")]
     [finding] = silence.find(workers, T)
     assert (finding.kind, finding.subject, finding.level, finding.scope) == ("silent_host", "host-7", "blind", WHERE)
-    assert finding.title == "Nothing heard from host-7"
+    assert finding.title == "No heartbeat from host-7"
     assert (
         finding.text
-        == "for 4\u202fm\u202f00\u202fs: 3 workers and 12 running tasks were last seen there; their state is unknown, not failed"
+        == "for 4\u202fm\u202f00\u202fs: 3 workers and 12 running tasks were last seen there. The state of the tasks is unknown, not failed"
     )
     assert finding.since == T - 240 * SECOND_US
     assert finding.action is not None
@@ -33,9 +33,9 @@ def test_a_host_is_not_silent_before_three_heartbeats_or_after_a_goodbye() -> No
 
 def test_one_silent_worker_beside_others_names_them() -> None:
     [finding] = silence.find([silent("w1", held=1), process("w2")], T)
-    assert finding.title == "Nothing heard from 1 worker on host-7"
+    assert finding.title == "No heartbeat from 1 worker on host-7"
     assert "1 worker and 1 running task was last seen there" in finding.text
-    assert finding.why == "w1 sent no heartbeat and no goodbye; 1 other worker there report"
+    assert finding.why == "w1 sent no heartbeat and did not report a shutdown; 1 other worker on the host connected"
     assert [link.text for link in finding.evidence] == ["running tasks"]
 
 

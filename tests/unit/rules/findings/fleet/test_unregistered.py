@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.rules.findings.examples import SHOP
+from tests.unit.rules.findings.examples import SHOP, T
 from tests.unit.rules.findings.fleet.examples import end
 from z4j.rules.findings.fleet import unregistered
 from z4j.rules.findings.fleet.process import MINUTE_US
@@ -25,7 +25,16 @@ def test_a_name_that_workers_reject_or_do_not_have() -> None:
     assert finding.text == "workers of emails rejected 14 tasks as unknown in 15 minutes"
     [other] = unregistered.find([end(1, "rejected", "malformed", "emails.new")], [waiting()])
     assert other.title == "No worker has registered emails.new"
-    assert other.text == "12 tasks wait in emails, and none started in the last hour"
-    assert other.why.startswith("3 connected workers of celery report other names")
+    assert other.text == "12 tasks waiting in emails, and none started in the last hour"
+    assert other.why.startswith("3 connected workers (celery) have registered other names")
     for changes in ({"workers": 0}, {"started": 1}, {"waits_us": MINUTE_US - 1}):
         assert unregistered.find([], [waiting(**changes)]) == []
+
+
+def test_a_rejected_name_is_over_when_it_is_registered_and_those_that_rejected_it_are_gone() -> None:
+    rejected = end(14, "rejected", "unknown_task", "emails.new", "emails")
+    gone = rejected._replace(is_there=False)
+    assert unregistered.find([gone], []), "nothing has registered it"
+    assert unregistered.find([rejected._replace(registered_at=T)], []), "a deployment is half done"
+    assert unregistered.find([gone._replace(registered_at=T)], []) == []
+    assert unregistered.find([gone._replace(registered_at=T), rejected._replace(queue="other")], []), "of another queue"

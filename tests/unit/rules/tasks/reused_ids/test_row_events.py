@@ -51,6 +51,8 @@ def told_at_length(chance: random.Random) -> list[Event]:
             more |= {"eta": event.at + 100, "traceback": "trace"}
         if event.kind in ("failed", "lost"):
             more |= {"traceback": f"trace {event.attempt}"}
+        if event.kind in ("succeeded", "failed", "retried"):
+            more |= {"usage": (5, 0, 900, event.attempt, 0)}
         if event.kind == "payload":
             more |= {"is_masked": True, "original": 4}
         found.append(event._replace(**more))

@@ -35,7 +35,9 @@ def test_times_have_a_day_where_the_chart_is_long_and_no_clock_where_a_slot_is_a
     noon = 20_000 * DAY + DAY // 2
     assert slot_times([noon], noon, noon + MINUTE, MINUTE, "UTC") == ["12:00"]
     assert slot_times([noon], noon, noon + DAY, MINUTE, "Asia/Tokyo") == ["4 Oct 21:00"]
-    assert slot_times([noon], noon, noon + DAY, DAY, "UTC") == ["4 Oct"]
+    midnight = noon - DAY // 2
+    assert slot_times([midnight], midnight, midnight + DAY, DAY, "UTC") == ["4 Oct"]
+    assert slot_times([midnight], midnight, midnight + DAY, DAY, "Asia/Tokyo") == ["4 Oct 09:00"]
 
 
 def test_durations_of_neighboring_buckets_differ() -> None:

@@ -63,7 +63,7 @@ def test_a_task_leads_to_its_error_and_the_hours_to_their_tasks(shop: Shop) -> N
     failed = task("failed", "now", at, at, at, 9, "", "PayError", "no", TRACE.format(1, 1, 1))
     shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(failed), at=at)
     page = shop.get("/errors/2")
-    links = re.findall(r'href="(/tasks\?state=failed,lost,rejected&amp;name=shop.ship[^"]*since[^"]*)"', page.text)
+    links = re.findall(r'href="(/tasks\?state=failed,lost,rejected&amp;since[^"]*error_group=2)"', page.text)
     [href] = {link for link in links if iso(at)[:13].replace(":", "%3A") in html.unescape(link).partition("until")[0]}
     listed = shop.get(html.unescape(href).replace("/tasks", "/tasks.json")).json()["tasks"]
     assert [row["task_id"] for row in listed] == ["now"]
@@ -85,3 +85,23 @@ def test_all_tasks_of_an_error_are_found_by_its_pages(shop: Shop) -> None:
         path = html.unescape(older[1]) if older else ""
     assert sorted(seen) == sorted(f"p{n}" for n in range(45))
     assert shop.get("/errors/2?before=odd").status_code == 400
+
+
+def test_the_numbers_lead_to_exactly_the_tasks_of_the_error(shop: Shop) -> None:
+    charge(shop, "p1", T, 4711)
+    charge(shop, "p3", T + 70 * SECOND, 18, "retried")
+    shop.tell(task("succeeded", "p3", T + 90 * SECOND, T, T, 9, "1", attempt=1))
+
+    def listed(path: str) -> list[str]:
+        return [row["task_id"] for row in shop.get(html.unescape(path).replace("/tasks", "/tasks.json", 1)).json()["tasks"]]
+
+    page = shop.get("/errors/2").text
+    links = set(re.findall(r'href="(/tasks\?[^"]*error_group=2)"', page))
+    assert "/tasks?error_group=2" in links
+    assert listed("/tasks?error_group=2") == ["p3", "p1"]
+    assert listed("/tasks?state=failed,lost,rejected&amp;error_group=2") == ["p1"]
+    assert listed("/tasks?state=succeeded&amp;error_group=2") == ["p3"]
+    assert {"/tasks?state=failed,lost,rejected&amp;error_group=2", "/tasks?state=succeeded&amp;error_group=2"} <= links
+    assert shop.get("/tasks?q=error_group:2").headers["location"] == "/tasks?error_group=2"
+    tasks = text_of(shop.get("/tasks?state=failed,lost,rejected"))
+    assert "PayError" in tasks

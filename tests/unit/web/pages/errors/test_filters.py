@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from z4j.exceptions import BadInput
-from z4j.store.tasks.task_search import cursor
-from z4j.web.pages.errors.filters import ErrorFilters, from_query, position_of
+from z4j.web.pages.errors.filters import ErrorFilters, from_query
 
 
 def test_a_query_becomes_filters_and_a_url_again() -> None:
@@ -29,15 +26,3 @@ def test_without_a_state_those_that_are_open_are_meant() -> None:
 def test_an_unknown_state_is_refused() -> None:
     with pytest.raises(BadInput, match="odd"):
         from_query({}, ["odd"])
-
-
-@given(st.tuples(st.integers(0, 1 << 62), st.integers(0, 1 << 62)).filter(lambda pair: len(cursor(pair)) < 40))
-def test_positions_return(pair: tuple[int, int]) -> None:
-    assert position_of(cursor(pair)) == pair
-
-
-@pytest.mark.parametrize("text", ["x", "1", "1-", "-1", "1-x", "1-1-1", "²-1", "9" * 50 + "-1"])
-def test_other_positions_are_refused(text: str) -> None:
-    with pytest.raises(BadInput):
-        position_of(text)
-    assert position_of("") is None

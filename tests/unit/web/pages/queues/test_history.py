@@ -62,7 +62,7 @@ def test_what_fills_the_queue_is_shown_by_name_and_by_caller(shop: Shop) -> None
     text = re.sub(r"\s+", " ", text_of(page))
     assert EVIL not in page.text
     assert f"POST {EVIL}" in text
-    assert "What fills it, by task name" in text
+    assert "Enqueued by task name" in text
     assert 'href="/names/shop.ship?app=shop' in html.unescape(page.text).replace("engine=celery&app=shop", "app=shop&engine=celery")
     assert "of the newest" in text
 

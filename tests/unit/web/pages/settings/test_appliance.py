@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import get_args
 
 import pytest
 
@@ -16,6 +17,12 @@ from z4j.clock import DAY_US
 from z4j.rules.backups import OLD_US
 from z4j.store.backups.backup_results import RESULTS, BackupResult, BackupResults, folder_of, write_results
 from z4j.store.tasks.bulk_deletion import oldest_task
+from z4j.store.tasks.disk_usage import Kind
+from z4j.web.pages.settings.appliance import WORDS
+
+
+def test_every_kind_of_data_has_words() -> None:
+    assert WORDS.keys() == set(get_args(Kind))
 
 
 def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) -> None:
@@ -35,7 +42,7 @@ def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) 
     wait_for(lambda: "due tasks OSError: [Errno 24] Too many open files" in shown("/settings/appliance"), what="the error")
     wait_for(lambda: "The retention limits are exceeded: the audit log is large." in shown("/settings/appliance"), what="the limits")
     wait_for(lambda: shown("/healthz").startswith("degraded due tasks: failing, no_file_descriptors, last succeeded "), what="the duty")
-    wait_for(lambda: "retention: the limits are not held" in shown("/healthz"), what="the limits")
+    wait_for(lambda: "retention: limits exceeded" in shown("/healthz"), what="the limits")
 
 
 def test_the_limits_and_the_space_that_is_used_are_shown(shop: Shop) -> None:
@@ -69,7 +76,7 @@ def test_backups_are_listed_with_their_result_and_what_to_do(shop: Shop) -> None
     (folder / good.file).touch()
     write_results(settings.data, BackupResults(1, (good, gone)))
     text = text_of(shop.get("/settings/appliance"))
-    assert "The last good backup is older than two days." in text
+    assert "The last successful backup is older than two days." in text
     assert "z4j-1.db verified 9.0 MB" in text.replace("\u202f", " ")
     assert "z4j-0.db" not in text
     assert str(folder) in text
@@ -91,7 +98,7 @@ def test_what_is_kept_what_it_costs_and_what_is_deleted_next(shop: Shop) -> None
     state = shop.server.asgi.state
     settings = dataclasses.replace(shop.server.settings, days_kept=14, originals_days_kept=7)
     state.services = dataclasses.replace(state.services, settings=settings)
-    assert "finished tasks for 14 days, originals of succeeded tasks for 7 days, 10 GB in all" in shown()
+    assert "finished tasks for 14 days, originals of succeeded tasks for 7 days, 10 GB in total" in shown()
     oldest = shop.call(oldest_task, shop.server.store)
     for days, has_cost, is_next in ((0.5, False, False), (4.0, True, False), (13.5, True, True)):
         at = int(oldest + days * DAY_US)

@@ -25,6 +25,8 @@ def test_fields_and_values_are_offered(shop: Shop) -> None:
     assert options(shop, "since:") == [(f"since:{span}", "") for span in ("15m", "1h", "24h", "7d")]
     assert options(shop, "error:V") == []
     assert options(shop, '"open') == []
+    assert options(shop, "error_group:") == options(shop, "error_group:bad") == [("error_group:1", "ValueError: bad")]
+    assert options(shop, "error_group:odd") == []
 
 
 def test_the_page_has_the_first_ones_without_a_script(shop: Shop) -> None:

@@ -49,7 +49,7 @@ def test_a_query_in_the_url_is_taken_apart() -> None:
     assert from_query({"q": "queue:b", "queue": "a"}, []) == Filters(q="queue:a,b")
     assert from_query({"q": "state:lost"}, ["failed"]) == Filters(("failed", "lost"))
     assert Filters(queue="emails", q='ran:>2s "two words"').href() == "/tasks?queue=emails&q=ran:%3E2s+%22two+words%22"
-    with pytest.raises(WrongQuery, match="given twice"):
+    with pytest.raises(WrongQuery, match="used twice"):
         from_query({"q": "since:2h", "since": "1h"}, [])
 
 

@@ -321,7 +321,7 @@ def _entries(text: str) -> Iterator[Span]:
             if opened is not None:
                 end = _closing(text, opened.end(), opened[1])
                 is_pair = level >= key_names.SECRET or randomness.looks_random(text[opened.end() : end])
-                if is_pair and masks(text[opened.end() : end], level) and key_names.level(text[opened.end() : end]) == key_names.NONE:
+                if is_pair and masks(text[opened.end() : end], level) and not key_names.is_name(text[opened.end() : end]):
                     yield opened.end(), end
 
 

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
+from z4j_agent.wire.credentials import randomness
 from z4j_agent.wire.credentials import words as w
 from z4j_agent.wire.credentials.lazy_patterns import lazy
 
@@ -54,6 +55,11 @@ def level(key: object, extra: Iterable[str] = ()) -> int:
         return NONE
     key = str.__str__(key)
     return _level(key, tuple(extra)) if len(key) <= MAX_KEY else _level.__wrapped__(key[-1_024:], tuple(extra))
+
+
+def is_name(text: str) -> bool:
+    """Whether a text names a credential. Random letters may contain such a word (`x7Pw…`) and are a value."""
+    return level(text) != NONE and not randomness.is_opaque(text)
 
 
 def flat(word: str) -> str:

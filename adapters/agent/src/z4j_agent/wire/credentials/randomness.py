@@ -15,6 +15,7 @@ _DIGIT: Final = lazy(r"\d")
 _UPPER: Final = lazy(r"[A-Z]")
 _LOWER: Final = lazy(r"[a-z]")
 _KIND: Final = lazy(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_CAPITALS: Final = lazy(r"[A-Z]{2,}")
 _WORD: Final = lazy(r"[A-Za-z0-9_+=~!@#$%^&*|-]{8,}")
 _PASSWORDISH: Final = lazy(r"\S{4,}")
 
@@ -63,7 +64,8 @@ def is_opaque(segment: str) -> bool:
     if len(word) >= 8 and digits >= 2 and letters >= 2 and any(len(_KIND.findall(piece)) >= 3 for piece in pieces):
         return True
     if len(word) >= 12 and letters == len(word) and not (word.islower() or word.isupper()):
-        return len(_KIND.findall(word)) >= len(word) / 3  # letters alone, their case mixed at random
+        # Letters alone, their case mixed at random. A page's name in camel case has fewer changes and is shorter.
+        return len(word) >= 32 or len(_KIND.findall(word)) >= len(word) / 3 or len(_CAPITALS.findall(word)) >= 3
     return len(word) >= 20 and word.isalnum() and not word.isdigit()
 
 

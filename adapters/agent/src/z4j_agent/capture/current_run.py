@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run of a task whose code is executing here: in this thread, greenlet or asyncio task.
+
+An adapter calls `begin` right before the task's function and `end` right after it, both within its guarded hooks. In between `current`
+returns the run to any code that the function calls, also in the asyncio tasks it creates and in a process it forks. Threads that the
+function starts have it if they run in a copy of its context (`contextvars.copy_context().run`), as those of `asyncio.to_thread` do.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any
+
+from z4j_agent.capture import tracing_ids
+from z4j_agent.capture.notes import Notes, Process
+
+
+class CurrentRun:
+    """One run of a task in this process. `started_at` is in microseconds UTC and equal to the time of its `started` record, `run` is the
+    process token of its records, `thread` the identifier of the thread that began it."""
+
+    __slots__ = (
+        "asyncio_task", "attempt", "engine", "has_ended", "is_own_process", "lines", "name", "notes", "outer", "process", "queue",
+        "run", "sentry_event_id", "started_at", "task_id", "thread", "usage", "usage_began",
+    )  # fmt: skip
+
+    def __init__(self, process: Process, engine: str, task_id: str, attempt: int, started_at: int, name: str, queue: str) -> None:
+        self.engine, self.task_id, self.attempt, self.started_at = engine, task_id, attempt, started_at
+        self.process, self.run, self.name, self.queue = process, process.run, name, queue
+        self.thread = threading.get_ident()
+        self.has_ended = False
+        self.outer: CurrentRun | None = None
+        """The run that called this one: an eager task runs within another task."""
+        self.notes: Notes | None = None
+        """What is reported about this run beside its course; None while there is nothing."""
+        self.sentry_event_id = ""
+        """Sentry's last event before this run."""
+        self.lines: Any = None
+        """What it has logged, see `log_lines`; None while that is nothing."""
+        self.usage_began: Any = None
+        self.usage = ""
+        """What it used, see `run_usage`; known at its end."""
+        self.is_own_process = False
+        """Whether this process executes this run only."""
+        self.asyncio_task: Any = None
+        """A weak reference to the asyncio task that executes it, if one does."""
+
+    def take_notes(self) -> Notes:
+        """Its notes, empty at first."""
+        if self.notes is None:
+            self.notes = Notes(self.process, (self.engine, self.task_id, self.attempt, self.started_at, self.run, self.name, self.queue))
+        return self.notes
+
+
+_current: ContextVar[CurrentRun | None] = ContextVar("z4j_current_run", default=None)
+_running: dict[int, CurrentRun] = {}
+_begun: list[Callable[[Any, CurrentRun], object]] = []
+_ended: list[Callable[[CurrentRun], object]] = []
+
+
+def begin(agent: Process, engine: str, task_id: str, attempt: int, started_at: int, name: str, queue: str) -> CurrentRun:
+    """Makes a run the current one of this context. Call it right before the task's function, in the context that calls the function."""
+    run = CurrentRun(agent, engine, task_id, attempt, started_at, name, queue)
+    run.outer = current()
+    _running[id(run)] = run
+    _current.set(run)
+    if (asyncio := sys.modules.get("asyncio")) is not None and asyncio._get_running_loop() is not None:
+        task = asyncio.current_task()
+        run.asyncio_task = None if task is None else weakref.ref(task)
+    if tracing_ids.are_used():
+        run.sentry_event_id = tracing_ids.sentry_event_id()
+        report_ids(run)
+    for observe in _begun:
+        observe(agent, run)
+    return run
+
+
+def observe(begun: Iterable[Callable[[Any, CurrentRun], object]], ended: Iterable[Callable[[CurrentRun], object]]) -> None:
+    """Sets what is called at the begin of each run, with the agent, and at its end; in the thread that calls `begin` and `end`. They must
+    not raise."""
+    _begun[:], _ended[:] = begun, ended
+
+
+def end(run: CurrentRun | None) -> None:
+    """Ends a run, in whichever context. Code that continues in the background is outside of it from now on. None is ignored."""
+    if run is None or run.has_ended:
+        return
+    for observe in _ended:
+        observe(run)
+    run.has_ended = True
+    if tracing_ids.are_used():
+        report_ids(run)
+    if run.notes is not None:
+        run.notes.send()
+    _running.pop(id(run), None)
+    if _current.get() is run:
+        _current.set(run.outer)
+
+
+def report_ids(run: CurrentRun) -> None:
+    """Reports the OpenTelemetry trace that is current here, and the Sentry event that was sent since the run began.
+
+    An adapter calls it where Sentry sends its event after the hook that ends the run."""
+    if trace_id := tracing_ids.trace_id():
+        run.take_notes().identify("trace_id", trace_id)
+    event_id = tracing_ids.sentry_event_id()
+    if event_id != run.sentry_event_id:
+        run.take_notes().identify("sentry_event_id", event_id)
+    if run.notes is not None:
+        run.notes.send()
+
+
+def current() -> CurrentRun | None:
+    """The run whose code is executing in this context; None outside of a task, and after the end of the task."""
+    run = _current.get()
+    while run is not None and run.has_ended:
+        run = run.outer
+    return run
+
+
+def running() -> list[CurrentRun]:
+    """All runs of this process. The dictionary is copied in one step of the interpreter, so no lock is needed."""
+    return list(_running.values())
+
+
+def after_fork_in_child() -> None:
+    """Forgets the runs of threads that the child does not have. A run whose code forked continues in the child."""
+    _running.clear()
+    run = current()
+    while run is not None:
+        _running[id(run)] = run
+        run = run.outer

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ids under which OpenTelemetry and Sentry know what runs here, where the application uses them.
+
+Their packages are never imported: only what the application has imported is asked. Nothing of theirs is changed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from z4j_agent.capture.guard import faults, let_through
+
+_MODULES = sys.modules
+
+
+def are_used() -> bool:
+    """Whether the application has imported one of them."""
+    return "opentelemetry.trace" in _MODULES or "sentry_sdk" in _MODULES
+
+
+def trace_id() -> str:
+    """The trace of OpenTelemetry's current span as 32 hexadecimal digits, "" where there is no valid span."""
+    try:
+        module = _MODULES.get("opentelemetry.trace")
+        context = module.get_current_span().get_span_context() if module is not None else None
+        return f"{context.trace_id:032x}" if context is not None and context.is_valid else ""
+    except Exception as error:
+        let_through(error)
+        faults.report("trace id", error)
+        return ""
+
+
+def sentry_event_id() -> str:
+    """The last event that Sentry's SDK has sent from here, "" where there is none."""
+    try:
+        module = _MODULES.get("sentry_sdk")
+        return str(module.last_event_id() or "") if module is not None else ""
+    except Exception as error:
+        let_through(error)
+        faults.report("Sentry event id", error)
+        return ""

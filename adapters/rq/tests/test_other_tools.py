@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentry's integration of RQ beside z4j."""
+
+from __future__ import annotations
+
+from test_conformance import RqHarness
+
+from z4j_agent.conformance.other_tools import OtherToolsContract
+
+
+class TestOtherTools(OtherToolsContract):
+    harness_class = RqHarness

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Messages arrive at a real endpoint: once, or again with the same id; a channel that fails does not delay another one."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.endpoints import endpoint
+from tests.unit.operations.alerts.examples import ANN, EMAILS, Stage, stage
+from z4j import clock
+from z4j.operations.alerts.delivery import Delivery
+from z4j.operations.alerts.sending_process import MESSAGE_ID
+from z4j.rules.alerts.retry import KEPT_US
+from z4j.store.alerts import channels, messages
+
+pytestmark = pytest.mark.anyio
+
+
+async def fire(on: Stage) -> None:
+    await on.look([EMAILS], clock.now())
+
+
+async def test_a_message_arrives_once_and_is_in_the_log(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(f"{server.url}/hook"))
+            await fire(on)
+            for _ in range(3):
+                await on.deliver()
+            [message] = await on.messages()
+            assert (message.outcome, message.attempts, message.next_at, message.error) == ("delivered", 1, None, "")
+            [(path, headers, _)] = server.received
+            assert (path, headers[MESSAGE_ID]) == ("/hook", message.id)
+            [body] = server.bodies
+            assert (body["id"], body["kind"], body["title"]) == (message.id, "fired", "Emails fail (shop · production)")
+            assert body["acknowledge_url"].startswith("https://z4j.example/acknowledge/")
+            [channel] = await channels.list_channels(on.store)
+            assert channel.delivered_at is not None
+
+
+async def test_a_server_that_was_killed_before_it_noted_the_delivery_sends_it_again_with_the_same_id(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(server.url))
+            await fire(on)
+            [before] = await on.messages()
+            await on.deliver()
+            # As the database is if the process ended between the answer of the endpoint and the commit.
+            await on.store.write(
+                lambda db: db.execute("UPDATE alert_message SET next_at = due_at, delivered_at = NULL, outcome = ''").rowcount
+            )
+            on.delivery = Delivery(on.store, on.live, lambda: "", lambda id: "")
+            await on.deliver()
+            assert [body["id"] for body in server.bodies] == [before.id, before.id]
+
+
+async def test_what_fails_is_tried_again_until_it_arrives(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(server.url))
+            await fire(on)
+            server.statuses[:] = [500, 302, 404]
+            for _ in range(4):
+                now = clock.now()
+                await on.deliver(now)
+                [message] = await on.messages()
+                await on.deliver(now)  # not yet
+                on.delivery._not_before.clear()
+                await on.store.write(lambda db: db.execute("UPDATE alert_message SET next_at = 1 WHERE next_at IS NOT NULL").rowcount)
+            assert (message.outcome, message.attempts, len(server.received)) == ("delivered", 4, 4)
+            assert all(path == "/" for path, _, _ in server.received), "a redirection is not followed"
+
+
+async def test_the_log_says_why_and_when_it_is_tried_again(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            hook = await on.channel(server.url)
+            await on.rule(hook)
+            await fire(on)
+            server.statuses[:] = [500]
+            await on.deliver()
+            [message] = await on.messages()
+            [channel] = await channels.list_channels(on.store)
+            assert message.error == channel.error == "The server answered with status 500."
+            assert channel.failing_since is not None
+            assert message.next_at is not None
+            assert 4_000_000 < message.next_at - clock.now() <= 5_000_000
+            await on.actions.test_channel(ANN, hook)
+            await on.deliver(message.next_at)
+            [channel] = await channels.list_channels(on.store)
+            assert (channel.failing_since, channel.error, len(server.received)) == (None, "", 3)
+
+
+async def test_a_channel_that_fails_does_not_delay_another_one(tmp_path: Path) -> None:
+    with endpoint() as good, endpoint() as bad:
+        async with stage(tmp_path) as on:
+            broken, working = await on.channel(bad.url, "a broken one"), await on.channel(good.url, "working")
+            await on.rule(broken, working)
+            bad.statuses[:] = [500] * 9
+            await fire(on)
+            await on.deliver()
+            await on.look([], clock.now())
+            await on.deliver()
+            assert [body["kind"] for body in good.bodies] == ["fired", "resolved"]
+            assert len(bad.received) == 1, "what follows waits for its turn"
+
+
+async def test_a_message_is_given_up_after_three_days(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(server.url))
+            await fire(on)
+            server.statuses[:] = [500]
+            old = clock.now() - KEPT_US
+            await on.store.write(lambda db: db.execute("UPDATE alert_message SET created_at = ?, due_at = ?", (old, old)).rowcount)
+            await on.deliver()
+            [message] = await on.messages()
+            assert (message.outcome, message.next_at) == ("given up", None)
+            assert "given up" in caplog.text
+
+
+async def test_what_was_withdrawn_meanwhile_is_not_sent(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            hook = await on.channel(server.url)
+            await on.rule(hook)
+            await fire(on)
+            due = await messages.list_due(on.store, clock.now())
+            await on.store.write(partial(messages.withdraw_of_channel, channel_id=hook))
+            await on.delivery._send_all(hook, due)
+            assert server.received == []
+
+
+async def test_a_channel_whose_address_cannot_be_decrypted_says_so(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.rule(await on.channel())
+        await on.store.write(lambda db: db.execute("UPDATE alert_channel SET sealed = 'AAAA'").rowcount)
+        await fire(on)
+        await on.deliver()
+        [message] = await on.messages()
+        assert "could not be decrypted" in message.error
+
+
+async def test_closing_ends_what_is_being_sent(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.rule(await on.channel("http://10.255.255.1:9/"))
+        await fire(on)
+        await on.delivery.round(clock.now())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(on.delivery.close(), 2)
+        [message] = await on.messages()
+        assert message.next_at is not None

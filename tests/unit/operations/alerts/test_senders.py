@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Signed webhooks, mail over a real SMTP server and Apprise's own JSON channel; no secret of an address is in a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import socket
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.support.endpoints import endpoint
+from z4j.exceptions import BadInput
+from z4j.operations.alerts.senders import NotDelivered, check_address, send
+from z4j.operations.alerts.sending_process import SIGNATURE
+from z4j.store.alerts.channels import Address, ChannelKind
+
+MESSAGE: dict[str, Any] = {
+    "id": "4a1b", "kind": "fired", "severity": "critical", "rule": "everything", "title": "Emails fail (shop · production)",
+    "findings": [{"title": "Emails fail", "text": "12 of 14", "since": 1_790_000_040_000_000, "ended_at": None, "url": "https://z4j.example/errors/7"}],
+    "more": 0, "url": "https://z4j.example/alerts/3",
+}  # fmt: skip
+
+
+def webhook(url: str, key: str = "k") -> Address:
+    return Address("hook", "webhook", url, key, True)
+
+
+def service(url: str) -> Address:
+    return Address("service", "apprise", url, "", True)
+
+
+class Mailbox:
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- the name that aiosmtpd calls
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    box = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield box, port
+    finally:
+        controller.stop()
+
+
+def test_a_webhook_can_be_verified_by_who_has_the_key() -> None:
+    with endpoint() as server:
+        send(webhook(f"{server.url}/hook?token=secret", "key"), MESSAGE)
+        [(path, headers, body)] = server.received
+        assert path == "/hook?token=secret"
+        parts = dict(part.split("=", 1) for part in headers[SIGNATURE].split(","))
+        assert parts["v1"] == hmac.new(b"key", parts["t"].encode() + b"." + body, hashlib.sha256).hexdigest()
+        assert headers["Content-Type"] == "application/json"
+
+
+def test_mail_arrives_with_its_text(mailbox: tuple[Mailbox, int]) -> None:
+    box, port = mailbox
+    send(service(f"mailto://127.0.0.1:{port}/?from=z4j@example.org&to=ops@example.org"), MESSAGE)
+    [raw] = box.mails
+    mail = message_from_bytes(raw, policy=policy.default)
+    assert mail["Subject"] == MESSAGE["title"]
+    assert "ops@example.org" in mail["To"]
+    body = mail.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
+    assert "Emails fail: 12 of 14" in text
+    assert "https://z4j.example/alerts/3" in text
+    assert "Message 4a1b" in text
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [({}, "failure"), ({"severity": "warning"}, "warning"), ({"kind": "resolved"}, "success"), ({"kind": "test"}, "info")],
+)
+def test_a_service_of_apprise_receives_the_kind_of_message(message: dict[str, str], kind: str) -> None:
+    with endpoint() as server:
+        send(service(server.url.replace("http://", "json://") + "/in"), MESSAGE | message)
+        [body] = server.bodies
+        assert (body["type"], body["title"]) == (kind, MESSAGE["title"])
+        assert "Message 4a1b" in body["message"]
+
+
+def test_a_failure_says_why_without_secrets() -> None:
+    with endpoint() as server:
+        server.statuses[:] = [403, 500]
+        host = server.url.removeprefix("http://")
+        with pytest.raises(NotDelivered) as failed:
+            send(service(f"json://someone:hunter22@{host}/path-token-1234"), MESSAGE)
+        assert str(failed.value)
+        assert not any(secret in str(failed.value) for secret in ("hunter22", "path-token-1234", "someone"))
+        with pytest.raises(NotDelivered, match="status 500"):
+            send(webhook(f"{server.url}/path-token-1234"), MESSAGE)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/token-abcdef", "http://no-such-host.invalid/token-abcdef"])
+def test_nobody_at_the_other_end_is_a_reason(url: str) -> None:
+    with pytest.raises(NotDelivered) as failed:
+        send(webhook(url), MESSAGE)
+    assert "could not be reached" in str(failed.value)
+    assert "token-abcdef" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "shown"),
+    [
+        ("webhook", "https://hooks.example/services/T000/abc?x=1", "https://hooks.example/…"),
+        ("webhook", "http://user:pass@hooks.example:8080", "http://hooks.example:8080"),
+        ("apprise", "json://user:hunter22@localhost/in", "json://user:****@localhost/in"),
+    ],
+)
+def test_an_address_is_shown_without_secrets(kind: ChannelKind, url: str, shown: str) -> None:
+    assert check_address(kind, url) == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+     ("webhook", "ftp://x"), ("webhook", "https://"), ("webhook", "javascript:alert(1)"), ("webhook", ""),
+     ("webhook", "https://x:y"), ("apprise", "nonsense"), ("apprise", ""), ("apprise", "syslog://"), ("apprise", "https://example.org/nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(kind: ChannelKind, url: str) -> None:
+    with pytest.raises(BadInput, match="No changes were made"):
+        check_address(kind, url)

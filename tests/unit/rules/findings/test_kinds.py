@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every kind that a rule gives has its words, and no kind has words that no rule gives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from z4j.rules import findings
+from z4j.rules.findings.kinds import KINDS
+
+
+def test_every_kind_has_its_words() -> None:
+    folder = Path(str(findings.__file__)).parent
+    text = "\n".join(path.read_text() for path in folder.rglob("*.py"))
+    given = set(re.findall(r'kind="(\w+)"', text))
+    for suffix in re.findall(r'kind=f"\{[\w.]+\}(\w+)"', text):
+        given |= {f"{state}{suffix}" for state in ("missed", "failed", "late")}
+    assert given == set(KINDS)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The order of a record, and its Markdown: nothing that an application wrote is read as Markdown."""
+
+from __future__ import annotations
+
+from tests.unit.rules.alerts.examples import HOUR, MINUTE, T
+from z4j.rules.incidents.record import Curve, ErrorSeen, Event, Record, in_order, markdown
+
+EVIL = "a|b\n# head [x](javascript:1) <b>*"
+
+
+def record(*events: Event, ended_at: int | None = None, **more: int) -> Record:
+    errors = (ErrorSeen(7, EVIL, 12, True), ErrorSeen(8, "known", 3, False))
+    return Record(
+        "Mails fail", "shop", "", T, ended_at, "olga", "ann" if ended_at else "", events, errors, Curve(T, MINUTE, (3, 4), (1, 2)), **more
+    )
+
+
+def test_at_one_time_causes_stand_before_what_was_found() -> None:
+    events = [
+        Event(T, "over", "c"),
+        Event(T, "finding", "b"),
+        Event(T, "release", "a"),
+        Event(T - 1, "note", "first"),
+        Event(T, "began", "x"),
+    ]
+    assert [event.text for event in in_order(events)] == ["first", "x", "a", "b", "c"]
+
+
+def test_markdown_has_everything_once() -> None:
+    text = markdown(record(Event(T, "alert", "critical: Mails fail", href="/alerts/3"), ended_at=T + HOUR), "https://z4j.example")
+    for part in (
+        "# Mails fail", "- where: shop", "(1\u202fh\u202f00\u202fm)", "recorded by olga, ended by ann", "7 succeeded, 3 failed",
+        "[critical: Mails fail](https://z4j.example/alerts/3)", "- known (3 failed)",
+    ):  # fmt: skip
+        assert text.count(part) == 1, part
+    assert "ongoing" in markdown(record(), "")
+    assert "2 more events not listed" in markdown(record(left_out=2), "")
+
+
+def test_texts_of_others_stay_texts() -> None:
+    text = markdown(record(Event(T, "note", EVIL, who=EVIL, href="/x")), "")
+    assert text.count("\n# ") == 0
+    assert "<b>" not in text
+    assert "](javascript" not in text.replace("\\](", "").replace("\\]", "")
+    rows = [line for line in text.splitlines() if line.startswith("| 20")]
+    assert len(rows) == 1
+    assert rows[0].replace("\\|", "").count("|") == 5

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Both tests against values computed by hand or known from the literature, and against many samples without a difference."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from z4j.rules.releases.significance import EXACT, histograms_differ, shares_differ
+
+
+@pytest.mark.parametrize(
+    ("bad", "of", "other_bad", "other_of", "p"),
+    [
+        (3, 4, 1, 4, 0.485714),  # the lady who tastes tea
+        (4, 4, 0, 4, 2 / 70),
+        (1, 10, 9, 10, 0.00109333),
+        (0, 50, 0, 50, 1.0), (50, 50, 50, 50, 1.0), (0, 0, 1, 5, 1.0), (1, 5, 0, 0, 1.0),
+        (10, 100, 10, 100, 1.0),
+    ],
+)  # fmt: skip
+def test_fishers_exact_test(bad: int, of: int, other_bad: int, other_of: int, p: float) -> None:
+    assert shares_differ(bad, of, other_bad, other_of) == pytest.approx(p, rel=1e-4)
+    assert shares_differ(other_bad, other_of, bad, of) == pytest.approx(p, rel=1e-4)
+
+
+def test_many_failures_are_compared_by_the_normal_approximation() -> None:
+    below, above = shares_differ(2_490, 50_000, 2_500, 50_000), shares_differ(2_501, 50_000, 2_511, 50_000)
+    assert 2_490 + 2_500 < EXACT < 2_501 + 2_511
+    assert below == pytest.approx(above, abs=0.02)
+    assert shares_differ(4_000, 50_000, 3_500, 50_000) < 1e-8
+
+
+def test_the_mann_whitney_test() -> None:
+    assert histograms_differ({1: 5}, {2: 5}).larger == 0.0
+    assert histograms_differ({2: 5}, {1: 5}).larger == 1.0
+    same = histograms_differ({1: 9, 2: 9}, {1: 9, 2: 9})
+    assert (same.larger, same.p) == (0.5, 1.0)
+    # 1 to 10 against 6 to 15: U = 12.5 of 100, corrected for five ties
+    shifted = histograms_differ(dict.fromkeys(range(1, 11), 1), dict.fromkeys(range(6, 16), 1))
+    assert shifted.larger == pytest.approx(0.125)
+    assert shifted.p == pytest.approx(0.00451, abs=2e-4)
+    assert histograms_differ({}, {1: 5}) == (1.0, 0.5)
+    assert histograms_differ({1: 5}, {1: 5}) == (1.0, 0.5)
+    assert histograms_differ({1: 1}, {}) == (1.0, 0.5)
+
+
+def test_chance_alone_is_found_as_often_as_it_says() -> None:
+    chance, found = Random(5), 0
+    for _ in range(400):
+        first, second = ([chance.gauss(20, 4) for _ in range(200)] for _ in range(2))
+        histograms = [{int(value): sum(int(other) == int(value) for other in side) for value in side} for side in (first, second)]
+        found += histograms_differ(*histograms).p < 0.05
+    assert 8 <= found <= 34, "about 20 of 400"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One incident: notes, its file that loads nothing, Markdown, a link for a week; hostile texts and secrets."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support.site import text_of
+from tests.unit.web.pages.conftest import EVIL, Shop
+
+
+def begun(shop: Shop) -> str:
+    path: str = shop.post("/incidents", title=f"Mails {EVIL}", app="shop", **{"from": "2h"}).headers["location"]
+    shop.post(f"{path}/note", text=f"token=ghp_{'a' * 36} {EVIL}")
+    return path
+
+
+def test_every_form_of_the_record_has_the_same_and_nothing_hostile(shop: Shop) -> None:
+    path = begun(shop)
+    for suffix in ("", ".html", ".md", ".json"):
+        page = shop.get(path + suffix)
+        assert page.status_code == 200, suffix
+        assert "ghp_aaaa" not in page.text
+        if suffix not in (".json", ".md"):
+            assert "<b onclick" not in page.text
+            assert EVIL in text_of(page)
+
+
+def test_the_file_loads_nothing_and_has_no_script(shop: Shop) -> None:
+    page = shop.get(begun(shop) + ".html")
+    assert page.headers["content-disposition"].startswith('attachment; filename="mails-')
+    assert "<script" not in page.text
+    assert not re.search(r'(?:src|href)="(?!#)', page.text)
+    assert "url(" not in page.text
+    assert "default-src 'none'" in page.text
+
+
+def test_it_is_ended_renamed_shared_and_deleted(shop: Shop) -> None:
+    path = begun(shop)
+    shop.post(f"{path}/rename", title="Relay down")
+    assert "Relay down" in text_of(shop.get(path))
+    location = shop.post(f"{path}/share").headers["location"]
+    link = re.search(r"/incidents/shared/[\w.-]+", shop.get(location).text)
+    assert link is not None
+    shop.post(f"{path}/end")
+    assert "ended" in text_of(shop.get(path))
+    assert "Add note" not in text_of(shop.get(path))
+    shop.forget()
+    assert "Relay down" in text_of(shop.get(link[0]))
+    assert shop.get(link[0] + "x").status_code == 403
+    assert shop.get(path).status_code == 303, "nothing else is shown without signing in"
+    shop.sign_in()
+    shop.post(f"{path}/delete")
+    assert shop.get(path).status_code == 404
+    assert shop.get(link[0]).status_code == 404
+
+
+def test_a_viewer_reads_and_changes_nothing(shop: Shop) -> None:
+    path = begun(shop)
+    shop.become("vera")
+    text = text_of(shop.get(path))
+    assert "What happened" in text
+    assert "Add note" not in text
+    for action in ("note", "rename", "end", "share", "delete"):
+        assert shop.post(f"{path}/{action}", text="x", title="x").status_code == 403, action

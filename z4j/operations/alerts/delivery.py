@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Delivers messages at least once: one is marked as delivered after it was, so a server that is killed in between sends it again, with
+the same id. A failing channel is retried with growing delays and never delays another one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+from z4j import clock, logs
+from z4j.exceptions import StoreError
+from z4j.live import Live
+from z4j.operations.alerts.senders import NotDelivered, send
+from z4j.rules.alerts import message as rules
+from z4j.rules.alerts.retry import next_try
+from z4j.store.alerts import channels, messages
+from z4j.store.alerts.messages import Message
+from z4j.store.sqlite.db import Connection, Store
+
+EVERY_S: Final = 1.0
+THREADS: Final = 8
+
+
+class Delivery:
+    """One per server. `address` returns the URL of this server, `acknowledge` the path of the link that acknowledges an alert."""
+
+    def __init__(self, store: Store, live: Live, address: Callable[[], str], acknowledge: Callable[[int], str]) -> None:
+        self.store = store
+        self.live = live
+        self.address = address
+        self.acknowledge = acknowledge
+        self._threads: ThreadPoolExecutor | None = None
+        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._not_before: dict[int, int] = {}
+
+    async def round(self, at: int) -> None:
+        """Sends what is due through every channel that is not busy. Raises StoreError."""
+        for channel in [channel for channel, task in self._sending.items() if task.done()]:
+            self._sending.pop(channel).result()  # an error that is not expected fails the round
+        due: dict[int, list[Message]] = {}
+        for message in await messages.list_due(self.store, at):
+            due.setdefault(message.channel_id, []).append(message)
+        for channel, waiting in due.items():
+            if channel not in self._sending and self._not_before.get(channel, 0) <= at:
+                self._sending[channel] = asyncio.create_task(self._send_all(channel, waiting))
+
+    async def settle(self) -> None:
+        """Waits for messages that are being sent."""
+        await asyncio.gather(*self._sending.values())
+
+    async def close(self) -> None:
+        """Stops. Messages that are being sent are sent again after the next start."""
+        for task in self._sending.values():
+            task.cancel()
+        await asyncio.gather(*self._sending.values(), return_exceptions=True)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _send_all(self, channel: int, waiting: list[Message]) -> None:
+        for listed in waiting:
+            message = await messages.get_message(self.store, listed.id)
+            if message is not None and message.next_at is not None and not await self._send(channel, message):
+                return
+
+    async def _send(self, channel: int, message: Message) -> bool:
+        """Whether the message arrived."""
+        try:
+            await self._hand_over(channel, message)
+        except (NotDelivered, StoreError) as error:
+            reason = error.message if isinstance(error, StoreError) else str(error)
+            at = clock.now()
+            again = next_try(message.created_at, message.due_at, message.attempts + 1, at)
+            self._not_before[channel] = again or at
+            await self.store.write(partial(_note_failed, message=message, reason=reason, next_at=again, at=at))
+            if message.attempts == 0 or again is None:
+                logs.message_not_delivered(message.channel, message.id, reason, is_given_up=again is None)
+            self.live.changed(("alerts", "strip"))
+            return False
+        await self.store.write(partial(_note_delivered, message=message, at=clock.now()), durable=True)
+        self._not_before.pop(channel, None)
+        self.live.changed(("alerts",))
+        return True
+
+    async def _hand_over(self, channel: int, message: Message) -> None:
+        address = await channels.read_address(self.store, channel)
+        if address is None or not address.is_enabled:
+            raise NotDelivered("The channel is disabled.")
+        can_acknowledge = message.alert_id is not None and message.kind != "resolved"
+        link = self.acknowledge(message.alert_id) if can_acknowledge and message.alert_id is not None else ""
+        whole: dict[str, Any] = rules.delivered(
+            message.body, id=message.id, alert=message.alert_id, address=self.address(), acknowledge=link
+        )  # fmt: skip
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(THREADS, "alerts")
+        await asyncio.get_running_loop().run_in_executor(self._threads, send, address, whole)
+
+
+def _note_delivered(db: Connection, message: Message, at: int) -> None:
+    messages.deliver(db, message.id, at)
+    channels.note_delivered(db, message.channel_id, at)
+
+
+def _note_failed(db: Connection, message: Message, reason: str, next_at: int | None, at: int) -> None:
+    messages.try_again(db, message.id, reason, next_at)
+    channels.note_failed(db, message.channel_id, reason, at)
