@@ -46,7 +46,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("z4j_ingest_bytes_total", "counter", (), "Bytes of these batches."),
     Metric("z4j_ingest_records_total", "counter", (), "Valid records in these batches."),
     Metric("z4j_ingest_refused_total", "counter", (), "Records that were refused."),
-    Metric("z4j_ingest_lag_seconds", "gauge", ("app",), "Age of the newest record of the last batch when it was stored (compares two clocks)."),
+    Metric("z4j_ingest_lag_seconds", "gauge", ("app",), "Age of the newest record in the last batch at its commit (compares two clocks)."),
     Metric("z4j_writer_waiting_jobs", "gauge", (), "Jobs that wait for the database writer."),
     Metric("z4j_writer_commit_seconds", "gauge", (), "Duration of the last commit."),
     Metric("z4j_database_bytes", "gauge", (), "Bytes in use in the database."),
