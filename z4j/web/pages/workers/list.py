@@ -154,7 +154,7 @@ def notes(row: WorkerRow) -> tuple[str, ...]:
     if agent.spool_bytes > 1_000_000:
         texts.append(f"{size(agent.spool_bytes)} of events are waiting to be sent.")
     if agent.allow == "read":
-        texts.append("The owner of the application allows no commands (Z4J_ALLOW=read).")
+        texts.append("The owner of the application permits no changes (Z4J_ALLOW=read).")
     return (*texts, *agent.worker_notes, *agent.notes)
 
 
