@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`docs/engines.md` says what every engine can do and what becomes of every task, and is checked against the code that does it.
+"""Checks that `docs/engines.md` lists the actions and outcomes of every engine as they are in the code.
 
-`python -m tests.contract.test_engines_doc` writes the generated tables anew.
+`python -m tests.contract.test_engines_doc` writes the generated tables again.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def outcomes(engine: str) -> set[tuple[str, str]]:
 
 def table(engine: str) -> str:
     """The generated table of an engine's capabilities."""
-    lines = ["| Action | Carried out by | Sure? | In which states | Owner must allow | Good to know |", "|---|---|---|---|---|---|"]
+    lines = ["| Action | Executed by | Certainty | Task states | Required level | Note |", "|---|---|---|---|---|---|"]
     for able in capabilities(engine):
         states = able["states"]
         assert isinstance(states, tuple)
