@@ -98,7 +98,7 @@ AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     "hello": (
         "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "seat?", "app?", "environment", "release?",
         "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?",
-        "authenticates_originals?", "redaction?", "brokers?",
+        "authenticates_originals?", "pins?", "redaction?", "brokers?",
     ),
     "discovery": ("engine", "tasks", "queues", "worker?", "brokers?"),
     "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper", "audit_head?"),
