@@ -236,7 +236,7 @@ class Server:
             await self.scheduler.take_back(step.at)
 
     def _is_https_only(self) -> bool:
-        """Whether browsers are told to use nothing but https:// here: only where a CA has signed, or they could not get past a warning."""
+        """Whether browsers are instructed to use only https:// here: only with a CA's certificate, as they could not skip a warning."""
         return self.tls is not None and not self.tls.certificate.is_self_signed
 
     def end_streams(self) -> None:

@@ -50,7 +50,7 @@ class Json(KeyValue):
 class Throttle(logging.Filter):
     """Limits the lines of one kind per period; the next line of the kind contains the number that were left out.
 
-    A kind is the logger, the level and the sentence, so that a stranger who provokes a line a thousand times a second writes a few."""
+    A kind is the logger, the level and the sentence, so that a client that causes a line a thousand times a second writes only a few."""
 
     def __init__(self, lines: int = 50, period_s: float = 10.0) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ def certificate_changed(fingerprint: str, days: int) -> None:
 
 
 def not_notified(what: str, why: str) -> None:
-    """Logs that the service manager could not be told a state, once a minute."""
+    """Logs that a state could not be reported to the service manager, once a minute."""
     if _not_recorded.take(f"notify {what} {why}") is not None:
         _server.warning("the service manager could not be notified", extra={"facts": {"state": what, "why": why}})
 

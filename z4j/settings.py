@@ -129,7 +129,7 @@ class Settings:
 
     @property
     def trusted_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        """The proxies whose headers are believed: none without `--behind-proxy`."""
+        """The proxies whose headers are trusted: none without `--behind-proxy`."""
         return tuple(ipaddress.ip_network(text, strict=False) for text in self.trusted_proxy) if self.behind_proxy else ()
 
 

@@ -102,7 +102,7 @@ class Guard:
             await asyncio.sleep(WATCH_S)
             try:
                 await self.end_invalid()
-            except Exception as error:  # whatever the database says: the next round asks again
+            except Exception as error:  # whatever the database reports: the next round tries again
                 logs.unexpected("-", "/agent", error)
 
     async def end_invalid(self) -> int:
@@ -122,6 +122,6 @@ def address_of(websocket: WebSocket) -> str:
 
 
 def is_private(websocket: WebSocket) -> bool:
-    """Whether commands may be sent: nobody on a network can read along."""
+    """Whether commands may be sent: nobody on a network can read them."""
     origin: Origin | None = websocket.scope.get("origin")
     return origin is not None and origin.is_private

@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Who answers: an app's agents of one spool folder; None if unknown and any of the app is believed."""
+    """Who answers: an app's agents of one spool folder; None if unknown: then any agent of the app may answer."""
 
     app_id: int
     spool: str | None = None

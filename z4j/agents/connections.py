@@ -155,7 +155,7 @@ class Hub:
         return any(proof in prints and identity not in brokers for known in others for identity, proof in known.items())
 
     def may_use_broker(self, link: AgentLink, need: Need) -> bool:
-        """Whether this agent uses the broker of `need`, as far as is known: one that told none may use any."""
+        """Whether this agent uses the broker of `need`, as far as is known: one that reported none may use any."""
         return not need.broker or not link.brokers.get(need.engine) or bool(self.name_for(link, need))
 
     def names_of(self, need: Need) -> set[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The one shell around `session.py`: a Starlette WebSocket at /agent.
 
-Reading, ingesting and writing overlap: batches are ingested in order by one task while the reader goes on (the window bounds what
+Reading, ingesting and writing overlap: batches are ingested in order by one task while the reader continues (the window bounds what
 waits), and everything that leaves goes through one queue, so that a command never waits behind an ack.
 """
 
@@ -131,7 +131,7 @@ class _Peer:
             await self._left(results)
 
     def end(self, code: int, reason: str) -> None:
-        """The server ends this connection: nothing more is handed over on it, and it is closed whether the other end reads or not."""
+        """Ends this connection: no command is sent on it any longer, and it is closed whether the other end reads or not."""
         if self.is_ended.is_set():
             return
         self.is_ended.set()
@@ -229,8 +229,8 @@ class _Peer:
             await self.websocket.send_text(_encode(frame).decode())
 
     async def _ingest(self) -> None:
-        """In order; the ack of a batch leaves after its commit and not before. Those that have arrived are handed over together, up to
-        `AT_ONCE`: they share a commit, and the agent sends the next ones meanwhile."""
+        """In order; the ack of a batch leaves after its commit and not before. Those that have arrived are passed on together, up to
+        `AT_ONCE`: they share a commit, and the agent sends the next ones in the meantime."""
         while True:
             batches = [await self.batches.get()]
             while len(batches) < AT_ONCE and not self.batches.empty():

@@ -102,7 +102,7 @@ def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:
     chunks = payload.split(wire.RECORD_START)
     if len(chunks) <= records_each + 1:
         return [payload]
-    # What stands before the first record is torn, and stays with the first slice.
+    # The bytes before the first record are an incomplete record, and stay with the first slice.
     cut = [chunks[first : first + records_each] for first in range(1, len(chunks), records_each)]
     parts = [b"".join(wire.RECORD_START + chunk for chunk in some) for some in cut]
     return [chunks[0] + parts[0], *parts[1:]]

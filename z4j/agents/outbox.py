@@ -4,8 +4,8 @@ agent of that folder connects; end it when its time is over.
 
 Three laws hold for every kind of command. A command is marked, durably and in the transaction that finds it still waiting, before its
 frame leaves, so that it never goes to a second spool folder; the ledger of the folder keeps it from running twice. It is only sent to an
-agent of the app, engine, environment, worker and broker that its `Need` names. What was handed over and is not answered is `unknown`, until
-an agent of that folder reports the result.
+agent of the app, engine, environment, worker and broker that its `Need` names. A command that was sent and has no result is `unknown`,
+until an agent of that folder reports the result.
 
 The owners of the kinds (`Owner`), which register here, define what differs.
 """
@@ -84,7 +84,7 @@ class Outbox:
         return links[0]
 
     def send_to(self, link: AgentLink, command: OutgoingCommand) -> None:
-        """Sends an agent what it must know and may be told any number of times."""
+        """Sends an agent what it must know. It may be sent any number of times."""
         self._send(Chosen(command, link), _BrokerNames(self.hub), {}, {})
 
     async def retry(self, at: int) -> int:
@@ -200,7 +200,7 @@ class Outbox:
             self._send(each, names, kept, proofs)
 
     async def _send_copies(self, link: AgentLink, at: int) -> None:
-        """What every process must be told, however often: each id is carried out once."""
+        """What every process must receive, however often: each ID is executed once."""
         if link.role != "worker" or not link.is_secure:
             return
         names = _BrokerNames(self.hub)

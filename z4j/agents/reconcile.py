@@ -2,8 +2,9 @@
 """Queries engines about tasks of vanished processes before these tasks are marked as lost.
 
 Any connected agent of the same app, engine and environment can ask; the question is a `lookup_task` command that is kept in memory
-only, for a server that restarts asks again. What the engine says it knows becomes the task's end, marked as found out; a task that lies
-in the broker waits again; only where the engine knows nothing, or nobody answers, it is `lost`, with what is known of its process.
+only, because a restarted server queries again. The outcome that the engine has becomes the end of the task, marked as looked up; a task
+that is in the broker waits again. It is `lost`, with what is known of its process, only if the engine has no information, or no agent
+answers.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class Reconcile(Owner):
                 self.duty.failed(error)
 
     async def _answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Json], spool: str | None) -> None:
-        """Answers nobody waits for, and those of another agent than the one that was asked, are ignored."""
+        """Results that were not requested, and those of another agent than the queried one, are ignored."""
         key = self._by_id.get(id)
         if key is None or key[0] != app_id or status == "accepted" or spool not in (None, self._questions[key].spool):
             return

@@ -139,7 +139,7 @@ def configured_tls(settings: Settings) -> Tls | None:
 
 
 def tls_of(settings: Settings, file: Path, names: Sequence[str], pins: tuple[str, ...]) -> Tls:
-    """Returns what is recorded of a certificate. Agents are told the name that the operator chose first, else the first of it."""
+    """Returns what is recorded of a certificate. Agents use the name that the operator chose first, else the certificate's first one."""
     return Tls(str(file.resolve()), pins, next(iter((*settings.tls_name, *names)), settings.host))
 
 

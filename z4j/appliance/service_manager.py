@@ -54,7 +54,7 @@ def take_listener(environ: MutableMapping[str, str] = os.environ) -> socket.sock
     try:
         found = socket.socket(fileno=FIRST_FD)
     except OSError:
-        return None  # the variables are of somebody else, and so is the descriptor
+        return None  # the variables were set for another process, and so was the descriptor
     os.set_inheritable(FIRST_FD, False)
     if found.type != socket.SOCK_STREAM or found.family not in (socket.AF_INET, socket.AF_INET6):
         found.detach()

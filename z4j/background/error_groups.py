@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Looks after groups of failures: groups what was stored before there were groups, goes on with splits, ends ignoring at its limit, deletes
-what is too old."""
+"""Maintains groups of failures: groups failures that were stored before there were groups, continues splits, ends ignoring at its limit,
+deletes what is too old."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SILENT_US: Final = 45 * SECOND
 SETTLE_US: Final = 30 * SECOND
 """Time after the end of a connection, or after the last event of a task, before silence counts."""
 ASSUMED_US: Final = 24 * 3600 * SECOND
-"""A process that nobody has proved gone is given up after a day, and the task says that this is assumed."""
+"""A process without a proof that it has ended is assumed to have ended after a day, and the task shows that this is assumed."""
 
 GONE = "Its process has ended: a newer one has the worker's name, and the spool contains no more of its events."
 DROPPED = "Its worker is connected but no longer reports it as running, and no result was reported."

@@ -40,7 +40,7 @@ this), and less where much does, for then the writer is held eight times as long
 SMALLEST_SLICE_S: Final = 0.001
 LISTED: Final = 2_000
 ROUND_US: Final = 20_000_000
-"""After this long a round ends, to be seen to be alive; the next one goes on."""
+"""A round ends after this time, so that the duty reports progress; the next one continues."""
 DETAILS_US: Final = 60_000_000
 WEIGH_US: Final = 60_000_000
 LOOK_AGAIN_US: Final = 600_000_000

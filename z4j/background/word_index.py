@@ -25,7 +25,7 @@ CHUNK: Final = 1_000
 """Tasks that are read at a time."""
 SETTLE_US: Final = 1_000_000
 ROUND_US: Final = 10_000_000
-"""After this long a round ends, to be seen to be alive; the next one goes on."""
+"""A round ends after this time, so that the duty reports progress; the next one continues."""
 DAYS_US: Final = 60_000_000
 """How often tables of old days are searched for."""
 THIN_US: Final = 3_600_000_000

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What people do when the demo opens: plans, a paused queue and schedules of z4j's own, through the same operations as the pages."""
+"""Actions of users when the demo opens: plans, a paused queue and schedules of z4j's own, through the same operations as the pages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def _open(server: Server) -> None:
     for step in (_retry_invoices, _cancel_mails, _prepare_charges, _pause_images, _own_schedules):
         try:
             await step(server)
-        except Z4jError as error:  # a visitor was faster, or an agent is late: the demo goes on without this step
+        except Z4jError as error:  # a visitor was faster, or an agent is late: the demo continues without this step
             logs.unexpected("-", f"demo: {step.__name__}", error)
 
 
@@ -76,7 +76,7 @@ async def _cancel_mails(server: Server) -> None:
 
 
 async def _prepare_charges(server: Server) -> None:
-    """A plan that waits for somebody to execute it: what the bad release broke."""
+    """A plan that waits until a user executes it: the tasks that failed in the bad release."""
     now = clock.now()
     found = TaskFilter(states=("failed",), name="billing.charge", environment="production", since=now - 4 * DAY_US, until=now - 2 * DAY_US)
     await server.plans.freeze(

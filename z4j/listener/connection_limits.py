@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Keeps strangers from using up connections, descriptors and memory. Below uvicorn's protocols, above nothing of ours.
+"""Keeps unknown clients from using up connections, descriptors and memory. Below uvicorn's protocols.
 
 A connection is *admitted* once a request on it carried a valid session or token. Those that are not admitted are limited per address and
 have little time for a request; where a limit is reached, one of them is closed and the new one is taken, so that a person or an agent with
-a valid credential gets in while somebody else at the same address holds sockets open.
+a valid credential is accepted while another client at the same address holds sockets open.
 """
 
 from __future__ import annotations

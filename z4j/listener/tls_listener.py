@@ -32,7 +32,7 @@ HANDSHAKE: Final = 0x16
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 BUFFER: Final = 32 * 1024
-"""Bytes that asyncio reserves for a connection with TLS from its first byte on. By default 256 KB: strangers who begin handshakes and leave
+"""Bytes that asyncio reserves for a connection with TLS from its first byte on. By default 256 KB: clients that begin handshakes and leave
 would cost hundreds of megabytes. A record of TLS has at most 16 KB."""
 sslproto.SSLProtocol.max_size = BUFFER
 

@@ -196,7 +196,7 @@ class Dispatch(ExpiringOwner):
         logs.command_sent(chosen.command.id.text, chosen.command.need.action, chosen.link.boot)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
-        """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
+        """Cancellations that were executed and whose task still waits: an engine forgets them when its worker restarts."""
         cancellations = [outgoing(row) for row in await commands.list_cancellations(self.store, link.app_id, at)]
         brokers = await originals.read_brokers(self.store, [command.task for command in cancellations if command.task is not None])
         return [copy_of(command, link, brokers.get(command.task or 0, "")) for command in cancellations]

@@ -46,7 +46,7 @@ BAD_CODES: Final = frozenset(STATES[word] for word in ("failed", "lost", "reject
 
 
 class PlanRun(ExpiringOwner):
-    """One plan while it is carried out. Its items are of the kind that `plans.Plans` has registered."""
+    """One plan while it is executed. Its items are of the kind that `plans.Plans` has registered."""
 
     kind = "plan_item"
     is_refused_without_agent = True
@@ -80,7 +80,7 @@ class PlanRun(ExpiringOwner):
             self._news.clear()
             try:
                 is_over = await self._step()
-            except Exception as error:  # what is marked stays marked, and it goes on when the cause is gone: a full disk has room again
+            except Exception as error:  # marked items stay marked; the plan continues when the cause is gone (a full disk has space)
                 self.duty.failed(error)
                 await asyncio.sleep(self.duty.pause_s)
                 continue
@@ -168,7 +168,7 @@ class PlanRun(ExpiringOwner):
             apply_facts(db, app_id, facts)
 
     def _command(self, plan: PlanRow, item: Next | SentItem, at: int) -> OutgoingCommand:
-        """The command of an item that is, or was, handed over at that time: always the same."""
+        """The command of an item that is, or was, sent at that time: always the same."""
         group, spool = self._groups[item.number], item.spool if isinstance(item, SentItem) else ""
         params: JsonObject = {"task_id": task_ids.decode(item.task_id), "name": group.name, "queue": group.queue, **plan.params}
         if plan.action == "restore_task":
@@ -235,7 +235,7 @@ class PlanRun(ExpiringOwner):
             self.live.changed(("plans",))
 
     async def _is_judged_well(self, plan: PlanRow, pace: Pace, begun: int, counts: dict[str, int]) -> bool:
-        """Whether a canary may go on: False while tasks it made still run, and when it has stopped itself."""
+        """Whether a canary may continue: False while tasks it created still run, and when it has stopped itself."""
         bad = counts["refused"] + counts["failed"] + counts["unknown"] + counts["expired"]
         ended = begun - counts["changed"]
         if plan.action in NEW_ID:

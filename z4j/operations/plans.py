@@ -54,7 +54,7 @@ class Source:
     task_filter: TaskFilter | None = None
     ids: tuple[int, ...] = ()
     is_in_order: bool = False
-    """Whether `ids` stand in the order of execution already."""
+    """Whether `ids` are already in the order of execution."""
 
 
 class Plans(ExpiringOwner):
@@ -87,7 +87,7 @@ class Plans(ExpiringOwner):
             self._begin(id)
 
     async def stop(self) -> None:
-        """Lets go of every plan where it stands; `start` goes on with it."""
+        """Stops executing plans in their current state; `start` continues them."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -103,7 +103,7 @@ class Plans(ExpiringOwner):
         return open_commands
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
-        """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
+        """Cancellations that were executed and whose task still waits: an engine forgets them when its worker restarts."""
         expires_us = RULES["cancel_task"].expires_us
         return [
             OutgoingCommand(
@@ -240,7 +240,7 @@ class Plans(ExpiringOwner):
         return await self.get(id)
 
     async def resume(self, actor: Actor, id: int, pace: Pace | None = None) -> PlanRow:
-        """Goes on, at another pace if one is given. Raises WrongState or NotAllowed."""
+        """Resumes a plan, at another pace if one is given. Raises WrongState or NotAllowed."""
         packed = None if pace is None else rules.pack_pace(pace)
         await self._change(actor, await self.get(id), "resume_plan", "running", rules.CAN_RESUME, pace=packed)
         self._begin(id)
@@ -362,7 +362,7 @@ class Plans(ExpiringOwner):
             self._tasks.discard(finished)
             self._runs.pop(id, None)
             self._duties.remove(f"plan {id}")
-            if not finished.cancelled() and run.is_woken:  # somebody resumed it at this very moment
+            if not finished.cancelled() and run.is_woken:  # it was resumed at this moment
                 with contextlib.suppress(RuntimeError):  # the loop is being closed
                     self._begin(id)
 

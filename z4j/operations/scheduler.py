@@ -35,7 +35,7 @@ AT_ONCE: Final = 200
 WAIT: Final = 24 * 3_600 * SECOND
 """How long a fire of a schedule that catches up waits for an agent."""
 ANSWER: Final = 15 * 60 * SECOND
-"""How long a fire may take from being handed over to the agent's answer."""
+"""How long a fire may take from being sent to the agent's result."""
 SLEEP_S: Final = 1.0
 TIMES_AT_ONCE: Final = 1_000
 """Due times of one schedule decided in one transaction: of a schedule by the second there are 260,000 after three days."""
@@ -117,7 +117,7 @@ class Scheduler(ExpiringOwner):
         """Decides again from `at` (microseconds UTC) where the clock was set back, also while no server ran. Returns how many schedules.
 
         Due times after `at` that were stored as missed are due again. Those that ran do not run again, except where a schedule runs at
-        least hourly: that one goes on by the new time (cron(8) makes the same distinction).
+        least hourly: that one continues by the new time (cron(8) makes the same distinction).
         """
         count = await self.store.write(lambda db: _take_back(db, at), durable=True)
         if count:
@@ -185,7 +185,7 @@ def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:
 
 
 def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], list[Exception]]:
-    """Decides the due times of up to `AT_ONCE` schedules. Returns how many schedules, what is to be handed over with its app, and why
+    """Decides the due times of up to `AT_ONCE` schedules. Returns how many schedules, what is to be sent with its app, and why
     some could not be decided; those are put off, their due times stay due."""
     made: list[tuple[int, OpenFire]] = []
     failed: list[Exception] = []

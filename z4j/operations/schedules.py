@@ -358,7 +358,7 @@ class ScheduleService(Owner):
         if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
             proofs = await read_proofs(self.store, link.app_id, [str(row.spec["task_name"]) for row in overrides if row.spec is not None])
             params: JsonObject = {"overrides": _to_wire(overrides), "proofs": proofs}
-            # A new id each time: the list is the whole truth, and being told it twice changes nothing.
+            # A new ID each time: the list is complete, and receiving it twice changes nothing.
             id = CommandId("overrides", secrets.token_hex(8))
             need = Need(link.app_id, scheduler, APPLY, link.environment)
             self.outbox.send_to(link, OutgoingCommand(id, need, clock.now() + APPLY_US, params))

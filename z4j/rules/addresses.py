@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Network addresses: which client is behind a proxy, what counts as loopback, and which addresses share one limit. Pure.
 
-A proxy appends the address it was called from to `X-Forwarded-For`, so only what a trusted proxy wrote can be believed. Reading goes from
+A proxy appends the address it was called from to `X-Forwarded-For`, so only entries of a trusted proxy are valid. Reading goes from
 the right; the first address that is not a trusted proxy is the client, and everything to its left was written by that client.
 `Forwarded` (RFC 7239) is ignored: two headers that may contradict each other are one too many.
 """
@@ -73,7 +73,7 @@ def find_origin(
     caller = parse(peer)
     here = str(caller) if caller else peer
     is_local = caller is not None and caller.is_loopback
-    # A proxy nobody told us about may be in front: with its headers there, loopback proves nothing.
+    # There may be a proxy that was not configured: with its headers, a loopback address proves nothing.
     has_headers = bool(forwarded_for or forwarded_proto)
     if not is_within(caller, trusted):
         return Origin(here, is_secure, (is_local or is_secure) and not has_headers, False)
@@ -82,7 +82,7 @@ def find_origin(
     for text in reversed([part for line in forwarded_for for part in line.split(",")]):
         address = parse(text)
         if address is None:
-            break  # what stands to the left of nonsense was not written by a proxy either: the last proxy stays the client
+            break  # entries to the left of an invalid one were not written by a proxy either: the last proxy stays the client
         here = str(address)
         if not is_within(address, trusted):
             break

@@ -25,7 +25,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "admin": frozenset({"admin"}),
 }
 
-#: Actions → what they need: those of agents, those of plans that the server carries out itself, and what people decide about errors and
+#: Actions → what they need: those of agents, those of plans that the server executes itself, and what users decide about errors and
 #: alerts. An address of a channel is one that this server sends to, and holds secrets.
 ACTIONS: Final[dict[str, str]] = {
     **dict.fromkeys(

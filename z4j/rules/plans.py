@@ -22,7 +22,7 @@ STAGES: Final = (5, 50)
 CANARY_LIMIT: Final = 20
 """Failure rate in percent at which a canary stops, unless another limit is given."""
 WINDOW: Final = 200
-"""Items handed over and not answered yet, at most."""
+"""Items that are sent and have no result yet, at most."""
 
 #: action → (its button, states of a task in which it makes sense)
 ACTIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
@@ -30,13 +30,13 @@ ACTIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
         action: (RULES[action].label, RULES[action].states)
         for action in ("cancel_task", "release_task", "prioritise_task", "move_task", "terminate_task", "restore_task")
     },
-    # One that succeeded is run again from its own page: nobody means it who says "retry all of these".
+    # One that succeeded is run again from its own page: "retry all of these" does not mean it.
     "retry_task": (RULES["retry_task"].label, ENDED - {"succeeded"}),
     "delete_task": ("Delete from history", ENDED),
     "undelete_task": ("Restore to history", frozenset()),
 }
 OURS: Final = frozenset({"delete_task", "undelete_task"})
-"""Carried out by the server itself."""
+"""Executed by the server itself."""
 LEVELS: Final = ("next", "high", "normal", "low")
 
 
@@ -52,7 +52,7 @@ class Item(enum.IntEnum):
     """The agent or the engine said no."""
     FAILED = 5
     EXPIRED = 6
-    """It reached an agent too late and was not carried out."""
+    """It reached an agent too late and was not executed."""
     UNKNOWN = 7
     """Sent to an agent that ended before it reported a result; the outcome is unknown."""
     ABORTED = 8
@@ -68,7 +68,7 @@ ITEM_OF: Final = {
 STOPPED: Final = "Stopped automatically: "
 """How the note of a plan begins that its canary has stopped."""
 NO_AGENT: Final = "Waiting for an agent: "
-"""How the note of a plan begins while no agent can carry out its items."""
+"""How the note of a plan begins while no agent can execute its items."""
 
 CAN_EXECUTE: Final = frozenset({"frozen"})
 CAN_PAUSE: Final = frozenset({"running"})

@@ -18,7 +18,7 @@ Brokers = Annotated[dict[Name, Name], Meta(max_length=100)]
 
 
 class CapabilityItem(Struct, array_like=True, frozen=True):
-    """One action an agent can carry out for one engine, see `z4j_agent.contract.adapter.Capability`."""
+    """One action that an agent can execute for one engine, see `z4j_agent.contract.adapter.Capability`."""
 
     engine: Id
     action: Id
@@ -62,7 +62,7 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     redaction: Count = 0
     """As in an origin record."""
     authenticates_originals: bool = False
-    """False of an older agent, which also runs what nobody has proved."""
+    """False of an older agent, which also runs originals without a proof."""
     pins: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=20)] | None = None
     """The pins of its connection string; None of an older agent, which does not report them."""
     brokers: Annotated[dict[Name, Brokers], Meta(max_length=100)] | None = None

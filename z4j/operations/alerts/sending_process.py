@@ -35,7 +35,7 @@ _SECRET: Final = 4
 
 
 def run(request: Mapping[str, Any]) -> dict[str, str]:
-    """Carries out one request: `action` (send or check), `kind` (webhook or apprise), `url`, and to send `key`, `id`, `json` (the body of a
+    """Executes one request: `action` (send or check), `kind` (webhook or apprise), `url`, and to send `key`, `id`, `json` (the body of a
     webhook), `title`, `text` and `type` (of Apprise: info, success, warning or failure).
 
     `send_many` posts `messages` (each with `id` and `json`) to a webhook in order, until one does not arrive or the time is up: `sent` is

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What people do with targets: each action checks the role and is written with its audit row in one durable transaction."""
+"""Actions of users on targets: each one checks the role and is written with its audit row in one durable transaction."""
 
 from __future__ import annotations
 

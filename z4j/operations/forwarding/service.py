@@ -31,7 +31,7 @@ THREADS: Final = 8
 BATCH: Final = 200
 """Messages of one batch."""
 LOOKED_AT: Final = 1_000
-"""Rows of the audit log that are looked at for one batch."""
+"""Rows of the audit log that are read for one batch."""
 KEPT_US: Final = 90 * DAY_US
 """How long events of alerts and the log of deliveries are kept."""
 
@@ -81,7 +81,7 @@ class Forwarder:
         return await self._in_thread(target, [message])
 
     async def _send_all(self, target: Target) -> None:
-        """Sends batches until the target has everything or fails. It is read again after each: somebody may have changed it."""
+        """Sends batches until the target has everything or fails. It is read again after each, because a user may have changed it."""
         found: Target | None = target
         while found is not None and await self._send_batch(found):
             listed = {each.id: each for each in await targets.list_targets(self.store)}

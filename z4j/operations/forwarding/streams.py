@@ -2,7 +2,8 @@
 """Sends a batch over UDP, TCP or TLS, or appends it to a file. Blocks, so it runs in a thread.
 
 TCP has no acknowledgement of its own. A batch is sent over a connection of its own, which is then closed for writing: the receiver's end of
-the connection arrives after it has read everything. A receiver that keeps its end open for long is believed if its kernel acknowledged all.
+the connection arrives after it has read everything. A batch to a receiver that keeps its end open counts as delivered if its kernel
+acknowledged everything.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 A restored log ends earlier than the log it replaces. Its next row has the action `restore_backup` and names the rows that were abandoned:
 their number, and the SHA-256 over the number, MAC and digest of each. The list itself is stored beside the log. An agent or a browser that
-remembers one of exactly these rows remembers what was restored over. A row that no restore names was removed by somebody else.
+remembers one of exactly these rows remembers what was restored over. A row that no restore names was removed in another way.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ OPEN: Final = ("unresolved", "regressed")
 """Unresolved states."""
 
 FAILED, RETRIED, CURED = 0, 1, 2
-"""Kinds of what is counted: a task that failed; an attempt that failed while its task goes on or has failed; an attempt that failed and
+"""Kinds of what is counted: a task that failed; an attempt that failed while its task continues or has failed; an attempt that failed and
 whose task succeeded in the end."""
 
 _RETRYING: Final = STATES["retrying"]
@@ -62,7 +62,7 @@ def failures_of(state: int, task: Attempt, attempts: Iterable[Attempt]) -> list[
 
 
 def type_of(attempt: Attempt) -> str:
-    """Returns the name of the exception, or what stands for it where none was raised: the reason, else the state."""
+    """Returns the name of the exception, or its replacement if none was raised: the reason, else the state."""
     return attempt.error_type or attempt.reason or _BAD_ENDS.get(attempt.key & 15, "failed")
 
 

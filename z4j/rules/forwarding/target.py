@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TargetRequest:
-    """A target as somebody wants it. `ca` is a CA's certificate (PEM) that a TLS target is verified with, "": those of the system."""
+    """A requested target. `ca` is a CA's certificate (PEM) that a TLS target is verified with, "": those of the system."""
 
     name: str
     kind: TargetKind

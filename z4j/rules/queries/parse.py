@@ -4,7 +4,7 @@
     state:failed name:emails.* -env:staging args.user_id:42 ran:>2s since:2h "free text" order:ran
 
 A word without a field is a task ID, a state, a task name (with dots) or, else, a word to search for. Quotes keep a value together and
-take everything in it as it is; in quotes, \\" and \\\\ stand for a quote and a backslash. A comma separates several values of one field.
+take everything in it as it is; in quotes, \\" and \\\\ mean a quote and a backslash. A comma separates several values of one field.
 """
 
 from __future__ import annotations

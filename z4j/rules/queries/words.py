@@ -24,6 +24,6 @@ def words_of(text: str) -> list[str]:
 
 
 def has_words(texts: Iterable[str], wanted: str, *, is_prefix: bool) -> bool:
-    """Whether one of the texts has the words of `wanted` one after the other; with `is_prefix` the last one may go on."""
+    """Whether one of the texts has the words of `wanted` one after the other; with `is_prefix` the last one may be a prefix."""
     phrase = " " + " ".join(words_of(wanted)) + ("" if is_prefix else " ")
     return any(phrase in f" {' '.join(words_of(text))} " for text in texts)

@@ -105,7 +105,7 @@ def _cron_after(expression: str, zone: tzinfo, day_or: bool, at: int) -> int | N
         due = _utc(first, zone)
         if not (_is_near_change(now, zone) or _is_near_change(due, zone)):
             return _micro(due)
-        # Beside a change of the clocks the order of local times is not that of instants: all within reach are looked at.
+        # Near a change of the clocks the order of local times is not that of instants: all within reach are compared.
         candidates: set[datetime] = set()
         for local in _steps(expression, day_or, local_of(now, zone) - AROUND):
             candidates.update(instant for instant in _instants(local, zone, is_hourly) if _micro(instant) > at)

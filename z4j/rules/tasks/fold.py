@@ -320,4 +320,4 @@ def runs_of(events: Iterable[Event]) -> dict[tuple[int, str], AttemptSummary]:
 NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "moved", "due"})
 """Kinds that belong to the attempt or to the task, never to a run."""
 PLAIN: Final = frozenset({"started", "succeeded", "alive"})
-"""Kinds that the task's row tells completely while there is one attempt, delivered once."""
+"""Kinds whose data is completely in the task's row while there is one attempt, delivered once."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Templates of links from the page of a task to other tools, such as `https://tracing.example/trace/{trace_id}`. Pure.
 
-Placeholders stand after the host, and what replaces them is percent-encoded: what a task reports cannot lead to another host.
+Placeholders are allowed only after the host, and what replaces them is percent-encoded: what a task reports cannot lead to another host.
 """
 
 from __future__ import annotations

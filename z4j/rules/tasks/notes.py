@@ -53,7 +53,7 @@ def _joined(a: Mapping[str, Value], b: Mapping[str, Value]) -> dict[str, Value]:
 
 
 class Life(NamedTuple):
-    """A row of a task id. `ended_at`: when it ended for good, None where it has not; `is_newest`: the id means this row."""
+    """A row of a task id. `ended_at`: when it finally ended, None if it has not; `is_newest`: the id means this row."""
 
     row: int
     ended_at: int | None

@@ -18,7 +18,7 @@ STATES: Final[dict[str, int]] = {
     "failed": 11,
     "succeeded": 12,
 }
-"""Every state by name. Below 8 stand facts, which the newest of an attempt decides; from 8 on stand ends."""
+"""Every state by name. Codes below 8 are states of an attempt that has not ended, the newest of which is shown; from 8 on are ends."""
 
 STATE_NAMES: Final[dict[int, str]] = {code: name for name, code in STATES.items()}
 

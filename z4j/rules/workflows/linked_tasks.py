@@ -18,8 +18,8 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class WorkflowTask:
-    """One task. `at` is when it was first reported, `runtime_us` how long it ran; microseconds, None if unknown. One that is not
-    `is_known` stands for the sender of a group that was not reported: its id is negative, its `task_id` that of the group."""
+    """One task. `at` is when it was first reported, `runtime_us` how long it ran; microseconds, None if unknown.
+    `is_known` is False for the sender of a group that was not reported: its ID is negative, its `task_id` that of the group."""
 
     id: int
     task_id: str
@@ -60,7 +60,7 @@ def make_workflow(tasks: Iterable[WorkflowTask], links: Iterable[WorkflowLink]) 
 def unknown_senders(
     tasks: Mapping[int, WorkflowTask], links: Iterable[WorkflowLink], groups: Mapping[str, Iterable[int]]
 ) -> tuple[list[WorkflowTask], list[WorkflowLink]]:
-    """Returns what stands for the senders of groups of tasks that no known task has sent, and the links from it to the members.
+    """Returns placeholders for the senders of groups of tasks that no known task has sent, and the links from it to the members.
 
     `groups`: id of a group → its members by row id, of which those that are not in `tasks` are left out. A group of one needs no sender.
     """

@@ -44,7 +44,7 @@ LONGEST: Final = 300
 """Characters of an actor or a target."""
 
 outcomes: ContextVar[list[str] | None] = ContextVar("outcomes", default=None)
-"""Outcomes of the rows written during one request, where somebody collects them (`web/auth/audit_trail.py`)."""
+"""Outcomes of the rows written during one request, if they are collected (`web/auth/audit_trail.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class AuditLog:
         return self.newest is None or point.number > self.newest.number
 
     def _sign(self, db: Connection, at: int, *, is_due: bool = True) -> tuple[bool, Checkpoint | None]:
-        """Never over what is not as it was written: that raises the alarm, and the action itself goes on. Whether all was right, and
+        """Never over what is not as it was written: that raises the alarm, and the action itself continues. Whether all was right, and
         the checkpoint."""
         try:
             return True, self.checkpoints.sign(db, at, is_due=is_due)

@@ -168,7 +168,7 @@ def last_row(db: sqlite3.Connection) -> AuditRow | None:
 
 
 def ends_with_backup(path: Path) -> bool:
-    """Whether the log of the database at `path`, which nobody has open, is one that `z4j backup` copied."""
+    """Whether the log of the database at `path`, which no process has open, is one that `z4j backup` copied."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
         last, point = last_row(db), last_checkpoint(db)
     return last is not None and point is not None and is_copy(last, point.seq)

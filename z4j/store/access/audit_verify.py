@@ -39,7 +39,7 @@ async def verify_log(
     points = await list_checkpoints(store)
     heads = [*remembered.heads, *([known] if known is not None else [])]
     walk = Walk(keys, points, why_not_ours, heads, abandoned=await list_abandoned(store))
-    async for rows in _slices(store):  # last: a running server goes on writing, and what is remembered must not be ahead of rows
+    async for rows in _slices(store):  # last: a running server continues to write, and what is remembered must not be ahead of rows
         if not await asyncio.to_thread(walk.feed, rows):
             break
         await asyncio.sleep(pause_s)

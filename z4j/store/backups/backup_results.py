@@ -27,7 +27,7 @@ class ResultsDamaged(StoreError):
 @dataclass(frozen=True, slots=True)
 class BackupResult:
     """One backup. `at` is when it began (microseconds UTC). `file` is "" and `problem` says why if it failed. `head` is the row of the
-    audit log that it ends with. `is_deleted`: its file is gone, as retention or somebody decided."""
+    audit log that it ends with. `is_deleted`: its file was deleted, by retention or by a user."""
 
     at: int
     file: str = ""

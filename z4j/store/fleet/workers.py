@@ -46,7 +46,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkerPage:
-    """Some workers, and numbers about all that match. `last` is the place to go on from, None on the last page."""
+    """Some workers, and numbers about all that match. `last` is the position to continue from, None on the last page."""
 
     rows: list[WorkerRow]
     last: Position | None

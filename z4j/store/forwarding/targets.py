@@ -133,7 +133,7 @@ async def read_ends(store: Store) -> Ends:
 
 
 async def read_waiting(store: Store, target: Target, ends: Ends) -> Waiting:
-    """Returns what a target has not received yet. Rows that no pattern matches count until they were looked at."""
+    """Returns what a target has not received yet. Rows that no pattern matches count until they were read."""
     audit = max(0, ends.audit - target.audit_after) if target.has_audit else 0
     alerts = max(0, ends.alerts - target.alert_after) if target.has_alerts else 0
     params = {"audit": target.audit_after if audit else None, "alerts": target.alert_after if alerts else None}

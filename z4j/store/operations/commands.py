@@ -96,7 +96,7 @@ async def list_open(store: Store, app_id: int, at: int) -> list[CommandRow]:
 
 
 async def list_cancellations(store: Store, app_id: int, at: int) -> list[CommandRow]:
-    """Cancellations that were carried out and whose task still waits."""
+    """Cancellations that were executed and whose task still waits."""
     return [_row(row) for row in await store.fetch_all(SQL["list_cancellations"], {"app_id": app_id, "at": at})]
 
 
@@ -132,7 +132,7 @@ def finish_command(
     db: Connection, app_id: int, command_id: str, at: int, status: str, fields: JsonObject, spool: str | None = None
 ) -> bool:  # fmt: skip
     """Stores what an agent of its app says became of a command. Returns whether that is news: the same answer twice is not, nor an unknown
-    id, nor the answer of a spool folder that the command was not handed to. Without `spool` any folder is believed."""
+    id, nor the result of a spool folder that the command was not sent to. Without `spool` any folder is accepted."""
     params = {
         "id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(redact_answer(fields)), "spool": spool
     }  # fmt: skip

@@ -85,7 +85,7 @@ def _redact_stored(db: Connection) -> int:
 
 
 def _json(name: str) -> Callable[[str], str]:
-    """Of a column that holds JSON, whose values stand under `name`."""
+    """Of a column that holds JSON, whose values are under `name`."""
 
     def redact_column(text: str) -> str:
         value = json.loads(text)

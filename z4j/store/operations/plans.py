@@ -158,7 +158,7 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class SentItem:
-    """An item that was handed over and not answered yet, and what of its task its command says."""
+    """An item that was sent and has no result yet, and what its command contains of its task."""
 
     seq: int
     task: int
@@ -280,7 +280,7 @@ def finish_item(
     db: Connection, app_id: int, key: str, seq: int, at: int, status: str, fields: JsonObject, spool: str | None = None
 ) -> bool:  # fmt: skip
     """Stores what an agent of this app says became of an item of the plan with this key. False where that is no news, or where the item was
-    handed to another spool folder; without `spool` any folder is believed."""
+    sent to another spool folder; without `spool` any folder is accepted."""
     row = db.execute(SQL["find_key"], {"key": key, "seq": seq, "app_id": app_id, "spool": spool}).fetchone()
     became = ITEM_OF.get(status)
     if row is None or became is None:
@@ -319,7 +319,7 @@ async def list_plans(store: Store, *, before: int = NEWEST, limit: int = 50) -> 
 
 
 async def list_running(store: Store) -> list[int]:
-    """Ids of the plans that are being carried out."""
+    """IDs of the plans that are being executed."""
     return [row[0] for row in await store.fetch_all(SQL["list_running"])]
 
 

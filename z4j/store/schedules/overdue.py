@@ -13,13 +13,13 @@ from z4j.store.sqlite.db import Connection
 
 SQL = sql.load("schedules/overdue")
 AT_ONCE: Final = 100
-"""Missed due times of one schedule that are written in one round; the next round goes on."""
+"""Missed due times of one schedule that are written in one round; the next round continues."""
 
 
 def write_missed(db: Connection, at: int) -> int:
     """Writes those that are past their grace by `at`, microseconds UTC. Returns how many.
 
-    A scheduler of which no firing process has ever told is left alone: whether it fires cannot be known.
+    A scheduler without a report of a firing process is skipped: whether it fires is unknown.
     """
     heard: dict[tuple[int, str, str], tuple[int, int | None] | None] = {}
     missed = 0

@@ -30,7 +30,7 @@ SHOWN: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class SchedulerRow:
-    """A process that told about a scheduler; `left_at` is None while it is connected."""
+    """A process that reported a scheduler; `left_at` is None while it is connected."""
 
     app_id: int
     app: str
@@ -121,7 +121,7 @@ class OverrideRow:
     by: str
     error: str = ""
     """Why it cannot be decrypted. Such an override keeps its schedule from running: neither the arguments of the code nor masked ones
-    are what somebody asked for."""
+    are what a user requested."""
 
     def to_wire(self) -> JsonObject:
         """Returns the override as agents receive it."""
@@ -184,7 +184,7 @@ def record_schedules(db: Connection, app_id: int, boot: str, listing: Schedules,
             "is_cut": int(listing.is_cut),
         },
     )  # fmt: skip
-    if listing.scheduler == OWN:  # nobody else's word counts for those
+    if listing.scheduler == OWN:  # reports of others are ignored for those
         return
     for item in listing.entries:
         db.execute(

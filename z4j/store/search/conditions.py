@@ -24,7 +24,7 @@ ALL_STATES: Final = sum(1 << code for code in STATES.values())
 LONGEST: Final = 1 << 62
 NONE: Final = "[]"
 MAX_NAMES: Final = 2_000
-"""Names that one condition may stand for."""
+"""Names that one condition may match."""
 KINDS: Final = {
     "name": "name", "queue": "queue", "engine": "engine", "worker": "worker", "env": "environment", "release": "release", "app": "app",
 }  # fmt: skip

@@ -19,7 +19,7 @@ SQL = sql.load("search/word_index")
 
 FIRST: Final = -1
 MAX_EXPANDED: Final = 200
-"""Words that a text with a * may stand for."""
+"""Words that a text with a * may match."""
 
 
 def can_walk(f: TaskFilter) -> bool:

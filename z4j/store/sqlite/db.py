@@ -55,7 +55,7 @@ class _Here(threading.local):
 
 
 class Store:
-    """The one door to the database. Create, `await start()`, use, `await close()`."""
+    """The only access to the database. Create, `await start()`, use, `await close()`."""
 
     def __init__(self, path: Path, *, readers: int = 3) -> None:
         self.path = path

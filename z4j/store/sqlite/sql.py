@@ -18,7 +18,7 @@ _COMMENT = re.compile(r"^-- .*\n", re.MULTILINE)
 
 def load(name: str) -> dict[str, str]:
     """Returns the statements of `<name>.sql` by their names; `name` is `<folder>/<stem>`. Raises ValueError if a block name is used twice,
-    KeyError for a part that does not exist. A part may contain parts that stand before it."""
+    KeyError for a part that does not exist. A part may contain parts that are defined before it."""
     parts = _BLOCK.split(files("z4j.store.sqlite").joinpath(f"{name}.sql").read_text("utf-8"))
     blocks, texts = parts[1::2], parts[2::2]
     if len(set(blocks)) != len(blocks):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The one connection that writes: commits jobs in groups, and goes on after every error.
+"""The one connection that writes: commits jobs in groups, and continues after every error.
 
 A job that fails undoes only itself. Where a group cannot be committed as a whole, each of its jobs is tried alone, so that one that
 always fails (a damaged page, a row too large for the disk) does not take its neighbours along; jobs therefore have no effect but on the
@@ -384,7 +384,7 @@ def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group
         if not is_guarded or not db.in_transaction:
             raise  # SQLite itself gave up the transaction (disk full, I/O error), or the group is to be repeated job by job
         db.execute("ROLLBACK TO job")
-        # Full disks and the like are told in our own words; what the job itself raised is its caller's affair.
+        # Full disks and the like are reported as StoreError; what the job itself raised is left to its caller.
         is_ours = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
         group.failed.append((job, not_written(error) if is_ours else error))
     else:

@@ -35,7 +35,7 @@ class StaleTask:
     environment: str = ""
     host: str = ""
     left_at: int | None = None
-    """When the connection of its process ended; None while it stands."""
+    """When the connection of its process ended; None while it is connected."""
     left_reason: str = ""
     row: int = 0
     is_newest: bool = True

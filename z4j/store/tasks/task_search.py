@@ -56,7 +56,7 @@ Step = tuple[int, int, int, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Ids in the order of the page, and where the neighbouring pages begin. `searched` is how many tasks were looked at where that is the
+    """Ids in the order of the page, and where the neighbouring pages begin. `searched` is how many tasks were read where that is the
     bound of an order by duration. `first` is the cursor of the first row, None where that is no place in the list."""
 
     ids: list[int]
@@ -197,7 +197,7 @@ def _place_of(row: Step) -> Position:
 
 
 class _Walk:
-    """Takes rows until the page is full or its time is up. `searched` is how many it looked at."""
+    """Takes rows until the page is full or its time is up. `searched` is how many it read."""
 
     def __init__(self, f: TaskFilter, direction: Direction, limit: int) -> None:
         self._texts = f.texts()

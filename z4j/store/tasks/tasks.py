@@ -251,7 +251,7 @@ def sent_fields(text: str | None) -> dict[str, str | int]:
 def _with_present(
     stored: list[AttemptRow], row: TaskRow, boot: str | None, pid: int, host: str, usage: str | None
 ) -> list[AttemptRow]:  # fmt: skip
-    """The stored runs and the one that only the task's own row tells: a plain first try."""
+    """The stored runs and the one that is only in the task's own row: a plain first attempt."""
     run = "" if boot is None else f"{boot}.{pid}" if pid >= 0 else boot
     is_told = any(attempt.attempt == row.attempt and attempt.run == run for attempt in stored)
     is_ended = row.ended_at is not None

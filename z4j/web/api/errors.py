@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The API of errors: list and show, which are the pages' own exports, and what people do with them."""
+"""The API of errors: list and show, which are the pages' own exports, and the actions of users."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ErrorPlace(Struct):
 
 
 class ErrorHistory(Struct):
-    """What somebody did with a group; `actor` is empty for the server."""
+    """An action of a user on a group; `actor` is empty for the server."""
 
     at: int
     actor: str

@@ -298,7 +298,7 @@ class Auth:
 
     async def create_first_admin(self, secret: str, name: str, password: str, address: str, client: str) -> str:
         """Uses the setup link, creates the first administrator, and signs them in. Raises NotAllowed or BadInput."""
-        if not await self.is_setup_link(secret):  # before the hash, which strangers must not cause
+        if not await self.is_setup_link(secret):  # before the hash, which unknown clients must not cause
             raise NotAllowed("This setup link has expired or was already used.", "Restart the server to get a new link.")
         hashed = await self.hash_password(check_password(password))
         name, at = check_name(name), clock.now()

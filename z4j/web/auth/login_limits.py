@@ -16,7 +16,7 @@ from z4j.rate_limit import Attempts
 from z4j.rules.addresses import limit_key
 
 BROWSER_COOKIE: Final = "z4j_browser"
-"""Identifies a browser that was used to sign in before. Its attempts are counted separately, so that a stranger at the same address
+"""Identifies a browser that was used to sign in before. Its attempts are counted separately, so that another client at the same address
 cannot lock that person out."""
 REFUSED_S: Final = 1.0
 """An attempt over the limit is answered after this time: a client that tries in a loop waits instead of keeping the server busy."""

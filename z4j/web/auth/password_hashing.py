@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Argon2id off the event loop, and bounded: a hash costs tens of milliseconds and 64 MiB, so strangers must not start many.
+"""Argon2id off the event loop, and bounded: a hash costs tens of milliseconds and 64 MiB, so unknown clients must not start many.
 
 At most two run at once, in their own threads, and few wait. Further requests are refused immediately.
 """

@@ -44,7 +44,7 @@ class SecondStep:
 
     async def check(self, user: UserRow, code: str, address: str, action: str = "sign_in", *, counted_by: str = "") -> str:
         """Consumes a code and returns its kind. Raises NotAllowed or TooMany, and records it in the audit log as `action`. `counted_by` is
-        a browser or session of this person, whose wrong codes are counted separately from those of strangers who know the password."""
+        a browser or session of this user, whose wrong codes are counted separately from those of others who know the password."""
         key, code, at = f"{user.id} {counted_by}", rules.clean(code), clock.now()
         if not self._wrong.claim(key):  # released when the code is correct: concurrent attempts must not share one check
             raise TooMany("Too many wrong codes. The request was refused.", "Wait five minutes and try again.")

@@ -37,7 +37,7 @@ FIRST_FACTS: Final = 1 << 46
 
 
 def is_ordinary(summary: Summary | None, events: Sequence[Event]) -> bool:
-    """Whether these are the first news of one attempt, or go on from an id that has only been enqueued, step by step within a few seconds;
+    """Whether these are the first events of one attempt, or continue an ID that has only been enqueued, step by step within a few seconds;
     or the end of the run that is known.
 
     True implies `is_one_life`; it is what almost every task of a busy stream is, and costs a fraction of it.
@@ -113,7 +113,7 @@ class _Seen:
         """Attempt and end of the earliest success."""
         self.args = (-1, "")
         self.echoes: list[tuple[int, int, bool]] = []
-        """When a worker told the arguments: between two moments, and whether that was long after everything that was known."""
+        """When a worker reported the arguments: between two moments, and whether that was long after everything that was known."""
         self.sender = self.runner = ""
         self.is_hidden = False
         """Whether a later attempt hides when the first one started."""
@@ -124,7 +124,7 @@ class _Seen:
         self.first, self.last = summary.first_at, summary.last_at
         if summary.args:
             self.args = (summary.args[0] >> 8, summary.args[1])
-            # They were told at one moment of these.
+            # They were reported at one moment of these.
             if summary.args[0] & 255 >= SENDER:
                 self.told_last, self.told_first = summary.first_at, summary.last_at
             elif not self.args[0]:
@@ -240,8 +240,8 @@ class _Seen:
         return self.newest[0] <= self.won[0] or self.newest[1] <= self.won[1]
 
     def _is_echo(self, first: int, last: int, is_far: bool, known: int) -> bool:
-        """Whether a worker told arguments when it received its task, or if unknown, at its start or close to the first thing
-        `known` of it. A worker tells them at once, however long the task has waited before."""
+        """Whether a worker reported arguments when it received its task, or if unknown, at its start or close to the first thing
+        `known` of it. A worker reports them at once, however long the task has waited before."""
         at = self.received if self.received >= 0 else self.start
         if at >= 0 and first <= at + SKEW_US and at <= last + SKEW_US:
             return True

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from z4j.rules.tasks.fold import ENDS, Event
 
 SKEW_US: Final = 5_000_000
-"""How far apart the clocks of two hosts may be. What one host has told is compared exactly."""
+"""How far apart the clocks of two hosts may be. What one host has reported is compared exactly."""
 ENDING: Final = frozenset(ENDS) | {"retried"}
 REDELIVERED: Final = 1
 SENDER: Final = 2
-"""The rank of arguments that the producer told."""
+"""The rank of arguments that the producer reported."""
 
 
 class ReportedEvent(NamedTuple):
@@ -38,7 +38,7 @@ class Execution(NamedTuple):
 
 
 class _Run:
-    """One execution: an attempt by its moment of start, or of its end where nothing told a start."""
+    """One execution: an attempt by its moment of start, or of its end if no start was reported."""
 
     __slots__ = ("attempt", "clock", "end", "is_final", "is_marked", "received", "reports", "start", "won")
 
@@ -85,7 +85,7 @@ class _Life:
         return (run.received if 0 <= run.received <= run.start else run.start), run.clock
 
     def is_over_before(self, at: int, clock: str, *, skew: int = SKEW_US) -> bool:
-        """Whether its newest run has ended for good, and every end it has is earlier than `at`."""
+        """Whether its newest run has finally ended, and every end it has is earlier than `at`."""
         if not self.runs or not self.runs[-1].is_final:
             return False
         return all(_is_after(at, clock, run.end, run.clock, skew) for run in self.runs if run.is_final)
@@ -100,7 +100,7 @@ def _is_after(at: int, clock: str, end: int, end_clock: str, skew: int = SKEW_US
 
 def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
     """Splits the events of one task id into its executions, the earliest first."""
-    # A copy may stand under two clocks: the better known one is the greater text.
+    # A copy may have two clocks: the better known one is the greater text.
     clocks: dict[Event, str] = {}
     for report in reported:
         clocks[report.event] = max(clocks.get(report.event, ""), report.clock)
@@ -284,7 +284,7 @@ def _place_receipts(lives: list[_Life], receipts: Sequence[ReportedEvent]) -> li
             pick = next(fitting, None)
             earlier = [known for known in lives[: lives.index(pick[1])] if event.at <= known.first[0]] if pick is not None else []
             if earlier and not any(about.event[:2] == event[:2] for about in earlier[0].reports):
-                life = earlier[0]  # what it was received for is not told yet
+                life = earlier[0]  # what it was received for is not reported yet
             elif pick is not None:
                 untold.remove(pick)
                 life = pick[1]
@@ -316,14 +316,14 @@ def _at(starts: Sequence[int], at: int) -> int:
 
 
 def _told_at(lives: Sequence[_Life], starts: Sequence[int], at: int) -> int:
-    """The life that arguments told then are of: one that is about to be seen, where the one before it is over."""
+    """The life of arguments that were reported at that time: one that is about to be reported, if the one before it has ended."""
     index = _at(starts, at)
     is_next = index + 1 < len(lives) and at > lives[index].over_at() and starts[index + 1] <= at + SKEW_US
     return index + is_next
 
 
 def _starts_of(run: _Run) -> list[ReportedEvent]:
-    """What was told of the start of a run; an end names its start, too."""
+    """What was reported of the start of a run; an end names its start, too."""
     told = [report for report in run.reports if report.event.kind == "started"]
     ends = [report for report in run.reports if report.event.kind in ENDING and report.event.started_at >= 0]
     return told or [ReportedEvent(end.event._replace(kind="started", at=end.event.started_at), end.clock) for end in ends]
@@ -338,7 +338,7 @@ def _republished(lives: Sequence[_Life], starts: Sequence[int], event: Event) ->
 
 
 def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]) -> list[tuple[ReportedEvent, int | None]]:
-    """Each payload with the life of what its process told it of. A thread may tell it late, but in order."""
+    """Each payload with the life for which its process reported it. A thread may report it late, but in order."""
     pairs: list[tuple[ReportedEvent, int | None]] = []
     groups: dict[tuple[str, int, bool], list[ReportedEvent]] = {}
     for report in payloads:
@@ -358,8 +358,8 @@ def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEve
 def _told_beside(
     run: str, attempt: int, kinds: Sequence[str], group: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]
 ) -> tuple[str, dict[int, int]]:
-    """Returns what a process told beside its payloads: of the first kind that it told itself (the main process the receipt, the one that
-    runs the task the start), else of the first kind that anything was told of. The kind, and {moment: life}."""
+    """Returns what a process reported beside its payloads: of the first kind that it reported itself (the main process the receipt, the one
+    that runs the task the start), else of the first reported kind. The kind, and {moment: life}."""
     found: list[tuple[str, dict[int, int]]] = []
     for kind in kinds:
         about = [(report.event, index) for report, index in anchors if report.event.kind == kind and report.event.attempt == attempt]

@@ -31,7 +31,7 @@ KIND_OF: Final = {code: kind for kind, code in ENDS.items()} | {LOST: "lost", RE
 
 
 def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]]) -> list[Event]:
-    """Events whose fold is this row, as far as they can be told from it. `runs`: attempt, run token and what is kept of each run."""
+    """Events whose fold is this row, as far as they can be derived from it. `runs`: attempt, run token and what is kept of each run."""
     key, minus_at, token, worker, runtime_us, reason, error_type, error, result, usage = summary.state
     name = summary.name[1] if summary.name else ""
     queue = summary.queue[1] if summary.queue else ""
@@ -123,7 +123,7 @@ def _payloads(summary: Summary, args: tuple[int, str, bool], environment: str, n
     rank = args[0] & 255
     moment = next((at for at in (summary.last_at, summary.first_at) if at not in moments), None)
     if moment is None:
-        # A producer tells them as it sends, a worker as it receives or starts.
+        # A producer reports them when it sends, a worker when it receives or starts.
         seen = summary.received or summary.start
         is_sent = rank >= SENDER and summary.enqueued_at != NEVER
         moment = summary.enqueued_at if is_sent else -seen[1] if rank < SENDER and seen else summary.first_at

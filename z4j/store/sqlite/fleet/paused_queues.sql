@@ -9,7 +9,7 @@ WHERE NOT EXISTS (
 ON CONFLICT DO NOTHING;
 
 -- resume_queue_row --
--- A queue goes on: in one broker, under any of its names, or in all where none is named. A pause of all brokers ends with it. Index: hold_open.
+-- A queue is resumed: in one broker, under any of its names, or in all if none is named. A pause of all brokers ends with it. Index: hold_open.
 UPDATE hold SET ended_at = :at, ended_by = :by
 WHERE app_id = :app_id AND environment = :environment AND engine = :engine AND queue = :queue AND ended_at IS NULL
   AND (:broker = '' OR broker = '' OR broker IN (SELECT value FROM json_each(:names))) RETURNING broker, at, asked_by, reason;

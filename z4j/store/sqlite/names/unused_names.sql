@@ -2,7 +2,7 @@
 -- Names are interned and referred to by id; processes (boot) are referred to by id too. A test holds that every column which refers to
 -- either is in these lists.
 -- used_names --
--- Every id of a name that something refers to. What tasks are called, their queues, environments and engines stand in the counters too,
+-- Every id of a name that something refers to. What tasks are called, their queues, environments and engines are in the counters too,
 -- which count every task. Reads whole tables, without holding the writer.
 SELECT name_id FROM counter WHERE tasks != 0 UNION SELECT queue_id FROM counter WHERE tasks != 0
 UNION SELECT environment_id FROM counter WHERE tasks != 0 UNION SELECT engine_id FROM counter WHERE tasks != 0

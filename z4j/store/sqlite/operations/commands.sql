@@ -25,12 +25,12 @@ VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'wait
 SELECT sealed FROM command WHERE id = :id;
 
 -- mark_sent --
--- Handed to an agent: from now on only its spool folder may see it again. No row: it was handed over before, or it has ended.
+-- Sent to an agent: from now on only its spool folder may receive it again. No row: it was sent before, or it has ended.
 UPDATE command SET status = 'sent', sent_at = :at, spool = :spool
 WHERE id = :id AND status = 'waiting' RETURNING id;
 
 -- list_open --
--- What an app's agents still have to be told. Index: command_open.
+-- Commands that an app's agents have not received yet. Index: command_open.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
   coalesce(spool, ''), ended_at, environment, queue
 FROM command WHERE app_id = :app_id AND ended_at IS NULL AND expires_at > :at ORDER BY created_at;

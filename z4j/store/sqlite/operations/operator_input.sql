@@ -55,7 +55,7 @@ SELECT id, reason, detail FROM command;
 UPDATE command SET reason = ?, detail = ? WHERE id = ?;
 
 -- texts_of_plan --
--- Why it was asked for, and why it stands still.
+-- Why it was requested, and why it is stalled.
 SELECT id, reason, note FROM plan;
 
 -- put_texts_of_plan --

@@ -9,7 +9,7 @@ VALUES (:key, :action, :params, :source, :author, :reason, 'freezing', :undo_of,
 INSERT INTO plan_item (plan_id, seq, task, task_id, state, number, kept) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- add_group --
--- Who has to carry out what.
+-- Which agents have to execute which items.
 INSERT INTO plan_group (plan_id, number, app_id, environment, engine, queue, name, items) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- freeze_plan --
@@ -18,11 +18,11 @@ UPDATE plan SET status = 'frozen', digest = :digest, items = :items, excluded = 
 WHERE id = :id;
 
 -- delete_plan --
--- A plan that could not be frozen whole, or was never carried out.
+-- A plan that could not be frozen completely, or was never executed.
 DELETE FROM plan WHERE id = :id;
 
 -- drop_freezing --
--- What a server that ended in the middle of freezing left behind: nothing of it was ever carried out.
+-- Left by a server that ended during freezing: none of its items was executed.
 DELETE FROM plan WHERE status = 'freezing';
 
 -- get_plan --
@@ -38,7 +38,7 @@ SELECT id, key, action, params, source, author, reason, status, digest, items, e
 FROM plan WHERE created_at < :before AND status != 'freezing' ORDER BY created_at DESC LIMIT :limit;
 
 -- list_running --
--- Plans that are being carried out, or whose items were handed over and not answered yet. Index: plan_status.
+-- Plans that are being executed, or whose items were sent and have no result yet. Index: plan_status.
 SELECT id FROM plan WHERE status = 'running' UNION SELECT plan_id FROM plan_count WHERE status = 1 AND items > 0 ORDER BY 1;
 
 -- list_undoing --
@@ -52,7 +52,7 @@ UPDATE plan SET status = :status, note = :note, pace = coalesce(:pace, pace), st
 WHERE id = :id AND instr(:expected, ' ' || status || ' ') > 0 RETURNING id;
 
 -- put_note --
--- Why it stands still.
+-- Why it is stalled.
 UPDATE plan SET note = :note WHERE id = :id AND note != :note;
 
 -- list_groups --
@@ -82,7 +82,7 @@ SELECT i.seq FROM plan AS p JOIN plan_item AS i ON i.plan_id = p.id AND i.seq IN
 WHERE p.id = :id AND p.status = 'running' AND i.status = 0;
 
 -- list_sent --
--- What was handed over and not answered yet. Index: plan_item_sent.
+-- Items that were sent and have no result yet. Index: plan_item_sent.
 SELECT i.seq, i.task, i.task_id, i.number, i.spool, i.sent_at, w.text, t.eta_at, t.sent
 FROM plan_item AS i INDEXED BY plan_item_sent LEFT JOIN task AS t ON t.id = i.task LEFT JOIN name AS w ON w.id = t.worker_id
 WHERE i.plan_id = :id AND i.status = 1 ORDER BY i.seq;
@@ -155,7 +155,7 @@ WHERE r.step = 1 AND r.at >= :since AND s.is_total = 0 GROUP BY e.text, n.text H
 SELECT state FROM task WHERE task_id = :task_id AND app_id = :app_id AND life = 0;
 
 -- list_cancelled --
--- Cancellations of plans that were carried out and whose task still waits. Index: plan_item_task.
+-- Cancellations of plans that were executed and whose task still waits. Index: plan_item_task.
 SELECT p.key, i.seq, i.task_id, g.engine, g.environment, coalesce(b.text, '')
 FROM task AS t JOIN plan_item AS i ON i.task = t.id JOIN plan AS p ON p.id = i.plan_id
   JOIN plan_group AS g ON g.plan_id = p.id AND g.number = i.number

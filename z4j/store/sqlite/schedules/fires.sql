@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- put_fire --
--- What a scheduler's process told of a due time; a later word of the same process wins.
+-- What a scheduler's process reported of a due time; a later report of the same process replaces it.
 INSERT INTO fire (schedule_id, due_at, boot, fired_at, outcome, is_late, is_double, task_id, error)
 VALUES (:schedule_id, :due_at, :boot, :fired_at, :outcome, :is_late, :is_double, :task_id, :error)
 ON CONFLICT (schedule_id, due_at, boot) DO UPDATE SET outcome = excluded.outcome, error = excluded.error,
@@ -12,7 +12,7 @@ SELECT f.boot, f.due_at, a.left_at IS NULL AND a.id IS NOT NULL FROM fire AS f L
 WHERE f.schedule_id = :schedule_id AND f.due_at > :after AND f.due_at < :before AND f.boot NOT IN ('', :boot) AND f.fired_at IS NOT NULL LIMIT 1;
 
 -- drop_missed --
--- It was told after all, only later. Index: the unique one.
+-- It was reported after all, only later. Index: the unique one.
 DELETE FROM fire WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'missed' AND due_at > :after AND due_at < :before;
 
 -- put_missed --

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- put_scheduler --
--- A process told about its scheduler.
+-- A process reported its scheduler.
 INSERT INTO scheduler (app_id, scheduler, boot, environment, engine, store, is_firing, tick_us, timezone, can_create, applied, failed, notes,
   is_cut, seen_at)
 VALUES (:app_id, :scheduler, :boot, :environment, :engine, :store, :is_firing, :tick_us, :timezone, :can_create, :applied, :failed, :notes,
@@ -10,7 +10,7 @@ ON CONFLICT DO UPDATE SET environment = excluded.environment, engine = excluded.
   applied = excluded.applied, failed = excluded.failed, notes = excluded.notes, is_cut = excluded.is_cut, seen_at = excluded.seen_at;
 
 -- list_schedulers --
--- Processes that told about a scheduler, the connected ones first, then the latest. Index: the primary key of agent.
+-- Processes that reported a scheduler, the connected ones first, then the latest. Index: the primary key of agent.
 SELECT s.app_id, p.name, s.scheduler, s.boot, s.environment, s.engine, s.store, s.is_firing, s.tick_us, s.timezone, s.can_create, s.applied,
   s.failed, s.notes, s.is_cut, s.seen_at, coalesce(w.text, ''), coalesce(a.host, ''),
   CASE WHEN a.id IS NULL THEN s.seen_at ELSE a.left_at END
@@ -19,7 +19,7 @@ FROM scheduler AS s JOIN app AS p ON p.id = s.app_id LEFT JOIN agent AS a ON a.a
 ORDER BY a.left_at IS NOT NULL, s.seen_at DESC;
 
 -- delete_old_schedulers --
--- What processes that went long ago have told, as far as a newer one of the same scheduler has told since.
+-- Reports of processes that ended long ago, as far as a newer one of the same scheduler has reported since.
 DELETE FROM scheduler WHERE seen_at < :before AND EXISTS (
   SELECT 1 FROM scheduler AS s WHERE s.app_id = scheduler.app_id AND s.scheduler = scheduler.scheduler
     AND s.environment = scheduler.environment AND s.is_firing >= scheduler.is_firing AND s.seen_at > scheduler.seen_at);

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- The index of words: one table for each day, made like `search_day`, whose name stands here for all of them. A table has no content but the
--- words: its row is that of the task, which has to be read for everything else. SQLite before 3.43 cannot delete from such a table, so it
--- is dropped with its day.
+-- The index of words: one table for each day, made like `search_day`, whose name is a placeholder for all of them. A table has no content
+-- but the words: its row is that of the task, which has to be read for everything else. SQLite before 3.43 cannot delete from such a table,
+-- so it is dropped with its day.
 
 -- part_notes --
 -- What the attempts of a task reported about themselves: JSON, a pair of texts each. Index: the primary key.

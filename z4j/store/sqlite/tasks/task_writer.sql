@@ -13,7 +13,7 @@ FROM task WHERE app_id = ? AND engine_id = ? AND task_id IN (
 ) AND life = 0;
 
 -- newest_task --
--- Where ids go on: never with one that was another's, to which a plan or somebody's bookmark may still point.
+-- Where ids continue: never with a used one, to which a plan or a bookmark may still point.
 SELECT max((SELECT coalesce(max(id), 0) FROM task), coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'newest_task'), 0));
 
 -- add_task --

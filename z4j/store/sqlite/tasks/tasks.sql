@@ -177,8 +177,8 @@ WHERE e.fingerprint = :fingerprint AND e.kind = :kind AND (e.at, e.task) > (:at,
 ORDER BY e.at ASC, e.task ASC;
 
 -- walk_words_older --
--- Older tasks of a day that have some words, by row id. `search_day` stands for the table of the day, see search/word_index.sql. Index: that
--- of the words, and the primary key. A task that was deleted has no row, and one whose day changed is in the table of that day too.
+-- Older tasks of a day that have some words, by row id. `search_day` is replaced by the table of the day, see search/word_index.sql. Index:
+-- that of the words, and the primary key. A task that was deleted has no row, and one whose day changed is in the table of that day too.
 SELECT s.rowid, coalesce(t.first_at, :day * 86400000000), t.first_at / 86400000000 = :day AND {part_matches}, {part_order}
 FROM search_day AS s LEFT JOIN task AS t ON t.id = s.rowid
 WHERE search_day MATCH :match AND s.rowid < :id ORDER BY s.rowid DESC;

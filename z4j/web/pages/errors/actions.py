@@ -24,7 +24,7 @@ MOST: Final = 100
 SPANS_US: Final = {"1h": HOUR, "1d": DAY_US, "7d": 7 * DAY_US, "30d": 30 * DAY_US}
 SPLIT_OFF: Final = "Split off. New matching failures are counted here; stored ones are moved in the background, newest first."
 Change = Callable[[ErrorService, Actor, int, Mapping[str, str]], Awaitable[str]]
-"""Carries out an action of a form and returns its notice."""
+"""Executes an action of a form and returns its notice."""
 
 
 async def act(request: Request) -> Response:

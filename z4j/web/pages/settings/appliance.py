@@ -154,7 +154,7 @@ async def _weigh(store: Store, used: int) -> list[Part] | None:
     until, (known, running) = store.memo.get("parts", (0, (None, None)))
     if running is None and clock.ticks() >= until:
         running = asyncio.create_task(disk_usage.weigh(store, used))
-        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may ask again before the server stops
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps never requested again
         store.memo["parts"] = (until, (known, running))
         await asyncio.wait({running}, timeout=MOMENT_S)
     if running is not None and running.done():

@@ -59,7 +59,7 @@ def is_environment(text: str) -> bool:
 
 
 def is_host(text: str) -> bool:
-    """Whether a Host header may become part of lines that somebody pastes into a shell."""
+    """Whether a Host header may become part of lines that a user pastes into a shell."""
     if not _HOST.fullmatch(text):
         return False
     try:

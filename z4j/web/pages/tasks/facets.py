@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What stands beside the list of tasks: the values of each facet with their counts, and how many tasks match. Pure."""
+"""Computes the facets beside the list of tasks: their values with counts, and how many tasks match. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Saved views of the task list: a person's own, and those that others share; saving, renaming, sharing and deleting them.
 
-Everybody who is signed in may keep views. To share one, and to change one that somebody else shares, takes the roles in `MAY_SHARE` and
+Every signed-in user may store views. Sharing one, and changing one that another user shares, requires the roles in `MAY_SHARE` and
 `MAY_CHANGE_OTHERS`.
 """
 

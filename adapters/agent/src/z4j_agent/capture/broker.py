@@ -3,7 +3,7 @@
 
 Two queues of one name in two brokers are two queues, so a queue, an original and a command name their broker. The identity is made of what
 leads there (kind, host, port, database or virtual host, key prefix) and never of a credential. An owner who uses several addresses for one
-broker names it with `Z4J_BROKER` or `install(broker_name=…)`, in every process alike.
+broker names it with `Z4J_BROKER` or `install(broker_name=…)`, in every process.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 CPU time is that of the process for a child that executes one task at a time, else that of the thread. Tasks that share a thread with
 others (asyncio, greenlets) have no CPU time of their own, and none is reported for them. The highest memory (`ru_maxrss`) is always that of
-the process since it started; by how much it rose during the run tells whether the run caused it, where nothing else ran beside it.
+the process since it started; its increase during the run shows whether the run caused it, if nothing else ran at the same time.
 """
 
 from __future__ import annotations

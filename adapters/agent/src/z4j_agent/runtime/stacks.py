@@ -3,7 +3,7 @@
 
 In the process of the agent's thread, the frames of any thread and of any asyncio task can be read without touching them. A child that a
 worker forked has no such thread. With `Z4J_STACKS=1` it starts one at its first task, which waits at a named pipe in the spool folder; it
-costs nothing while nobody asks, and takes no signal.
+costs nothing without a request, and uses no signal.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def end(run: CurrentRun) -> None:
 
 
 def _watch(folder: Path, token: str) -> None:
-    """Answers requests for as long as the process lives. Opening the pipe waits until somebody asks."""
+    """Answers requests for as long as the process lives. Opening the pipe waits for a request."""
     pipe = _pipe(folder, token)
     while pipe.exists():
         try:
@@ -176,7 +176,7 @@ def _pipe(folder: Path, token: str) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the pipes of processes that have ended, and answers that nobody has read."""
+    """Removes the pipes of processes that have ended, and answers that were not read."""
     now = time.time()
     for path in folder.glob("stack-*"):
         with contextlib.suppress(OSError, ValueError):

@@ -54,7 +54,7 @@ def redact_string(text: str) -> tuple[str, bool]:
 
 
 def redact_text(text: str) -> str:
-    """Running text (an exception, a traceback, a log line), masked alike. Of more than MAX_TEXT_SCAN characters the end is kept."""
+    """Running text (an exception, a traceback, a log line), masked in the same way. Only the last MAX_TEXT_SCAN characters are kept."""
     if len(text) > MAX_TEXT_SCAN:
         text = text[-MAX_TEXT_SCAN:]
         text = text[text.find("\n") + 1 :] if "\n" in text else _HALF_WORD.sub("…", text, count=1)

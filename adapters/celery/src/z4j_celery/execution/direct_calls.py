@@ -2,7 +2,7 @@
 """Calls the receivers of this package without Celery's signal machinery, as long as a signal has no other receiver.
 
 `Signal.send` finds the live receivers again for each call, which takes about as long as a receiver's work. Here a signal that has only
-ours calls it directly; with any further receiver, or in a Celery that calls its signals in another way, `Signal.send` is used as ever.
+ours calls it directly; with any further receiver, or in a Celery that calls its signals in another way, `Signal.send` is used as usual.
 Receivers are connected as usual in both cases: Celery sends two of these signals only if their list of receivers is not empty.
 """
 

@@ -76,7 +76,7 @@ class ErrorPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorHistory:
-    """What somebody did with a group; `actor` is empty for the server."""
+    """An action of a user on a group; `actor` is empty for the server."""
 
     at: int
     actor: str

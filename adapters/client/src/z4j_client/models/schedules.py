@@ -149,7 +149,7 @@ class SchedulerList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerRow:
-    """A process that told about a scheduler; `left_at` is None while it is connected."""
+    """A process that reported a scheduler; `left_at` is None while it is connected."""
 
     app_id: int
     app: str

@@ -74,7 +74,7 @@ class AgentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapabilityItem:
-    """One action an agent can carry out for one engine, see `z4j_agent.contract.adapter.Capability`."""
+    """One action that an agent can execute for one engine, see `z4j_agent.contract.adapter.Capability`."""
 
     engine: str
     action: str
