@@ -208,7 +208,7 @@ class Server:
         recorded = None if tls is None else server_address.tls_of(settings, tls.certificate_file, tls.certificate.names, tls.pins)
         return server_address.Serving(settings.host, settings.port, os.getpid(), settings.behind_proxy, tls=recorded).public_url
 
-    async def greet(self) -> None:
+    async def report_started(self) -> None:
         """Runs after the port is bound. The first start prints the setup link for creating an administrator."""
         settings, tls = self.settings, self.tls
         recorded = None if tls is None else server_address.tls_of(settings, tls.certificate_file, tls.certificate.names, tls.pins)
@@ -270,7 +270,7 @@ def serve(settings: Settings, demo: Demo | None = None) -> int:
         contextlib.closing(given or ports.bind(settings.host, settings.port)) as listener,
     ):
         tls = ServerTls(settings, clock.now()) if settings.has_tls else None
-        restore.tidy(settings.database)  # nobody restores while this server has the lock
+        restore.remove_leftovers(settings.database)  # no restore runs while this server has the lock
         migrate.migrate(settings.database)
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free
         server = Server(settings, tls, demo)
@@ -278,7 +278,7 @@ def serve(settings: Settings, demo: Demo | None = None) -> int:
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()  # objects of the start stay: a full collection over them takes 50 ms, during which no request is answered
-        runner = HttpServer(server.asgi, room, tls, on_start=server.greet, on_stop=server.end_streams)
+        runner = HttpServer(server.asgi, room, tls, on_start=server.report_started, on_stop=server.end_streams)
         if demo is not None:
             demo.stop = partial(setattr, runner, "should_exit", True)
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generates the client from the server's OpenAPI document: the models, the operations of the asynchronous face, and the synchronous face.
+"""Generates the client from the server's OpenAPI document: the models, the operations of the asynchronous client and the synchronous one.
 
     python -m z4j.web.api.document | python adapters/client/generate.py        (`make client`)
 
@@ -73,7 +73,7 @@ SYNC: Final = (
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basynchronous\b", "synchronous"), (r"\bimport time\n(?=(?:.*\n)*?import time\n)", ""),
 )  # fmt: skip
-"""Words of the asynchronous face → words of the synchronous one."""
+"""Words of the asynchronous client → words of the synchronous one."""
 
 
 def main() -> None:
@@ -357,7 +357,7 @@ def docstring(text: str, indent: int, texts: list[tuple[str, str]] | None = None
 
 # -- texts --------------------------------------------------------------------------------------------------------------------
 def to_sync(text: str) -> str:
-    """Returns a module of the asynchronous face as one of the synchronous face."""
+    """Returns a module of the asynchronous client as one of the synchronous client."""
     for pattern, replacement in SYNC:
         text = re.sub(pattern, replacement, text)
     return text

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import fields
 
 from z4j.wire import frames
@@ -14,7 +15,12 @@ from z4j_agent.wire import kinds
 
 TEXT = (Path(__file__).resolve().parents[2] / "adapters/agent/PROTOCOL.md").read_text()
 FRAMES = kinds.AGENT_FRAMES | kinds.SERVER_FRAMES
-READ = {"hello": frames.Hello, "discovery": frames.Discovery, "heartbeat": frames.Heartbeat, "schedules": frames.Schedules}
+READ: dict[str, type[Struct]] = {
+    "hello": frames.Hello,
+    "discovery": frames.Discovery,
+    "heartbeat": frames.Heartbeat,
+    "schedules": frames.Schedules,
+}
 """Frames that the server reads."""
 
 

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEARCHED = ("z4j", "adapters/*/src/*", "templates", "docs", "README.md")
+SEARCHED = (
+    "z4j", "adapters/*/src/*", "templates", "docs", "README.md", "CONTRIBUTING.md", "adapters/*/README.md", "adapters/agent/PROTOCOL.md",
+)  # fmt: skip
 NOT_SEARCHED = ("docs/proof.md", "docs/decisions.md", "z4j/store/sqlite/migrations/")
 """Records of past runs and decisions, which quote earlier names, and migrations, which are never edited."""
 
@@ -97,6 +99,25 @@ RETIRED = {
     r"\bwhere (it|that) is not known\b": "if unknown",
     r"\bis over already\b": "has already ended",
     r"\binvented\b": "generated, simulated",
+    r"\bcarr(y|ies|ied) out\b": "execute",
+    r"\bhanded (over|to|out)\b|\bhands? over\b": "sent, assigned",
+    r"\bgoes on\b": "continues",
+    r"\bfor good\b": "permanently",
+    r"\bstrangers?\b": "unknown client, another client",
+    r"\bbelieved\b": "accepted, trusted",
+    r"\bmended\b": "fixed",
+    r"\bcannot see\b": "does not detect",
+    r"\bfaces?\b": "client, class",
+    r"\bput back\b": "restored",
+    r"\b(was|were|been|be|has|have|had) told\b": "reported, received",
+    r"\bsomebody\b|\beverybody\b": "a user, all users",
+    r"\bstands? (for|still)\b": "is replaced by, is stalled",
+    r"\bit stands\b": "it is",
+    r"\bset-up\b": "installation, configuration",
+    r"\bwitnessed\b": "recorded",
+    r"\bthe house\b": "z4j",
+    r"Good to know": "Note",
+    r"\bsure\?": "certainty",
 }
 """Pattern → what to use. Python, case-sensitive where it has a capital letter. None of these occurs."""
 

@@ -49,7 +49,7 @@ class Owner:
     """Whether a command for which no agent is connected is given to `mark` as refused, instead of waiting for one."""
 
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
-        """Commands of an app that wait for an agent, or were handed to a spool folder (`spool`) and not answered yet."""
+        """Commands of an app that wait for an agent, or were sent to a spool folder (`spool`) and have no result yet."""
         return []
 
     async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:

@@ -36,7 +36,7 @@ class Sender(NamedTuple):
 
 def settle(db: Connection, sender: Sender, record: CommandResult) -> tuple[Answer | None, frozenset[str]]:
     """Stores one answer. Returns it for its owner, and the topics of `live` that it changed; None where it is nobody's, where its command
-    was handed to another folder, or where it is the answer to a copy."""
+    was sent to another folder, or where it is the result of a copy."""
     id = parse(record.command_id)
     if id is None or id.process:
         return None, frozenset()

@@ -30,7 +30,7 @@ class OutgoingCommand:
     task_name: str = ""
     """The registered task that it runs, for which the agent is sent the application's proofs."""
     spool: str = ""
-    """The spool folder that it was handed to; empty while it waits."""
+    """The spool folder that it was sent to; empty while it waits."""
 
 
 def command_frame(id: str, action: str, engine: str, expires_at: int, params: Mapping[str, Json]) -> JsonObject:

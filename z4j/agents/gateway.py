@@ -39,7 +39,7 @@ HELLO_WITHIN_S = 10.0
 HEARTBEAT_S = 10.0
 END_WITHIN_S = 0.5
 AT_ONCE = wire.WINDOW // 2
-"""Batches of one connection that are handed to the writer together."""
+"""Batches of one connection that are passed to the writer together."""
 UNGUARDED = frozenset({"welcome", "ack", "error"})
 """Frames that hand nothing over."""
 _encode = msgspec.json.Encoder().encode
@@ -185,7 +185,7 @@ class _Peer:
             return True
         match self.session.receive_text(message["text"]):
             case Hello() as hello:
-                await self._greeted(hello)
+                await self._accept_hello(hello)
             case Heartbeat() as beat:
                 at = clock.now()
                 boot = self._linked().boot
@@ -269,7 +269,7 @@ class _Peer:
             await self.gateway.backpressure.give_back(self.token.app_id, len(batch.records))
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
-    async def _greeted(self, hello: Hello) -> None:
+    async def _accept_hello(self, hello: Hello) -> None:
         at, app_id = clock.now(), self.token.app_id
         await self.gateway.store.write(lambda db: agents.record_hello(db, app_id, hello, at, at - hello.at), lane=app_id)
         self.link = AgentLink(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The one way a command leaves the server: choose an agent, mark the command as handed to its spool folder, send it; send it again when an
+"""The one way a command leaves the server: choose an agent, mark the command as sent to its spool folder, send it; send it again when an
 agent of that folder connects; end it when its time is over.
 
 Three laws hold for every kind of command. A command is marked, durably and in the transaction that finds it still waiting, before its

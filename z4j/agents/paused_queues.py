@@ -40,8 +40,8 @@ class PausedQueues(Owner):
         others = [link for link in able if not self.hub.may_use_broker(link, need)]
         return need.action in ACTIONS and len(others) == len(able)
 
-    def store_request(self, db: Connection, need: Need, at: int, by: str, reason: str, beside: tuple[str, ...]) -> None:
-        """Stores a pause or its end, in the transaction that stores its command. `beside`: other brokers with a queue of that name."""
+    def store_request(self, db: Connection, need: Need, at: int, by: str, reason: str, other_brokers: tuple[str, ...]) -> None:
+        """Stores a pause or its end, in the transaction that stores its command. `other_brokers` also have a queue of that name."""
         if need.action not in ACTIONS:
             return
         names = frozenset(self.hub.names_of(need)) if need.broker else frozenset[str]()
@@ -49,7 +49,7 @@ class PausedQueues(Owner):
         if need.action == "pause_queue":
             paused_queues.pause_queue_row(db, queue, at, by, reason)
         else:
-            paused_queues.resume_queue_row(db, queue, at, by, beside)
+            paused_queues.resume_queue_row(db, queue, at, by, other_brokers)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
         """Lists the newest state of each queue."""

@@ -66,7 +66,7 @@ class Session:
         except ValueError as error:
             raise self._fail(wire.MALFORMED, f"this frame cannot be understood: {str(error)[:200]}") from error
         if isinstance(message, Hello):
-            return self._greeted(message)
+            return self._accept_hello(message)
         if self.state is State.NEW:
             raise self._fail(wire.MALFORMED, "the first frame is hello")
         if isinstance(message, Goodbye):
@@ -118,7 +118,7 @@ class Session:
         return {"type": "error", "code": code, "message": message, "hint": hint}
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    def _greeted(self, hello: Hello) -> Hello:
+    def _accept_hello(self, hello: Hello) -> Hello:
         if self.state is State.OPEN:
             raise self._fail(wire.MALFORMED, "hello is sent once")
         if not OLDEST_PROTOCOL <= hello.protocol <= wire.PROTOCOL:

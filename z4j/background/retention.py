@@ -29,7 +29,7 @@ from z4j.store.rollups import ledger, rolling, rollup_deletion, rollups
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
-from z4j.store.tasks.bulk_deletion import EVER, Retention, Victims, WalkPosition
+from z4j.store.tasks.bulk_deletion import EVER, DeletionFilter, Retention, WalkPosition
 from z4j.store.tasks.disk_usage import Part
 
 HOLD_S: Final = 0.020
@@ -93,7 +93,7 @@ class RetentionDuty:
         self._place, self._walk_began = WalkPosition(), 0
         self._size_place: dict[tuple[int, int], WalkPosition] = {}
         self._swept: WalkPosition | None = None
-        self._details_at = self._weighed_at = self._names_at = 0
+        self._details_at = self._measured_at = self._names_at = 0
         self._over_since: int | None = None
         self._obstacle = ""
         self._recent: deque[tuple[int, int]] = deque()
@@ -131,12 +131,12 @@ class RetentionDuty:
     # -- tasks ---------------------------------------------------------------------------------------------------------
     async def _by_age(self, at: int, ends: int) -> bool:
         before = at - self.keep.days * DAY_US
-        which = Victims(before, before)
+        which = DeletionFilter(before, before)
         if at - self._walk_began >= LOOK_AGAIN_US or at < self._walk_began:
             self._place, self._walk_began = WalkPosition(), at
         is_end = False
         while not is_end:
-            ids, place, is_end = await bulk_deletion.list_victims(self.store, which, self._place, LISTED)
+            ids, place, is_end = await bulk_deletion.list_deletable(self.store, which, self._place, LISTED)
             await self._delete(ids, which)
             self._place = place
             if clock.ticks() > ends:
@@ -160,7 +160,7 @@ class RetentionDuty:
         why. An app that uses less than half of its equal share is never cut: then something else is large."""
         if await self._free(at, is_forced=not 0 <= at - self._names_at < LOOK_AGAIN_US):
             return True
-        is_fresh = not self.parts or clock.ticks() - self._weighed_at > WEIGH_US
+        is_fresh = not self.parts or clock.ticks() - self._measured_at > WEIGH_US
         if is_fresh:
             await self._weigh(used)
         largest, size, second = self._largest()
@@ -176,7 +176,7 @@ class RetentionDuty:
         self._last_cut = largest
         for part in parts:  # the largest first
             freed = await self._cut_part(part, at, min(over, share))
-            self._weigh_less(part, freed)
+            self._subtract(part, freed)
             if freed or await self._free(at, is_forced=self._emptied > 0):
                 return True
         names = await apps.names_by_id(self.store)
@@ -184,7 +184,7 @@ class RetentionDuty:
         return False
 
     async def _weigh(self, used: int) -> None:
-        self.parts, self._weighed_at = await disk_usage.weigh(self.store, used), clock.ticks()
+        self.parts, self._measured_at = await disk_usage.measure(self.store, used), clock.ticks()
 
     def _largest(self) -> tuple[int, int, int]:
         """(id, bytes) of the app that uses most, and the bytes of the next one. Zeros where there is none."""
@@ -247,11 +247,11 @@ class RetentionDuty:
         """The oldest of one app: those that ended or are quiet for a day, only then those that wait, run, or are scheduled."""
         least_rows = max(over * part.rows // max(part.bytes, 1), part.rows // LEAST_CUT, 1)
         for is_any in (False, True):
-            which = Victims(EVER, at - DAY_US, part.app_id, is_any=is_any)
+            which = DeletionFilter(EVER, at - DAY_US, part.app_id, is_any=is_any)
             key, is_end = (part.app_id, int(is_any)), False
             while not is_end:
                 place = self._size_place.get(key, WalkPosition())
-                ids, after, is_end = await bulk_deletion.list_victims(self.store, which, place, LISTED)
+                ids, after, is_end = await bulk_deletion.list_deletable(self.store, which, place, LISTED)
                 if ids:
                     deleted = await self._delete(ids[:least_rows], which)
                     if len(ids) <= least_rows:
@@ -262,7 +262,7 @@ class RetentionDuty:
                     self._size_place[key] = after
         return 0
 
-    def _weigh_less(self, part: Part, freed: int) -> None:
+    def _subtract(self, part: Part, freed: int) -> None:
         rows = part.rows - freed * part.rows // max(part.bytes, 1)
         self.parts = [
             replace(other, bytes=max(other.bytes - freed, 0), rows=max(rows, 0)) if other is part else other for other in self.parts
@@ -277,10 +277,10 @@ class RetentionDuty:
             await self.sweep_names(at)
         return (await bulk_deletion.read_size(self.store))[0] < before
 
-    async def _delete(self, ids: list[int], which: Victims) -> int:
+    async def _delete(self, ids: list[int], which: DeletionFilter) -> int:
         total = 0
         while ids:
-            done, deleted = await self._slice(partial(bulk_deletion.delete_victims, ids=ids, which=which))
+            done, deleted = await self._slice(partial(bulk_deletion.delete_listed, ids=ids, which=which))
             ids = ids[done:]
             total += deleted
         self._deleted += total

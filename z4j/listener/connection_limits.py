@@ -102,7 +102,7 @@ class Connections:
         self.per_address = per_address
         self.trusted = trusted
         self._peers: dict[Any, Peer] = {}
-        self._strangers: dict[str, dict[Peer, None]] = {}
+        self._anonymous: dict[str, dict[Peer, None]] = {}
         self._arrivals: dict[Any, Any] = {}
         """Connections without a protocol yet, by the address and port of their peer."""
         self._sweeper: asyncio.TimerHandle | None = None
@@ -126,16 +126,16 @@ class Connections:
         peer = Peer(self, protocol, transport, limit_key(address), loop.time())
         if is_within(parse(address), self.trusted):
             peer.is_admitted = True
-        elif len(self._strangers.get(peer.key, ())) >= self.per_address:
-            self._close_one(self._strangers[peer.key], "too many connections of one address")
+        elif len(self._anonymous.get(peer.key, ())) >= self.per_address:
+            self._close_one(self._anonymous[peer.key], "too many connections of one address")
         if len(self._peers) >= self.total:
-            everyone = {other: None for others in self._strangers.values() for other in others}
+            everyone = {other: None for others in self._anonymous.values() for other in others}
             if not self._close_one(everyone, "too many connections"):
                 logs.connection_refused(address, "too many connections")
                 return None
         self._peers[transport] = peer
         if not peer.is_admitted:
-            self._strangers.setdefault(peer.key, {})[peer] = None
+            self._anonymous.setdefault(peer.key, {})[peer] = None
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
         return peer
@@ -157,11 +157,11 @@ class Connections:
 
     def admitted(self, peer: Peer) -> None:
         """Removes a connection from those without a valid credential."""
-        strangers = self._strangers.get(peer.key)
-        if strangers is not None:
-            strangers.pop(peer, None)
-            if not strangers:
-                del self._strangers[peer.key]
+        anonymous = self._anonymous.get(peer.key)
+        if anonymous is not None:
+            anonymous.pop(peer, None)
+            if not anonymous:
+                del self._anonymous[peer.key]
 
     def _close_one(self, peers: dict[Peer, None], why: str) -> bool:
         """Ends one that was refused anyway, else the longest idle one, else the oldest. False when there is none."""

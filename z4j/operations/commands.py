@@ -83,7 +83,7 @@ class CommandRequest:
     params: Mapping[str, Json] = field(default_factory=dict)
     task: TaskDetail | None = None
     reason: str = ""
-    beside: tuple[str, ...] = ()
+    other_brokers: tuple[str, ...] = ()
     """Of a queue: the other brokers that have one of its name."""
 
 
@@ -150,7 +150,7 @@ class Dispatch(ExpiringOwner):
 
         def write(db: Connection) -> Appended:
             shown[:] = [commands.add_command(db, command, task_name) for command in made]
-            self.paused_queues.store_request(db, request.need, at, actor.name, request.reason[:500], request.beside)
+            self.paused_queues.store_request(db, request.need, at, actor.name, request.reason[:500], request.other_brokers)
             return self.audit_log.append(
                 db, at=at, actor=actor.name, role=actor.role, action=request.need.action, target=request.about, address=actor.address,
                 detail=_audited(request, made),

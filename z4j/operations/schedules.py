@@ -35,7 +35,7 @@ from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OWN, OverrideRow, ScheduleRow
 from z4j.store.sqlite.db import Connection
 from z4j.text import Json, JsonObject
-from z4j.wire.frames import Schedules as Told
+from z4j.wire.frames import Schedules as SchedulesFrame
 from z4j_agent.wire import digest_of
 
 APPLY: Final = "apply_overrides"
@@ -56,7 +56,7 @@ class ScheduleService(Owner):
         self.outbox.register(self)
 
     # -- the outbox asks -----------------------------------------------------------------------------------------------
-    async def schedules_listed(self, link: AgentLink, listing: Told) -> None:
+    async def schedules_listed(self, link: AgentLink, listing: SchedulesFrame) -> None:
         """Takes in a list; a process that does not have the overrides as they are now is sent them."""
         at = clock.now()
         link.schedulers[listing.scheduler] = listing.is_firing

@@ -17,7 +17,7 @@ STEP_US: Final = 2_000_000
 FOLLOWED_US: Final = DAY_US
 """A gap that retention follows at once: a server that was stopped overnight is no step."""
 WAIT_US: Final = 3 * DAY_US
-"""Running time after which a longer gap is followed: a weekend in which somebody can correct the clock."""
+"""Running time after which a longer gap is followed: a weekend in which the clock can be corrected."""
 
 
 @dataclass(frozen=True, slots=True)

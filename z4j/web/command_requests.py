@@ -63,8 +63,8 @@ async def queue_request(
         if action == "peek_queue":
             given["limit"] = min(max(integer(params.get("limit"), "limit") or PEEK, 1), 200)
     need = Need(app_id, engine, action, environment, queue=queue, broker=broker)
-    beside = tuple(row.broker for row in known if row.broker not in ("", broker))
-    return CommandRequest(need, f"queue {engine}:{queue}{_in(environment)}", given, reason=reason, beside=beside)
+    other_brokers = tuple(row.broker for row in known if row.broker not in ("", broker))
+    return CommandRequest(need, f"queue {engine}:{queue}{_in(environment)}", given, reason=reason, other_brokers=other_brokers)
 
 
 def _broker(named: Any, known: list[str]) -> str:

@@ -175,7 +175,7 @@ async def test_hours_and_errors_of_an_app_go_before_the_tasks_of_another(tmp_pat
             return 0
 
         await store.write(add)
-        [errors] = [part for part in await disk_usage.weigh(store, await used(store)) if part.kind == "errors"]
+        [errors] = [part for part in await disk_usage.measure(store, await used(store)) if part.kind == "errors"]
         assert (errors.app_id, errors.rows) == (LOUD, 60 * (hours + 2))
         assert errors.bytes > await used(store) // 2
         limit = await used(store) // 2
@@ -195,7 +195,7 @@ async def test_failures_of_tasks_are_a_part_of_their_size(tmp_path: Path) -> Non
         await add_app(store)
         await tell(store, *(record for n in range(40) for record in life(f"g{n}", T + n)))
         await tell(store, *(record for n in range(40) for record in life(f"b{n}", T + n, "failed")), app_id=LOUD)
-        parts = {(part.app_id, part.kind): part.bytes for part in await disk_usage.weigh(store, 9_999_999)}
+        parts = {(part.app_id, part.kind): part.bytes for part in await disk_usage.measure(store, 9_999_999)}
         assert parts[LOUD, "tasks"] > parts[1, "tasks"]
 
 
@@ -344,7 +344,7 @@ async def test_the_larger_share_is_estimated_from_a_sample(tmp_path: Path) -> No
         for first in range(0, 300, 100):
             large = (task("payload", f"p{first + n}", T, 1, "[]", False, [None, "QUFB" * 2_000], "plain") for n in range(100))
             await tell(store, *large, app_id=LOUD)
-        parts = await disk_usage.weigh(store, await used(store))
+        parts = await disk_usage.measure(store, await used(store))
         assert (parts[0].app_id, parts[0].kind) == (LOUD, "tasks"), "fewer, but heavier"
         total = sum(part.bytes for part in parts)
         assert 0.4 < total / await used(store) < 1.6

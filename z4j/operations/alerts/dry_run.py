@@ -54,7 +54,7 @@ async def _minutes(store: Store, rule: AlertRule, at: int) -> tuple[int, int, di
     while since > first:
         begin = max(since - hour, first)
         for subject, minutes in (await samples.read_minutes(store, of, begin, since)).items():
-            if rule.scope.holds(subject[0]) and rule.looks_at(subject[1]):
+            if rule.scope.holds(subject[0]) and rule.matches_subject(subject[1]):
                 read.setdefault(subject, {}).update(minutes)
         since = begin
         if len(read) * (until - since) // MINUTE_US > LOOKED_AT and until - since > window_of(rule.threshold) * MINUTE_US:

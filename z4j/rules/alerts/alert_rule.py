@@ -67,9 +67,9 @@ class AlertRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
             return False
         if LEVELS[finding.level] < LEVELS[self.level] or not self.scope.holds(finding.scope):
             return False
-        return self.looks_at(finding.subject)
+        return self.matches_subject(finding.subject)
 
-    def looks_at(self, subject: str) -> bool:
+    def matches_subject(self, subject: str) -> bool:
         """Whether the rule matches this task name, queue or other subject of a finding."""
         return not self.subject or fnmatchcase(subject, self.subject)
 

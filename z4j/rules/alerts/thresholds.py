@@ -22,7 +22,7 @@ def find(id: int, rule: AlertRule, samples: Mapping[Subject, Samples], until: in
     assert threshold is not None
     measure, found = MEASURES[threshold.measure], []
     for (scope, name), minutes in samples.items():
-        if not rule.scope.holds(scope) or not rule.looks_at(name):
+        if not rule.scope.holds(scope) or not rule.matches_subject(name):
             continue
         value = measure.is_over(threshold, minutes)
         if value is None:

@@ -17,7 +17,7 @@ ALONE: Final = 3
 ROWS: Final = 120
 """Rows of one person in one window; those beyond are counted by action alone."""
 KEYS: Final = 2_000
-"""Different rows of everybody remembered at once."""
+"""Different rows, of all users, that are remembered at the same time."""
 
 
 class Key(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Final
 SECOND: Final = 1_000_000
 OUTCOMES: Final = ("waiting", "handed", "sent", "failed", "missed", "skipped", "unknown")
 """`waiting` for an agent, `handed` to one that has not answered: of z4j's own alone. `unknown`: it never answered."""
-TOLD: Final = frozenset({"sent", "failed", "missed", "skipped"})
+REPORTED: Final = frozenset({"sent", "failed", "missed", "skipped"})
 """What an agent may say."""
 GRACE: Final = 10 * SECOND
 MOST_GRACE: Final = 45 * SECOND

@@ -21,7 +21,7 @@ OWN: Final = SOURCE["enqueued"]
 it."""
 EARLIEST: Final = 1_000
 """The state key of an earlier enqueue, equal to that of no events."""
-_TOLD: Final = IN_ORDER["payload"]
+_PAYLOAD: Final = IN_ORDER["payload"]
 _RECEIVED: Final = IN_ORDER["received"]
 _STARTED: Final = IN_ORDER["started"]
 _ENDED: Final = IN_ORDER["succeeded"]
@@ -39,14 +39,14 @@ def is_first(events: Sequence[Event]) -> bool:
         return False
     if len(events) == 1 or events[1][0] != "payload":
         return True
-    told = events[1]
-    return not told[1] and at <= told[2] <= at + SKEW_US
+    payload = events[1]
+    return not payload[1] and at <= payload[2] <= at + SKEW_US
 
 
 def steps(events: Sequence[Event], enqueued_at: int, last_at: int, received_at: int, latest: float) -> tuple[int, int] | None:
     """Returns when a task was received and when it started, -1 if not reported, if these events are its next steps. Before them, it
     was enqueued, and received if `received_at` is not -1; the last event was at `last_at`, the next must be at `latest` or earlier."""
-    step, at, received, started = _TOLD if received_at < 0 else _RECEIVED, last_at, received_at, -1
+    step, at, received, started = _PAYLOAD if received_at < 0 else _RECEIVED, last_at, received_at, -1
     for event in events:
         kind, attempt, moment, _, _, _, _, _, eta, receipt, start, _, _, _, _, _, _, sent, _, _, _, _, _, _ = event
         place = IN_ORDER.get(kind, -1)

@@ -44,7 +44,7 @@ def prepare(source: Path, database: Path, *, migrates: bool) -> Path:
             "No changes were made.",
             "Restore it with the newer release.",
         )
-    tidy(database)
+    remove_leftovers(database)
     copy = database.with_name(f"{database.name}.{RESTORING}")
     backup.refuse_without_space(source, database.parent, 1)
     try:
@@ -113,7 +113,7 @@ def replace(copy: Path, database: Path, at: int) -> Path | None:
     return kept
 
 
-def tidy(database: Path) -> None:
+def remove_leftovers(database: Path) -> None:
     """Removes what a killed restore left: its copy, and the second name of the present database."""
     backup.remove_database(database.with_name(f"{database.name}.{RESTORING}"))
     for kept in database.parent.glob(f"{database.name}.{BEFORE}*"):

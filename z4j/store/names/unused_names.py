@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Deletes names and processes that nothing refers to.
 
-Which are used is read without holding the writer, and takes as long as it takes. What is handed out meanwhile goes through the writer's
-caches, which are emptied before the reading begins: so an id that is not among the used ones and not in the cache is referred to by
+Which names are used is read without blocking the writer. IDs that are assigned in the meantime go through the caches
+of the writer, which are emptied before the reading begins: so an id that is not among the used ones and not in the cache is referred to by
 nothing. If a cache was dropped in between, the round ends without deleting, and the next one tries again.
 """
 
@@ -107,7 +107,7 @@ def _mark(db: Connection, caches: tuple[str, ...]) -> None:
 
 
 def _names_in(blobs: list[bytes]) -> set[int]:
-    """Ids of names inside deleted tasks that can be put back (see `task_deletion`): every column of a task and its runs that may be one."""
+    """IDs of names inside deleted tasks that can be restored (see `task_deletion`): every column of a task and its runs that may be one."""
     ids: set[int] = set()
     for blob in blobs:
         kept: DeletedTask = json.loads(zlib.decompress(blob))

@@ -25,7 +25,7 @@ SILENT_US = 15 * 60_000_000
 class CommandRow:
     """A requested action, its target and its result. Times are microseconds UTC.
 
-    `task` is the row id of the task it is about; `spool` the folder it was handed to, empty while it waits.
+    `task` is the row id of the task it is about; `spool` the folder it was sent to, empty while it waits.
     """
 
     id: str
@@ -140,7 +140,7 @@ def finish_command(
 
 
 def expire_commands(db: Connection, at: int) -> list[str]:
-    """Ends every command that no agent took in time (`expired`), or that was handed to an agent which has not answered (`unknown`: an
+    """Ends every command that no agent took in time (`expired`), or that was sent to an agent without a result (`unknown`: an
     answer that comes later still counts). Returns their ids."""
     params = {
         "at": at,

@@ -257,7 +257,7 @@ def still_waiting(db: Connection, id: int, items: Iterable[int]) -> set[int]:
 
 
 def mark_sent(db: Connection, id: int, items: list[tuple[int, str]], at: int) -> None:
-    """Items, as (seq, spool), were handed to agents."""
+    """Items, as (seq, spool), were sent to agents."""
     changed = sum(db.execute(SQL["mark_sent"], (spool, at, id, seq)).rowcount for seq, spool in items)
     _count(db, id, Item.WAITING, Item.SENT, changed)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from z4j.rules.schedules.fires import GRACE, NEAR, TOLD, grace_of
+from z4j.rules.schedules.fires import GRACE, NEAR, REPORTED, grace_of
 from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.fleet import processes
 from z4j.store.operations.value_encryption import SealError
@@ -68,7 +68,7 @@ def record_fired(db: Connection, app_id: int, record: Fired, at: int) -> None:
     facts, run = record.facts, processes.process_of(db, app_id, record.run)
     boot = processes.split_process_token(record.run)[0]
     place = {"app_id": app_id, "environment": run.environment, "scheduler": facts.scheduler, "key": facts.schedule}
-    if facts.scheduler == schedules.OWN or facts.outcome not in TOLD:
+    if facts.scheduler == schedules.OWN or facts.outcome not in REPORTED:
         return
     row = db.execute(schedules.SQL["find_schedule"], place).fetchone()
     if row is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Stores saved queries of the task list: each belongs to a person, who may share it with everybody."""
+"""Stores saved queries of the task list: each belongs to a person, who may share it with all users."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ async def list_changed(store: Store, limit: int, oldest_day: int) -> list[Entry]
         entries = []
         has_lines = _has_lines(db)
         for number, (*row, task, parts, changes) in enumerate(db.execute(SQL["list_changed"], {"limit": limit}).fetchall()):
-            _make_way(number)
+            _yield_to_writer(number)
             day = row[1] // DAY_US if row[0] is not None else -1
             words = words_of_row(row, parts) if day >= oldest_day else ""
             if words_of_log := _words_of_log(db, task) if has_lines and day >= oldest_day and parts & (LINES | OUTCOME) else "":
@@ -128,7 +128,7 @@ def _entries(db: sqlite3.Connection, rows: list[Row], oldest_day: int) -> list[E
     entries = []
     has_lines = _has_lines(db)
     for number, row in enumerate(rows):
-        _make_way(number)
+        _yield_to_writer(number)
         if (day := row[1] // DAY_US) >= oldest_day:
             words = words_of_row(row, ALL)
             if has_lines and (words_of_log := _words_of_log(db, row[0])):
@@ -151,7 +151,7 @@ def _words_of_log(db: sqlite3.Connection, task: int) -> str:
     return " ".join(list(found)[:MAX_LOG_WORDS])
 
 
-def _make_way(number: int) -> None:
+def _yield_to_writer(number: int) -> None:
     """Call it for each row whose words are about to be made. The writer leaves the interpreter with every statement; while another thread
     computes, it would get it back only after the interval of `sys.setswitchinterval`, for each row that it writes."""
     if number % AT_ONCE == 0:

@@ -378,7 +378,7 @@ def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group
         db.execute("SAVEPOINT job")
     try:
         job.results.append(job.steps[job.next](db))
-    except BaseException as error:  # handed to the caller who brought the job
+    except BaseException as error:  # raised to the caller of the job
         db.forget()
         db.drop_sums()
         if not is_guarded or not db.in_transaction:

@@ -49,7 +49,7 @@ class WalkPosition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Victims:
+class DeletionFilter:
     """Which tasks a walk looks for: from before a time, ended or not heard of since `quiet`, or any; of one app, or of all (0)."""
 
     before: int
@@ -58,17 +58,17 @@ class Victims:
     is_any: bool = False
 
 
-async def list_victims(store: Store, which: Victims, after: WalkPosition, limit: int) -> tuple[list[int], WalkPosition, bool]:
+async def list_deletable(store: Store, which: DeletionFilter, after: WalkPosition, limit: int) -> tuple[list[int], WalkPosition, bool]:
     """Returns some row ids to delete, the position of the walk, and whether the walk has reached the end."""
     params = {
         "since": after.first_at, "id": after.id, "before": which.before, "quiet": which.quiet, "is_any": which.is_any, "limit": limit,
     }  # fmt: skip
     rows = await store.fetch_all(SQL["list_first"], params)
-    victims = [row[0] for row in rows if row[3] and which.app_id in (0, row[2])]
-    return victims, WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
+    deletable = [row[0] for row in rows if row[3] and which.app_id in (0, row[2])]
+    return deletable, WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
 
 
-def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: float) -> tuple[int, int]:
+def delete_listed(db: Connection, ids: list[int], which: DeletionFilter, seconds: float) -> tuple[int, int]:
     """Deletes tasks until the time is up. Tasks that changed since they were listed stay. Returns (number of ids handled, number
     deleted)."""
     ends = time.monotonic() + seconds
@@ -96,7 +96,7 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
 
 
 async def list_swept(store: Store, before: int, after: WalkPosition | None, limit: int) -> tuple[list[int], WalkPosition, bool]:
-    """Lists succeeded tasks whose originals are old enough to delete, as `list_victims`. With `after` None it starts where the last
+    """Lists succeeded tasks whose originals are old enough to delete, as `list_deletable`. With `after` None it starts where the last
     server stopped."""
     if after is None:
         row = await store.fetch_one(SQL["read_swept"])
@@ -176,7 +176,7 @@ async def oldest_task(store: Store) -> int | None:
 
 def delete_tasks(db: Connection, ids: list[int]) -> None:
     """Deletes these tasks in any state, with everything that belongs to them."""
-    delete_victims(db, ids, Victims(EVER, EVER, is_any=True), EVER)
+    delete_listed(db, ids, DeletionFilter(EVER, EVER, is_any=True), EVER)
 
 
 def _delete_parts(db: Connection, ids: list[int]) -> None:

@@ -40,7 +40,7 @@ class Part:
     rows: int = 0
 
 
-async def weigh(store: Store, used: int) -> list[Part]:
+async def measure(store: Store, used: int) -> list[Part]:
     """Returns every part of the database, the largest first. Their sum is about the part of the `used` bytes that nothing else accounts
     for."""
     tasks = {app_id: (count, rows) for app_id, count, rows in await store.fetch_all(SQL["count_by_app"])}

@@ -137,10 +137,10 @@ class Reused:
         if self.db.execute(SQL["count_runs"], {"task": newest.id, "limit": RUNS}).fetchone()[0] >= RUNS:
             self.whole = newest
             return
-        self._take_apart(newest)
+        self._split_executions(newest)
         self.rows = {newest.id}
 
-    def _take_apart(self, row: StoredTask) -> None:
+    def _split_executions(self, row: StoredTask) -> None:
         task = row.id
         row_of = self.db.execute(SQL["read_original"], {"task": task}).fetchone()
         payload = None if row_of is None else (*row_of[:3], names.text_of(self.db, row_of[3]))
@@ -215,12 +215,12 @@ class Reused:
 
     def _fold(self, life: Execution, task: int) -> Summary:
         is_base = self.base is not None and task == self.base_row
-        heard = self._heard(life, task, without_retold=is_base)
+        heard = self._reported_events(life, task, without_retold=is_base)
         summary = fold(self.base.summary if self.base is not None and is_base else None, heard)
         assert summary is not None
         return summary
 
-    def _heard(self, life: Execution, task: int, *, without_retold: bool) -> list[Event]:
+    def _reported_events(self, life: Execution, task: int, *, without_retold: bool) -> list[Event]:
         pinned = [entry.event for entry in self.kept.values() if entry.pinned and entry.row == task]
         if not without_retold:
             return [entry.event for entry in life.reports] + pinned
@@ -230,7 +230,7 @@ class Reused:
     def _write_parts(self, life: Execution, task: int) -> None:
         db, events = self.db, {entry.event for entry in life.reports}
         base = self.base if task == self.base_row else None
-        runs = runs_of(self._heard(life, task, without_retold=base is not None))
+        runs = runs_of(self._reported_events(life, task, without_retold=base is not None))
         for at, run in base.runs.items() if base is not None else ():
             runs[at] = run_join(runs[at], run) if at in runs else run
         attempts.replace(db, self.app_id, task, runs)

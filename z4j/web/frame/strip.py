@@ -41,7 +41,7 @@ def scope_of(request: Request) -> Filters:
 
 
 async def read_numbers(server: Services, scope: Filters, now: int) -> StripNumbers:
-    """Returns the numbers under the filters of every page. They are the same for everybody, so they are kept for a second, and never
+    """Returns the numbers under the filters of every page. They are the same for all users, so they are kept for a second, and never
     beyond a change. `now` has to lie before the first read of the page, which decides what all of its reads see."""
     kept: dict[Filters, tuple[int, int, StripNumbers]] = server.store.memo.setdefault("strip", (0, {}))[1]
     until, read_at, numbers = kept.get(scope, (0, 0, StripNumbers()))

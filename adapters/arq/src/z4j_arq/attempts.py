@@ -11,7 +11,7 @@ from typing import Any
 from z4j_agent.capture.current_run import CurrentRun
 from z4j_arq.messages import ENGINE, MARK, now, task_id_of
 
-UNTOLD = -1
+UNKNOWN_ATTEMPT = -1
 _KEYS = frozenset({"t", "f", "a", "k", "et"})
 _YEAR_2001_MS = 10**12
 
@@ -33,7 +33,7 @@ class Sending:
 
 
 class Run:
-    """One run, from the worker's taking the job to its end. `attempt` is UNTOLD until arq has determined the try."""
+    """One run, from the worker's taking the job to its end. `attempt` is UNKNOWN_ATTEMPT until arq has determined the try."""
 
     __slots__ = (
         "args",
@@ -74,7 +74,7 @@ class Run:
         self.job_id = job_id
         self.queue = str(worker.queue_name)
         self.received_at = now()
-        self.attempt = UNTOLD
+        self.attempt = UNKNOWN_ATTEMPT
         self.is_receipt_reported = False
         self.name = ""
         self.args: Any = ()

@@ -23,7 +23,7 @@ from z4j_agent.capture.hooks import error_of
 from z4j_agent.capture.run_usage import used
 from z4j_agent.wire import records
 from z4j_arq import originals, pausing
-from z4j_arq.attempts import UNTOLD, Run, Sending, current
+from z4j_arq.attempts import UNKNOWN_ATTEMPT, Run, Sending, current
 from z4j_arq.messages import ENGINE, attempt_of, calling_code, due, ms_of, now, parameter_names, task_id_of
 from z4j_arq.schedulers.cron_jobs import beat
 from z4j_arq.state import ArqState
@@ -159,7 +159,7 @@ class Capture:
             self._agent.append(records.received(*run.head(run.received_at, self._agent.run)))
 
     def _begin_attempt(self, run: Run, attempt: int) -> None:
-        if run.attempt != UNTOLD:
+        if run.attempt != UNKNOWN_ATTEMPT:
             return
         run.attempt = attempt
         agent = self._agent
@@ -260,7 +260,7 @@ class Capture:
 
         The job is still in its queue; arq runs it again when its in-progress key has expired.
         """
-        if run is None or run.has_ended or run.attempt == UNTOLD:
+        if run is None or run.has_ended or run.attempt == UNKNOWN_ATTEMPT:
             return
         if run.is_finishing and isinstance(error, asyncio.CancelledError):
             return  # the outcome is still being stored (asyncio.shield)

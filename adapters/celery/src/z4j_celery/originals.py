@@ -105,7 +105,7 @@ def parameter_names(app: Any, name: str) -> tuple[str, ...]:
 def mark_reported(body: Any) -> None:
     """Marks a message whose arguments this producer reports: the four keys of its third part, all null, are in reverse order.
 
-    A task cannot see that: mappings are equal in any order, and Celery reads the keys by name. Headers and properties would be visible in
+    A task does not notice: mappings are equal in any order, and Celery reads the keys by name. Headers and properties would be visible in
     `self.request`. A message with further tasks has no mark, and the worker reports it, too.
     """
     embed = body[2]

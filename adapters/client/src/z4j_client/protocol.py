@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both faces of the client have in common, without I/O: the parts of a request, the reading of a response, and when to retry."""
+"""Code that both clients have in common, without I/O: the parts of a request, the reading of a response, and when to retry."""
 
 from __future__ import annotations
 

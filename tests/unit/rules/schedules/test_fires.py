@@ -90,7 +90,7 @@ def test_lateness_counts_from_the_due_time_and_is_never_negative() -> None:
 
 def test_words_that_are_stored_and_what_an_agent_may_report() -> None:
     assert fires.OUTCOMES == ("waiting", "handed", "sent", "failed", "missed", "skipped", "unknown")
-    assert set(fires.OUTCOMES) - {"waiting", "handed", "unknown"} == fires.TOLD
+    assert set(fires.OUTCOMES) - {"waiting", "handed", "unknown"} == fires.REPORTED
     assert (GRACE, fires.MOST_GRACE, fires.NEAR, SECOND) == (10_000_000, 45_000_000, 0.9, 1_000_000)
 
 

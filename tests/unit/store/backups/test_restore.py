@@ -36,7 +36,7 @@ def test_the_copy_and_the_second_name_of_a_killed_restore_are_removed(tmp_path: 
     os.link(path, tmp_path / "z4j.db.before-restore-2")
     for suffix in ("", "-journal", "-wal"):
         (tmp_path / f"z4j.db.restoring{suffix}").touch()
-    restore.tidy(path)
+    restore.remove_leftovers(path)
     assert sorted(each.name for each in tmp_path.glob("z4j.db*")) == ["z4j.db", kept.name]
     assert (name_of(path), name_of(kept)) == ("present", "replaced")
 

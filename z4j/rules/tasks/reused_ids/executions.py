@@ -128,11 +128,11 @@ def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
             same = (index for about, index in anchors if about.event.eta == event.at and about.event.attempt == event.attempt)
             lives[next(same, _at(starts, event.at))].reports.append(report)
         elif event.kind == "moved" and not event.queue:
-            lives[_told_at(lives, starts, event.at)].reports.append(report)
+            lives[_find_life(lives, starts, event.at)].reports.append(report)
         elif event.kind != "payload":
             lives[_at(starts, event.at)].reports.append(report)
     for report, index in _pair(payloads, anchors):
-        lives[_told_at(lives, starts, report.event.at) if index is None else index].reports.append(report)
+        lives[_find_life(lives, starts, report.event.at) if index is None else index].reports.append(report)
     return [_finished(life, is_first=not index) for index, life in enumerate(lives)]
 
 
@@ -315,7 +315,7 @@ def _at(starts: Sequence[int], at: int) -> int:
     return max((index for index, start in enumerate(starts) if start <= at), default=0)
 
 
-def _told_at(lives: Sequence[_Life], starts: Sequence[int], at: int) -> int:
+def _find_life(lives: Sequence[_Life], starts: Sequence[int], at: int) -> int:
     """The life of arguments that were reported at that time: one that is about to be reported, if the one before it has ended."""
     index = _at(starts, at)
     is_next = index + 1 < len(lives) and at > lives[index].over_at() and starts[index + 1] <= at + SKEW_US
@@ -344,7 +344,7 @@ def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEve
     for report in payloads:
         groups.setdefault((report.event.run, report.event.attempt, report.event.rank >= SENDER), []).append(report)
     for (run, attempt, is_sender), group in groups.items():
-        kind, index_by_moment = _told_beside(run, attempt, ("enqueued",) if is_sender else ("received", "started"), group, anchors)
+        kind, index_by_moment = _other_reports(run, attempt, ("enqueued",) if is_sender else ("received", "started"), group, anchors)
         moments, at = sorted(index_by_moment), sorted({report.event.at for report in group})
         for report in group:
             if moments and len(at) == len(moments) and all(map(le, moments, at)):
@@ -355,7 +355,7 @@ def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEve
     return pairs
 
 
-def _told_beside(
+def _other_reports(
     run: str, attempt: int, kinds: Sequence[str], group: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]
 ) -> tuple[str, dict[int, int]]:
     """Returns what a process reported beside its payloads: of the first kind that it reported itself (the main process the receipt, the one

@@ -12,7 +12,7 @@ SELECT number, seq, at, digest, previous, key_id, signature FROM audit_head WHER
 SELECT number, seq, at, digest, previous, key_id, signature FROM audit_head WHERE number = :number;
 
 -- find_checkpoint --
--- A checkpoint that somebody remembers, if the log still reaches that far and signed the same.
+-- A remembered checkpoint, if the log still reaches that far and signed the same.
 SELECT 1 FROM audit_head WHERE seq = :seq AND digest = :digest AND EXISTS (SELECT 1 FROM audit WHERE seq >= :seq);
 
 -- add_checkpoint --

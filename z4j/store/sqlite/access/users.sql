@@ -12,7 +12,7 @@ SELECT id, name, password_hash, role, created_at, disabled_at FROM user WHERE na
 SELECT id, name, password_hash, role, created_at, disabled_at FROM user WHERE id = :id;
 
 -- list_users --
--- Everybody, by name.
+-- All users, by name.
 SELECT id, name, '', role, created_at, disabled_at FROM user ORDER BY disabled_at IS NOT NULL, name;
 
 -- count_admins --

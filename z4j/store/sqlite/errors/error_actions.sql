@@ -5,7 +5,7 @@ UPDATE error_group SET state = :state, state_at = :at, state_by = :actor, releas
   ignore_total = :total WHERE id = :id AND merged_into IS NULL;
 
 -- set_assigned --
--- Who looks after it.
+-- The assigned user.
 UPDATE error_group SET assigned_to = :value WHERE id = :id AND merged_into IS NULL;
 
 -- set_note --

@@ -24,7 +24,7 @@ UNION SELECT environment_id FROM error_place UNION SELECT engine_id FROM error_p
 UNION SELECT name_id FROM error_place UNION SELECT engine_id FROM log_run;
 
 -- list_kept --
--- Deleted tasks that a plan can put back; their names are used inside.
+-- Deleted tasks that a plan can restore; their names are used inside.
 SELECT kept FROM plan_item WHERE kept IS NOT NULL;
 
 -- list_names --

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- finish_command --
--- What an agent of its app, and of the folder it was handed to where :spool is known, says became of a command. "accepted" ends nothing, and
+-- The result of a command from an agent of its app, and of the folder it was sent to where :spool is known. "accepted" ends nothing, and
 -- nothing follows an end but an agent's own answer after "expired" or "unknown".
 UPDATE command SET status = :status, detail = :detail, ended_at = CASE WHEN :status = 'accepted' THEN NULL ELSE :at END,
   sealed = CASE WHEN :status = 'accepted' THEN sealed ELSE '' END

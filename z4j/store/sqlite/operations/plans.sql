@@ -93,7 +93,7 @@ SELECT i.seq FROM plan_item AS i INDEXED BY plan_item_sent
 WHERE i.plan_id = :id AND i.status = 1 AND i.sent_at < :before ORDER BY i.seq;
 
 -- mark_sent --
--- Handed to an agent: from now on only its spool folder may see it again.
+-- Sent to an agent: from now on only its spool folder may receive it again.
 UPDATE plan_item SET status = 1, spool = ?, sent_at = ? WHERE plan_id = ? AND seq = ? AND status = 0;
 
 -- end_item --
@@ -110,7 +110,7 @@ SELECT status FROM plan_item WHERE plan_id = :id AND seq = :seq;
 UPDATE plan_item SET status = 8, ended_at = :at WHERE plan_id = :id AND status = 0;
 
 -- find_key --
--- The plan an item's command belongs to, if the item is one of this app, handed to this folder where :spool is known.
+-- The plan an item's command belongs to, if the item is one of this app, sent to this folder where :spool is known.
 SELECT p.id FROM plan AS p JOIN plan_item AS i ON i.plan_id = p.id AND i.seq = :seq
 JOIN plan_group AS g ON g.plan_id = i.plan_id AND g.number = i.number
 WHERE p.key = :key AND g.app_id = :app_id AND (:spool IS NULL OR i.spool = :spool);

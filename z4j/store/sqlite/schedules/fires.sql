@@ -36,12 +36,12 @@ UPDATE fire SET outcome = 'handed', spool = :spool, fired_at = coalesce(fired_at
 WHERE task_id IN (SELECT value FROM json_each(:task_ids)) AND task_id != '' AND outcome = 'waiting' RETURNING task_id;
 
 -- supersede --
--- Of a schedule that catches up once, an older one that still waits is let go for the newer. Index: the unique one.
+-- Of a schedule that catches up once, an older one that still waits is replaced by the newer. Index: the unique one.
 UPDATE fire SET outcome = 'missed', error = :error
 WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'waiting' AND due_at < :due_at;
 
 -- finish_own --
--- What an agent of its app, and of the folder it was handed to where :spool is known, says became of it. After "unknown" an agent's own answer
+-- The result from an agent of its app, and of the folder it was sent to where :spool is known. After "unknown" an agent's own answer
 -- still counts. Index: fire_task.
 UPDATE fire SET outcome = :outcome, error = :error
 WHERE task_id = :task_id AND task_id != '' AND (:spool IS NULL OR spool = :spool)
@@ -51,7 +51,7 @@ WHERE task_id = :task_id AND task_id != '' AND (:spool IS NULL OR spool = :spool
 -- expire_own --
 -- No agent executed or answered it in time. Index: fire_open.
 UPDATE fire SET outcome = CASE outcome WHEN 'waiting' THEN 'missed' ELSE 'unknown' END, error = CASE outcome WHEN 'waiting'
-  THEN 'no agent that could run it was connected in time' ELSE 'it was handed to an agent, which never answered' END
+  THEN 'no agent that could run it was connected in time' ELSE 'it was sent to an agent, which did not respond' END
 WHERE outcome IN ('waiting', 'handed') AND expires_at < :at RETURNING schedule_id;
 
 -- list_fires --

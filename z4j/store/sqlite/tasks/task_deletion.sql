@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- read_task --
--- A whole task, so that it can be put back.
+-- A complete task, so that it can be restored.
 SELECT id, app_id, engine_id, task_id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error,
   result, first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args, is_masked,

@@ -26,7 +26,7 @@ from z4j.store.fleet import agents, apps
 from z4j.store.fleet.agents import UnpinnedProcess
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import disk_usage
-from z4j.store.tasks.bulk_deletion import Victims, WalkPosition, list_victims, oldest_task, read_size
+from z4j.store.tasks.bulk_deletion import DeletionFilter, WalkPosition, list_deletable, oldest_task, read_size
 from z4j.store.tasks.disk_usage import Part
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
@@ -144,16 +144,16 @@ class AppliancePage:
     clock: ClockPanel
     tab: str = "appliance"
     index: IndexReport = IndexReport()
-    is_weighed: bool = True
+    is_measured: bool = True
     """Whether the sizes of `parts` are known."""
 
 
-async def _weigh(store: Store, used: int) -> list[Part] | None:
+async def _measure_parts(store: Store, used: int) -> list[Part] | None:
     """Returns the size of each kind of data as it was computed last; None while that is done for the first time. Whole tables are read for
     it, so it is done at most once a minute, and a page waits for it only where it takes a moment."""
     until, (known, running) = store.memo.get("parts", (0, (None, None)))
     if running is None and clock.ticks() >= until:
-        running = asyncio.create_task(disk_usage.weigh(store, used))
+        running = asyncio.create_task(disk_usage.measure(store, used))
         running.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps never requested again
         store.memo["parts"] = (until, (known, running))
         await asyncio.wait({running}, timeout=MOMENT_S)
@@ -183,10 +183,10 @@ async def _retention(store: Store, settings: Settings, parts: list[Part] | None,
     is_known = days >= 1 and parts is not None
     per_day = int(sum(part.bytes for part in tasks) / days) if is_known else None
     limit = at - (settings.days_kept - 1) * DAY_US
-    victims, _, is_end = await list_victims(store, Victims(limit, limit), WalkPosition(), NEXT_LISTED)
+    next_tasks, _, is_end = await list_deletable(store, DeletionFilter(limit, limit), WalkPosition(), NEXT_LISTED)
     return RetentionPanel(
         settings.originals_days_kept, days, per_day, int(sum(part.rows for part in tasks) / days) if is_known else None,
-        days_to_limit=int(settings.gigabytes_kept * 1e9 / per_day) if per_day else None, next_tasks=len(victims), is_more=not is_end,
+        days_to_limit=int(settings.gigabytes_kept * 1e9 / per_day) if per_day else None, next_tasks=len(next_tasks), is_more=not is_end,
     )  # fmt: skip
 
 
@@ -219,7 +219,7 @@ async def page(request: Request) -> Response:
     report, settings, store = server.retention.report, server.settings, server.store
     used, _ = await read_size(store)
     names = await apps.names_by_id(store)
-    weighed, oldest_at = await _weigh(store, used), await oldest_task(store)
+    parts_measured, oldest_at = await _measure_parts(store, used), await oldest_task(store)
     made = AppliancePage(
         shell=await make_shell(request, "settings"),
         days_kept=settings.days_kept,
@@ -234,7 +234,7 @@ async def page(request: Request) -> Response:
         used_bytes=used,
         free_bytes=shutil.disk_usage(settings.data).free,
         oldest_at=oldest_at,
-        retention=await _retention(store, settings, weighed, oldest_at, clock.now()),
+        retention=await _retention(store, settings, parts_measured, oldest_at, clock.now()),
         index=server.word_index.report,
         deleted=report.deleted,
         deleted_per_s=report.deleted_per_s,
@@ -244,8 +244,8 @@ async def page(request: Request) -> Response:
         clock=_clock(server.clock_watch, clock.now()),
         parts=tuple(
             PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
-            for part in [part for part in weighed or () if part.bytes][:LISTED]
+            for part in [part for part in parts_measured or () if part.bytes][:LISTED]
         ),
-        is_weighed=weighed is not None,
+        is_measured=parts_measured is not None,
     )  # fmt: skip
     return render(request, "settings/appliance.html", made)

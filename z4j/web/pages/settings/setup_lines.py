@@ -89,7 +89,7 @@ def code(target: Target) -> str:
 
 
 def three_lines(target: Target) -> tuple[Block, ...]:
-    """Returns what everybody needs: install, environment, code."""
+    """Returns the lines for all engines: install, environment, code."""
     return (
         Block("1. Install from this appliance", install(target), "In the environment of the application. The token reads packages only."),
         Block("2. Set the connection string", variables(target, "export "), "In the environment of every worker and producer.", True),

@@ -148,7 +148,7 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
 
 def filters_of(request: Request) -> Filters:
     """Returns the filters in the URL of a request. A local time gets the offset of the reader's zone, so that a URL that is passed on
-    means the same to everybody. Raises BadInput, WrongQuery."""
+    means the same to all users. Raises BadInput, WrongQuery."""
     query = request.query_params
     return located(from_query({**query, "columns": ",".join(query.getlist("columns"))}, query.getlist("state")), reader_zone())
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The asynchronous face. `_sync` is generated from this folder, see generate.py."""
+"""The asynchronous client. `_sync` is generated from this folder, see generate.py."""

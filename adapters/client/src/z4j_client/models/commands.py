@@ -20,7 +20,7 @@ class CommandList:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRow:
     """A requested action, its target and its result. Times are microseconds UTC. `task` is the row id of the task it is about; `spool`
-    the folder it was handed to, empty while it waits."""
+    the folder it was sent to, empty while it waits."""
 
     id: str
     app_id: int

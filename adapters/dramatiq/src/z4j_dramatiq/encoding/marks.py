@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Marks of messages that the application cannot see: blanks behind the JSON or the pickle.
+"""Marks of messages that are invisible to the application: blanks behind the JSON or the pickle.
 
 A message has no field that an actor cannot read, and a worker without z4j cannot read a message with an unknown field. Blanks behind the
 encoded bytes are ignored by every decoder. They mean that a process has reported the arguments (`is_reported`), and how often an actor

@@ -182,5 +182,5 @@ class PausesContract(OwnGateway):
         _, names = self.both(gateway, two)
         gateway.ask(self.link_of(gateway, two, names[1]), "pause_queue", two.engine, {"queue": two.queue, "broker": names[0]})
         self.done(gateway, two, names[1], "resume_queue", broker=names[1])
-        two.send(1, "goes on")
-        self.runs(two, 1, "goes on")
+        two.send(1, "continues")
+        self.runs(two, 1, "continues")
