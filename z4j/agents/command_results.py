@@ -18,7 +18,7 @@ from z4j.wire.records import CommandResult
 
 
 class Answer(NamedTuple):
-    """`status` is one of `z4j_agent.wire.COMMAND_STATUS`, `fields` what the agent says of it."""
+    """`status` is one of `z4j_agent.wire.COMMAND_STATUS`, `fields` what the agent reports of it."""
 
     id: CommandId
     status: str

@@ -34,12 +34,12 @@ class AgentLink:
     """(engine, action) → scope."""
     environment: str = ""
     queues: dict[str, frozenset[str]] = field(default_factory=dict)
-    """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
+    """engine → the queues its last discovery named: commands about a queue are sent to an agent that knows it first."""
     token_id: int = 0
     end: Callable[[int, str], None] | None = None
     """Closes the connection at once because its token is no longer valid; no command is sent over it afterwards."""
     schedulers: dict[str, bool] = field(default_factory=dict)
-    """scheduler → whether this process fires it: those it has listed. What concerns schedules is asked of no other."""
+    """scheduler → whether this process fires it: those it has listed. Commands about schedules are sent to no other."""
     brokers: dict[str, dict[str, str]] = field(default_factory=dict)
     """engine → {identity: fingerprint or ""} of the brokers its process reported; an engine without an entry may have any."""
     authenticates_originals: bool = True
@@ -62,7 +62,7 @@ class Need:
     worker: str = ""
     queue: str = ""
     near: str = ""
-    """The worker that holds it as far as is known: asked first, where another one may do as well."""
+    """The worker that has it as far as is known: it is chosen first if others can do it, too."""
     broker: str = ""
     """The broker it concerns, "" if unknown."""
 

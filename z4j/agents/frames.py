@@ -44,7 +44,7 @@ def frame_of(
     """Returns a command as this agent receives it. `broker` is the agent's name for its broker, "" if it reported none; `proofs` is task
     name → the result of `store.fleet.agents.read_proofs`."""
     params = dict(command.params)
-    if original is not None:  # it says its broker itself
+    if original is not None:  # it names its broker itself
         params = original_params(original, params, link)
     elif broker:
         params["broker"] = broker

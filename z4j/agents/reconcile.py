@@ -31,13 +31,13 @@ from z4j.text import Json
 
 ANSWER_US: Final = 15_000_000
 AGAIN_US: Final = 60_000_000
-"""After an answer that settles nothing the engine is asked again: this long later, each time five times as long, at most an hour."""
+"""After an inconclusive result the engine is queried again: this long later, each time five times as long, at most an hour."""
 AT_MOST_US: Final = 3_600_000_000
 OUTSTANDING: Final = 20
 """Questions at a time to one engine of an app: some search a whole queue for the answer."""
 REMEMBERED: Final = 50_000
 ENDS: Final = {
-    "succeeded": "", "failed": "Its engine says that it failed; its process was gone before it could tell why.", "cancelled": ""
+    "succeeded": "", "failed": "Its engine reports that it failed; its process ended before it reported the reason.", "cancelled": ""
 }  # fmt: skip
 Key = tuple[int, str, str, int]
 
@@ -48,7 +48,7 @@ class _Question:
     id: str
     """Empty once it was answered."""
     spool: str
-    """The spool folder of the agent that was asked."""
+    """The spool folder of the agent that was queried."""
     asked_at: int
     times: int = 1
     again_at: int = 0
@@ -85,7 +85,7 @@ class Reconcile(Owner):
                     lost.append((task, "No connected agent can query its engine."))
             elif question.id and at - question.asked_at > ANSWER_US:
                 self._forget(key)
-                lost.append((task, "Its engine was asked and did not answer."))
+                lost.append((task, "Its engine was queried and did not respond."))
             elif question.word:
                 self._forget(key)
                 lost.append((task, question.word))
@@ -115,7 +115,7 @@ class Reconcile(Owner):
         for answer in answers:
             try:
                 await self._answered(app_id, answer.id.owner, answer.status, answer.fields, answer.spool)
-            except Exception as error:  # the batch is stored and acked; the engine is asked again
+            except Exception as error:  # the batch is stored and acked; the engine is queried again
                 self.duty.failed(error)
 
     async def _answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Json], spool: str | None) -> None:
@@ -136,13 +136,13 @@ class Reconcile(Owner):
             self._forget(key)
         else:
             question.again_at = at + min(AGAIN_US * 5 ** (question.times - 1), AT_MOST_US)
-            question.word = "" if state == "running" else f"Its engine was asked and does not know it: {answer_text}."
+            question.word = "" if state == "running" else f"Its engine was queried and does not have it: {answer_text}."
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _add(self, task: StaleTask, event: Event) -> None:
         try:
             self.changed((await ingest_facts(self.store, task.app_id, [ServerFact(task.engine, task.task_id, event, task.row)])).topics)
-        except StoreError as error:  # the task stays as it is, so its engine is asked again
+        except StoreError as error:  # the task stays as it is, so its engine is queried again
             self.duty.failed(error)
             return
         self.duty.succeeded()

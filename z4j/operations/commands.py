@@ -35,7 +35,7 @@ from z4j.text import Json, JsonObject
 
 NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
 """Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
-NOT_ASKED: Final = "no worker can be asked: greenlets cannot, and child processes need Z4J_STACKS=1 in the environment of their worker"
+NOT_ASKED: Final = "no worker can report the stack: greenlets cannot, and child processes need Z4J_STACKS=1 in their worker's environment"
 NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
 """Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
 AT_WORKER: Final = frozenset({"terminate_task", "inspect_task"})
@@ -44,7 +44,7 @@ UNSENT_US: Final = 5_000_000
 
 
 class Actor(Protocol):
-    """Who asks: `web.auth.authentication.Identity`, or anything with these."""
+    """Who requests an action: `web.auth.authentication.Identity`, or anything with these attributes."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Actor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AvailableAction:
-    """One action as the page shows it; `why_not` is empty when it can be asked for now."""
+    """One action as the page shows it; `why_not` is empty when it can be requested now."""
 
     action: str
     label: str
@@ -170,7 +170,7 @@ class Dispatch(ExpiringOwner):
         self.live.changed(("changes", "tasks", "queues"))
         return shown
 
-    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    # -- called by the outbox -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
         """Lists the commands of an app that wait or have no result yet."""
         return [outgoing(row) for row in await commands.list_open(self.store, app_id, at) if row.status in ("waiting", "sent")]

@@ -92,7 +92,7 @@ class Plans(ExpiringOwner):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    # -- called by the outbox -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
         """Lists the items that were sent and not answered. Waiting items are sent at the pace of their plan: each run checks again whether
         they can be."""

@@ -126,7 +126,7 @@ class Scheduler(ExpiringOwner):
             self.wake()
         return count
 
-    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    # -- called by the outbox -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
         """Lists the fires of an app that wait or have no result yet."""
         return [command_of(app_id, fire, at) for fire in await fires.list_open(self.store, app_id)]

@@ -55,7 +55,7 @@ class ScheduleService(Owner):
         self.scheduler = scheduler
         self.outbox.register(self)
 
-    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    # -- called by the outbox -----------------------------------------------------------------------------------------------
     async def schedules_listed(self, link: AgentLink, listing: SchedulesFrame) -> None:
         """Takes in a list; a process that does not have the overrides as they are now is sent them."""
         at = clock.now()

@@ -91,7 +91,7 @@ RULES: Final[dict[str, Rule]] = {
 
 #: Of a task, in the order its page offers them.
 HELD: Final = frozenset({"release_task", "lookup_task"})
-"""Actions on a task that its worker may hold in memory alone: that one is asked before others that could do it too."""
+"""Actions on a task that its worker may hold in memory alone: that one is chosen before others that could do it, too."""
 TASK_ACTIONS: Final = tuple(action for action, rule in RULES.items() if rule.subject == "task")
 
 _NO_ORIGINAL: Final = {

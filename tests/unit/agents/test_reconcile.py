@@ -82,7 +82,7 @@ async def test_what_the_engine_knows_becomes_the_end(tmp_path: Path) -> None:
         assert await states(store) == {"a": "succeeded", "b": "failed", "c": "succeeded"}
         detail = await get_task(store, 2)
         assert detail is not None
-        assert "before it could tell why" in detail.row.error
+        assert "before it reported the reason" in detail.row.error
         assert await house.look(AT + 2 * SECOND) == 0
 
 
@@ -100,9 +100,9 @@ async def test_what_lies_in_the_broker_waits_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("status", "facts", "words"), [
-    ("done", {"state": "unknown", "engine_state": "PENDING"}, "does not know it: PENDING"),
-    ("refused", {"error": "too busy"}, "does not know it: too busy"),
-    (None, {}, "did not answer"),
+    ("done", {"state": "unknown", "engine_state": "PENDING"}, "does not have it: PENDING"),
+    ("refused", {"error": "too busy"}, "does not have it: too busy"),
+    (None, {}, "did not respond"),
 ])  # fmt: skip
 async def test_what_nobody_knows_is_lost_with_the_evidence(tmp_path: Path, status: str | None, facts: dict[str, Any], words: str) -> None:
     async with database(tmp_path) as store:

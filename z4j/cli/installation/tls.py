@@ -53,7 +53,7 @@ def show(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def rotate(words: argparse.Namespace, settings: Settings) -> int:
-    """Begins a rotation, or says how far it is."""
+    """Begins a rotation, or prints how far it is."""
     return asyncio.run(_rotate(settings))
 
 

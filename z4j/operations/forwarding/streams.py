@@ -50,7 +50,7 @@ def send(place: Place, frames: Sequence[bytes], ca: str, folder: Path) -> None:
     except ssl.SSLCertVerificationError as error:
         raise NotSent(f"The certificate of {place.host} could not be verified: {error.verify_message}.") from error
     except TimeoutError as error:
-        raise NotSent("The receiver did not answer in time.") from error
+        raise NotSent("The receiver did not respond in time.") from error
     except (OSError, ssl.SSLError, UnicodeError) as error:
         raise NotSent(f"{getattr(error, 'strerror', None) or type(error).__name__}.") from error
 

@@ -75,7 +75,7 @@ def of_test(at: int, actor: str, server: str) -> Outgoing:
 
 
 def shortened(message: Outgoing, most: int) -> Outgoing:
-    """Returns the message with a text of at most `most` bytes: details that do not fit are left out, which it says."""
+    """Returns the message with a text of at most `most` bytes: details that do not fit are left out, and the message reports that."""
     if len(message.text) <= most:
         return message
     body = {key: value for key, value in message.body.items() if key not in ("detail", "findings")}

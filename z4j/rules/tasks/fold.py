@@ -13,7 +13,7 @@ Which event speaks for the state is one number, the first item of `Summary.state
 
 So a success of any attempt wins; else the newest attempt; in it the worst-founded end never beats the better founded
 one (cancelled < expired < rejected < failed); else the newest fact in time. Known and accepted: while one delivery of
-an attempt has failed and a second delivery of it still runs, the task says failed until the second one ends.
+an attempt has failed and a second delivery of it still runs, the task is shown as failed until the second one ends.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
             continue
         key = state_key(kind, attempt, at, eta_at)
         if key >= state[0]:
-            # Only what happened in a worker says where the task is; a message on its way to the broker is nowhere.
+            # Only events of a worker show where the task is; a message on its way to the broker is nowhere.
             if kind == "enqueued":
                 run = worker = ""
             state = max(state, (key, -at, run, worker, runtime_us, reason, error_type, error, result, usage))

@@ -131,8 +131,8 @@ async def get_command(store: Store, id: str) -> CommandRow | None:
 def finish_command(
     db: Connection, app_id: int, command_id: str, at: int, status: str, fields: JsonObject, spool: str | None = None
 ) -> bool:  # fmt: skip
-    """Stores what an agent of its app says became of a command. Returns whether that is news: the same answer twice is not, nor an unknown
-    id, nor the result of a spool folder that the command was not sent to. Without `spool` any folder is accepted."""
+    """Stores the result of a command, as reported by an agent of its app. Returns whether that is news: the same answer twice is not, nor
+    an unknown id, nor the result of a spool folder that the command was not sent to. Without `spool` any folder is accepted."""
     params = {
         "id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(redact_answer(fields)), "spool": spool
     }  # fmt: skip

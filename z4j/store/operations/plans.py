@@ -279,8 +279,8 @@ def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: s
 def finish_item(
     db: Connection, app_id: int, key: str, seq: int, at: int, status: str, fields: JsonObject, spool: str | None = None
 ) -> bool:  # fmt: skip
-    """Stores what an agent of this app says became of an item of the plan with this key. False where that is no news, or where the item was
-    sent to another spool folder; without `spool` any folder is accepted."""
+    """Stores the result of an item of the plan with this key, as reported by an agent of this app. False where that is no news, or where
+    the item was sent to another spool folder; without `spool` any folder is accepted."""
     row = db.execute(SQL["find_key"], {"key": key, "seq": seq, "app_id": app_id, "spool": spool}).fetchone()
     became = ITEM_OF.get(status)
     if row is None or became is None:

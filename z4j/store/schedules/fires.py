@@ -164,8 +164,8 @@ def mark_sent(db: Connection, ids: Iterable[str], spool: str, at: int, expires_a
 
 
 def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str, spool: str | None = None) -> bool:
-    """Stores what an agent of this app says became of the fire that makes this task. False where that is no news, or where the fire was
-    sent to another spool folder; without `spool` any folder is accepted."""
+    """Stores the result of the fire that makes this task, as reported by an agent of this app. False where that is no news, or where the
+    fire was sent to another spool folder; without `spool` any folder is accepted."""
     outcome = {"done": "sent", "unknown": "unknown", "expired": "missed"}.get(status, "failed")
     about = {"task_id": task_id, "app_id": app_id, "outcome": outcome, "error": shown(error, 500), "spool": spool}
     return status != "accepted" and bool(db.execute(SQL["finish_own"], about).fetchall())

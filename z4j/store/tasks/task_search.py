@@ -2,7 +2,7 @@
 """Finds the tasks of one page. Only this module of the store knows cursors and walks; `tasks` uses it.
 
 A page is found by walking the narrowest index: one of the tasks, or that of the words. Where its conditions leave few tasks of many, the
-walk stops after ten milliseconds and says how far it came: a page never pretends to be complete.
+search stops after ten milliseconds and reports how far it came: a page never pretends to be complete.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_a_thread_is_asked_from_another(tmp_path: Path) -> None:
     thread.join()
     with pytest.raises(Refused, match="no longer running"):
         stacks.read(tmp_path, "celery", "a", agent.run)
-    with pytest.raises(Refused, match="cannot be asked"):
+    with pytest.raises(Refused, match="cannot report its stack"):
         stacks.read(None, "celery", "a", "other.1")
 
 
@@ -115,7 +115,7 @@ def test_a_forked_child_answers_through_its_pipe(tmp_path: Path) -> None:
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
-    with pytest.raises(Refused, match="cannot be asked"):
+    with pytest.raises(Refused, match="cannot report its stack"):
         stacks.read(tmp_path, "celery", "a", f"boot.{pid}")
     assert list(tmp_path.iterdir()) == [], "the pipe of a process that has ended is removed"
 

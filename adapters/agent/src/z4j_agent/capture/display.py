@@ -15,7 +15,7 @@ from z4j_agent.wire.redaction import MAX_ITEMS, MAX_TEXT, redact, redact_argumen
 _encode = make_encoder((", ", ": "), is_ascii=False, default=str)
 
 _PLAIN = frozenset({tuple, list, dict})
-"""Only of these may it be asked whether they are empty: the answer of another type is code of the application."""
+"""Only these types may be tested for emptiness: for another type, that runs code of the application."""
 _NUMBERS = frozenset({int, float, bool, type(None)})
 _LONG = 2**63
 _SHORT = 200

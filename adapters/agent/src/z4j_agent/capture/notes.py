@@ -11,7 +11,7 @@ import time
 from typing import Any, Protocol
 
 MAX_FIELDS = 20
-"""Annotations of one attempt. Others are counted, and the page says how many were left out."""
+"""Annotations of one attempt. Others are counted, and the page shows how many were left out."""
 MAX_KEY = 50
 MAX_VALUE = 200
 """Characters of a name, and of a value or the text of a progress."""

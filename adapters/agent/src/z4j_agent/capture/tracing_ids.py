@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ids under which OpenTelemetry and Sentry know what runs here, where the application uses them.
 
-Their packages are never imported: only what the application has imported is asked. Nothing of theirs is changed.
+Their packages are never imported: only what the application has imported is read, and nothing is changed.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ _pauses = 0
 
 
 class PauseCheck:
-    """`is_paused` for a worker that asks before every task: that nothing is paused is read at most every CHECK_EVERY_S, because two or
+    """`is_paused` for a worker that checks before every task: that nothing is paused is read at most every CHECK_EVERY_S, because two or
     three `stat` are a tenth of a short task. A pause that this process stores applies at once, any other one after that time at most."""
 
     __slots__ = ("_engine", "_identify", "_pauses", "_queue", "_until")

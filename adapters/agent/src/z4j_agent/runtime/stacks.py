@@ -45,7 +45,7 @@ def why_not(settings: Settings, adapter: Adapter) -> str:
     if has_green_threads():
         return "greenlets share a thread, and their stacks cannot be read from outside"
     if adapter.runs_in_children() and not settings.are_children_watched:
-        return "its tasks run in child processes, which can be asked with Z4J_STACKS=1"
+        return "its tasks run in child processes, which report stacks only with Z4J_STACKS=1"
     return ""
 
 
@@ -58,7 +58,7 @@ def read(folder: Path | None, engine: str, task_id: str, token: str) -> dict[str
     for run in found:
         if run["engine"] == engine and run["task_id"] == task_id:
             return {"stack": [shorten(redact_text(line), MAX_LINE) for line in run["stack"]], "of": run["of"]}
-    raise Refused("the task is no longer running in this process, or has not begun, or its process cannot be asked")
+    raise Refused("the task is no longer running in this process, or has not begun, or its process cannot report its stack")
 
 
 def _here() -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def _ask_child(folder: Path, token: str) -> list[dict[str, Any]]:
             path.unlink(missing_ok=True)
             return found
         SLEEP(0.02)
-    raise Refused("the child process that runs the task did not answer in time: it may hold the interpreter in code that is not Python")
+    raise Refused("the child process that runs the task did not respond in time: it may hold the interpreter in code that is not Python")
 
 
 def _pipe(folder: Path, token: str) -> Path:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the children of a consumer run now, in memory they share with its main process.
 
-A child of `multiprocessing` cannot be asked anything, and the agent's thread lives in main only. So each child writes what it runs into
+A child of `multiprocessing` cannot be queried, and the agent's thread runs only in main. So each child writes what it runs into
 a slot of its own, two short writes a task; main reads them for its heartbeats, and sees in them what a killed child was at.
 """
 
