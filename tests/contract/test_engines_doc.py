@@ -88,7 +88,7 @@ def ends(engine: str) -> set[str]:
 def outcomes(engine: str) -> set[tuple[str, str]]:
     """(state, reason) of every way a task ends in the adapter's harnesses, which run for real; "retrying" where one attempt is not all."""
     found: set[tuple[str, str]] = set()
-    for path in sorted((ROOT / f"adapters/{engine}/tests").glob("*.py")):
+    for path in sorted((ROOT / f"adapters/{engine}/tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Outcome":
                 given = dict(zip(("end", "reason", "attempts"), (ast.literal_eval(value) for value in node.args), strict=False))

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def start_beat(shop: Stack, name: str) -> Child:
-    env = {"STORE": "code", "PYTHONPATH": str(ROOT / "adapters/celery/tests")}
+    env = {"STORE": "code", "PYTHONPATH": str(ROOT / "adapters/celery/tests/apps")}
     words = ["-A", "beat_app", "beat", "--loglevel", "INFO", "--pidfile", "", "-s", str(shop.folder / f"{name}-schedule")]
     return shop.start(name, [CELERY_PYTHON, "-m", "celery", *words], env)
 

@@ -22,9 +22,9 @@ UNKNOWN_S: Final = 5.0
 """What a file is expected to take that was never recorded."""
 PARTS: Final = {
     "tests/browser/test_pages.py": 3,
-    "adapters/celery/tests/test_operate.py": 2,
-    "adapters/celery/tests/test_schedules.py": 2,
-    "adapters/celery/tests/test_conformance.py": 2,
+    "adapters/celery/tests/commands/test_operate.py": 2,
+    "adapters/celery/tests/schedulers/test_schedules.py": 2,
+    "adapters/celery/tests/contract/test_conformance.py": 2,
 }
 """Long files of many classes or independent tests, and the number of processes that share each of them. A file whose tests use one server
 after the other, as those of the demo, is not divided."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
+sys.path[:0] = map(str, Path(__file__).parent.glob("[a-z]*/"))  # the harnesses of one module serve another, and its applications
 
 RARE = ("signed", "pickle", "protocol-1", "namespaced", "own-backend", "threads", "green", "quiet", "late", "no-backend")
 """Configurations whose tests wait for the long run: each differs from one that is always tested in a little."""

@@ -4,4 +4,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
+sys.path[:0] = map(str, Path(__file__).parent.glob("[a-z]*/"))  # the harnesses of one module serve another, and its applications
