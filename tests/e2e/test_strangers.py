@@ -32,6 +32,7 @@ CLIENTS = 200
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Stack]:
     with stack(tmp_path) as made:
+        made.variables["FULL_PASSWORDS"] = "1"  # strangers make the server check passwords
         made.command("migrate")
         made.add_app()
         made.start_server()
@@ -226,6 +227,7 @@ def start_with_few_descriptors(made: Stack, limit: int) -> Child:
 def test_running_out_of_descriptors_neither_spins_nor_fills_the_log(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 400
     with stack(tmp_path) as made:
+        made.variables["FULL_PASSWORDS"] = "1"  # strangers make the server check passwords
         made.command("migrate")
         made.add_app()
         server = start_with_few_descriptors(made, 160)

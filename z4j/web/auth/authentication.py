@@ -120,7 +120,7 @@ class Auth:
         self._tickets = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j second step")
         self._unstored: dict[bytes, tuple[int, str, int, Callable[[Connection], None]]] = {}
         """Sessions that could not be stored: user, mark of the password, end, and what stores it."""
-        self._nobody = self.passwords.hash_now(secrets.token_urlsafe(16))
+        self._nobody = self.passwords.unknown_hash()
 
     # -- who -----------------------------------------------------------------------------------------------------------
     async def identify(self, cookie: str | None, bearer: str, address: str) -> Identity:
