@@ -24,6 +24,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,9 @@ def locked() -> dict[str, tuple[str, set[str]]]:
     return found
 
 
-def download(folder: Path, name: str, version: str, *words: str) -> bool:
-    """Whether there is a wheel for these words."""
-    command = [*PIP, "download", "--no-deps", "--only-binary", ":all:", "--dest", folder, *words, f"{name}=={version}"]
+def download(folder: Path, wanted: Sequence[str], *words: str) -> bool:
+    """Whether there are wheels of all of `wanted` (`name==version`) for these words. One call for many: each takes 0.5 s of a processor."""
+    command = [*PIP, "download", "--no-deps", "--only-binary", ":all:", "--dest", folder, *words, *wanted]
     return subprocess.run([str(word) for word in command], capture_output=True, check=False).returncode == 0  # noqa: S603 -- words of this file
 
 
@@ -83,14 +84,17 @@ def collect_wheels(fresh: Path) -> None:
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", fresh], cwd=project.parent, check=True, capture_output=True
         )
     versions = locked()
-    for name in PURE:
-        if not download(fresh, name, versions[name][0], "--platform", "any", "--abi", "none", "--implementation", "py"):
-            raise SystemExit(f"No pure wheel of {name} {versions[name][0]}.")
-    for name in COMPILED:
-        for python in PYTHONS:
-            compiled = ("--implementation", "cp", "--python-version", python)
-            if not any(download(fresh, name, versions[name][0], *platforms(floor), *compiled) for floor in GLIBC):
-                raise SystemExit(f"No wheel of {name} {versions[name][0]} for CPython {python} on {platform.machine()}.")
+    pure = [f"{name}=={versions[name][0]}" for name in PURE]
+    if not download(fresh, pure, "--platform", "any", "--abi", "none", "--implementation", "py"):
+        raise SystemExit(f"One of {', '.join(pure)} has no pure wheel, or was not found.")
+    for python in PYTHONS:
+        compiled = ("--implementation", "cp", "--python-version", python)
+        every = [f"{name}=={versions[name][0]}" for name in COMPILED]
+        if download(fresh, every, *platforms(GLIBC[0]), *compiled):
+            continue
+        for wanted in every:
+            if not any(download(fresh, [wanted], *platforms(floor), *compiled) for floor in GLIBC):
+                raise SystemExit(f"No wheel of {wanted} for CPython {python} on {platform.machine()}.")
     for file in fresh.glob("*.whl"):
         name = file.name.partition("-")[0].replace("_", "-").lower()
         if name in versions and hashlib.sha256(file.read_bytes()).hexdigest() not in versions[name][1]:

@@ -201,21 +201,6 @@ def test_recorded_workers_and_schedulers_answer(demo: RunningDemo) -> None:
         wait_for(partial(is_disabled, demo, row["id"]), what=f"{name} is disabled")
 
 
-def test_a_reset_begins_again_and_keeps_the_visitor_signed_in(tmp_path: Path) -> None:
-    with running_demo(tmp_path, tasks=2_000) as demo:
-        wait_for(lambda: demo.get("/task-names")["names"], what="registered tasks")
-        made = demo.post("/tasks", app="shop", engine="celery", name="metrics.rollup", environment="production")["params"]["new_id"]
-        wait_for(lambda: demo.visitor.get("/tasks.json", params={"task_id": made}).json()["tasks"], what="the task before the reset")
-        page = demo.press("/demo/reset")
-        [href] = set(re.findall(r'href="(/login\?code=[^"]+)"', page))
-        wait_for(lambda: demo.log.read_text().count("writing a month") == 2, what="the second round")
-        assert BADGE in demo.page(href)  # waits while the month is written
-        assert demo.visitor.get("/tasks.json", params={"task_id": made}).json()["tasks"] == []
-        assert demo.visitor.get("/tasks.json").json()["tasks"] != []
-        answer = demo.program.get("/api/v1/tasks")
-        assert answer.status_code == 401, "the tokens of the last round are gone"
-
-
 def test_a_second_demo_on_its_folder_is_refused_and_changes_nothing(demo: RunningDemo) -> None:
     command = command_line((sys.executable, "-m", "z4j"), demo.data, "demo", "--port", "0")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -232,7 +217,7 @@ def test_nobody_signs_in_with_a_password(demo: RunningDemo) -> None:
             assert "Restart the demo to get a new login link" in answer.text
 
 
-def test_it_refuses_what_is_not_a_demo_and_a_server_refuses_it(tmp_path: Path) -> None:
+def test_it_refuses_what_is_not_a_demo(tmp_path: Path) -> None:
     python = (sys.executable, "-m", "z4j")
     real, foreign = tmp_path / "real", tmp_path / "foreign"
     subprocess.run(command_line(python, real, "migrate"), cwd=ROOT, check=True, capture_output=True)
@@ -252,20 +237,20 @@ def test_it_refuses_what_is_not_a_demo_and_a_server_refuses_it(tmp_path: Path) -
         )
         assert done.returncode == 2, done.stderr
         assert not (tmp_path / "new").exists()
-    with running_demo(tmp_path, tasks=1_000) as demo:
-        demo.process.send_signal(signal.SIGTERM)
-        assert demo.process.wait(20) in (0, 130)
-    for command in ("serve", "dev"):
-        done = subprocess.run(
-            command_line(python, demo.data, command, "--port", "0"), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert (done.returncode, "is the database of a demo" in done.stderr) == (5, True), done.stderr
 
 
-def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    """SIGKILL, as by a closed terminal or by the out-of-memory killer. The next one starts in the same folder."""
+def test_a_killed_demo_leaves_nothing_behind_and_a_server_refuses_its_folder(tmp_path: Path) -> None:
+    """SIGKILL, as by a closed terminal or by the out-of-memory killer. The next one starts in the same folder, and ends in order."""
     with running_demo(tmp_path, tasks=1_000, ends=(-signal.SIGKILL,)) as demo:
         assert processes_of(demo.data).count("z4j_demo") == 3
         demo.process.kill()
     with running_demo(tmp_path, tasks=1_000) as demo:
         assert BADGE in demo.page("/tasks")
+        demo.process.send_signal(signal.SIGTERM)
+        assert demo.process.wait(20) in (0, 130)
+    for command in ("serve", "dev"):
+        done = subprocess.run(
+            command_line((sys.executable, "-m", "z4j"), demo.data, command, "--port", "0"),
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, "is the database of a demo" in done.stderr) == (5, True), done.stderr

@@ -65,7 +65,7 @@ def command(shard: Shard, marks: Sequence[str], report: Path, temporary: Path, *
     tool = ["-m", "coverage", "run", "-p", "--source=z4j,z4j_agent"] if is_covered else []
     options = ["-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1", f"--basetemp={temporary}"]
     part = ["-p", "tests.suite.part", "--part", shard.part] if shard.part else []
-    return [folder.python, *tool, "-m", "pytest", *options, *marks, *part, *folder.arguments, *shard.files]
+    return [folder.python, *tool, "-m", "pytest", "-p", "tests.suite.heap", *options, *marks, *part, *folder.arguments, *shard.files]
 
 
 def variables() -> dict[str, str]:

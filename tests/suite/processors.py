@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 FEWEST: Final = 3
 """So many run on a machine that is busy with something else, too."""
-MOST: Final = 8
+MOST: Final = 12
 """Each takes up to 300 MB with its servers and workers."""
 LOOK_S: Final = 2.0
 """A process that has just begun still imports: what it takes is seen after this time."""

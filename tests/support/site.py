@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from z4j.store.access.audit import list_audit
 from z4j.web.auth import authentication
 
 PASSWORD = "a long enough passphrase"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 ORIGIN = {"Origin": "http://testserver", "Accept": "text/html"}
 
 
@@ -45,7 +47,7 @@ class Site:
         return self.call(self.server.store.write, fn, durable=True)
 
     def add_user(self, name: str = "ada", role: str = "admin", password: str = PASSWORD) -> int:
-        hashed = self.call(self.server.auth.hash_password, password)
+        hashed = hash_once(password)
         return int(self.write(lambda db: users.add_user(db, name, hashed, role, clock.now())))
 
     def get(self, path: str, **headers: str) -> Response:
@@ -57,6 +59,10 @@ class Site:
     def sign_in(self, name: str = "ada", password: str = PASSWORD, back: str = "/tasks") -> Response:
         return self.post("/login", name=name, password=password, back=back)
 
+    def enter(self, name: str = "ada", password: str = PASSWORD) -> None:
+        """Signs in without the form: for tests of other pages."""
+        self.client.cookies.set(authentication.COOKIE, self.call(self.server.auth.sign_in, name, password, "testclient", "test"))
+
     def forget(self) -> None:
         """Another browser."""
         self.client.cookies.clear()
@@ -67,9 +73,15 @@ class Site:
         return [(row.actor, row.action, row.target, row.outcome, json.loads(row.detail)) for row in reversed(rows)]
 
 
+@cache
+def hash_once(password: str) -> str:
+    """As the server of a test hashes it (see `hash_cheaply`)."""
+    return CHEAP.hash(password)
+
+
 def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
     """The same Argon2id, at a price a suite of a hundred sign-ins can pay."""
-    patch.setattr(authentication, "PasswordHasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    patch.setattr(authentication, "PasswordHasher", lambda: CHEAP)
 
 
 @contextmanager

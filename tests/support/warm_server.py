@@ -20,4 +20,4 @@ def _hasher() -> PasswordHasher:
     return PasswordHasher() if "FULL_PASSWORDS" in os.environ else PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
-authentication.PasswordHasher = _hasher  # type: ignore[assignment, misc]
+authentication.PasswordHasher = _hasher  # type: ignore[attr-defined, assignment]

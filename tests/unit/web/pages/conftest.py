@@ -74,7 +74,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
         shop.call(connect_app, shop.server.store, "shop", "h", "test")
         for name, role in (("ada", "admin"), ("olga", "operator"), ("otto", "auditor"), ("vera", "viewer")):
             shop.add_user(name, role)
-        shop.sign_in()
+        shop.enter()
         yield shop
         clock.use()
 
