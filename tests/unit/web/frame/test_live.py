@@ -22,7 +22,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
     with site(tmp_path) as made:
         made.add_user()
-        made.sign_in()
+        made.enter()
         yield made
         clock.use()
 

@@ -54,7 +54,7 @@ def shop(tmp_path: Path) -> Iterator[Site]:
 
         made.write(fill)
         made.add_user()
-        made.sign_in()
+        made.enter()
         made.token = made.call(make_api_token, store, "viewer", "viewer", 1, "test")[1]  # type: ignore[attr-defined]
         yield made
 

@@ -19,7 +19,7 @@ from z4j.web.pages.tasks.filters import Filters
 def made(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path) as made:
         made.add_user()
-        made.sign_in()
+        made.enter()
         made.write(lambda db: db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)").rowcount)
         yield made
 

@@ -50,5 +50,5 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         made.call(made.server.outbox.schedules_listed, link, told)
         made.tokens = {role: made.call(make_api_token, store, role, role, 1, "test")[1] for role in ("viewer", "operator")}  # type: ignore[attr-defined]
         made.add_user()
-        made.sign_in()
+        made.enter()
         yield made

@@ -23,7 +23,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with site(tmp_path) as made:
         made.call(connect_app, made.server.store, "shop", "h", "test")
         made.add_user()
-        made.sign_in()
+        made.enter()
         yield made
 
 

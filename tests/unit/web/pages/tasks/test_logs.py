@@ -27,7 +27,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     with site(tmp_path) as made:
         made.call(connect_app, made.server.store, "shop", "h", "test")
         made.add_user()
-        made.sign_in()
+        made.enter()
         tell(made, *life("a", T)[:3], [*life("a", T)[3][:-1], [1_500_000, 1, 51_200, 2_048, 0]])
         yield made
 
