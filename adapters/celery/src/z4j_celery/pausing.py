@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pausing a queue: a worker leaves it with Celery's `cancel_consumer`, and consumes it again with `add_consumer`."""
+"""Pausing a queue: a worker leaves it as with Celery's `cancel_consumer`, and consumes it again as with `add_consumer`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from z4j_agent.contract.adapter import Refused
 from z4j_celery.apps import identity_of
 from z4j_celery.messages import ENGINE
 from z4j_celery.state import AppState, CeleryPart
-from z4j_celery.worker_commands import ask, consumed, worker_of
+from z4j_celery.worker_commands import consume, consumed, leave, worker_of
 
 
 def reapply_pauses(state: AppState) -> None:
     """Applies stored pauses to a worker that has just started."""
     for queue in paused_queues_of(ENGINE).queues(identity_of(state.app)) & set(consumed(state.consumer)):
         state.paused.add(queue)
-        ask(state, "cancel_consumer", queue=queue)
+        leave(state, queue)
 
 
 class PauseCommands(CeleryPart):
@@ -32,7 +32,7 @@ class PauseCommands(CeleryPart):
             raise Refused(f"this worker does not take from {queue}{f' in {broker[:120]}' if broker else ''}", check="queue.unknown")
         paused_queues.pause(queue, broker)
         state.paused.add(queue)
-        ask(state, "cancel_consumer", queue=queue)
+        leave(state, queue)
         return {"note": "tasks that this worker has prefetched still run"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
@@ -47,5 +47,5 @@ class PauseCommands(CeleryPart):
         paused_queues.resume(queue, broker)
         if queue in state.paused and not paused_queues.is_paused(queue, own):
             state.paused.discard(queue)
-            ask(state, "add_consumer", queue=queue)
+            consume(state, queue)
         return {}

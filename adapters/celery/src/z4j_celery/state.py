@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 from weakref import ref
@@ -36,6 +37,8 @@ class AppState:
         """gevent's hub in whose greenlets this app is used; None without gevent."""
         self.paused: set[str] = set()
         """Queues that this process's worker has left because of a pause."""
+        self.queue_changes: deque[Callable[[], object]] = deque()
+        """Queues to consume or to leave, for the worker's own thread, in the order they were requested."""
         self.sent: set[str] = set()
         """Queues to which the application has sent from this process; they may be declared only by a worker elsewhere."""
         self.routes = destinations.Routes(app)

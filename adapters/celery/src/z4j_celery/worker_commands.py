@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.worker import state as worker_state
@@ -137,20 +138,42 @@ def ask(state: AppState, command: str, **params: Any) -> None:
         raise Refused(str(answer["error"]))
 
 
+def consume(state: AppState, queue: str) -> None:
+    """Requests that the worker consumes a queue, as Celery's `add_consumer` does, after what was requested before."""
+    _change_queues(state, worker_of(state).add_task_queue, queue)
+
+
+def leave(state: AppState, queue: str) -> None:
+    """Requests that the worker leaves a queue, as Celery's `cancel_consumer` does, after what was requested before."""
+    _change_queues(state, worker_of(state).cancel_task_queue, queue)
+
+
+def _change_queues(state: AppState, change: Callable[[str], object], queue: str) -> None:
+    """Found by experiment: what is passed to `call_soon` during one round of the worker's loop is kept in a set, so a queue that was left
+    and consumed again at once could be left for good. Whichever of the calls comes first applies all changes, in order."""
+    state.queue_changes.append(partial(change, queue))
+    worker_of(state).call_soon(_apply_changes, state)
+
+
+def _apply_changes(state: AppState) -> None:
+    while state.queue_changes:
+        state.queue_changes.popleft()()
+
+
 class WorkerCommands(CeleryPart):
     """Commands for the worker of this process."""
 
     def consume_queue(self, queue: str) -> dict[str, Any]:
         """Raises Unsupported, Refused."""
         worker_of(self.first)
-        ask(self.first, "add_consumer", queue=queue)
+        consume(self.first, queue)
         return {"note": "until the worker is restarted"}
 
     def leave_queue(self, queue: str) -> dict[str, Any]:
         """Raises Unsupported, Refused."""
         if queue not in consumed(worker_of(self.first)):
             raise Refused(f"this worker does not take from {queue}")
-        ask(self.first, "cancel_consumer", queue=queue)
+        leave(self.first, queue)
         return {"note": "until the worker is restarted; tasks that it has prefetched still run"}
 
     def shutdown_worker(self) -> dict[str, Any]:

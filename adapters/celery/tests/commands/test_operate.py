@@ -19,7 +19,7 @@ from z4j_agent.conformance import FailuresContract, Harness, OperateContract, Ou
 from z4j_agent.conformance.assertions import ended
 from z4j_agent.conformance.brokers.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.operations import new_id
+from z4j_agent.conformance.operations import OperationsBase, new_id
 
 
 class OneHarness(CeleryHarness):
@@ -137,6 +137,24 @@ class TestRedis(CeleryContract):
         status, facts = self.ask(gateway, running, "edit_task", **self.original(gateway, task_id), new_id=new_id(), edit=soon)
         assert (status, facts["check"]) == ("refused", "arguments.type")
         assert "2026-01-31" in facts["error"]
+
+
+class SoloHarness(OneHarness):
+    pool: ClassVar[tuple[str, ...]] = ("--pool", "solo")
+
+
+class TestBusy(OperationsBase):
+    """A worker whose own thread is busy with a task carries out nothing before that has ended."""
+
+    harness_class = SoloHarness
+
+    def test_queues_are_left_and_consumed_in_the_order_of_the_commands(self, gateway: Gateway, running: Harness) -> None:
+        busy = running.enqueue("wait", 2)
+        wait_for(lambda: [r for r in gateway.records(busy) if r.kind == "started"], "it is busy")
+        for action in ("leave_queue", "consume_queue", "pause_queue", "resume_queue") * 2:
+            self.done(gateway, running, action, queue="work")
+        ended(gateway, running.enqueue("succeed", 1), running.outcomes["succeed"])
+        assert running.log("worker").count("Canceling queue work") == 4
 
 
 class GreenHarness(OneHarness):
