@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import gc
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from functools import cache, partial
@@ -281,9 +282,16 @@ def serve(settings: Settings, demo: Demo | None = None) -> int:
         runner = HttpServer(server.asgi, room, tls, on_start=server.report_started, on_stop=server.end_streams)
         if demo is not None:
             demo.stop = partial(setattr, runner, "should_exit", True)
+        signal.signal(signal.SIGTERM, _end)
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 runner.run(sockets=[listener])
         finally:
             server_address.remove_address(settings.data)
         return 0 if runner.started else 1
+
+
+def _end(number: int, frame: object) -> None:
+    """uvicorn raises a signal again once it has shut down. A process that SIGTERM ends would be a failure to the launcher of the executable,
+    which cannot die of the same signal where it is the first process of a container: `podman stop` reported exit code 1."""
+    raise SystemExit(0)
