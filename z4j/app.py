@@ -10,13 +10,13 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from functools import cache, partial
+from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 
 from z4j import __version__, clock, logs
 from z4j.agents.audit_witnesses import Witnesses
@@ -29,9 +29,6 @@ from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.appliance.demo import Demo
 from z4j.background.duties import BackgroundDuties
 from z4j.background.nightly_backups import NightlyBackups
-from z4j.background.outgoing_heartbeat import EVERY_S as HEARTBEAT_EVERY_S
-from z4j.background.outgoing_heartbeat import NAME as HEARTBEAT
-from z4j.background.outgoing_heartbeat import OutgoingHeartbeat
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.exceptions import Z4jError
 from z4j.listener import ports
@@ -72,9 +69,9 @@ from z4j.store.tasks.bulk_deletion import Retention
 from z4j.web.auth.audit_trail import AuditTrail, Trail
 from z4j.web.auth.authentication import Auth
 from z4j.web.frame import exceptions as answers
-from z4j.web.frame.middleware import Guard, RequestEnvelope, role_finder
+from z4j.web.frame.middleware import Guard, RequestEnvelope
 from z4j.web.pages.tasks.rail_views import RailViews
-from z4j.web.routes import ROUTES, endpoint_of
+from z4j.web.routes import ApiAtFirstUse, compile_routes
 from z4j.web.services import Services
 
 OLD_ALERTS_EVERY_S = 300.0
@@ -131,12 +128,13 @@ class Server:
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
-        routes, role_of = _compile_routes()
+        routes, role_of = compile_routes()
         asgi = Starlette(
             routes=[*routes, WebSocketRoute("/agent", self.gateway.serve)],
             middleware=[
                 Middleware(ClientAddress, trusted=self.settings.trusted_networks),
                 Middleware(RequestEnvelope, is_https_only=self._is_https_only),
+                Middleware(ApiAtFirstUse),
                 Middleware(AuditTrail, trail=self.trail, witnesses=self.gateway.witnesses),
                 Middleware(Guard, find=role_of, answer_error=answers.on_expected),
             ],
@@ -168,8 +166,10 @@ class Server:
             repeat(self.duties.add("forwarding", FORWARDING_EVERY_S), self.forwarder.round),
         ]  # fmt: skip
         if self.settings.heartbeat:
-            beat = OutgoingHeartbeat(self.store, self.duties, self.settings.heartbeat)
-            running.append(repeat(self.duties.add(HEARTBEAT, HEARTBEAT_EVERY_S), beat.round))
+            from z4j.background import outgoing_heartbeat as heartbeat  # with the HTTP client of the standard library
+
+            beat = heartbeat.OutgoingHeartbeat(self.store, self.duties, self.settings.heartbeat)
+            running.append(repeat(self.duties.add(heartbeat.NAME, heartbeat.EVERY_S), beat.round))
         if watchdog := service_manager.watchdog_s():
             running.append(repeat(self.duties.add("watchdog", watchdog / 3), self._report_alive))
         if self.tls is not None:
@@ -248,15 +248,6 @@ class Server:
         self.gateway.close_all()
 
 
-@cache
-def _compile_routes() -> tuple[list[Route], Callable[[str, str], str | None]]:
-    """Returns the routes of every server in this process, and the function that finds a role among them."""
-    return (
-        [Route(row.path, endpoint_of(row), methods=[row.method]) for row in ROUTES],
-        role_finder((row.method, row.path, row.role) for row in ROUTES),
-    )
-
-
 def serve(settings: Settings, demo: Demo | None = None) -> int:
     """Runs until SIGTERM or SIGINT, or until the demo is reset; returns the exit code. Raises StoreError before anything is served, and
     WrongState on the folder of a demo that this is not."""
@@ -292,6 +283,6 @@ def serve(settings: Settings, demo: Demo | None = None) -> int:
 
 
 def _end(number: int, frame: object) -> None:
-    """uvicorn raises a signal again once it has shut down. A process that SIGTERM ends would be a failure to the launcher of the executable,
-    which cannot die of the same signal where it is the first process of a container: `podman stop` reported exit code 1."""
+    """Ends the process with exit code 0, when uvicorn has shut down and raises the signal again. Where SIGTERM ends a process, the launcher
+    of the executable cannot end by the same signal if it is the first process of a container: each stop reported exit code 1 there."""
     raise SystemExit(0)

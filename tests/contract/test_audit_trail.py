@@ -15,15 +15,17 @@ from z4j.store.access.audit import list_audit
 from z4j.web.auth.audit_trail import DOCUMENTS
 from z4j.web.auth.authentication import COOKIE
 from z4j.web.pages.settings.connection_strings import make_api_token
-from z4j.web.routes import ROUTES, R
+from z4j.web.routes import R, all_rows
 
 ORIGIN = {"Origin": "http://testserver", "Accept": "text/html"}
-CHANGES = [row for row in ROUTES if row.method != "GET" and row.path not in ("/logout", "/theme", "/login", "/login/code", "/setup")]
+CHANGES = [row for row in all_rows() if row.method != "GET" and row.path not in ("/logout", "/theme", "/login", "/login/code", "/setup")]
 """What anybody may post has rows of its own (sign_in), or changes nothing that is kept."""
 EMPTY_IS_ENOUGH = ("/incidents", "/settings/account/zone")
 """A record without a title, and the time zone of the browser."""
-EXPORTS = [row for row in ROUTES if row.method == "GET" and (row.path.endswith((".csv", ".json")) or row.path.startswith("/api/"))]
-PAGES = [row for row in ROUTES if row.method == "GET" and row not in EXPORTS and row.path not in ("/events", "/static/{mark}/{path:path}")]
+EXPORTS = [row for row in all_rows() if row.method == "GET" and (row.path.endswith((".csv", ".json")) or row.path.startswith("/api/"))]
+PAGES = [
+    row for row in all_rows() if row.method == "GET" and row not in EXPORTS and row.path not in ("/events", "/static/{mark}/{path:path}")
+]
 
 
 class Walker:

@@ -22,7 +22,7 @@ from tests.support.endpoints import Endpoint, endpoint
 from tests.support.stack import ROOT, stack, wait_for
 from tests.support.syslog import Receiver, tcp_receiver
 from tests.support.wire_client import now
-from z4j.web.routes import ROUTES
+from z4j.web.routes import all_rows
 from z4j_agent.wire.redaction import MASK
 
 pytestmark = pytest.mark.timeout(420)
@@ -251,7 +251,7 @@ def crawl(scene: Scene, client: Client) -> None:
         "connect": [row[0] for row in scene.shop.rows("SELECT id FROM token WHERE kind = 'agent'")],
     }
     commands = [row["id"] for row in client.get("/commands")["commands"]]
-    for route in ROUTES:
+    for route in all_rows():
         if route.method != "GET" or route.path in ("/static/{mark}/{path:path}", "/events", "/login", "/setup"):
             continue
         subject = route.path.removeprefix("/api/v1").split("/")[1]

@@ -1,276 +1,241 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Every URL of the product and the role that it requires. Other URLs do not exist; the gateway's /agent is a WebSocket."""
+"""Every URL of the product and the role that it requires. Other URLs do not exist; the gateway's /agent is a WebSocket.
+
+Endpoints are names: a page is imported when it is first requested (`z4j.late`), the operations of the API with its first request.
+"""
 
 from __future__ import annotations
 
-import functools
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from z4j import late
 from z4j.rules.permissions import Needed
-from z4j.web.api.document import OPERATIONS
-from z4j.web.auth import account, login, setup
-from z4j.web.frame import live, static, strip
-from z4j.web.pages import component_gallery, demo, documents, keys, news, now, package_index, plans, theme
-from z4j.web.pages.alerts import acknowledge as alert_acknowledge
-from z4j.web.pages.alerts import channels as alert_channels
-from z4j.web.pages.alerts import list as alert_list
-from z4j.web.pages.alerts import maintenance as alert_maintenance
-from z4j.web.pages.alerts import messages as alert_messages
-from z4j.web.pages.alerts import rules as alert_rules
-from z4j.web.pages.changes import audit_log
-from z4j.web.pages.changes import commands as changes_commands
-from z4j.web.pages.errors import actions as error_actions
-from z4j.web.pages.errors import detail as error_detail
-from z4j.web.pages.errors import list as error_list
-from z4j.web.pages.find import page as find
-from z4j.web.pages.incidents import detail as incident_detail
-from z4j.web.pages.incidents import list as incident_list
-from z4j.web.pages.monitoring import health, metrics
-from z4j.web.pages.names import detail as name_detail
-from z4j.web.pages.names import list as name_list
-from z4j.web.pages.queues import detail as queue_detail
-from z4j.web.pages.queues import list as queue_list
-from z4j.web.pages.releases import detail as release_detail
-from z4j.web.pages.releases import list as release_list
-from z4j.web.pages.schedules import calendar
-from z4j.web.pages.schedules import detail as schedule_detail
-from z4j.web.pages.schedules import form as schedule_form
-from z4j.web.pages.schedules import list as schedule_list
-from z4j.web.pages.settings import access, appliance, connect, forwarding, links
-from z4j.web.pages.tasks import actions as task_actions
-from z4j.web.pages.tasks import compare as task_compare
-from z4j.web.pages.tasks import completion as task_completion
-from z4j.web.pages.tasks import detail as task_detail
-from z4j.web.pages.tasks import exports as task_exports
-from z4j.web.pages.tasks import list as task_list
-from z4j.web.pages.tasks import logs as task_logs
-from z4j.web.pages.tasks import run
-from z4j.web.pages.tasks import views as task_views
-from z4j.web.pages.tasks import workflow as task_workflow
-from z4j.web.pages.workers import detail as worker_detail
-from z4j.web.pages.workers import list as worker_list
+from z4j.web.frame.middleware import role_finder
 from z4j.web.services import services
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+API: Final = "/api/"
 
 
 class R(NamedTuple):
-    """One route; `role` is the role that it requires (see rules/permissions.py)."""
+    """One route; `endpoint` is "module:function" in `z4j.web`, `role` the role that it requires (see rules/permissions.py)."""
 
     method: Literal["GET", "POST"]
     path: str
-    endpoint: Endpoint
+    endpoint: str
     role: Needed
 
 
-ROUTES: Final[tuple[R, ...]] = (
-    R("GET", "/static/{mark}/{path:path}", static.static_file, "public"),
-    R("GET", "/healthz", health.show, "public"),
-    R("GET", "/metrics", metrics.show, "metrics"),
+PAGES: Final[tuple[R, ...]] = (
+    R("GET", "/static/{mark}/{path:path}", "frame.static:static_file", "public"),
+    R("GET", "/healthz", "pages.monitoring.health:show", "public"),
+    R("GET", "/metrics", "pages.monitoring.metrics:show", "metrics"),
     # people
-    R("GET", "/setup", setup.show, "public"),
-    R("POST", "/setup", setup.create, "public"),
-    R("GET", "/login", login.show, "public"),
-    R("POST", "/login", login.sign_in, "public"),
-    R("POST", "/login/code", login.check_code, "public"),
-    R("POST", "/logout", login.sign_out, "public"),
-    R("POST", "/theme", theme.choose, "public"),
+    R("GET", "/setup", "auth.setup:show", "public"),
+    R("POST", "/setup", "auth.setup:create", "public"),
+    R("GET", "/login", "auth.login:show", "public"),
+    R("POST", "/login", "auth.login:sign_in", "public"),
+    R("POST", "/login/code", "auth.login:check_code", "public"),
+    R("POST", "/logout", "auth.login:sign_out", "public"),
+    R("POST", "/theme", "pages.theme:choose", "public"),
     # now
-    R("GET", "/", now.page, "viewer"),
-    R("GET", "/now.json", now.to_json, "viewer"),
-    R("POST", "/findings/mute", now.mute, "operator"),
-    R("POST", "/findings/unmute", now.unmute, "operator"),
+    R("GET", "/", "pages.now:page", "viewer"),
+    R("GET", "/now.json", "pages.now:to_json", "viewer"),
+    R("POST", "/findings/mute", "pages.now:mute", "operator"),
+    R("POST", "/findings/unmute", "pages.now:unmute", "operator"),
     # everywhere
-    R("GET", "/find", find.page, "viewer"),
-    R("GET", "/find/results", find.results, "viewer"),
-    R("GET", "/keys", keys.page, "viewer"),
-    R("GET", "/news", news.page, "viewer"),
-    R("GET", "/news/bell", news.bell, "viewer"),
-    R("POST", "/news/mark", news.set_mark, "viewer"),
+    R("GET", "/find", "pages.find.page:page", "viewer"),
+    R("GET", "/find/results", "pages.find.page:results", "viewer"),
+    R("GET", "/keys", "pages.keys:page", "viewer"),
+    R("GET", "/news", "pages.news:page", "viewer"),
+    R("GET", "/news/bell", "pages.news:bell", "viewer"),
+    R("POST", "/news/mark", "pages.news:set_mark", "viewer"),
     # tasks
-    R("GET", "/tasks", task_list.list_page, "viewer"),
-    R("GET", "/tasks.json", task_exports.list_json, "viewer"),
-    R("GET", "/tasks.csv", task_exports.list_csv, "viewer"),
-    R("GET", "/tasks/complete", task_completion.complete, "viewer"),
-    R("GET", "/tasks/compare", task_compare.compare_page, "viewer"),
-    R("GET", "/tasks/views", task_views.views_page, "viewer"),
-    R("POST", "/tasks/views", task_views.create, "viewer"),
-    R("POST", "/tasks/views/{id:int}/change", task_views.change, "viewer"),
-    R("POST", "/tasks/views/{id:int}/delete", task_views.delete, "viewer"),
-    R("GET", "/tasks/{id:int}", task_detail.detail_page, "viewer"),
-    R("GET", "/tasks/{id:int}.json", task_detail.detail_json, "viewer"),
-    R("GET", "/tasks/{id:int}/logs", task_logs.logs_page, "viewer"),
-    R("GET", "/tasks/{id:int}/logs.json", task_logs.logs_json, "viewer"),
-    R("GET", "/tasks/{id:int}/logs.csv", task_logs.logs_csv, "viewer"),
-    R("GET", "/tasks/{id:int}/workflow", task_workflow.workflow_page, "viewer"),
-    R("GET", "/tasks/{id:int}/workflow.json", task_workflow.workflow_json, "viewer"),
-    R("POST", "/tasks/{id:int}/retry", task_actions.retry, "operator"),
-    R("POST", "/tasks/{id:int}/edit", task_actions.edit, "operator"),
-    R("POST", "/tasks/{id:int}/restore", task_actions.restore, "operator"),
-    R("POST", "/tasks/{id:int}/cancel", task_actions.cancel, "operator"),
-    R("POST", "/tasks/{id:int}/release", task_actions.release, "operator"),
-    R("POST", "/tasks/{id:int}/prioritise", task_actions.prioritise, "operator"),
-    R("POST", "/tasks/{id:int}/move", task_actions.move, "operator"),
-    R("POST", "/tasks/{id:int}/terminate", task_actions.terminate, "operator"),
-    R("POST", "/tasks/{id:int}/inspect", task_actions.inspect, "operator"),
-    R("GET", "/tasks/run", run.page, "operator"),
-    R("POST", "/tasks/run", run.run, "operator"),
-    R("GET", "/history/name.json", name_detail.detail_json, "viewer"),
-    R("GET", "/history/queue.json", queue_detail.history_json, "viewer"),
-    R("GET", "/history/worker.json", worker_detail.history_json, "viewer"),
-    R("GET", "/names", name_list.list_page, "viewer"),
-    R("GET", "/names.json", name_list.list_json, "viewer"),
-    R("GET", "/names/{name:path}", name_detail.detail_page, "viewer"),
+    R("GET", "/tasks", "pages.tasks.list:list_page", "viewer"),
+    R("GET", "/tasks.json", "pages.tasks.exports:list_json", "viewer"),
+    R("GET", "/tasks.csv", "pages.tasks.exports:list_csv", "viewer"),
+    R("GET", "/tasks/complete", "pages.tasks.completion:complete", "viewer"),
+    R("GET", "/tasks/compare", "pages.tasks.compare:compare_page", "viewer"),
+    R("GET", "/tasks/views", "pages.tasks.views:views_page", "viewer"),
+    R("POST", "/tasks/views", "pages.tasks.views:create", "viewer"),
+    R("POST", "/tasks/views/{id:int}/change", "pages.tasks.views:change", "viewer"),
+    R("POST", "/tasks/views/{id:int}/delete", "pages.tasks.views:delete", "viewer"),
+    R("GET", "/tasks/{id:int}", "pages.tasks.detail:detail_page", "viewer"),
+    R("GET", "/tasks/{id:int}.json", "pages.tasks.detail:detail_json", "viewer"),
+    R("GET", "/tasks/{id:int}/logs", "pages.tasks.logs:logs_page", "viewer"),
+    R("GET", "/tasks/{id:int}/logs.json", "pages.tasks.logs:logs_json", "viewer"),
+    R("GET", "/tasks/{id:int}/logs.csv", "pages.tasks.logs:logs_csv", "viewer"),
+    R("GET", "/tasks/{id:int}/workflow", "pages.tasks.workflow:workflow_page", "viewer"),
+    R("GET", "/tasks/{id:int}/workflow.json", "pages.tasks.workflow:workflow_json", "viewer"),
+    R("POST", "/tasks/{id:int}/retry", "pages.tasks.actions:retry", "operator"),
+    R("POST", "/tasks/{id:int}/edit", "pages.tasks.actions:edit", "operator"),
+    R("POST", "/tasks/{id:int}/restore", "pages.tasks.actions:restore", "operator"),
+    R("POST", "/tasks/{id:int}/cancel", "pages.tasks.actions:cancel", "operator"),
+    R("POST", "/tasks/{id:int}/release", "pages.tasks.actions:release", "operator"),
+    R("POST", "/tasks/{id:int}/prioritise", "pages.tasks.actions:prioritise", "operator"),
+    R("POST", "/tasks/{id:int}/move", "pages.tasks.actions:move", "operator"),
+    R("POST", "/tasks/{id:int}/terminate", "pages.tasks.actions:terminate", "operator"),
+    R("POST", "/tasks/{id:int}/inspect", "pages.tasks.actions:inspect", "operator"),
+    R("GET", "/tasks/run", "pages.tasks.run:page", "operator"),
+    R("POST", "/tasks/run", "pages.tasks.run:run", "operator"),
+    R("GET", "/history/name.json", "pages.names.detail:detail_json", "viewer"),
+    R("GET", "/history/queue.json", "pages.queues.detail:history_json", "viewer"),
+    R("GET", "/history/worker.json", "pages.workers.detail:history_json", "viewer"),
+    R("GET", "/names", "pages.names.list:list_page", "viewer"),
+    R("GET", "/names.json", "pages.names.list:list_json", "viewer"),
+    R("GET", "/names/{name:path}", "pages.names.detail:detail_page", "viewer"),
     # many at once
-    R("GET", "/plans", plans.list_page, "viewer"),
-    R("POST", "/plans", plans.freeze, "operator"),
-    R("GET", "/plans/new", plans.new_page, "operator"),
-    R("GET", "/plans/{id:int}", plans.detail_page, "viewer"),
-    R("POST", "/plans/{id:int}/execute", plans.execute, "operator"),
-    R("POST", "/plans/{id:int}/pause", plans.pause, "operator"),
-    R("POST", "/plans/{id:int}/resume", plans.resume, "operator"),
-    R("POST", "/plans/{id:int}/abort", plans.abort, "operator"),
-    R("POST", "/plans/{id:int}/undo", plans.undo, "operator"),
-    R("POST", "/commands/{id}/undo", queue_detail.undo, "operator"),
+    R("GET", "/plans", "pages.plans:list_page", "viewer"),
+    R("POST", "/plans", "pages.plans:freeze", "operator"),
+    R("GET", "/plans/new", "pages.plans:new_page", "operator"),
+    R("GET", "/plans/{id:int}", "pages.plans:detail_page", "viewer"),
+    R("POST", "/plans/{id:int}/execute", "pages.plans:execute", "operator"),
+    R("POST", "/plans/{id:int}/pause", "pages.plans:pause", "operator"),
+    R("POST", "/plans/{id:int}/resume", "pages.plans:resume", "operator"),
+    R("POST", "/plans/{id:int}/abort", "pages.plans:abort", "operator"),
+    R("POST", "/plans/{id:int}/undo", "pages.plans:undo", "operator"),
+    R("POST", "/commands/{id}/undo", "pages.queues.detail:undo", "operator"),
     # failures that are one problem
-    R("GET", "/errors", error_list.list_page, "viewer"),
-    R("GET", "/errors.json", error_list.list_json, "viewer"),
-    R("GET", "/errors.csv", error_list.list_csv, "viewer"),
-    R("POST", "/errors/act", error_actions.act_on_many, "operator"),
-    R("GET", "/errors/{id:int}", error_detail.detail_page, "viewer"),
-    R("GET", "/errors/{id:int}.json", error_detail.detail_json, "viewer"),
-    R("POST", "/errors/{id:int}/act", error_actions.act, "operator"),
+    R("GET", "/errors", "pages.errors.list:list_page", "viewer"),
+    R("GET", "/errors.json", "pages.errors.list:list_json", "viewer"),
+    R("GET", "/errors.csv", "pages.errors.list:list_csv", "viewer"),
+    R("POST", "/errors/act", "pages.errors.actions:act_on_many", "operator"),
+    R("GET", "/errors/{id:int}", "pages.errors.detail:detail_page", "viewer"),
+    R("GET", "/errors/{id:int}.json", "pages.errors.detail:detail_json", "viewer"),
+    R("POST", "/errors/{id:int}/act", "pages.errors.actions:act", "operator"),
     # what reaches people
-    R("GET", "/alerts", alert_list.list_page, "viewer"),
-    R("GET", "/alerts.json", alert_list.list_json, "viewer"),
-    R("GET", "/alerts/{id:int}", alert_list.detail_page, "viewer"),
-    R("GET", "/alerts/{id:int}.json", alert_list.detail_json, "viewer"),
-    R("POST", "/alerts/{id:int}/acknowledge", alert_list.acknowledge, "operator"),
-    R("GET", "/acknowledge/{code}", alert_acknowledge.show, "public"),
-    R("POST", "/acknowledge/{code}", alert_acknowledge.confirm, "public"),
-    R("GET", "/alerts/rules", alert_rules.list_page, "viewer"),
-    R("GET", "/alerts/rules/new", alert_rules.new_page, "admin"),
-    R("POST", "/alerts/rules/new", alert_rules.create, "admin"),
-    R("GET", "/alerts/rules/{id:int}", alert_rules.edit_page, "viewer"),
-    R("POST", "/alerts/rules/{id:int}", alert_rules.change, "admin"),
-    R("POST", "/alerts/rules/{id:int}/delete", alert_rules.delete, "admin"),
-    R("GET", "/alerts/channels", alert_channels.page, "auditor"),
-    R("POST", "/alerts/channels", alert_channels.create, "admin"),
-    R("POST", "/alerts/channels/{id:int}", alert_channels.change, "admin"),
-    R("POST", "/alerts/channels/{id:int}/test", alert_channels.send_test, "admin"),
-    R("POST", "/alerts/channels/{id:int}/enable", alert_channels.enable, "admin"),
-    R("POST", "/alerts/channels/{id:int}/disable", alert_channels.disable, "admin"),
-    R("POST", "/alerts/channels/{id:int}/delete", alert_channels.delete, "admin"),
-    R("GET", "/alerts/maintenance", alert_maintenance.page, "viewer"),
-    R("POST", "/alerts/maintenance", alert_maintenance.create, "operator"),
-    R("POST", "/alerts/maintenance/{id:int}/end", alert_maintenance.end, "operator"),
-    R("GET", "/alerts/messages", alert_messages.page, "viewer"),
+    R("GET", "/alerts", "pages.alerts.list:list_page", "viewer"),
+    R("GET", "/alerts.json", "pages.alerts.list:list_json", "viewer"),
+    R("GET", "/alerts/{id:int}", "pages.alerts.list:detail_page", "viewer"),
+    R("GET", "/alerts/{id:int}.json", "pages.alerts.list:detail_json", "viewer"),
+    R("POST", "/alerts/{id:int}/acknowledge", "pages.alerts.list:acknowledge", "operator"),
+    R("GET", "/acknowledge/{code}", "pages.alerts.acknowledge:show", "public"),
+    R("POST", "/acknowledge/{code}", "pages.alerts.acknowledge:confirm", "public"),
+    R("GET", "/alerts/rules", "pages.alerts.rules:list_page", "viewer"),
+    R("GET", "/alerts/rules/new", "pages.alerts.rules:new_page", "admin"),
+    R("POST", "/alerts/rules/new", "pages.alerts.rules:create", "admin"),
+    R("GET", "/alerts/rules/{id:int}", "pages.alerts.rules:edit_page", "viewer"),
+    R("POST", "/alerts/rules/{id:int}", "pages.alerts.rules:change", "admin"),
+    R("POST", "/alerts/rules/{id:int}/delete", "pages.alerts.rules:delete", "admin"),
+    R("GET", "/alerts/channels", "pages.alerts.channels:page", "auditor"),
+    R("POST", "/alerts/channels", "pages.alerts.channels:create", "admin"),
+    R("POST", "/alerts/channels/{id:int}", "pages.alerts.channels:change", "admin"),
+    R("POST", "/alerts/channels/{id:int}/test", "pages.alerts.channels:send_test", "admin"),
+    R("POST", "/alerts/channels/{id:int}/enable", "pages.alerts.channels:enable", "admin"),
+    R("POST", "/alerts/channels/{id:int}/disable", "pages.alerts.channels:disable", "admin"),
+    R("POST", "/alerts/channels/{id:int}/delete", "pages.alerts.channels:delete", "admin"),
+    R("GET", "/alerts/maintenance", "pages.alerts.maintenance:page", "viewer"),
+    R("POST", "/alerts/maintenance", "pages.alerts.maintenance:create", "operator"),
+    R("POST", "/alerts/maintenance/{id:int}/end", "pages.alerts.maintenance:end", "operator"),
+    R("GET", "/alerts/messages", "pages.alerts.messages:page", "viewer"),
     # lists and settings
-    R("GET", "/workers", worker_list.list_page, "viewer"),
-    R("GET", "/workers.json", worker_list.list_json, "viewer"),
-    R("GET", "/workers.csv", worker_list.list_csv, "viewer"),
-    R("GET", "/queues", queue_list.list_page, "viewer"),
-    R("GET", "/queues.json", queue_list.list_json, "viewer"),
-    R("GET", "/queues.csv", queue_list.list_csv, "viewer"),
-    R("POST", "/queues/act", queue_detail.act, "operator"),
-    R("GET", "/queues/{name:path}", queue_detail.detail_page, "viewer"),
-    R("POST", "/workers/act", worker_detail.act, "operator"),
-    R("GET", "/workers/{name:path}", worker_detail.detail_page, "viewer"),
+    R("GET", "/workers", "pages.workers.list:list_page", "viewer"),
+    R("GET", "/workers.json", "pages.workers.list:list_json", "viewer"),
+    R("GET", "/workers.csv", "pages.workers.list:list_csv", "viewer"),
+    R("GET", "/queues", "pages.queues.list:list_page", "viewer"),
+    R("GET", "/queues.json", "pages.queues.list:list_json", "viewer"),
+    R("GET", "/queues.csv", "pages.queues.list:list_csv", "viewer"),
+    R("POST", "/queues/act", "pages.queues.detail:act", "operator"),
+    R("GET", "/queues/{name:path}", "pages.queues.detail:detail_page", "viewer"),
+    R("POST", "/workers/act", "pages.workers.detail:act", "operator"),
+    R("GET", "/workers/{name:path}", "pages.workers.detail:detail_page", "viewer"),
     # what makes tasks by the clock
-    R("GET", "/schedules", schedule_list.list_page, "viewer"),
-    R("GET", "/schedules.json", schedule_list.list_json, "viewer"),
-    R("GET", "/schedules.csv", schedule_list.list_csv, "viewer"),
-    R("GET", "/schedules/calendar", calendar.page, "viewer"),
-    R("GET", "/schedules/new", schedule_form.new_page, "operator"),
-    R("POST", "/schedules/new", schedule_form.create, "operator"),
-    R("POST", "/schedules/preview", schedule_form.preview_part, "operator"),
-    R("GET", "/schedules/{id:int}", schedule_detail.detail_page, "viewer"),
-    R("GET", "/schedules/{id:int}.json", schedule_detail.detail_json, "viewer"),
-    R("GET", "/schedules/{id:int}/edit", schedule_form.edit_page, "operator"),
-    R("POST", "/schedules/{id:int}/edit", schedule_form.edit, "operator"),
-    R("POST", "/schedules/{id:int}/act", schedule_detail.act, "operator"),
+    R("GET", "/schedules", "pages.schedules.list:list_page", "viewer"),
+    R("GET", "/schedules.json", "pages.schedules.list:list_json", "viewer"),
+    R("GET", "/schedules.csv", "pages.schedules.list:list_csv", "viewer"),
+    R("GET", "/schedules/calendar", "pages.schedules.calendar:page", "viewer"),
+    R("GET", "/schedules/new", "pages.schedules.form:new_page", "operator"),
+    R("POST", "/schedules/new", "pages.schedules.form:create", "operator"),
+    R("POST", "/schedules/preview", "pages.schedules.form:preview_part", "operator"),
+    R("GET", "/schedules/{id:int}", "pages.schedules.detail:detail_page", "viewer"),
+    R("GET", "/schedules/{id:int}.json", "pages.schedules.detail:detail_json", "viewer"),
+    R("GET", "/schedules/{id:int}/edit", "pages.schedules.form:edit_page", "operator"),
+    R("POST", "/schedules/{id:int}/edit", "pages.schedules.form:edit", "operator"),
+    R("POST", "/schedules/{id:int}/act", "pages.schedules.detail:act", "operator"),
     # what was recorded
-    R("GET", "/incidents", incident_list.list_page, "viewer"),
-    R("GET", "/incidents.json", incident_list.list_json, "viewer"),
-    R("POST", "/incidents", incident_list.start, "operator"),
-    R("GET", "/incidents/shared/{code}", incident_detail.shared, "public"),
-    R("GET", "/incidents/{id:int}.json", incident_detail.detail_json, "viewer"),
-    R("GET", "/incidents/{id:int}.html", incident_detail.file, "viewer"),
-    R("GET", "/incidents/{id:int}.md", incident_detail.as_markdown, "viewer"),
-    R("GET", "/incidents/{id:int}", incident_detail.detail_page, "viewer"),
-    R("POST", "/incidents/{id:int}/note", incident_detail.note, "operator"),
-    R("POST", "/incidents/{id:int}/rename", incident_detail.rename, "operator"),
-    R("POST", "/incidents/{id:int}/end", incident_detail.end, "operator"),
-    R("POST", "/incidents/{id:int}/share", incident_detail.share, "operator"),
-    R("POST", "/incidents/{id:int}/delete", incident_detail.delete, "operator"),
+    R("GET", "/incidents", "pages.incidents.list:list_page", "viewer"),
+    R("GET", "/incidents.json", "pages.incidents.list:list_json", "viewer"),
+    R("POST", "/incidents", "pages.incidents.list:start", "operator"),
+    R("GET", "/incidents/shared/{code}", "pages.incidents.detail:shared", "public"),
+    R("GET", "/incidents/{id:int}.json", "pages.incidents.detail:detail_json", "viewer"),
+    R("GET", "/incidents/{id:int}.html", "pages.incidents.detail:file", "viewer"),
+    R("GET", "/incidents/{id:int}.md", "pages.incidents.detail:as_markdown", "viewer"),
+    R("GET", "/incidents/{id:int}", "pages.incidents.detail:detail_page", "viewer"),
+    R("POST", "/incidents/{id:int}/note", "pages.incidents.detail:note", "operator"),
+    R("POST", "/incidents/{id:int}/rename", "pages.incidents.detail:rename", "operator"),
+    R("POST", "/incidents/{id:int}/end", "pages.incidents.detail:end", "operator"),
+    R("POST", "/incidents/{id:int}/share", "pages.incidents.detail:share", "operator"),
+    R("POST", "/incidents/{id:int}/delete", "pages.incidents.detail:delete", "operator"),
     # what was rolled out
-    R("GET", "/releases", release_list.list_page, "viewer"),
-    R("GET", "/releases.json", release_list.list_json, "viewer"),
-    R("POST", "/releases", release_list.mark, "operator"),
-    R("GET", "/releases/{release:path}.json", release_detail.detail_json, "viewer"),
-    R("GET", "/releases/{release:path}", release_detail.detail_page, "viewer"),
+    R("GET", "/releases", "pages.releases.list:list_page", "viewer"),
+    R("GET", "/releases.json", "pages.releases.list:list_json", "viewer"),
+    R("POST", "/releases", "pages.releases.list:mark", "operator"),
+    R("GET", "/releases/{release:path}.json", "pages.releases.detail:detail_json", "viewer"),
+    R("GET", "/releases/{release:path}", "pages.releases.detail:detail_page", "viewer"),
     # actions of users
-    R("GET", "/changes", changes_commands.list_page, "viewer"),
-    R("GET", "/changes.json", changes_commands.list_json, "viewer"),
-    R("GET", "/changes.csv", changes_commands.list_csv, "viewer"),
-    R("GET", "/changes/audit", audit_log.audit_page, "auditor"),
-    R("GET", "/changes/audit.json", audit_log.audit_json, "auditor"),
-    R("GET", "/changes/audit.csv", audit_log.audit_csv, "auditor"),
-    # programs
-    *(R(operation.method, operation.path, operation.endpoint, operation.role) for operation in OPERATIONS),
+    R("GET", "/changes", "pages.changes.commands:list_page", "viewer"),
+    R("GET", "/changes.json", "pages.changes.commands:list_json", "viewer"),
+    R("GET", "/changes.csv", "pages.changes.commands:list_csv", "viewer"),
+    R("GET", "/changes/audit", "pages.changes.audit_log:audit_page", "auditor"),
+    R("GET", "/changes/audit.json", "pages.changes.audit_log:audit_json", "auditor"),
+    R("GET", "/changes/audit.csv", "pages.changes.audit_log:audit_csv", "auditor"),
     # settings
-    R("GET", "/settings", access.home, "auditor"),
-    R("GET", "/settings/apps", access.apps_page, "auditor"),
-    R("POST", "/settings/apps/{id:int}/disable", access.disable_app, "admin"),
-    R("POST", "/settings/apps/{id:int}/enable", access.enable_app, "admin"),
-    R("GET", "/connect", connect.new_page, "viewer"),
-    R("POST", "/connect", connect.create, "admin"),
-    R("GET", "/connect/{id:int}", connect.steps_page, "viewer"),
-    R("POST", "/connect/{id:int}/try", connect.try_it, "operator"),
-    R("GET", "/settings/tokens", access.tokens_page, "auditor"),
-    R("POST", "/settings/tokens", access.add_token, "admin"),
-    R("POST", "/settings/tokens/{id:int}/revoke", access.revoke_token, "admin"),
-    R("GET", "/settings/users", access.users_page, "auditor"),
-    R("POST", "/settings/users", access.add_user, "admin"),
-    R("POST", "/settings/users/{id:int}/role", access.set_role, "admin"),
-    R("POST", "/settings/users/{id:int}/disable", access.disable_user, "admin"),
-    R("POST", "/settings/users/{id:int}/enable", access.enable_user, "admin"),
-    R("GET", "/settings/links", links.links_page, "auditor"),
-    R("POST", "/settings/links", links.add_link, "admin"),
-    R("POST", "/settings/links/{id:int}/delete", links.delete_link, "admin"),
-    R("GET", "/settings/appliance", appliance.page, "auditor"),
-    R("GET", "/settings/forwarding", forwarding.page, "auditor"),
-    R("POST", "/settings/forwarding", forwarding.create, "admin"),
-    R("POST", "/settings/forwarding/{id:int}", forwarding.change, "admin"),
-    R("POST", "/settings/forwarding/{id:int}/test", forwarding.send_test, "admin"),
-    R("POST", "/settings/forwarding/{id:int}/enable", forwarding.enable, "admin"),
-    R("POST", "/settings/forwarding/{id:int}/disable", forwarding.disable, "admin"),
-    R("POST", "/settings/forwarding/{id:int}/delete", forwarding.delete, "admin"),
-    R("GET", "/demo", demo.page, "viewer"),
-    R("POST", "/demo/reset", demo.reset, "admin"),
-    R("GET", "/settings/account", account.show, "viewer"),
-    R("POST", "/settings/account/zone", account.choose_zone, "viewer"),
-    R("POST", "/settings/account/totp", account.begin, "viewer"),
-    R("POST", "/settings/account/totp/confirm", account.confirm, "viewer"),
-    R("POST", "/settings/account/totp/codes", account.renew_codes, "viewer"),
-    R("POST", "/settings/account/totp/off", account.turn_off, "viewer"),
+    R("GET", "/settings", "pages.settings.access:home", "auditor"),
+    R("GET", "/settings/apps", "pages.settings.access:apps_page", "auditor"),
+    R("POST", "/settings/apps/{id:int}/disable", "pages.settings.access:disable_app", "admin"),
+    R("POST", "/settings/apps/{id:int}/enable", "pages.settings.access:enable_app", "admin"),
+    R("GET", "/connect", "pages.settings.connect:new_page", "viewer"),
+    R("POST", "/connect", "pages.settings.connect:create", "admin"),
+    R("GET", "/connect/{id:int}", "pages.settings.connect:steps_page", "viewer"),
+    R("POST", "/connect/{id:int}/try", "pages.settings.connect:try_it", "operator"),
+    R("GET", "/settings/tokens", "pages.settings.access:tokens_page", "auditor"),
+    R("POST", "/settings/tokens", "pages.settings.access:add_token", "admin"),
+    R("POST", "/settings/tokens/{id:int}/revoke", "pages.settings.access:revoke_token", "admin"),
+    R("GET", "/settings/users", "pages.settings.access:users_page", "auditor"),
+    R("POST", "/settings/users", "pages.settings.access:add_user", "admin"),
+    R("POST", "/settings/users/{id:int}/role", "pages.settings.access:set_role", "admin"),
+    R("POST", "/settings/users/{id:int}/disable", "pages.settings.access:disable_user", "admin"),
+    R("POST", "/settings/users/{id:int}/enable", "pages.settings.access:enable_user", "admin"),
+    R("GET", "/settings/links", "pages.settings.links:links_page", "auditor"),
+    R("POST", "/settings/links", "pages.settings.links:add_link", "admin"),
+    R("POST", "/settings/links/{id:int}/delete", "pages.settings.links:delete_link", "admin"),
+    R("GET", "/settings/appliance", "pages.settings.appliance:page", "auditor"),
+    R("GET", "/settings/forwarding", "pages.settings.forwarding:page", "auditor"),
+    R("POST", "/settings/forwarding", "pages.settings.forwarding:create", "admin"),
+    R("POST", "/settings/forwarding/{id:int}", "pages.settings.forwarding:change", "admin"),
+    R("POST", "/settings/forwarding/{id:int}/test", "pages.settings.forwarding:send_test", "admin"),
+    R("POST", "/settings/forwarding/{id:int}/enable", "pages.settings.forwarding:enable", "admin"),
+    R("POST", "/settings/forwarding/{id:int}/disable", "pages.settings.forwarding:disable", "admin"),
+    R("POST", "/settings/forwarding/{id:int}/delete", "pages.settings.forwarding:delete", "admin"),
+    R("GET", "/demo", "pages.demo:page", "viewer"),
+    R("POST", "/demo/reset", "pages.demo:reset", "admin"),
+    R("GET", "/settings/account", "auth.account:show", "viewer"),
+    R("POST", "/settings/account/zone", "auth.account:choose_zone", "viewer"),
+    R("POST", "/settings/account/totp", "auth.account:begin", "viewer"),
+    R("POST", "/settings/account/totp/confirm", "auth.account:confirm", "viewer"),
+    R("POST", "/settings/account/totp/codes", "auth.account:renew_codes", "viewer"),
+    R("POST", "/settings/account/totp/off", "auth.account:turn_off", "viewer"),
     # packages
-    R("GET", "/simple/", package_index.list_projects, "packages"),
-    R("GET", "/simple/{project}/", package_index.list_files, "packages"),
-    R("GET", "/simple/{project}/{name}", package_index.get_file, "packages"),
+    R("GET", "/simple/", "pages.package_index:list_projects", "packages"),
+    R("GET", "/simple/{project}/", "pages.package_index:list_files", "packages"),
+    R("GET", "/simple/{project}/{name}", "pages.package_index:get_file", "packages"),
     # documents
-    R("GET", "/docs", documents.list_page, "viewer"),
-    R("GET", "/docs/grafana.json", documents.board, "viewer"),
-    R("GET", "/docs/{name}.md", documents.markdown, "viewer"),
-    R("GET", "/docs/{name}", documents.page, "viewer"),
+    R("GET", "/docs", "pages.documents:list_page", "viewer"),
+    R("GET", "/docs/grafana.json", "pages.documents:board", "viewer"),
+    R("GET", "/docs/{name}.md", "pages.documents:markdown", "viewer"),
+    R("GET", "/docs/{name}", "pages.documents:page", "viewer"),
     # pieces of pages
-    R("GET", "/strip", strip.region, "viewer"),
-    R("GET", "/events", live.events, "viewer"),
-    R("GET", "/patterns", component_gallery.show, "viewer"),
+    R("GET", "/strip", "frame.strip:region", "viewer"),
+    R("GET", "/events", "frame.live:events", "viewer"),
+    R("GET", "/patterns", "pages.component_gallery:show", "viewer"),
 )
 
 IN_EVENT_LOOP: Final = frozenset(
@@ -279,14 +244,88 @@ IN_EVENT_LOOP: Final = frozenset(
 """Pages that await more than reads of the store."""
 
 
+@cache
+def api_rows() -> tuple[R, ...]:
+    """The operations of the API, which this imports."""
+    operations = late.load("z4j.web.api.document:OPERATIONS")
+    return tuple(R(each.method, each.path, _name_of(each.endpoint), each.role) for each in operations)
+
+
+def all_rows() -> tuple[R, ...]:
+    """Everything that is served."""
+    return (*PAGES, *api_rows())
+
+
+@cache
+def compile_routes() -> tuple[list[BaseRoute], Callable[[str, str], str | None]]:
+    """Returns the routes of every server in this process, and the function that finds the role that a request requires (None where there
+    is no such route)."""
+    of_page = _roles_of(PAGES)
+    api = cache(lambda: _roles_of(api_rows()))
+    routes: list[BaseRoute] = [*(Route(row.path, endpoint_of(row), methods=[row.method]) for row in PAGES), _Api()]
+    return routes, lambda method, path: api()(method, path) if path.startswith(API) else of_page(method, path)
+
+
+class ApiAtFirstUse:
+    """Imports the operations of the API in a thread when one is first requested: the event loop serves agents meanwhile."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._is_loaded = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_loaded and scope["type"] == "http" and scope["path"].startswith(API):
+            await asyncio.to_thread(_api_routes)
+            self._is_loaded = True
+        await self.app(scope, receive, send)
+
+
+class _Api(BaseRoute):
+    """The routes of the API, which exist once one was requested."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http" and scope["path"].startswith(API):
+            for route in _api_routes():
+                found, child = route.matches(scope)
+                if found is Match.FULL:
+                    return found, {**child, "api_route": route}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["api_route"].handle(scope, receive, send)
+
+
+@cache
+def _api_routes() -> list[Route]:
+    return [Route(row.path, endpoint_of(row), methods=[row.method]) for row in api_rows()]
+
+
+def _name_of(endpoint: Endpoint) -> str:
+    return f"{endpoint.__module__.removeprefix('z4j.web.')}:{endpoint.__name__}"
+
+
+def _roles_of(rows: tuple[R, ...]) -> Callable[[str, str], str | None]:
+    return role_finder((row.method, row.path, row.role) for row in rows)
+
+
 def endpoint_of(row: R) -> Endpoint:
     """Returns the endpoint of a route as it is served. A page is read and written in the thread of one reader, over one state of the
-    database: its reads alone would cost thirty changes of threads, and the event loop serves agents meanwhile."""
-    if row.method != "GET" or row.role in ("public", "packages") or row.path in IN_EVENT_LOOP:
-        return row.endpoint
+    database: its reads alone would cost thirty changes of threads, and the event loop serves agents meanwhile. Pages are imported there,
+    or in a thread of their own."""
+    name = f"z4j.web.{row.endpoint}"
 
-    @functools.wraps(row.endpoint)
     async def at_once(request: Request) -> Response:
-        return await services(request).store.at_once(lambda: row.endpoint(request))
+        response: Response = await services(request).store.at_once(lambda: late.load(name)(request))
+        return response
 
-    return at_once
+    async def in_event_loop(request: Request) -> Response:
+        endpoint = _loaded.get(name)
+        if endpoint is None:
+            endpoint = _loaded[name] = await asyncio.to_thread(late.load, name)
+        return await endpoint(request)
+
+    is_read_elsewhere = row.method != "GET" or row.role in ("public", "packages") or row.path in IN_EVENT_LOOP
+    return in_event_loop if is_read_elsewhere else at_once
+
+
+_loaded: Final[dict[str, Endpoint]] = {}

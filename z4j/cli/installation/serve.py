@@ -10,7 +10,7 @@ import os
 import secrets
 import shlex
 
-from z4j import clock, files
+from z4j import clock, files, late
 from z4j.cli.common.offline import offline
 from z4j.cli.common.output import say
 from z4j.cli.installation import backup
@@ -26,7 +26,8 @@ LINK_US = 24 * 3_600_000_000
 
 def serve(words: argparse.Namespace, settings: Settings) -> int:
     """Runs the server until it is stopped."""
-    from z4j import app  # every command imports this module, and only those that serve need a server
+    with late.without_collections():
+        from z4j import app  # every command imports this module, and only those that serve need a server
 
     return app.serve(settings)
 

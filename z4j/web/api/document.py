@@ -89,7 +89,7 @@ def _as_object(item: type[Struct], schema: dict[str, Any]) -> dict[str, Any]:
     """Returns the schema of a struct that is a list on the agents' wire, as `export.plain_value` shows it: an object."""
     fields = [{name: value for name, value in field.items() if name != "default"} for field in schema["prefixItems"]]
     properties = dict(zip(item.__struct_fields__, fields, strict=False))
-    return {"title": schema["title"], "description": schema["description"], "type": "object", "properties": properties,
+    return {"title": schema["title"], "description": schema.get("description", ""), "type": "object", "properties": properties,
             "required": list(properties)}  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from z4j.store.access.audit import AuditLog, outcomes
 from z4j.store.sqlite.db import Store
 from z4j.web.auth import checkpoint_cookie
 from z4j.web.auth.authentication import NOBODY, Identity
-from z4j.web.frame.render import NOTICE_COOKIE
+from z4j.web.frame.forms import NOTICE_COOKIE
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 DOCUMENTS: Final = frozenset({"/api/v1/openapi.json", "/docs/grafana.json"})

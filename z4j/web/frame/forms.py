@@ -8,6 +8,8 @@ from starlette.requests import Request
 from z4j.exceptions import BadInput
 
 FIELD_LIMIT = 4_000
+NOTICE_COOKIE = "z4j_notice"
+"""The result of the last action, for the page that follows it. The audit trail reads it and needs no templates."""
 
 
 async def read_form(request: Request, limit: int = FIELD_LIMIT) -> dict[str, str]:

@@ -19,14 +19,13 @@ from z4j import formats, resources
 from z4j.exceptions import Z4jError
 from z4j.web.frame import times
 from z4j.web.frame.charts import filters as charts
-from z4j.web.frame.forms import local_path
+from z4j.web.frame.forms import NOTICE_COOKIE, local_path
 from z4j.web.frame.icons import look
 from z4j.web.frame.keys import script_keys
 from z4j.web.frame.static import url
 from z4j.web.frame.templating.escaping import TemplateEnvironment
 from z4j.web.frame.templating.small_parts import PARTS
 
-NOTICE_COOKIE: Final = "z4j_notice"
 THEME_COOKIE: Final = "z4j_theme"
 SMALL: Final = 1_400
 GZIP_LEVEL: Final = 3

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,3 +187,11 @@ def test_a_viewer_asks_for_nothing(shop: Any) -> None:
 
 def test_too_large_a_body_is_refused(shop: Any) -> None:
     assert ask(shop, "POST", "/plans", {"action": "x" * 300_000}).status_code == 400
+
+
+def test_the_executable_has_the_document() -> None:
+    """It is compiled without documentation texts, of which the schemas take their descriptions."""
+    command = [sys.executable, "-OO", "-m", "z4j.web.api.document"]
+    printed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert printed["paths"] == document()["paths"]
+    assert set(printed["components"]["schemas"]) == set(document()["components"]["schemas"])

@@ -20,7 +20,8 @@ from z4j.web.auth import authentication
 from z4j.web.auth.authentication import COOKIE
 from z4j.web.auth.login_limits import BROWSER_COOKIE
 from z4j.web.auth.password_hashing import RUNNING, WAITING, PasswordHashing
-from z4j.web.frame.render import NOTICE_COOKIE, notice_of
+from z4j.web.frame.forms import NOTICE_COOKIE
+from z4j.web.frame.render import notice_of
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from z4j.rules.findings.finding import Finding, Link
 from z4j.rules.permissions import ROLES, is_allowed
 from z4j.web.frame.middleware import role_finder
 from z4j.web.pages.finding_items import action_of
-from z4j.web.routes import ROUTES
+from z4j.web.routes import all_rows
 
 EVERY = each()
 KINDS = {finding.kind: finding for finding in EVERY}
-role_of = role_finder((row.method, row.path, row.role) for row in ROUTES)
+role_of = role_finder((row.method, row.path, row.role) for row in all_rows())
 OPERATE = Path(__file__).parents[4] / "docs" / "operate.md"
 DEEDS = ("retry", "Run now")
 """Words of what only an operator may do."""

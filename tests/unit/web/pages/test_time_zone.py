@@ -14,7 +14,7 @@ from tests.support.site import text_of
 from tests.unit.web.pages.conftest import Shop
 from z4j import clock
 from z4j.web.frame.times import EXPORTS
-from z4j.web.routes import ROUTES
+from z4j.web.routes import all_rows
 
 WHOLE_DAY = ("/errors/1", "/schedules/calendar")
 """Pages with a chart of 24 hours: every hour is on them."""
@@ -59,7 +59,7 @@ def pages() -> list[str]:
     chosen = {"/tasks/compare": "/tasks/compare?a=1&b=2", "/plans/new": "/plans/new?state=failed"}
     names = {"/names/": "shop.ship", "/queues/": "work", "/workers/": "w1"}
     found = []
-    for row in ROUTES:
+    for row in all_rows():
         if row.method != "GET" or row.role in ("public", "packages") or row.path in SHOWN_ELSEWHERE or row.path.startswith("/api/"):
             continue
         if row.path.endswith(EXPORTS):

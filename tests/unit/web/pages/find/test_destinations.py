@@ -7,9 +7,9 @@ import pytest
 
 from z4j.rules.permissions import ROLES, is_allowed
 from z4j.web.pages.find.destinations import DESTINATIONS, VERBS, Destination, destinations_for, verbs_for
-from z4j.web.routes import ROUTES
+from z4j.web.routes import all_rows
 
-PAGES = {row.path: row.role for row in ROUTES if row.method == "GET"}
+PAGES = {row.path: row.role for row in all_rows() if row.method == "GET"}
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS, ids=lambda each: f"{each.text} {each.href}")

@@ -15,7 +15,7 @@ from z4j import clock
 from z4j.agents.tokens import find_token
 from z4j.store.access import tokens, users
 from z4j.web.auth import authentication
-from z4j.web.frame.render import NOTICE_COOKIE
+from z4j.web.frame.forms import NOTICE_COOKIE
 from z4j.web.pages.settings.connection_strings import make_api_token
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.site import Site, site
 from z4j import clock
 from z4j.web.auth import authentication
-from z4j.web.frame.render import NOTICE_COOKIE
+from z4j.web.frame.forms import NOTICE_COOKIE
 
 URL = "https://tracing.example/trace/{trace_id}"
 
