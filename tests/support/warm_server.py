@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Imported by the process that forks the programs of z4j (`fork_server.py`): builds once what each of them would build again, which is the
-tree of commands and the table of routes, 50 ms of a processor. Its programs hash passwords as cheaply as the tests in one process do, which
-saves 0.2 s of a processor for each user and each sign-in. New interpreters, and those with FULL_PASSWORDS in their environment, do not."""
+"""Imported by the process that forks the programs of z4j (`fork_server.py`): builds and imports once what each of them would build and
+import again, which is the commands that tests use most, the table of routes, and every page. Its programs hash passwords as cheaply as the
+tests in one process do, which saves 0.2 s of a processor for each user and each sign-in. New interpreters, and those with FULL_PASSWORDS in
+their environment, do not."""
 
 from __future__ import annotations
 
@@ -9,11 +10,15 @@ import os
 
 from argon2 import PasswordHasher
 
-from z4j import app, cli
+from z4j import cli, late
+from z4j.web import routes
 from z4j.web.auth import authentication
 
-cli._parser()
-app._compile_routes()
+for word in ("", "serve", "migrate", "token", "user"):
+    cli._parser(word)
+routes.compile_routes()
+for row in routes.all_rows():
+    late.load(f"z4j.web.{row.endpoint}")
 
 
 def _hasher() -> PasswordHasher:
