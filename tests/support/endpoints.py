@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""An HTTP server of a test, which stores what it receives and answers with the given status."""
+"""An HTTP server and a mail server of a test, which store what they receive. The HTTP server answers with the given status."""
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from aiosmtpd.controller import Controller
 
 
 @dataclass
@@ -19,6 +22,8 @@ class Endpoint:
     url: str = ""
     received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    may_answer: threading.Event | None = None
+    """Until it is set, requests are received and not answered."""
 
     @property
     def bodies(self) -> list[Any]:
@@ -26,7 +31,8 @@ class Endpoint:
 
 
 @contextmanager
-def endpoint() -> Iterator[Endpoint]:
+def endpoint(port: int = 0) -> Iterator[Endpoint]:
+    """At a free port, unless one is given."""
     made = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
@@ -37,6 +43,8 @@ def endpoint() -> Iterator[Endpoint]:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             status = made.statuses.pop(0) if made.statuses else 200
             made.received.append((self.path, dict(self.headers), body))
+            if made.may_answer is not None:
+                made.may_answer.wait(60)
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", "/elsewhere")
@@ -46,7 +54,7 @@ def endpoint() -> Iterator[Endpoint]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     made.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -56,3 +64,28 @@ def endpoint() -> Iterator[Endpoint]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@dataclass
+class Mailbox:
+    """The mails that arrived, in order."""
+
+    port: int
+    mails: list[bytes] = field(default_factory=list)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- the name that aiosmtpd calls
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+
+@contextmanager
+def mail_server() -> Iterator[Mailbox]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    box = Mailbox(port)
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield box
+    finally:
+        controller.stop()

@@ -37,6 +37,7 @@ KINDS: Final[dict[str, str]] = {
     "refused_events": "reports were refused",
     "agent_faults": "agents had internal errors",
     "stopped_plan": "plan stopped automatically",
+    "stalled_plan": "plan waits for an agent",
     "audit_alarm": "audit log was altered",
     "disk": "disk is nearly full",
     "certificate": "certificate expires",

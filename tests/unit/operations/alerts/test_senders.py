@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import socket
-from collections.abc import Iterator
 from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
-from tests.support.endpoints import endpoint
+from tests.support.endpoints import endpoint, mail_server
 from z4j.exceptions import BadInput
 from z4j.operations.alerts.senders import NotDelivered, check_address, send
 from z4j.operations.alerts.sending_process import SIGNATURE
@@ -34,29 +31,6 @@ def service(url: str) -> Address:
     return Address("service", "apprise", url, "", True)
 
 
-class Mailbox:
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- the name that aiosmtpd calls
-        self.mails.append(envelope.content)
-        return "250 OK"
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    box = Mailbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield box, port
-    finally:
-        controller.stop()
-
-
 def test_a_webhook_can_be_verified_by_who_has_the_key() -> None:
     with endpoint() as server:
         send(webhook(f"{server.url}/hook?token=secret", "key"), MESSAGE)
@@ -67,9 +41,9 @@ def test_a_webhook_can_be_verified_by_who_has_the_key() -> None:
         assert headers["Content-Type"] == "application/json"
 
 
-def test_mail_arrives_with_its_text(mailbox: tuple[Mailbox, int]) -> None:
-    box, port = mailbox
-    send(service(f"mailto://127.0.0.1:{port}/?from=z4j@example.org&to=ops@example.org"), MESSAGE)
+def test_mail_arrives_with_its_text() -> None:
+    with mail_server() as box:
+        send(service(f"mailto://127.0.0.1:{box.port}/?from=z4j@example.org&to=ops@example.org"), MESSAGE)
     [raw] = box.mails
     mail = message_from_bytes(raw, policy=policy.default)
     assert mail["Subject"] == MESSAGE["title"]
