@@ -11,6 +11,7 @@ import itertools
 import logging
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, Final
 
 from z4j_agent.capture import current_run
@@ -99,9 +100,13 @@ class LogHandler(logging.Handler):
         finally:
             _is_busy.reset(busy)
         level, at = min(max(record.levelno, 1), 255), time.time_ns() // 1000
-        run.process.append(
-            _record(run, at, number, level, shorten(redact_text(record.name[: 2 * MAX_LOGGER]), MAX_LOGGER), message, lines.dropped)
-        )
+        run.process.append(_record(run, at, number, level, _logger(record.name), message, lines.dropped))
+
+
+@lru_cache(100)
+def _logger(name: str) -> str:
+    """A name as it is sent. An application has few loggers, and each of them writes many lines."""
+    return shorten(redact_text(name[: 2 * MAX_LOGGER]), MAX_LOGGER)
 
 
 def _text(record: logging.LogRecord) -> str:

@@ -90,7 +90,7 @@ def _mask(text: str) -> str:
     spans = list(token_formats.spans(text)) if size >= 12 else []
     if "/" in text or "?" in text:
         spans += urls.spans(text)
-    if _JOINED.search(text):
+    if ":" in text or "=" in text or _JOINED.search(text):
         spans += assignments.spans(text)
     if not spans:
         return text

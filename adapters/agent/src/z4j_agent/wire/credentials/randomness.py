@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from z4j_agent.wire.credentials.lazy_patterns import lazy
@@ -17,6 +16,7 @@ _LOWER: Final = lazy(r"[a-z]")
 _KIND: Final = lazy(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
 _CAPITALS: Final = lazy(r"[A-Z]{2,}")
 _WORD: Final = lazy(r"[A-Za-z0-9_+=~!@#$%^&*|-]{8,}")
+_PIECES: Final = lazy(r"[-_.~:=%+]")
 _PASSWORDISH: Final = lazy(r"\S{4,}")
 
 
@@ -53,20 +53,21 @@ def is_opaque(segment: str) -> bool:
     word = segment.strip("/")
     if len(word) < 6 or (len(word) < 20 and (word.islower() or word.istitle() or word.isupper()) and _DIGIT.search(word) is None):
         return False
-    if is_uuid(word) or is_hex(word):
+    if len(word) >= 20 and (is_uuid(word) or is_hex(word)):
         return True
-    pieces = re.split(r"[-_.~:=%+]", word)
-    if len(word) >= 8 and any(has_all(piece) for piece in pieces if len(piece) >= 6):
+    if len(word) >= 8 and (has_all(word) or _is_mixed(word)):
         return True
-    if len(word) >= 8 and has_all(word):
-        return True
-    digits, letters = sum(map(str.isdigit, word)), sum(map(str.isalpha, word))
-    if len(word) >= 8 and digits >= 2 and letters >= 2 and any(len(_KIND.findall(piece)) >= 3 for piece in pieces):
-        return True
-    if len(word) >= 12 and letters == len(word) and not (word.islower() or word.isupper()):
+    if len(word) >= 12 and word.isalpha() and not (word.islower() or word.isupper()):
         # Letters alone, their case mixed at random. A page's name in camel case has fewer changes and is shorter.
         return len(word) >= 32 or len(_KIND.findall(word)) >= len(word) / 3 or len(_CAPITALS.findall(word)) >= 3
     return len(word) >= 20 and word.isalnum() and not word.isdigit()
+
+
+def _is_mixed(word: str) -> bool:
+    """Whether it has digits and letters, and a piece of it changes between kinds of characters twice."""
+    if sum(map(str.isdigit, word)) < 2 or sum(map(str.isalpha, word)) < 2:
+        return False
+    return any(len(piece) >= 3 and len(_KIND.findall(piece)) >= 3 for piece in _PIECES.split(word))
 
 
 def turns(word: str) -> int:

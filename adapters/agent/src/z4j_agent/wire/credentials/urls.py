@@ -44,7 +44,7 @@ _ALWAYS: Final = frozenset(
 
 def spans(text: str) -> Iterator[Span]:
     """The positions of the credentials in links. A text without "/" has none."""
-    if "://" in text or ":\\/\\/" in text or ":/\\/" in text:
+    if "@" in text and ("://" in text or ":\\/\\/" in text or ":/\\/" in text):
         for match in _URL.finditer(text):
             yield from _user(text, match.start(1), match.end(1))
     if "=" in text and ("?" in text or "&" in text):
