@@ -70,4 +70,5 @@ def test_ids_are_on_the_page_with_their_links(tmp_path: Path) -> None:
         for id in (spans[0]["trace_id"], event["event"]):
             search = re.search(rf'href="(/tasks\?[^"]*{id})"', page)
             assert search, "the ID is a link to a search"
-            assert f"/tasks/{ada.row_id(failed)}" in ada.get(html.unescape(search[1])).text
+            path, found = html.unescape(search[1]), f"/tasks/{ada.row_id(failed)}"
+            wait_for(lambda path=path, found=found: found in ada.get(path).text, what=f"the search finds {id}")  # type: ignore[misc]
