@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -187,6 +188,8 @@ class OtherTools:
         tracing, sentry = ModuleType("opentelemetry.trace"), ModuleType("sentry_sdk")
         tracing.get_current_span = lambda: self  # type: ignore[attr-defined]
         sentry.last_event_id = lambda: self.event  # type: ignore[attr-defined]
+        sentry.get_isolation_scope = lambda: self.scope()  # type: ignore[attr-defined]
+        self.scope: Callable[[], object] = object
         monkeypatch.setitem(sys.modules, "opentelemetry.trace", tracing)
         monkeypatch.setitem(sys.modules, "sentry_sdk", sentry)
 
@@ -216,6 +219,24 @@ def test_an_event_from_before_the_run_is_not_its_own(spool: Spool, monkeypatch: 
     OtherTools(monkeypatch)
     current_run.end(current_run.begin(spool, "celery", "a", 0, START, "shop.ship", "orders"))
     assert spool.records == []
+
+
+def test_of_two_runs_in_one_scope_of_sentry_none_has_the_event(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = OtherTools(monkeypatch)
+    scope = object()
+    tools.scope = lambda: scope
+    first = contextvars.copy_context().run(current_run.begin, spool, "taskiq", "a", 0, START, "shop.ship", "orders")
+    second = contextvars.copy_context().run(current_run.begin, spool, "taskiq", "b", 0, START, "shop.ship", "orders")
+    tools.event = "e" * 32
+    current_run.end(second)
+    current_run.end(first)
+    assert ids_of(spool) == []
+    alone = current_run.begin(spool, "taskiq", "c", 0, START, "shop.ship", "orders")
+    inner = current_run.begin(spool, "taskiq", "d", 0, START, "shop.ship", "orders")
+    tools.event = "f" * 32
+    current_run.end(inner)
+    current_run.end(alone)
+    assert ids_of(spool) == [{"sentry_event_id": "f" * 32}] * 2, "a run that calls another one shares its scope"
 
 
 def test_a_tool_that_raises_disturbs_nobody(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,12 +95,25 @@ class WorkerSettings:
 OTHER_SETTINGS = {"functions": WorkerSettings.functions, "redis_settings": REDIS, "queue_name": "other", "poll_delay": 0.05}
 
 
-other_tools.use(other_tools.BEFORE)
+def instrument() -> None:
+    """A span around each job, in the hooks of arq."""
+    spans = other_tools.OwnSpans()
+
+    async def begin(ctx: dict[Any, Any]) -> None:
+        spans.begin()
+
+    async def end(ctx: dict[Any, Any]) -> None:
+        spans.end()
+
+    WorkerSettings.on_job_start, WorkerSettings.on_job_end = staticmethod(begin), staticmethod(end)  # type: ignore[attr-defined]
+
+
+other_tools.use(other_tools.BEFORE, instrument)
 if "unknowing" not in sys.argv:
     z4j_arq.install(WorkerSettings)
 else:
     z4j_arq.install()
-other_tools.use(other_tools.AFTER)
+other_tools.use(other_tools.AFTER, instrument)
 
 
 async def serve() -> None:

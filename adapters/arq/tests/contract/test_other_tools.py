@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sentry's integration of arq beside z4j."""
+"""Sentry's integration of arq, and the application's own spans of OpenTelemetry, beside z4j."""
 
 from __future__ import annotations
 
@@ -10,3 +10,4 @@ from z4j_agent.conformance.other_tools import OtherToolsContract
 
 class TestOtherTools(OtherToolsContract):
     harness_class = ArqHarness
+    span = "run/"

@@ -17,7 +17,7 @@ from typing import Any
 import dramatiq
 from dramatiq.broker import Broker
 from dramatiq.message import Message
-from dramatiq.middleware import AsyncIO, TimeLimit
+from dramatiq.middleware import AsyncIO, Middleware, TimeLimit
 
 import z4j_agent
 import z4j_dramatiq
@@ -34,12 +34,30 @@ def make_broker(url: str) -> Broker:
     return RedisBroker(url=url)
 
 
-other_tools.use(other_tools.BEFORE)  # Sentry adds its middleware to brokers that are created afterwards
+class Spans(Middleware):  # type: ignore[misc]
+    """A span around each message, as libraries for Dramatiq open it."""
+
+    def __init__(self) -> None:
+        self.spans = other_tools.OwnSpans()
+
+    def before_process_message(self, broker: Broker, message: Any) -> None:
+        self.spans.begin()
+
+    def after_process_message(self, broker: Broker, message: Any, *, result: Any = None, exception: BaseException | None = None) -> None:
+        self.spans.end(exception)
+
+
+own_middleware: list[Middleware] = []
+other_tools.use(
+    other_tools.BEFORE, lambda: own_middleware.append(Spans())
+)  # Sentry adds its middleware to brokers that are created afterwards
 broker = make_broker(os.environ["BROKER_URL"])
 for middleware in broker.middleware:
     if isinstance(middleware, TimeLimit):
         middleware.manager.interval = 0.1  # it looks once a second otherwise
 broker.add_middleware(AsyncIO())
+for middleware in own_middleware:
+    broker.add_middleware(middleware)
 z4j_dramatiq.install(broker)
 dramatiq.set_broker(broker)
 

@@ -43,9 +43,18 @@ def make_huey(storage: str, at: str) -> Any:
 
 
 huey = make_huey(os.environ["HUEY_STORAGE"], os.environ["HUEY_AT"])
-other_tools.use(other_tools.BEFORE)
+
+
+def instrument() -> None:
+    """A span around each task, in the hooks of Huey."""
+    spans = other_tools.OwnSpans()
+    huey.pre_execute()(lambda task: spans.begin())
+    huey.post_execute()(lambda task, value, error: spans.end(error))
+
+
+other_tools.use(other_tools.BEFORE, instrument)
 z4j_huey.install(huey)
-other_tools.use(other_tools.AFTER)
+other_tools.use(other_tools.AFTER, instrument)
 HAS_TIMEOUT = hasattr(Task, "default_timeout")
 
 

@@ -27,9 +27,25 @@ from z4j_agent.conformance import other_tools
 connection = Redis.from_url(os.environ["BROKER_URL"])
 SERIALIZER = os.environ.get("ENGINE_SERIALIZER", "rq.serializers.DefaultSerializer")  # RQ 2 takes no short names
 queue = Queue("work", connection=connection, serializer=SERIALIZER)
-other_tools.use(other_tools.BEFORE)
+
+
+def instrument() -> None:
+    """A span around each job, as libraries for RQ open it."""
+    spans, perform_job = other_tools.OwnSpans(), Worker.perform_job
+
+    def traced(self: Worker, *args: Any, **kwargs: Any) -> Any:
+        spans.begin()
+        try:
+            return perform_job(self, *args, **kwargs)
+        finally:
+            spans.end()
+
+    Worker.perform_job = traced
+
+
+other_tools.use(other_tools.BEFORE, instrument)
 z4j_rq.install()
-other_tools.use(other_tools.AFTER)
+other_tools.use(other_tools.AFTER, instrument)
 
 
 @job(queue, connection=connection)

@@ -25,7 +25,7 @@ class CurrentRun:
 
     __slots__ = (
         "asyncio_task", "attempt", "engine", "has_ended", "is_own_process", "lines", "name", "notes", "outer", "process", "queue",
-        "run", "sentry_event_id", "started_at", "task_id", "thread", "usage", "usage_began",
+        "run", "sentry_event_id", "sentry_scope", "shares_sentry_scope", "started_at", "task_id", "thread", "usage", "usage_began",
     )  # fmt: skip
 
     def __init__(self, process: Process, engine: str, task_id: str, attempt: int, started_at: int, name: str, queue: str) -> None:
@@ -39,6 +39,10 @@ class CurrentRun:
         """What is reported about this run beside its course; None while there is nothing."""
         self.sentry_event_id = ""
         """Sentry's last event before this run."""
+        self.sentry_scope: Any = None
+        """The isolation scope of Sentry in which it began."""
+        self.shares_sentry_scope = False
+        """Whether another run has run at the same time in that scope: then it is unknown whose event the last one is."""
         self.lines: Any = None
         """What it has logged, see `log_lines`; None while that is nothing."""
         self.usage_began: Any = None
@@ -72,11 +76,25 @@ def begin(agent: Process, engine: str, task_id: str, attempt: int, started_at: i
         task = asyncio.current_task()
         run.asyncio_task = None if task is None else weakref.ref(task)
     if tracing_ids.are_used():
-        run.sentry_event_id = tracing_ids.sentry_event_id()
+        _enter_sentry_scope(run)
         report_ids(run)
     for observe in _begun:
         observe(agent, run)
     return run
+
+
+def _enter_sentry_scope(run: CurrentRun) -> None:
+    """Sentry's integrations give each task a scope of its own. Without one, as for taskiq, all tasks of a process share its scope."""
+    run.sentry_event_id, run.sentry_scope = tracing_ids.sentry_event_id(), tracing_ids.sentry_scope()
+    if run.sentry_scope is None:
+        return
+    callers, caller = set(), run.outer
+    while caller is not None:
+        callers.add(id(caller))
+        caller = caller.outer
+    for other in running():
+        if other is not run and other.sentry_scope is run.sentry_scope and id(other) not in callers:
+            other.shares_sentry_scope = run.shares_sentry_scope = True
 
 
 def observe(begun: Iterable[Callable[[Any, CurrentRun], object]], ended: Iterable[Callable[[CurrentRun], object]]) -> None:
@@ -102,13 +120,14 @@ def end(run: CurrentRun | None) -> None:
 
 
 def report_ids(run: CurrentRun) -> None:
-    """Reports the OpenTelemetry trace that is current here, and the Sentry event that was sent since the run began.
+    """Reports the OpenTelemetry trace that is current here, and the Sentry event that was sent since the run began. An event is not reported
+    if it may be that of another run.
 
     An adapter calls it where Sentry sends its event after the hook that ends the run."""
     if trace_id := tracing_ids.trace_id():
         run.take_notes().identify("trace_id", trace_id)
-    event_id = tracing_ids.sentry_event_id()
-    if event_id != run.sentry_event_id:
+    event_id = "" if run.shares_sentry_scope else tracing_ids.sentry_event_id()
+    if event_id and event_id != run.sentry_event_id:
         run.take_notes().identify("sentry_event_id", event_id)
     if run.notes is not None:
         run.notes.send()

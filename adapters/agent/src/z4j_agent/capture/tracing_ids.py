@@ -7,6 +7,7 @@ Their packages are never imported: only what the application has imported is rea
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from z4j_agent.capture.guard import faults, let_through
 
@@ -39,3 +40,14 @@ def sentry_event_id() -> str:
         let_through(error)
         faults.report("Sentry event id", error)
         return ""
+
+
+def sentry_scope() -> Any:
+    """The isolation scope of Sentry's SDK that is current here, which has the last event; None where there is none."""
+    try:
+        get_scope = getattr(_MODULES.get("sentry_sdk"), "get_isolation_scope", None)
+        return get_scope() if get_scope is not None else None
+    except Exception as error:
+        let_through(error)
+        faults.report("Sentry scope", error)
+        return None
