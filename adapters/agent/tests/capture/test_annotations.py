@@ -188,10 +188,13 @@ class OtherTools:
         tracing, sentry = ModuleType("opentelemetry.trace"), ModuleType("sentry_sdk")
         tracing.get_current_span = lambda: self  # type: ignore[attr-defined]
         sentry.last_event_id = lambda: self.event  # type: ignore[attr-defined]
-        sentry.get_isolation_scope = lambda: self.scope()  # type: ignore[attr-defined]
+        sentry.get_isolation_scope = self._scope  # type: ignore[attr-defined]
         self.scope: Callable[[], object] = object
         monkeypatch.setitem(sys.modules, "opentelemetry.trace", tracing)
         monkeypatch.setitem(sys.modules, "sentry_sdk", sentry)
+
+    def _scope(self) -> object:
+        return self.scope()
 
     def get_span_context(self) -> Any:
         return SimpleNamespace(trace_id=self.trace, is_valid=self.trace > 0)

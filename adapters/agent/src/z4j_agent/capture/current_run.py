@@ -120,8 +120,8 @@ def end(run: CurrentRun | None) -> None:
 
 
 def report_ids(run: CurrentRun) -> None:
-    """Reports the OpenTelemetry trace that is current here, and the Sentry event that was sent since the run began. An event is not reported
-    if it may be that of another run.
+    """Reports the OpenTelemetry trace that is current here, and the Sentry event that was sent since the run began. An event that may be
+    that of another run is not reported.
 
     An adapter calls it where Sentry sends its event after the hook that ends the run."""
     if trace_id := tracing_ids.trace_id():

@@ -61,8 +61,8 @@ def use(when: str, instrument: Callable[[], object] = lambda: None) -> None:
 
 
 class OwnSpans:
-    """Spans that an application opens in the hooks of its engine, where OpenTelemetry has no instrumentation of it. One for each run, in the
-    context in which both hooks are called."""
+    """Spans that an application opens in the hooks of its engine, where OpenTelemetry has no instrumentation of it. One for each run, in
+    the context in which both hooks are called."""
 
     def __init__(self) -> None:
         self._open: ContextVar[Any] = ContextVar("own_spans")
