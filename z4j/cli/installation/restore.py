@@ -15,6 +15,7 @@ from z4j.cli.common.output import say
 from z4j.exceptions import BadInput, StoreError
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
+from z4j.store.backups.changes import Silenced
 from z4j.store.backups.prepared_restore import PreparedRestore, prepare
 from z4j.store.sqlite import migrate
 
@@ -45,13 +46,14 @@ def _replace(source: Path, settings: Settings, kind: str, *, is_confirmed: bool)
             _show(prepared, settings)
             _ask(is_confirmed=is_confirmed)
             log = AuditLog(settings.data)
-            kept = prepared.apply(log, clock.now(), f"{getpass.getuser()} (command line)", kind)
+            kept, silenced = prepared.apply(log, clock.now(), f"{getpass.getuser()} (command line)", kind)
             log.memory.close()
         finally:
             prepared.discard()
     say(f"{source} was restored.")
     if kept is not None:
         say(f"The replaced database is {kept}. To undo: z4j restore {kept}")
+    _show_silenced(silenced)
     if prepared.schema < migrate.newest():
         say(
             f"The database has schema {prepared.schema} again. Start the release that made it: "
@@ -66,7 +68,7 @@ def _show(prepared: PreparedRestore, settings: Settings) -> None:
     say(f"{prepared.source} contains the data up to {when} (schema {prepared.schema}).")
     fork, lost = prepared.fork, prepared.lost
     if not settings.database.exists():
-        say(f"There is no database in {settings.data}; nothing is replaced.")
+        say(f"There is no database in {settings.data}; nothing is replaced. Alert channels and forwarding targets will be disabled.")
         return
     if prepared.unreadable:
         say(f"The current database could not be compared completely: {prepared.unreadable}.")
@@ -79,6 +81,18 @@ def _show(prepared: PreparedRestore, settings: Settings) -> None:
     if again := [name for names in lost.active_again.values() for name in names]:
         say(f"Disabled, revoked or deleted since, and active again after the restore: {_names(again)}")
     say("All users are signed out. Open commands end as unknown, running plans are paused. Agents keep events that were not stored yet.")
+
+
+def _show_silenced(silenced: Silenced) -> None:
+    """Prints what the restored server does not send."""
+    if silenced.messages:
+        say(f"Undelivered messages of alerts that were delivered or withdrawn since, and are not sent again: {silenced.messages:,}.")
+    for what, names, where in (
+        ("Alert channels", silenced.channels, "Alerts, Channels"), ("Forwarding targets", silenced.targets, "Settings, Forwarding"),
+    ):  # fmt: skip
+        if names:
+            say(f"{what} that are disabled, because the server that made the backup may still run: {_names(list(names))}")
+            say(f"  Enable them under {where} when it no longer runs.")
 
 
 def _ask(*, is_confirmed: bool) -> None:

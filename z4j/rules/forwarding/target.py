@@ -110,8 +110,6 @@ def check_target(request: TargetRequest) -> None:
         raise BadInput("This is no address of a target. No changes were made.")
     if not request.has_audit and not request.has_alerts:
         raise BadInput("Nothing would be forwarded. No changes were made.", "Choose the audit log, alerts, or both.")
-    if request.kind == "webhook" and request.has_alerts:
-        raise BadInput("Alerts reach a webhook through a channel. No changes were made.", "Add a channel of the kind webhook under Alerts.")
     if request.ca and "-----BEGIN CERTIFICATE-----" not in request.ca:
         raise BadInput("The CA is not a certificate in PEM form. No changes were made.")
     patterns_of(" ".join(request.actions))

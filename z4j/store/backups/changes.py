@@ -2,7 +2,9 @@
 """What a restore would lose, and what must not happen again after it.
 
 A backup contains open commands, running plans and due times of its own moment. They may have been executed since, so a restored database
-ends commands as `unknown`, pauses plans, and takes over the runs of z4j's own schedules that were decided meanwhile.
+ends commands as `unknown`, pauses plans, and takes over the runs of z4j's own schedules that were decided meanwhile. Messages of alerts
+that were delivered since are withdrawn. In a folder without a database the original server may still run elsewhere: there, channels of
+alerts and targets of forwarding are disabled, so that nobody is notified twice.
 """
 
 from __future__ import annotations
@@ -46,11 +48,22 @@ def find_changes(replaced: sqlite3.Connection, restored: sqlite3.Connection) -> 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What the replaced database has decided since: runs of z4j's own schedules, and the last numbers of tasks and schedules."""
+    """What the replaced database has decided since: runs of z4j's own schedules, the last numbers of tasks and schedules, and the messages
+    of alerts that are not delivered yet (None: it is of a release without alerts)."""
 
     fires: list[dict[str, object]]
     newest_task: int
     last_schedule: int
+    undelivered: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """What a restored database no longer sends: withdrawn messages, and disabled channels and targets by name."""
+
+    messages: int = 0
+    channels: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 def read_decided(replaced: sqlite3.Connection) -> Decided:
@@ -58,11 +71,12 @@ def read_decided(replaced: sqlite3.Connection) -> Decided:
     fires = [dict(zip(FIRE, row, strict=True)) for row in replaced.execute(SQL["list_fires"])]
     (newest,) = replaced.execute(NEWEST_TASK).fetchone()
     (last,) = replaced.execute(SQL["last_number"]).fetchone()
-    return Decided(fires, newest, last)
+    undelivered = tuple(id for (id,) in replaced.execute(SQL["list_undelivered"])) if _has(replaced, "alert_message") else None
+    return Decided(fires, newest, last, undelivered)
 
 
 def settle(restored: sqlite3.Connection, decided: Decided | None, at: int) -> None:
-    """Ends what was open in the backup. `decided` is None if the replaced database cannot be read."""
+    """Ends what was open in the backup. `decided` is None if the replaced database cannot be read or is missing."""
     if decided is not None:
         restored.executemany(SQL["keep_fire"], decided.fires)
         restored.execute(SQL["keep_numbers"], {"newest": str(decided.newest_task)})
@@ -72,6 +86,28 @@ def settle(restored: sqlite3.Connection, decided: Decided | None, at: int) -> No
     restored.execute(SQL["end_commands"], {"at": at, "detail": json.dumps({"error": WHY})})
     restored.execute(SQL["pause_plans"], {"note": PAUSED})
     restored.execute(SQL["end_fires"], {"error": WHY})
+
+
+def silence(restored: sqlite3.Connection, decided: Decided | None, at: int, *, is_elsewhere: bool) -> Silenced:
+    """Keeps the restored database from notifying anybody again. `is_elsewhere`: there was no database in the folder.
+
+    Without knowledge of what was delivered since, messages are kept: they are sent at least once, with the same ID.
+    """
+    if not _has(restored, "alert_message") or not _has(restored, "forward_target"):
+        return Silenced()
+    undelivered = () if is_elsewhere else decided.undelivered if decided is not None else None
+    withdrawn = 0
+    if undelivered is not None:
+        withdrawn = restored.execute(SQL["withdraw_messages"], {"undelivered": json.dumps(undelivered)}).rowcount
+    if not is_elsewhere:
+        return Silenced(withdrawn)
+    disabled = (tuple(name for (name,) in restored.execute(SQL[block], {"at": at})) for block in ("disable_channels", "disable_targets"))
+    return Silenced(withdrawn, *(tuple(sorted(names)) for names in disabled))
+
+
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    """Whether the database is of a release that has a table."""
+    return bool(db.execute(SQL["find_table"], {"name": table}).fetchone())
 
 
 def _records(db: sqlite3.Connection, kind: str) -> dict[str, tuple[str, bool]]:

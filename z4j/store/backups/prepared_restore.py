@@ -14,12 +14,13 @@ from z4j.store.access.audit import AuditLog
 from z4j.store.access.audit_checkpoints import last_row
 from z4j.store.access.audit_restores import Fork, find_fork, fork_from_memory
 from z4j.store.backups import changes, restore
-from z4j.store.backups.changes import Changes, Decided
+from z4j.store.backups.changes import Changes, Decided, Silenced
 from z4j.store.sqlite import backup, migrate
 from z4j.text import JsonObject
 
 OLDEST_ROLLBACK: Final = 10
 """The first schema with numbered checkpoints: an audit row of this release fits into it."""
+MISSING: Final = "missing"
 KEYS: Final = ("audit.key", "audit.ed25519")
 
 
@@ -38,9 +39,14 @@ class PreparedRestore:
     decided: Decided | None
     unreadable: str
 
-    def apply(self, log: AuditLog, at: int, actor: str, kind: str) -> Path | None:
-        """Replaces the database. Returns the file that the replaced one is kept in, None if there was none. Raises StoreError; then the
-        database is as it was."""
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether there is no database to replace: the server that made the backup may still run in another folder."""
+        return self.unreadable == MISSING
+
+    def apply(self, log: AuditLog, at: int, actor: str, kind: str) -> tuple[Path | None, Silenced]:
+        """Replaces the database. Returns the file that the replaced one is kept in, None if there was none, and what is no longer sent.
+        Raises StoreError; then the database is as it was."""
         head = self.fork.head
         detail: JsonObject = {
             "kind": kind, "backup_at": self.made_at, "last_common_row": self.fork.seq, "abandoned_rows": self.fork.rows,
@@ -49,6 +55,11 @@ class PreparedRestore:
         try:
             with restore.opened(self.copy) as db:
                 changes.settle(db, self.decided, at)
+                silenced = changes.silence(db, self.decided, at, is_elsewhere=self.is_elsewhere)
+                detail |= {
+                    "withdrawn_messages": silenced.messages, "disabled_channels": list(silenced.channels),
+                    "disabled_targets": list(silenced.targets),
+                }  # fmt: skip
                 target = f"file:{self.source.name}"
                 appended = log.append_restore(db, abandoned=self.fork.marks, at=at, actor=actor, target=target, detail=detail)
         except sqlite3.Error as error:
@@ -56,7 +67,7 @@ class PreparedRestore:
         kept = restore.replace(self.copy, self.database, at)
         log.memory.create()
         log.keep_head(appended)  # a process that is killed before this is no loss: the new log names the remembered rows
-        return kept
+        return kept, silenced
 
     def discard(self) -> None:
         """Removes the copy. The database is as it was."""
@@ -82,7 +93,7 @@ def _compare(source: Path, database: Path, copy: Path) -> PreparedRestore:
     with restore.opened(copy) as restored, restore.present(database) as replaced:
         last = last_row(restored)
         _refuse_foreign_keys(source, database.parent, last)
-        fork, lost, decided, unreadable = None, Changes(), None, "missing" if not database.exists() else "unreadable"
+        fork, lost, decided, unreadable = None, Changes(), None, MISSING if not database.exists() else "unreadable"
         if replaced is not None:
             try:
                 fork, unreadable = find_fork(replaced, restored), ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What `z4j doctor` reports about backups."""
+"""What `z4j doctor` reports about backups and forwarding."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.database import database
 from z4j import clock
-from z4j.cli.installation.doctor import _backups
+from z4j.cli.installation.doctor import _backups, _forwarding
 from z4j.rules.backups import OLD_US
+from z4j.rules.findings.server import LATE_US
+from z4j.rules.forwarding.target import TargetRequest
 from z4j.settings import Settings
+from z4j.store.access.audit import AuditLog
 from z4j.store.backups.backup_results import RESULTS, BackupResult, BackupResults, folder_of, write_results
+from z4j.store.forwarding import targets
 
 
 def findings(folder: Path, *results: BackupResult, since: int = 1, **settings: int) -> list[tuple[str, str, str]]:
@@ -70,3 +75,21 @@ def test_earlier_databases_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x" * 1_500_000)
     [(state, what, _), _] = findings(tmp_path, since=clock.now())
     assert (state, "2 files of earlier databases use 3 MB" in what) == ("ok", True)
+
+
+@pytest.mark.anyio
+async def test_a_target_that_has_lagged_for_ten_minutes_is_a_warning(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        assert await _forwarding(store) == [], "without a target there is nothing to say"
+        request = TargetRequest("siem", "syslog", "tcp://127.0.0.1:9")
+        made = {"shown": "tcp://127.0.0.1:9", "from_beginning": True, "is_enabled": True, "actor": "ada", "at": clock.now()}
+        await store.write(lambda db: targets.put_target(db, None, request, **made))  # type: ignore[arg-type]
+        [ok] = await _forwarding(store)
+        assert (ok.state, ok.what) == ("ok", "Forwarding is up to date (1 targets).")
+        old = clock.now() - LATE_US - 60_000_000
+        await AuditLog(tmp_path).record(store, at=old, actor="ada", role="admin", action="sign_in", target="x")
+        await store.write(lambda db: targets.note_failed(db, 1, "Connection refused", old, old))
+        [late] = await _forwarding(store)
+        assert late.state == "warn"
+        assert late.what.startswith("Forwarding to siem lags: 1 row to send, the oldest is 11")
+        assert late.what.endswith("Connection refused")

@@ -193,6 +193,25 @@ def test_it_is_refused_while_a_server_or_a_command_uses_the_folder(run: Run, dat
     assert users(data / "z4j.db") == ["ada", "bea"]
 
 
+def test_a_copy_in_another_folder_notifies_nobody(run: Run, data: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(data / "z4j.db")) as db:
+        columns = "name, kind, shown, sealed, is_enabled, is_weekly, weekly_at, changed_by, changed_at"
+        db.execute(f"INSERT INTO alert_channel ({columns}) VALUES ('pager', 'webhook', 'x', '', 1, 0, 1, 'ada', 1)")
+        db.commit()
+    assert run(data, "backup", str(tmp_path / "later.db"))[0] == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("audit.key", "audit.ed25519"):
+        shutil.copy(data / name, other / name)
+    code, said = run(other, "restore", str(tmp_path / "later.db"), "--yes")
+    assert code == 0, said
+    assert "Alert channels that are disabled, because the server that made the backup may still run: 1: pager" in said
+    assert "Enable them under Alerts, Channels" in said
+    assert json.loads(rows(other / "z4j.db")[-1][1])["disabled_channels"] == ["pager"]
+    code, said = run(data, "restore", str(tmp_path / "later.db"), "--yes")
+    assert (code, "disabled" in said) == (0, False), "the same server goes on"
+
+
 def test_a_folder_without_the_keys_is_refused(run: Run, data: Path, backup: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     code, said = run(other, "restore", str(backup), "--yes")

@@ -161,6 +161,22 @@ async def test_alerts_are_their_own_stream(tmp_path: Path) -> None:
             assert ((await on.target()).audit_after, (await on.target()).alert_after) == (0, 2)
 
 
+async def test_a_webhook_gets_the_audit_log_and_alerts_each_at_least_once(tmp_path: Path, hook: Endpoint) -> None:
+    async with world(tmp_path) as on:
+        for kind in ("fired", "resolved"):
+            await on.store.write(lambda db, kind=kind: alert_events.add_event(db, 7, kind, {"rule": "all"}, clock.now()))  # type: ignore[misc]
+        await on.act("a", "b")
+        await on.add("webhook", hook.url, has_alerts=True)
+        hook.statuses[:] = [200, 200, 200, 500]  # the second event is not accepted at first
+        await on.round(2)
+        heard = [(body["stream"], body["seq"], body.get("kind", body.get("action"))) for body in hook.bodies]
+        assert heard == [("audit", 1, "a"), ("audit", 2, "b"), ("alerts", 1, "fired"), ("alerts", 2, "resolved"), ("alerts", 2, "resolved")]
+        assert hook.bodies[3]["id"] == hook.bodies[4]["id"], "a copy has the same id"
+        listed = await deliveries.list_deliveries(on.store)
+        assert ("alerts", 2, 2, "delivered") in [(each.stream, each.seq, each.attempts, each.outcome) for each in listed]
+        assert ((await on.target()).audit_after, (await on.target()).alert_after) == (2, 2)
+
+
 async def test_a_target_whose_address_cannot_be_decrypted_says_so(tmp_path: Path) -> None:
     async with world(tmp_path) as on:
         await on.act("a")

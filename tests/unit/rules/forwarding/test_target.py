@@ -56,7 +56,7 @@ def test_what_no_target_can_be() -> None:
     check_target(good)
     for wrong in (
         replace(good, name=" "), replace(good, name="a" * 61), replace(good, name="a\nb"), replace(good, url="x" * 2_001),
-        replace(good, has_audit=False), replace(good, kind="webhook", has_alerts=True), replace(good, ca="no certificate"),
+        replace(good, has_audit=False), replace(good, ca="no certificate"),
         replace(good, actions=("[",)), replace(good, kind="mail"),  # type: ignore[arg-type]
     ):  # fmt: skip
         with pytest.raises(BadInput):

@@ -13,9 +13,11 @@ import pytest
 
 from tests.support.database import T, life, tell
 from tests.support.scheduling import House, house
+from z4j.rules.forwarding.target import TargetRequest
 from z4j.store.access.audit import AuditLog
 from z4j.store.backups import changes, prepared_restore
-from z4j.store.backups.changes import find_changes, read_decided, settle
+from z4j.store.backups.changes import Silenced, find_changes, read_decided, settle, silence
+from z4j.store.forwarding import targets
 from z4j.store.sqlite.backup import copy_database
 from z4j.store.sqlite.db import Store
 
@@ -88,6 +90,42 @@ def _open_work(db: Any) -> None:
     for key, status in (("k1", "running"), ("k2", "frozen")):
         db.execute(f"{plan} VALUES ('{key}', 'retry_task', '{{}}', '', 'ada', '', '{status}', 1)")
     db.execute("INSERT INTO login_link VALUES (x'01', 'setup', NULL, 9, NULL)")
+
+
+async def test_nobody_is_notified_twice(tmp_path: Path) -> None:
+    async with house(tmp_path) as made:
+        store = made.store
+
+        def work(db: Any) -> None:
+            columns = "name, kind, shown, sealed, is_enabled, is_weekly, weekly_at, changed_by, changed_at"
+            for name in ("hook", "off"):
+                values = (name, name == "hook")
+                db.execute(f"INSERT INTO alert_channel ({columns}) VALUES (?, 'webhook', 'x', '', ?, 0, 1, 'ada', 1)", values)
+            columns = "id, channel_id, kind, body, created_at, due_at, next_at"
+            for id in ("delivered", "waiting"):
+                db.execute(f"INSERT INTO alert_message ({columns}) VALUES (?, 1, 'fired', '{{}}', 1, 1, 1)", (id,))
+            request = TargetRequest("siem", "json", "file:a")
+            targets.put_target(db, None, request, shown="x", from_beginning=True, is_enabled=True, actor="ada", at=1)
+
+        await store.write(work)
+        for name in ("same", "unreadable", "elsewhere"):
+            copy_database(store.path, tmp_path / f"{name}.db")
+        await store.write(
+            lambda db: db.execute("UPDATE alert_message SET next_at = NULL, outcome = 'delivered' WHERE id = 'delivered'").rowcount
+        )
+        with connect(store.path) as replaced:
+            decided = read_decided(replaced)
+        for name, known, expected in (
+            ("same", decided, Silenced(1)), ("unreadable", None, Silenced()), ("elsewhere", None, Silenced(2, ("hook",), ("siem",))),
+        ):  # fmt: skip
+            with connect(tmp_path / f"{name}.db") as db:
+                assert silence(db, known, T, is_elsewhere=name == "elsewhere") == expected, name
+    outcome = "SELECT outcome FROM alert_message ORDER BY id"
+    assert rows(tmp_path / "same.db", outcome) == [("withdrawn",), ("",)], "what waits is sent"
+    assert rows(tmp_path / "elsewhere.db", outcome) == [("withdrawn",), ("withdrawn",)]
+    for table in ("alert_channel", "forward_target"):
+        assert rows(tmp_path / "same.db", f"SELECT max(is_enabled) FROM {table}") == [(1,)]
+        assert rows(tmp_path / "elsewhere.db", f"SELECT max(is_enabled) FROM {table}") == [(0,)]
 
 
 async def test_the_preview_counts_what_is_new_and_names_what_becomes_active_again(tmp_path: Path) -> None:

@@ -64,3 +64,24 @@ SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'schedule';
 -- keep_schedule_numbers --
 -- The same for numbers of schedules.
 UPDATE sqlite_sequence SET seq = max(seq, :last) WHERE name = 'schedule';
+
+-- find_table --
+-- A table: an older release may not have it.
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name;
+
+-- list_undelivered --
+-- Messages of alerts that are not delivered yet. Index: alert_message_next.
+SELECT id FROM alert_message WHERE next_at IS NOT NULL;
+
+-- withdraw_messages --
+-- Messages that were not delivered when the backup was made, and are delivered or over now. Index: alert_message_next.
+UPDATE alert_message SET next_at = NULL, outcome = 'withdrawn'
+WHERE next_at IS NOT NULL AND id NOT IN (SELECT value FROM json_each(:undelivered));
+
+-- disable_channels --
+-- Channels of a copy do not send.
+UPDATE alert_channel SET is_enabled = 0, changed_by = 'restore', changed_at = :at WHERE is_enabled = 1 RETURNING name;
+
+-- disable_targets --
+-- Targets of a copy get nothing.
+UPDATE forward_target SET is_enabled = 0, changed_by = 'restore', changed_at = :at WHERE is_enabled = 1 RETURNING name;
