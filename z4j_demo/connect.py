@@ -15,7 +15,9 @@ from z4j_demo.story import GOOD, PRODUCTION
 
 def set_environment(brief: Brief, app: str) -> None:
     """Sets what `z4j_agent` reads. Call it before an adapter is installed."""
-    os.environ.update(Z4J_URL=brief.connections[app], Z4J_APP=app, Z4J_ENVIRONMENT=PRODUCTION, Z4J_RELEASE=GOOD)
+    os.environ.update(
+        Z4J_URL=brief.connections[app], Z4J_APP=app, Z4J_ENVIRONMENT=PRODUCTION, Z4J_RELEASE=GOOD, Z4J_LOG_LINES="INFO"
+    )  # fmt: skip
 
 
 def exit_on_sigterm() -> None:

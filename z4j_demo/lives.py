@@ -134,6 +134,34 @@ def started(life: Life, attempt: int = 0, at: int | None = None) -> bytes:
     return wire.encode_record(["started", *_head(life)(attempt, life.started_at if at is None else at), None])
 
 
+def logged(life: Life) -> list[bytes]:
+    """The records of what it logs when it starts."""
+    module, _, function = life.kind.name.rpartition(".")
+    lines = ((20, f"{function} {life.number} begins"), (20, f"connected to {module}-db-1 in 3 ms"))
+    return [
+        wire.encode_record(
+            [
+                "logged",
+                *_head(life)(0, life.started_at + 2_000 * (seq + 1)),
+                life.started_at,
+                seq,
+                level,
+                f"{life.kind.app}.{module}",
+                text,
+                0,
+            ]
+        )
+        for seq, (level, text) in enumerate(lines)
+    ]
+
+
+def stack(life: Life) -> list[str]:
+    """Where it is while it runs, the innermost frame last: `file:line function`."""
+    module, _, function = life.kind.name.rpartition(".")
+    folder = f"/srv/{life.kind.app}/{module}"
+    return [f"{folder}/tasks.py:41 {function}", f"{folder}/client.py:118 request", "/usr/lib/python3.13/socket.py:719 readinto"]
+
+
 def succeeded(life: Life, attempt: int = 0, at: int | None = None, result: str | None = None) -> bytes:
     """The record of its success. `at`: when it started, if that was later than at first."""
     since = life.started_at if at is None else at

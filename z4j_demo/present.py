@@ -23,7 +23,7 @@ class Held(NamedTuple):
         """What was reported of it so far."""
         records = lives.sent(self.life, None, has_original=True, eta=self.eta if self.state == "scheduled" else None)
         if self.state in ("running", "retrying"):
-            records.append(lives.started(self.life))
+            records += [lives.started(self.life), *lives.logged(self.life)]
         if self.state == "retrying":
             records.append(lives.retried(self.life, self.life.kind.failure or SMTP, self.eta))
         return records

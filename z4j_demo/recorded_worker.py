@@ -112,7 +112,7 @@ class RecordedWorker(Link):
             if life.task_id not in self.held:  # cancelled meanwhile
                 continue
             self.held[life.task_id] = Held(life, "running")
-            self.waiting.append(lives.started(life))
+            self.waiting += [lives.started(life), *lives.logged(life)]
             await self.flush()
             await asyncio.sleep(life.runtime / SECOND)
             if self.held.pop(life.task_id, None) is not None:
@@ -200,6 +200,12 @@ class RecordedWorker(Link):
     def _lookup_task(self, params: Facts) -> Facts:
         held = self._task(params)
         return {"state": held.state if held is not None else "unknown"}
+
+    def _inspect_task(self, params: Facts) -> Facts:
+        held = self._task(params)
+        if held is None or held.state != "running":
+            raise Refused("this task does not run.")
+        return {"stack": lives.stack(held.life), "of": "thread"}
 
     def _peek_queue(self, params: Facts) -> Facts:
         states = {"waiting": ("queued",), "delayed": ("scheduled", "retrying")}.get(str(params.get("place") or "waiting"), ())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -19,6 +20,7 @@ import z4j_huey
 from z4j_demo.brief import read_brief
 from z4j_demo.connect import set_environment
 
+log = logging.getLogger("warehouse.tasks")
 QUEUE = "warehouse"
 EVERY_S = 5.0
 """Between two rounds of the producer."""
@@ -28,6 +30,8 @@ WORKERS = 2
 def main(folder: Path) -> None:
     """Runs consumer and producer until SIGTERM, which ends the consumer in order. A restart that z4j requests replaces the process."""
     set_environment(read_brief(folder), QUEUE)
+    log.setLevel(logging.INFO)
+    log.addHandler(logging.NullHandler())  # without a handler Python writes warnings to the terminal of the demo
     huey = SqliteHuey(QUEUE, filename=str(folder / "huey.db"), fsync=False)
     tasks = register(huey)
     z4j_huey.install(huey)
@@ -66,7 +70,9 @@ def warm_cache(page: str) -> Any:
 def print_label(order: int) -> str:
     """Prints a label; an order whose number ends in 7 has no address."""
     _work(60, 260)
+    log.info("the address of order %d is read from the database", order)
     if order % 10 == 7:
+        log.warning("order %d has no address", order)
         raise ValueError(f"order {order} has no address")
     return f"label-{order}"
 
@@ -86,8 +92,10 @@ def pack_order(order: int) -> str:
     """Takes its time, so that it can be seen running, and reports how far it is."""
     lines = 4 + order % 7
     z4j_agent.annotate(order=order, lines=lines)
+    log.info("packing order %d with %d lines", order, lines)
     for packed in range(lines):
         z4j_agent.progress(packed, lines, "lines packed")
+        log.info("line %d is packed from shelf B%d", packed + 1, 7 + packed)
         _work(900, 1_400)
     z4j_agent.progress(lines, lines, "lines packed")
     return f"packed {order}"

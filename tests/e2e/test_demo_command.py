@@ -79,6 +79,22 @@ def test_a_failed_huey_task_really_runs_again(demo: RunningDemo) -> None:
     assert demo.tasks(task_id=again["task_id"])[0]["worker"].startswith("warehouse@")
 
 
+def test_a_running_task_has_log_lines_and_a_stack(demo: RunningDemo) -> None:
+    """A recorded one, of a worker that is not among the silent ones, and one that Huey really runs."""
+    for about, text in (
+        ({"engine": "celery", "app": "shop", "worker": "celery@shop-3"}, "connected to"),
+        ({"engine": "huey", "app": "warehouse", "name": "warehouse.pack_order"}, "is packed from shelf"),
+    ):
+        asked = partial(demo.tasks, state="running", limit=50, env="production", **about)
+        [task, *_] = wait_for(asked, seconds=60, what=f"a running task of {about}")
+        result = demo.settled(demo.post(f"/tasks/{task['id']}/actions", action="inspect_task"))
+        assert result["status"] == "done", result
+        innermost = result["detail"]["stack"][-1].rpartition(" ")[2]
+        path = f"/tasks/{task['id']}"
+        wait_for(lambda path=path, text=text: text in demo.page(path), what=f"a log line of {about}")  # type: ignore[misc]
+        assert innermost in demo.page(path)
+
+
 def test_edit_cancel_pause_and_resume_of_the_real_engine(demo: RunningDemo) -> None:
     task = next(task for task in demo.tasks(state="failed", engine="huey", name="warehouse.print_label", limit=500))
     edited = demo.settled(demo.post(f"/tasks/{task['id']}/actions", action="edit_task", edit={"args": {"0": 4_711_000}}))

@@ -126,6 +126,6 @@ def test_due_times_of_recorded_schedules() -> None:
 
 
 def test_a_recorded_engine_offers_what_its_adapter_offers() -> None:
-    assert {action for _, action, *_ in of_engine("celery")} >= {"resize_worker", "limit_name", "release_task"}
+    assert {action for _, action, *_ in of_engine("celery")} >= {"resize_worker", "limit_name", "release_task", "inspect_task"}
     assert "release_task" not in {action for _, action, *_ in of_engine("taskiq")}
     assert "resize_worker" not in {action for _, action, *_ in of_engine("rq")}
