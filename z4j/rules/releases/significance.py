@@ -8,8 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-EXACT: Final = 5_000
-"""Up to this many failures the test is exact; with more, the normal approximation is equal in all displayed digits."""
+EXACT: Final = 100_000
+"""Up to this many failures the test is exact; with more, the normal approximation differs by less than 0.005."""
+NEGLIGIBLE: Final = 1e-40
+"""Results that are this much less probable than the most probable one add nothing to a p-value that is displayed."""
 
 
 def shares_differ(bad: int, of: int, other_bad: int, other_of: int) -> float:
@@ -21,19 +23,29 @@ def shares_differ(bad: int, of: int, other_bad: int, other_of: int) -> float:
 
 
 def _fisher(bad: int, of: int, other_bad: int, other_of: int) -> float:
-    whole, all_bad = of + other_of, bad + other_bad
-    base = _log_choose(whole, all_bad)
-
-    def log_p(here: int) -> float:
-        return _log_choose(of, here) + _log_choose(other_of, all_bad - here) - base
-
-    seen = log_p(bad) + 1e-9
-    least, most = max(0, all_bad - other_of), min(of, all_bad)
-    return min(math.fsum(math.exp(p) for here in range(least, most + 1) if (p := log_p(here)) <= seen), 1.0)
-
-
-def _log_choose(whole: int, part: int) -> float:
-    return math.lgamma(whole + 1) - math.lgamma(part + 1) - math.lgamma(whole - part + 1)
+    """Sums the probabilities of all results that are at most as probable as the observed one. Each is computed from its neighbour, from the
+    most probable one outwards, which needs neither logarithms nor the results far away; 0.0 if the observed result is one of those."""
+    all_bad = bad + other_bad
+    odd = other_of - all_bad
+    least, most = max(0, -odd), min(of, all_bad)
+    middle = min(max((of + 1) * (all_bad + 1) // (of + other_of + 2), least), most)
+    relative, seen = [1.0], 1.0 if bad == middle else 0.0
+    each = 1.0
+    for here in range(middle, most):  # upwards
+        each *= (of - here) * (all_bad - here) / ((here + 1) * (odd + here + 1))
+        if each < NEGLIGIBLE:
+            break
+        relative.append(each)
+        seen = each if here + 1 == bad else seen
+    each = 1.0
+    for here in range(middle, least, -1):  # downwards
+        each *= here * (odd + here) / ((of - here + 1) * (all_bad - here + 1))
+        if each < NEGLIGIBLE:
+            break
+        relative.append(each)
+        seen = each if here - 1 == bad else seen
+    limit = seen * (1 + 1e-9)
+    return min(math.fsum(each for each in relative if each <= limit) / math.fsum(relative), 1.0)
 
 
 def _normal(bad: int, of: int, other_bad: int, other_of: int) -> float:

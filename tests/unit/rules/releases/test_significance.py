@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
@@ -25,11 +26,31 @@ def test_fishers_exact_test(bad: int, of: int, other_bad: int, other_of: int, p:
     assert shares_differ(other_bad, other_of, bad, of) == pytest.approx(p, rel=1e-4)
 
 
+def test_fishers_test_equals_the_sum_of_all_probabilities() -> None:
+    chance = Random(11)
+    for _ in range(300):
+        of, other_of = chance.randint(1, 60), chance.randint(1, 60)
+        bad, other_bad = chance.randint(0, of), chance.randint(0, other_of)
+        all_bad, ways = bad + other_bad, math.comb(of + other_of, bad + other_bad)
+        each = [
+            math.comb(of, here) * math.comb(other_of, all_bad - here) for here in range(min(of, all_bad) + 1) if all_bad - here <= other_of
+        ]
+        seen = math.comb(of, bad) * math.comb(other_of, other_bad)
+        exact = sum(one for one in each if one <= seen) / ways
+        assert shares_differ(bad, of, other_bad, other_of) == pytest.approx(exact, rel=1e-6), (bad, of, other_bad, other_of)
+
+
+def test_a_result_far_from_chance_is_certain() -> None:
+    assert shares_differ(0, 50_000, 50_000, 50_000) == 0.0
+    assert shares_differ(50_000, 50_000, 0, 50_000) == 0.0
+    assert shares_differ(900, 10_000, 100, 10_000) == pytest.approx(0.0, abs=1e-39)
+
+
 def test_many_failures_are_compared_by_the_normal_approximation() -> None:
-    below, above = shares_differ(2_490, 50_000, 2_500, 50_000), shares_differ(2_501, 50_000, 2_511, 50_000)
-    assert 2_490 + 2_500 < EXACT < 2_501 + 2_511
-    assert below == pytest.approx(above, abs=0.02)
-    assert shares_differ(4_000, 50_000, 3_500, 50_000) < 1e-8
+    below, above = shares_differ(49_900, 1_000_000, 50_000, 1_000_000), shares_differ(50_001, 1_000_000, 50_101, 1_000_000)
+    assert 49_900 + 50_000 < EXACT < 50_001 + 50_101
+    assert below == pytest.approx(above, abs=0.005)
+    assert shares_differ(80_000, 1_000_000, 70_000, 1_000_000) < 1e-8
 
 
 def test_the_mann_whitney_test() -> None:
