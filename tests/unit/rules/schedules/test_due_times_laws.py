@@ -134,9 +134,23 @@ WITH_SECONDS = st.tuples(st.sampled_from(["", "", "*/20 ", "7 ", "* "]), EXPRESS
 
 
 @given(WITH_SECONDS, st.sampled_from(PLACES), st.booleans(), st.integers(0, 5), st.integers(-30 * 3_600, 30 * 3_600))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_the_agent_finds_the_times_that_croniter_finds(expression: str, zone: str, day_or: bool, which: int, seconds: int) -> None:
     """Of days on which the clocks change and of those around them, each time and the two after it."""
+    check_times(expression, zone, day_or, which, seconds)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@given(WITH_SECONDS, st.sampled_from(PLACES), st.booleans(), st.integers(0, 5), st.integers(-30 * 3_600, 30 * 3_600))
+@settings(max_examples=1_000, deadline=None)
+def test_the_agent_finds_the_times_that_croniter_finds_of_a_thousand(
+    expression: str, zone: str, day_or: bool, which: int, seconds: int
+) -> None:
+    check_times(expression, zone, day_or, which, seconds)
+
+
+def check_times(expression: str, zone: str, day_or: bool, which: int, seconds: int) -> None:
     try:
         found = cron.parse(expression)
     except cron.BadCron:
