@@ -11,6 +11,7 @@ from rq.command import send_command
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.queue import Queue
+from rq.utils import as_text
 from rq.worker import SimpleWorker
 
 import z4j_agent
@@ -148,6 +149,11 @@ class TaskCommands(RqPart):
         worker = next((worker for worker in workers if is_running(self.state.hands.of(worker))), None)
         if worker is None:
             raise Refused("the task does not run in this worker now. No changes were made.")
+        status = worker.connection.hget(worker.job_class.key_for(task_id), "status")
+        if status is not None and as_text(status) in (JobStatus.FINISHED, JobStatus.FAILED):
+            # Its horse is about to exit. RQ takes a job whose horse it kills on request for a stopped one, whatever its status is
+            # (`monitor_work_horse`): a job that has succeeded would be stored as stopped.
+            raise Refused("the task has just ended. No changes were made.")
         # Not `send_stop_job_command`: it reads the worker's name from the job, where the horse writes it after the task has begun here.
         send_command(worker.connection, worker.name, "stop-job", job_id=task_id)
         return {"note": "stop requested: RQ's worker kills the work horse and stores the task as stopped, unless the task has just ended"}
