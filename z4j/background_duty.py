@@ -129,7 +129,7 @@ class Duties:
 async def repeat(duty: Duty, work: Callable[[int], Awaitable[object]]) -> None:
     """Runs `work(now)` at the duty's interval until cancelled."""
     while True:
-        await asyncio.sleep(duty.pause_s)
+        await asyncio.sleep(clock.pause_s(duty.pause_s))
         await duty.attempt(lambda: work(clock.now()))
 
 
