@@ -2,7 +2,7 @@
 """Imports at first use: a server that nobody looks at does not hold the pages in memory, and starts before they are read.
 
 Names are written as "module:attribute". A contract test imports every one of them (tests/contract/test_late.py); `z4j.spec` takes all
-modules of the product, because PyInstaller cannot see these names.
+modules of the product, because PyInstaller does not detect these names.
 """
 
 from __future__ import annotations
