@@ -150,7 +150,7 @@ def leave(state: AppState, queue: str) -> None:
 
 def _change_queues(state: AppState, change: Callable[[str], object], queue: str) -> None:
     """Found by experiment: what is passed to `call_soon` during one round of the worker's loop is kept in a set, so a queue that was left
-    and consumed again at once could stay left. Whichever of the calls comes first applies all changes, in order."""
+    and consumed again at once could remain without a consumer. Whichever of the calls comes first applies all changes, in order."""
     state.queue_changes.append(partial(change, queue))
     worker_of(state).call_soon(_apply_changes, state)
 
