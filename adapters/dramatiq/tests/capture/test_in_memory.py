@@ -59,7 +59,7 @@ def test_a_test_s_tasks_are_told(stub: Stub) -> None:
     sent = add.send(2, 3)
     stub.broker.join("default", timeout=5_000)
     assert stub.record_of(sent.message_id, "succeeded").rest["result"] == "5"
-    assert stub.record_of(sent.message_id, "enqueued").meta["code"].startswith("adapters.dramatiq.tests.test_in_memory:")
+    assert stub.record_of(sent.message_id, "enqueued").meta["code"].startswith(f"{__name__}:")
     assert sent.options == {}
 
 
