@@ -35,7 +35,7 @@ bench: environments .venvs/flower/.stamp
 	$(SERVER) -m bench
 
 build: environments
-	rm -rf build dist && $(SERVER) bundle.py && PYTHONNODEBUGRANGES=1 .venvs/server/bin/pyinstaller --noconfirm --log-level WARN z4j.spec && for d in . adapters/*/pyproject.toml; do $(UV) build --quiet --wheel --out-dir dist $${d%pyproject.toml} || exit 1; done
+	rm -rf build dist && export PYTHONNODEBUGRANGES=1 && $(SERVER) bundle.py && .venvs/server/bin/pyinstaller --noconfirm --log-level WARN z4j.spec && for d in . adapters/*/pyproject.toml; do $(UV) build --quiet --wheel --out-dir dist $${d%pyproject.toml} || exit 1; done
 
 docs: environments
 	$(SERVER) -m z4j.settings > docs/settings.md

@@ -7,6 +7,7 @@
 - sbom.json: a CycloneDX list of everything inside, with versions, hashes and licences.
 - licences/: the licence texts of everything inside.
 - docs/: the documents.
+- compiled/: the templates, compiled by this version of Python; for the executable alone.
 
 Run as ``python bundle.py [FOLDER]``, in an environment that has z4j, hatchling and pip beside it (.venvs/server).
 """
@@ -31,6 +32,9 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from z4j.web.frame.render import environment
+from z4j.web.frame.templating.compiled import compile_all
 
 ROOT = Path(__file__).resolve().parent
 FOLDER = ROOT / "dist/bundle"
@@ -73,6 +77,7 @@ def collect(folder: Path) -> None:
     (fresh / "sbom.json").write_text(json.dumps(bill_of_materials(inside), indent=1, ensure_ascii=False) + "\n", "utf-8")
     shutil.copytree(ROOT / "docs", fresh / "docs", ignore=shutil.ignore_patterns("proof.md", "decisions.md"))
     shutil.copy(ROOT / "adapters/agent/PROTOCOL.md", fresh / "docs/protocol.md")
+    compile_all(environment(), fresh / "compiled")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
 

@@ -28,6 +28,12 @@ def static() -> Path:
     return root() / "static"
 
 
+def compiled_templates() -> Path | None:
+    """Returns the folder of the templates that were compiled when the executable was built. None elsewhere."""
+    found = root() / "compiled"
+    return found if found.is_dir() else None
+
+
 def bundled(name: str) -> Path | None:
     """Returns a part of what bundle.py has collected: `wheels`, `licences`, `docs` or `sbom.json`. It is beside the templates, or in
     dist/bundle of a checkout. None if it is missing."""

@@ -9,11 +9,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from jinja2.bccache import Bucket
+from PyInstaller.archive.readers import CArchiveReader
 
 from tests.support.browserless import Person
 from tests.support.demo import running_demo
 from tests.support.executable import build
 from tests.support.stack import PATIENCE_S, ROOT, stack, wait_for
+from z4j import resources
+from z4j.web.frame.render import environment
+from z4j.web.frame.templating.compiled import CompiledTemplates
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,19 @@ def test_killed_launcher_takes_the_server_with_it(executable: Path, tmp_path: Pa
         server.process.wait(5)
         wait_for(lambda: not Path(f"/proc/{inner}").exists(), seconds=15, what="the inner process ended by itself")
         shop.start_server([executable])
+
+
+def test_it_contains_every_template_compiled(executable: Path) -> None:
+    """For the Python inside and the sources inside, so that none is compiled while somebody waits for a page."""
+    archive, env = CArchiveReader(str(executable)), environment()
+    names = env.list_templates()
+    for name in names:
+        source, _, _ = env.loader.get_source(env, name)  # type: ignore[union-attr]
+        cache = CompiledTemplates(resources.root())
+        bucket = Bucket(env, cache.get_cache_key(name), cache.get_source_checksum(source))
+        bucket.bytecode_from_string(archive.extract(f"compiled/{bucket.key}"))
+        assert bucket.code is not None, name
+    assert len(names) > 50
 
 
 def test_version(executable: Path) -> None:

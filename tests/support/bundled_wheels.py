@@ -19,9 +19,10 @@ def bundle() -> None:
 
 
 def is_current() -> bool:
-    """Whether nothing of the adapters is newer than the wheels."""
+    """Whether nothing that is bundled is newer than the bundle: adapters, documents, templates and what compiles these."""
     folder = ROOT / "dist/bundle"
     if not folder.is_dir():
         return False
-    sources = [path for source in ROOT.glob("adapters/*/src") for path in source.rglob("*.py")]
+    folders = (*ROOT.glob("adapters/*/src"), ROOT / "docs", ROOT / "templates", ROOT / "z4j/web/frame/templating")
+    sources = [path for each in folders for path in each.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return max(path.stat().st_mtime for path in (*sources, ROOT / "uv.lock", ROOT / "bundle.py")) < folder.stat().st_mtime

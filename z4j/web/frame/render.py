@@ -23,6 +23,7 @@ from z4j.web.frame.forms import NOTICE_COOKIE, local_path
 from z4j.web.frame.icons import look
 from z4j.web.frame.keys import script_keys
 from z4j.web.frame.static import url
+from z4j.web.frame.templating.compiled import CompiledTemplates
 from z4j.web.frame.templating.escaping import TemplateEnvironment
 from z4j.web.frame.templating.small_parts import PARTS
 
@@ -132,6 +133,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=None if (compiled := resources.compiled_templates()) is None else CompiledTemplates(compiled),
     )
     env.filters.update(formats.FILTERS)
     env.filters.update(times.FILTERS)
