@@ -11,3 +11,4 @@ from z4j_agent.conformance.other_tools import OtherToolsContract
 class TestOtherTools(OtherToolsContract):
     harness_class = ArqHarness
     span = "run/"
+    marks_failures = False
