@@ -24,7 +24,7 @@ SENTRY = "https://sentry.example/organizations/shop/issues/?query={sentry_event_
 def variables(shop: Stack) -> dict[str, str]:
     return {
         "OTHER_TOOLS": "before", "OTHER_TOOLS_FILE": str(shop.folder / "tools.jsonl"),
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "adapters/celery/tests"))),
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "adapters/celery/tests/apps"))),
     }  # fmt: skip
 
 
