@@ -29,6 +29,12 @@ def first_answer_s(made: Stack) -> float:
             time.sleep(0.005)
 
 
+def idle_mb(made: Stack) -> float:
+    """Resident size of the server and its launcher after five seconds without requests."""
+    time.sleep(5)
+    return sum(resident_mb(pid) for pid in tree(made.children[-1].process.pid))
+
+
 def page_weight_kb(made: Stack) -> float:
     """The first page after sign-in and every asset it names, in the bytes that travel to a browser that accepts gzip."""
     client = Person.sign_in(made).client
@@ -54,12 +60,13 @@ def measure(starts: int = 5) -> dict[str, float]:
                 seconds.append(took)
             if number < starts:
                 made.children[-1].end()
+        unused = idle_mb(made)
         weight = page_weight_kb(made)
-        time.sleep(5)
-        idle = sum(resident_mb(pid) for pid in tree(made.children[-1].process.pid))
+        idle = idle_mb(made)
     return {
         "start_s": median(seconds),
         "idle_rss_mb": idle,
+        "idle_unused_rss_mb": unused,
         "executable_mb": EXECUTABLE.stat().st_size / 1_000_000,
         "page_weight_kb": weight,
     }
