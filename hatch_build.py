@@ -101,7 +101,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
         """Fetch before the files are gathered; what bundle.py has collected is included, if there is any."""
         bring()
         if (ROOT / "dist/bundle").is_dir() and self.target_name == "wheel" and version == "standard":
-            for part in (ROOT / "dist/bundle").iterdir():
+            parts = [part for part in (ROOT / "dist/bundle").iterdir() if part.name != "compiled"]  # templates for one version of Python
+            for part in parts:
                 build_data["force_include"][str(part)] = f"z4j/_bundle/{part.name}"
 
 
