@@ -10,7 +10,7 @@ import os
 
 from argon2 import PasswordHasher
 
-from z4j import cli, late
+from z4j import cli, lazy_imports
 from z4j.web import routes
 from z4j.web.auth import authentication
 
@@ -18,7 +18,7 @@ for word in ("", "serve", "migrate", "token", "user"):
     cli._parser(word)
 routes.compile_routes()
 for row in routes.all_rows():
-    late.load(f"z4j.web.{row.endpoint}")
+    lazy_imports.load(f"z4j.web.{row.endpoint}")
 
 
 def _hasher() -> PasswordHasher:

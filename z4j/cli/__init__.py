@@ -2,7 +2,7 @@
 """The command line: one file per command, each a function that takes the parsed arguments and returns an exit code.
 
 Expected errors print one sentence on stderr and return the exit code of their exception, never a traceback. Commands are named here, and
-only the one that runs is imported (`z4j.late`).
+only the one that runs is imported (`z4j.lazy_imports`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from z4j import late, logs
+from z4j import lazy_imports, logs
 from z4j.cli.common.output import say
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
@@ -31,7 +31,7 @@ GROUPS: Final = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    with late.without_collections():
+    with lazy_imports.without_collections():
         words = _parser(given[0] if given else "").parse_args(given)
         command = _command(words.command)
     try:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(command: Command | str) -> Command:
     """Returns what a parser has set as the command: a function, or "module:function" in `z4j.cli.installation`."""
-    found: Command = late.load(f"z4j.cli.installation.{command}") if isinstance(command, str) else command
+    found: Command = lazy_imports.load(f"z4j.cli.installation.{command}") if isinstance(command, str) else command
     return found
 
 
@@ -122,5 +122,5 @@ def _parser(word: str = "") -> argparse.ArgumentParser:
 
     names = GROUPS if word not in commands.choices else ()
     for name in [word] if word in GROUPS else names:
-        late.load(f"z4j.cli.{GROUPS[name]}:add_commands")(add)
+        lazy_imports.load(f"z4j.cli.{GROUPS[name]}:add_commands")(add)
     return parser

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Every URL of the product and the role that it requires. Other URLs do not exist; the gateway's /agent is a WebSocket.
 
-Endpoints are names: a page is imported when it is first requested (`z4j.late`), the operations of the API with its first request.
+Endpoints are names: a page is imported when it is first requested (`z4j.lazy_imports`), the operations of the API with its first request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from z4j import late
+from z4j import lazy_imports
 from z4j.rules.permissions import Needed
 from z4j.web.frame.middleware import role_finder
 from z4j.web.services import services
@@ -247,7 +247,7 @@ IN_EVENT_LOOP: Final = frozenset(
 @cache
 def api_rows() -> tuple[R, ...]:
     """The operations of the API, which this imports."""
-    operations = late.load("z4j.web.api.document:OPERATIONS")
+    operations = lazy_imports.load("z4j.web.api.document:OPERATIONS")
     return tuple(R(each.method, each.path, _name_of(each.endpoint), each.role) for each in operations)
 
 
@@ -315,13 +315,13 @@ def endpoint_of(row: R) -> Endpoint:
     name = f"z4j.web.{row.endpoint}"
 
     async def at_once(request: Request) -> Response:
-        response: Response = await services(request).store.at_once(lambda: late.load(name)(request))
+        response: Response = await services(request).store.at_once(lambda: lazy_imports.load(name)(request))
         return response
 
     async def in_event_loop(request: Request) -> Response:
         endpoint = _loaded.get(name)
         if endpoint is None:
-            endpoint = _loaded[name] = await asyncio.to_thread(late.load, name)
+            endpoint = _loaded[name] = await asyncio.to_thread(lazy_imports.load, name)
         return await endpoint(request)
 
     is_read_elsewhere = row.method != "GET" or row.role in ("public", "packages") or row.path in IN_EVENT_LOOP

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from z4j.rules.tasks.fold import MAX_ATTEMPT, Event
 from z4j.rules.tasks.states import ORIGINAL_STATES
 from z4j.wire.note_records import Note
-from z4j.wire.other_records import (
+from z4j.wire.records_without_task import (
     At,
     CommandResult,
     Fault,
@@ -32,7 +32,7 @@ from z4j_agent.wire.redaction import redact_text
 __all__ = [
     "At", "CommandResult", "Fault", "FaultFacts", "Fired", "FiredFacts", "Gap", "GapFacts", "Id", "Name", "Origin", "OriginFacts",
 ]  # fmt: skip
-"""Names of `other_records` that are found here, too."""
+"""Names of `records_without_task` that are found here, too."""
 
 MAX_RUNTIME_US: Final = 1 << 53
 ARGS_LIMIT, RESULT_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT, REASON_LIMIT = 2_000, 2_000, 4_000, 64_000, 200

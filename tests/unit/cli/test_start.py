@@ -31,12 +31,12 @@ def test_a_server_loads_pages_and_other_commands_when_they_are_needed() -> None:
 def test_collections_are_on_again_when_a_command_runs() -> None:
     runs = """
 import gc, z4j.cli
-from z4j import late
+from z4j import lazy_imports
 import z4j.cli.installation.contents as contents
 
 contents.version = lambda *_: print(gc.isenabled()) or 0
 z4j.cli.main(["version"])
-with late.without_collections():
+with lazy_imports.without_collections():
     print(gc.isenabled())
 """
     found = subprocess.run([sys.executable, "-c", runs], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ import os
 import secrets
 import shlex
 
-from z4j import clock, files, late
+from z4j import clock, files, lazy_imports
 from z4j.cli.common.offline import offline
 from z4j.cli.common.output import say
 from z4j.cli.installation import backup
@@ -26,7 +26,7 @@ LINK_US = 24 * 3_600_000_000
 
 def serve(words: argparse.Namespace, settings: Settings) -> int:
     """Runs the server until it is stopped."""
-    with late.without_collections():
+    with lazy_imports.without_collections():
         from z4j import app  # every command imports this module, and only those that serve need a server
 
     return app.serve(settings)

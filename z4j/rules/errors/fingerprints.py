@@ -11,7 +11,7 @@ import hashlib
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from z4j.rules.errors.messages import normalise
+from z4j.rules.errors.normalised_messages import normalise
 from z4j.rules.errors.origins import Origin, origin_of
 
 VERSION: Final = 1

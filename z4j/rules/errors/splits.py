@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from z4j.rules.errors.fingerprints import KEY_BYTES
-from z4j.rules.errors.messages import first_line
+from z4j.rules.errors.normalised_messages import first_line
 from z4j.rules.errors.origins import LINE, line_of
 
 MESSAGE, CODE = 0, 1

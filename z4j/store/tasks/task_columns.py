@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from z4j.rules.tasks import ordinary
+from z4j.rules.tasks import fast_fold
+from z4j.rules.tasks.fast_fold import OWN
 from z4j.rules.tasks.fold import MAX_ATTEMPT, NEVER, NOTHING, QUEUED, RECEIVED, RUNNING, Event, Summary, Usage, original_key
-from z4j.rules.tasks.ordinary import OWN
 from z4j.rules.tasks.reused_ids.detection import FIRST_FACTS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
@@ -139,8 +139,8 @@ def decode(db: Connection, row: TaskColumns) -> Summary:
 # -- the ordinary course ---------------------------------------------------------------------------------------------------
 # Both functions return what `encode` of `fold` would, in a third of the time, or None where only `fold` knows.
 def first_columns(db: Connection, app_id: int, events: Sequence[Event]) -> TaskColumns | None:
-    """Returns the columns of a task of which nothing was known, see `rules.tasks.ordinary`."""
-    if not ordinary.is_first(events):
+    """Returns the columns of a task of which nothing was known, see `rules.tasks.fast_fold`."""
+    if not fast_fold.is_first(events):
         return None
     (
         _, _, at, _, _, environment, name, queue, _, _, _, runtime_us, reason, error_type, error, result, _, sent, _, _, _, _, flags, usage,
@@ -178,13 +178,13 @@ def next_columns(db: Connection, app_id: int, old: TaskColumns, events: Sequence
         return None
     received = -1 if received_at is None else received_at
     if started_at is not None:
-        if state != RUNNING or start_attempt or len(events) > 1 or not ordinary.is_end(events[0], last_at, received, started_at):
+        if state != RUNNING or start_attempt or len(events) > 1 or not fast_fold.is_end(events[0], last_at, received, started_at):
             return None
         received, started = max(received, events[0].received_at), started_at
     else:
         if state != (QUEUED if received < 0 else RECEIVED):
             return None
-        moments = ordinary.steps(events, enqueued_at, last_at, received, ordinary.latest_step(enqueued_at, args_rank, received))
+        moments = fast_fold.steps(events, enqueued_at, last_at, received, fast_fold.latest_step(enqueued_at, args_rank, received))
         if moments is None:
             return None
         received, started = moments
@@ -192,7 +192,7 @@ def next_columns(db: Connection, app_id: int, old: TaskColumns, events: Sequence
     for event in events:
         flags |= event.flags
     row: Row = old
-    key, origin = ordinary.key_of(kind, at), processes.process_of(db, app_id, run)
+    key, origin = fast_fold.key_of(kind, at), processes.process_of(db, app_id, run)
     return _new(TaskColumns, (
         key & 15, key, at, origin.boot_id, origin.pid, name_limits.intern(db, app_id, "worker", worker),
         None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,

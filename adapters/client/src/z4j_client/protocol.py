@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Code that both clients have in common, without I/O: the parts of a request, the reading of a response, and when to retry."""
+"""Code that both clients have in common, without I/O: the parts of a request and the reading of a response."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import random
 import ssl
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -15,16 +14,13 @@ import httpx
 
 from z4j_client.decoding import decode
 from z4j_client.exceptions import BY_STATUS, ApiError, BadResponse, CertificateRefused, ConnectionFailed, TimedOut
+from z4j_client.retries import causes_of
 from z4j_client.settings import Token
 from z4j_client.tls import PinMismatch
 
 T = TypeVar("T")
 VERSION: Final = "0.1.0"
 PREFIX: Final = "/api/v1"
-RETRIED: Final = frozenset({429, 502, 503, 504})
-"""Statuses after which a read is sent again."""
-FIRST_PAUSE_S: Final = 0.2
-LONGEST_PAUSE_S: Final = 30.0
 
 
 class BearerAuth(httpx.Auth):
@@ -97,7 +93,7 @@ def error_of(response: httpx.Response) -> ApiError | BadResponse:
 
 def failure_of(error: httpx.RequestError, server: str) -> ConnectionFailed:
     """Returns the exception for a request that has no response."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         if isinstance(cause, PinMismatch):
             return CertificateRefused(
                 f"The public key of {server} is not the pinned one. The token was not sent.",
@@ -113,31 +109,6 @@ def failure_of(error: httpx.RequestError, server: str) -> ConnectionFailed:
     return ConnectionFailed(
         f"No response from {server}: {error or type(error).__name__}.", "Check the address, and whether the server runs."
     )
-
-
-def may_repeat(method: str, outcome: httpx.Response | httpx.RequestError) -> bool:
-    """Whether a request is sent again after this outcome. Only reads are: an action could happen twice."""
-    if method != "GET":
-        return False
-    if isinstance(outcome, httpx.Response):
-        return outcome.status_code in RETRIED
-    is_refused = any(isinstance(cause, (PinMismatch, ssl.SSLCertVerificationError)) for cause in _causes(outcome))
-    return not is_refused and not isinstance(outcome, (httpx.ReadTimeout, httpx.UnsupportedProtocol))
-
-
-def pause_before(attempt: int, outcome: httpx.Response | httpx.RequestError) -> float:
-    """Returns the seconds before attempt `attempt` (from 1): what the server asks for with Retry-After, else twice as long each time."""
-    asked: str = outcome.headers.get("Retry-After", "") if isinstance(outcome, httpx.Response) else ""
-    if asked.isascii() and asked.isdigit():
-        return min(float(asked), LONGEST_PAUSE_S)
-    return min(FIRST_PAUSE_S * (1 << attempt - 1), LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311 -- spreads clients in time
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def _address(response: httpx.Response) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import anyio
 import httpx
 
-from z4j_client import protocol
+from z4j_client import protocol, retries
 from z4j_client.settings import Connection
 
 T = TypeVar("T")
@@ -35,9 +35,9 @@ class AsyncTransport:
         """Returns the response as `kind`. Raises Z4jError."""
         for attempt in range(self._retries + 1):
             outcome = await self._send_once(method, path, query, body)
-            if attempt == self._retries or not protocol.may_repeat(method, outcome):
+            if attempt == self._retries or not retries.may_repeat(method, outcome):
                 break
-            await anyio.sleep(protocol.pause_before(attempt + 1, outcome))
+            await anyio.sleep(retries.pause_before(attempt + 1, outcome))
         if isinstance(outcome, httpx.RequestError):
             raise protocol.failure_of(outcome, self.server) from outcome
         return protocol.read(kind, outcome)

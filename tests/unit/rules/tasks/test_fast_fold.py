@@ -12,7 +12,7 @@ from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z4j.rules.tasks import ordinary
+from z4j.rules.tasks import fast_fold
 from z4j.rules.tasks.fold import Event, Summary, fold, state_key
 from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_life
 from z4j.rules.tasks.reused_ids.executions import SKEW_US
@@ -61,22 +61,22 @@ def is_one(summary: Summary | None, news: list[Event]) -> bool:
 
 
 def test_a_whole_course_is_ordinary() -> None:
-    assert ordinary.is_first(COURSE)
-    assert ordinary.steps(COURSE[2:], T, T + 5, -1, math.inf) == (T + SECOND, T + 2 * SECOND)
-    assert ordinary.steps(COURSE[2:3], T, T, -1, math.inf) == (T + SECOND, -1)
-    assert ordinary.steps(COURSE[3:4], T, T + SECOND, T + SECOND, math.inf) == (T + SECOND, T + 2 * SECOND)
-    assert ordinary.steps(COURSE[4:], T, T, -1, math.inf) == (T + SECOND, T + 2 * SECOND)
-    assert ordinary.is_end(COURSE[4], T + 2 * SECOND, T + SECOND, T + 2 * SECOND)
-    assert ordinary.is_end(COURSE[4], T + 2 * SECOND, -1, T + 2 * SECOND)
+    assert fast_fold.is_first(COURSE)
+    assert fast_fold.steps(COURSE[2:], T, T + 5, -1, math.inf) == (T + SECOND, T + 2 * SECOND)
+    assert fast_fold.steps(COURSE[2:3], T, T, -1, math.inf) == (T + SECOND, -1)
+    assert fast_fold.steps(COURSE[3:4], T, T + SECOND, T + SECOND, math.inf) == (T + SECOND, T + 2 * SECOND)
+    assert fast_fold.steps(COURSE[4:], T, T, -1, math.inf) == (T + SECOND, T + 2 * SECOND)
+    assert fast_fold.is_end(COURSE[4], T + 2 * SECOND, T + SECOND, T + 2 * SECOND)
+    assert fast_fold.is_end(COURSE[4], T + 2 * SECOND, -1, T + 2 * SECOND)
 
 
 def test_steps_that_may_be_of_another_execution_are_left_to_the_fold() -> None:
-    assert ordinary.latest_step(T, None, -1) == ordinary.latest_step(T, 2, -1) == ordinary.latest_step(T, 1, T) == math.inf
-    assert ordinary.latest_step(T, 1, -1) == T + SKEW_US  # arguments as a worker reports them
-    assert ordinary.steps(COURSE[2:3], T, T, -1, T + SECOND - 1) is None
-    assert ordinary.steps(COURSE[2:3], T, T + SECOND, T + SECOND, math.inf) is None  # received twice
-    assert ordinary.steps([COURSE[3], COURSE[2]], T, T, -1, math.inf) is None
-    assert ordinary.steps([COURSE[4]._replace(received_at=T + 2 * SECOND, started_at=T)], T, T, -1, math.inf) is None
+    assert fast_fold.latest_step(T, None, -1) == fast_fold.latest_step(T, 2, -1) == fast_fold.latest_step(T, 1, T) == math.inf
+    assert fast_fold.latest_step(T, 1, -1) == T + SKEW_US  # arguments as a worker reports them
+    assert fast_fold.steps(COURSE[2:3], T, T, -1, T + SECOND - 1) is None
+    assert fast_fold.steps(COURSE[2:3], T, T + SECOND, T + SECOND, math.inf) is None  # received twice
+    assert fast_fold.steps([COURSE[3], COURSE[2]], T, T, -1, math.inf) is None
+    assert fast_fold.steps([COURSE[4]._replace(received_at=T + 2 * SECOND, started_at=T)], T, T, -1, math.inf) is None
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_steps_that_may_be_of_another_execution_are_left_to_the_fold() -> None:
     ],
 )  # fmt: skip
 def test_other_first_news_are_left_to_the_fold(other: Event) -> None:
-    assert not ordinary.is_first([other])
+    assert not fast_fold.is_first([other])
 
 
 @pytest.mark.parametrize("told", [event("payload", T - 1), event("payload", T, attempt=1), event("payload", T + SKEW_US + 1)])
 def test_arguments_belong_to_the_enqueue(told: Event) -> None:
-    assert not ordinary.is_first([COURSE[0], told])
+    assert not fast_fold.is_first([COURSE[0], told])
 
 
 @pytest.mark.parametrize(
@@ -104,19 +104,19 @@ def test_arguments_belong_to_the_enqueue(told: Event) -> None:
     ],
 )  # fmt: skip
 def test_other_ends_are_left_to_the_fold(end: Event) -> None:
-    assert ordinary.is_end(event("failed", T + 3 * SECOND, started_at=T), T + 2 * SECOND, T, T)
-    assert not ordinary.is_end(end, T + 2 * SECOND, T, T)
+    assert fast_fold.is_end(event("failed", T + 3 * SECOND, started_at=T), T + 2 * SECOND, T, T)
+    assert not fast_fold.is_end(end, T + 2 * SECOND, T, T)
 
 
 @given(events())
 @settings(max_examples=500)
 def test_what_is_accepted_is_one_execution_for_detection_too(news: list[Event]) -> None:
     rest = 2 if len(news) > 1 and news[1].kind == "payload" else 1
-    if not ordinary.is_first(news):
+    if not fast_fold.is_first(news):
         return
     args_rank = news[1].rank if rest == 2 else None
     found = (
-        ordinary.steps(news[rest:], news[0].at, news[rest - 1].at, -1, ordinary.latest_step(news[0].at, args_rank, -1))
+        fast_fold.steps(news[rest:], news[0].at, news[rest - 1].at, -1, fast_fold.latest_step(news[0].at, args_rank, -1))
         if news[rest:]
         else (-1, -1)
     )
@@ -131,4 +131,4 @@ def test_what_is_accepted_is_one_execution_for_detection_too(news: list[Event]) 
 
 @pytest.mark.parametrize("kind", ["received", "started", "succeeded", "failed"])
 def test_keys_are_those_of_the_fold(kind: str) -> None:
-    assert ordinary.key_of(kind, T) == state_key(kind, 0, T)
+    assert fast_fold.key_of(kind, T) == state_key(kind, 0, T)

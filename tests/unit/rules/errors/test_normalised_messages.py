@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z4j.rules.errors.messages import LENGTH, LIMIT, first_line, normalise
+from z4j.rules.errors.normalised_messages import LENGTH, LIMIT, first_line, normalise
 
 
 @pytest.mark.parametrize(
