@@ -87,7 +87,7 @@ def test_the_service_starts_survives_and_stops(systemd: Systemd) -> None:
     assert answers(port)
 
     systemd.run("systemctl", "stop", SERVICE)
-    assert active(systemd) == "inactive", "it ended by itself, with success"
+    assert active(systemd) == "inactive", "the server exited on SIGTERM with code 0"
     assert systemd.show(SERVICE, "Result") == "success"
     assert not is_open(port)
 

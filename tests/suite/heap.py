@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """A pytest plugin for large test processes: `-p tests.suite.heap`. Runs in every environment.
 
-What was imported and collected stays until the end. The garbage collector is told so, and looks less often: else it takes a twentieth of
-the time of unit and contract.
+Modules and tests stay in memory until the process ends. They are excluded from garbage collection, which also runs less often: otherwise
+it takes a twentieth of the time of the unit and contract tests.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ async def test_nobody_is_notified_twice(tmp_path: Path) -> None:
             with connect(tmp_path / f"{name}.db") as db:
                 assert silence(db, known, T, is_elsewhere=name == "elsewhere") == expected, name
     outcome = "SELECT outcome FROM alert_message ORDER BY id"
-    assert rows(tmp_path / "same.db", outcome) == [("withdrawn",), ("",)], "what waits is sent"
+    assert rows(tmp_path / "same.db", outcome) == [("withdrawn",), ("",)], "an undelivered message is still sent"
     assert rows(tmp_path / "elsewhere.db", outcome) == [("withdrawn",), ("withdrawn",)]
     for table in ("alert_channel", "forward_target"):
         assert rows(tmp_path / "same.db", f"SELECT max(is_enabled) FROM {table}") == [(1,)]
