@@ -4,9 +4,7 @@ the same id. A failing channel is retried with growing delays and never delays a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
 
@@ -16,12 +14,12 @@ from z4j.live import Live
 from z4j.operations.alerts.senders import NotDelivered, send
 from z4j.rules.alerts import message as rules
 from z4j.rules.alerts.retry import next_try
+from z4j.sending_tasks import SendingTasks
 from z4j.store.alerts import channels, messages
 from z4j.store.alerts.messages import Message
 from z4j.store.sqlite.db import Connection, Store
 
 EVERY_S: Final = 1.0
-THREADS: Final = 8
 
 
 class Delivery:
@@ -32,32 +30,26 @@ class Delivery:
         self.live = live
         self.address = address
         self.acknowledge = acknowledge
-        self._threads: ThreadPoolExecutor | None = None
-        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._tasks = SendingTasks("alerts")
         self._not_before: dict[int, int] = {}
 
     async def round(self, at: int) -> None:
         """Sends what is due through every channel that is not busy. Raises StoreError."""
-        for channel in [channel for channel, task in self._sending.items() if task.done()]:
-            self._sending.pop(channel).result()  # an error that is not expected fails the round
+        self._tasks.finish()  # an error that is not expected fails the round
         due: dict[int, list[Message]] = {}
         for message in await messages.list_due(self.store, at):
             due.setdefault(message.channel_id, []).append(message)
         for channel, waiting in due.items():
-            if channel not in self._sending and self._not_before.get(channel, 0) <= at:
-                self._sending[channel] = asyncio.create_task(self._send_all(channel, waiting))
+            if not self._tasks.is_busy(channel) and self._not_before.get(channel, 0) <= at:
+                self._tasks.start(channel, self._send_all(channel, waiting))
 
     async def settle(self) -> None:
         """Waits for messages that are being sent."""
-        await asyncio.gather(*self._sending.values())
+        await self._tasks.settle()
 
     async def close(self) -> None:
         """Stops. Messages that are being sent are sent again after the next start."""
-        for task in self._sending.values():
-            task.cancel()
-        await asyncio.gather(*self._sending.values(), return_exceptions=True)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._tasks.close()
 
     async def _send_all(self, channel: int, waiting: list[Message]) -> None:
         for listed in waiting:
@@ -93,9 +85,7 @@ class Delivery:
         whole: dict[str, Any] = rules.delivered(
             message.body, id=message.id, alert=message.alert_id, address=self.address(), acknowledge=link
         )  # fmt: skip
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(THREADS, "alerts")
-        await asyncio.get_running_loop().run_in_executor(self._threads, send, address, whole)
+        await self._tasks.in_thread(send, address, whole)
 
 
 def _note_delivered(db: Connection, message: Message, at: int) -> None:

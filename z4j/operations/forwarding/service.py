@@ -7,9 +7,7 @@ again later and later, and never given up: the audit log is the queue, and it is
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,12 +20,12 @@ from z4j.rules.forwarding.events import Outgoing, of_alert, of_audit
 from z4j.rules.forwarding.target import wants
 from z4j.rules.forwarding.target_retry import REFUSALS, is_refusal, next_try
 from z4j.rules.rollups import DAY_US
+from z4j.sending_tasks import SendingTasks
 from z4j.store.forwarding import alert_events, deliveries, targets
 from z4j.store.forwarding.targets import Ends, Target
 from z4j.store.sqlite.db import Connection, Store
 
 EVERY_S: Final = 1.0
-THREADS: Final = 8
 BATCH: Final = 200
 """Messages of one batch."""
 LOOKED_AT: Final = 1_000
@@ -44,32 +42,26 @@ class Forwarder:
         self.live = live
         self.address = address
         self.folder = folder
-        self._threads: ThreadPoolExecutor | None = None
-        self._sending: dict[int, asyncio.Task[None]] = {}
+        self._tasks = SendingTasks("forwarding")
 
     async def round(self, at: int) -> None:
         """Starts a batch to each target that waits for one and is not busy. Raises StoreError."""
-        for id in [id for id, task in self._sending.items() if task.done()]:
-            self._sending.pop(id).result()  # an error that is not expected fails the round
+        self._tasks.finish()  # an error that is not expected fails the round
         waiting = [each for each in await targets.list_targets(self.store) if each.is_enabled and each.next_at <= at]
         if not waiting:
             return
         ends = await targets.read_ends(self.store)
         for target in waiting:
-            if target.id not in self._sending and _is_behind(target, ends):
-                self._sending[target.id] = asyncio.create_task(self._send_all(target))
+            if not self._tasks.is_busy(target.id) and _is_behind(target, ends):
+                self._tasks.start(target.id, self._send_all(target))
 
     async def settle(self) -> None:
         """Waits until what is being sent was sent, or failed."""
-        await asyncio.gather(*self._sending.values())
+        await self._tasks.settle()
 
     async def close(self) -> None:
         """Stops. A batch that is being sent is sent again after the next start."""
-        for task in self._sending.values():
-            task.cancel()
-        await asyncio.gather(*self._sending.values(), return_exceptions=True)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._tasks.close()
 
     async def delete_old(self, at: int) -> None:
         """Deletes some of what is too old."""
@@ -146,9 +138,7 @@ class Forwarder:
         return found, ends
 
     async def _in_thread(self, address: targets.Address, messages: Sequence[Outgoing]) -> Result:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(THREADS, "forwarding")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, send, address, messages, self.folder)
+        return await self._tasks.in_thread(send, address, messages, self.folder)
 
 
 def _is_behind(target: Target, ends: Ends) -> bool:
