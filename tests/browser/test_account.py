@@ -57,5 +57,6 @@ def test_a_second_step_is_set_up_and_asked_for_without_scripts(site: Site, shot:
         page = context.new_page()
         page.goto("/settings/account")
         page.get_by_role("button", name="Set up two-factor authentication").click()
+        page.get_by_role("img", name="QR code").wait_for()
         shot(page, "account-enrolling-dark-phone")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

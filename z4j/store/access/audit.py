@@ -110,15 +110,17 @@ class AuditLog:
         target: str,
         outcome: str = "done",
         detail: Mapping[str, Json] | None = None,
+        digests: Mapping[str, str] | None = None,
         address: str = "",
     ) -> Appended:
         """Appends one row to the chain inside the caller's (durable) transaction. The caller passes the result to `keep_head` after the
-        commit. Secrets are masked and control characters are made visible."""
+        commit. Secrets are masked and control characters are made visible; `digests` are added to the detail as they are, for they are
+        computed here and compared later."""
         self.check_memory(db, at)
         last = db.execute(SQL["last_audit"]).fetchone()
         seq, before = (last[0] + 1, last[1]) if last else (1, GENESIS)
         actor, target, address = (clean(text)[:LONGEST] for text in (actor, redact_text(target), address))
-        text = _detail_text(detail or {})
+        text = _detail_text(detail or {}, digests or {})
         row = AuditRow(seq, at, actor, role, action, target, outcome, text, address, self.key_id, b"")
         mac = sign(self._keys[self.key_id], before, row)
         params = {
@@ -137,8 +139,8 @@ class AuditLog:
         write_abandoned(db, abandoned, last[0] + 1 if last else 1)
         self._is_memory_checked = True
         self._report_missing(db, at)
-        named = {**detail, NAMED: digest_of(abandoned)}
-        return self.append(db, at=at, actor=actor, role="admin", action=ACTION, target=target, detail=named)
+        digests = {NAMED: digest_of(abandoned)}
+        return self.append(db, at=at, actor=actor, role="admin", action=ACTION, target=target, detail=detail, digests=digests)
 
     async def start(self, store: Store, at: int) -> None:
         """Compares the log with the files beside the database when a server starts, and signs a checkpoint over rows that were added
@@ -295,10 +297,10 @@ def _is_held(db: Connection, head: Head) -> bool:
     return row is not None and row[0] == head.mark
 
 
-def _detail_text(detail: Mapping[str, Json]) -> str:
+def _detail_text(detail: Mapping[str, Json], digests: Mapping[str, str]) -> str:
     """Numbers are ids and counts, whatever their names; everything else is masked as it would be anywhere."""
     masked = {name: value if isinstance(value, (int, float)) else redact({name: value})[0][name] for name, value in detail.items()}
-    return clean_json(json.dumps(masked, ensure_ascii=False, sort_keys=True))
+    return clean_json(json.dumps({**masked, **digests}, ensure_ascii=False, sort_keys=True))
 
 
 def _load_or_create(path: Path) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 import collections
 import datetime
 import enum
+import hashlib
+import itertools
 import json
 import time
 import uuid
@@ -133,6 +135,25 @@ def test_plain_values_stay() -> None:
     at = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
     some = uuid.UUID(int=5)
     assert redact([some, at, Decimal("1.5")]) == ([str(some), str(at), "1.5"], False)
+
+
+def test_ids_and_digests_are_shown_whatever_they_begin_with() -> None:
+    """Some vendors' prefixes (`fc-`, `e2b_`) are hexadecimal digits: without its separator, one ID of 256 was masked."""
+    digits = hashlib.sha256(b"an id").hexdigest()
+    for start in map("".join, itertools.product("0123456789abcdef", repeat=3)):
+        for size in (24, 32, 40, 64):
+            word = (start + digits)[:size]
+            for text in (word, f"task {word} failed", f"5:{word}"):
+                assert redact_text(text) == text
+        text = f"task {uuid.UUID((start + digits)[:32])} failed"
+        assert redact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "name", ["recalculate_customer_balances_v2", "collect_metrics_from_partners_2024_q3", "reconcile_accounts_step_12_of_40"]
+)
+def test_long_names_with_a_number_are_shown(name: str) -> None:
+    assert redact_text(f"task {name} failed") == f"task {name} failed"
 
 
 class Colour(enum.IntEnum):

@@ -29,8 +29,9 @@ _PREFIXED: Final = (
     r"gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas|rtr|sbt|ffct)-[\w.-]{16,}|_gitlab_session=\S+|GR1348941[\w-]{16,}",  # GitLab
     r"(?:sk|pk|rk)_(?:live|test|prod)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{12,}|whsec_[\w-]{12,}",  # Stripe, Clerk, Svix
     r"sk-(?:proj|ant|or|live|test|svcacct|admin|None|lf|v1|kimi|litellm)-[\w-]{12,}|sk-[A-Za-z0-9]{20,}|sess-[A-Za-z0-9]{30,}",
-    r"(?:gsk|xai|pplx|fw|r8|co|nvapi|tvly|cpk|csk|jina|hf|api_org|fc|e2b|dapi|sntrys|sntryu|sgp|lsv2_pt|lsv2_sk|re|rdme|ATATT3|ATCTT3|ATBB)"
-    r"[-_]?(?=\w*\d)[A-Za-z0-9_=-]{24,}",
+    # These need their separator: without it, UUIDs and digests that begin with `fc` or `e2b`, and names that begin with `re`, are the same.
+    r"(?:gsk|xai|pplx|fw|r8|co|nvapi|tvly|cpk|csk|jina|hf|api_org|fc|e2b|sntrys|sntryu|sgp|lsv2_pt|lsv2_sk|re|rdme)"
+    r"[-_](?=\w*\d)[A-Za-z0-9_=-]{24,}|(?:dapi|ATATT3|ATCTT3|ATBB)[-_]?(?=\w*\d)[A-Za-z0-9_=-]{24,}",
     r"hf_[A-Za-z0-9]{20,}|lin_(?:api|oauth)_[A-Za-z0-9]{20,}|dckr_(?:pat|oat)_[\w-]{16,}|nvapi-[\w-]{30,}|ntn_[A-Za-z0-9]{30,}",
     r"xox[abcdeoprs](?:\.[a-z]+)?-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}|xwfp-[\w-]{10,}",  # Slack
     r"SG\.[\w-]{12,}\.[\w-]{12,}|xkeysib-[\w-]{20,}|xsmtpsib-[\w-]{20,}|key-[0-9a-f]{32}|pubkey-[0-9a-f]{32}|md-[\w-]{22}(?![\w-])"
