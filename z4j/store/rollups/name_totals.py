@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from z4j.rules.history.ranges import LOOKUPS, added
+from z4j.rules.history.ranges import added
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, STEP_US
 from z4j.store.rollups import rollups
 from z4j.store.rollups.rollups import NO_SUMS, Range, Sums
@@ -17,18 +17,22 @@ from z4j.store.sqlite.db import Store
 
 SQL = sql.load("rollups/name_totals")
 PAGE: Final = 50
+LOOKUPS: Final = 40_000
+"""Sums that the list looks up at most: with minutes of 90 minutes, those of 444 combinations of name, queue and release."""
 STEPS: Final = ((MINUTE, 2 * HOUR_US), (HOUR, 2 * DAY_US))
 """Sums of these steps are read for ranges up to a length; for longer ones, days."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameTotal:
-    """A task name: tasks that are stored, what they did in the range, and their runtimes in it by bucket."""
+    """A task name: tasks that are stored, what they did in the range, and their runtimes in it by bucket. `is_partial`: the names have more
+    queues and releases together than were read, so these tasks did at least that much."""
 
     name: str
     stored: int
     sums: Sums
     ran: dict[int, int]
+    is_partial: bool
 
 
 async def list_names(store: Store, scope: Place, part: str, since: int, until: int, page: int) -> tuple[list[NameTotal], bool]:
@@ -40,14 +44,16 @@ async def list_names(store: Store, scope: Place, part: str, since: int, until: i
     within = _range(since, until)
     most = max(LOOKUPS // max(len(within.times), 1), PAGE)
     names = json.dumps([row[2] for row in rows[:PAGE]])
-    series: dict[int, int] = dict(await store.fetch_all(SQL["series_of_names"], ids | {"names": names, "limit": most}))
+    known = await store.fetch_all(SQL["series_of_names"], ids | {"names": names, "limit": most + 1})
+    series: dict[int, int] = dict(known[:most])
+    is_partial = len(known) > most  # of which names the others are is not known
     sums = await rollups.by_series(store, series, within)
     histograms = await rollups.histograms_by_series(store, series, within, "ran")
     found = []
     for name, stored, name_id in rows[:PAGE]:
         own = [id for id, of in series.items() if of == name_id]
         whole = add_sums(sums[id] for id in own if id in sums)
-        found.append(NameTotal(name, stored, whole or NO_SUMS, added(histograms[id].ran for id in own if id in histograms)))
+        found.append(NameTotal(name, stored, whole or NO_SUMS, added(histograms[id].ran for id in own if id in histograms), is_partial))
     return found, len(rows) > PAGE
 
 

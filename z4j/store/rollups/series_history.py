@@ -24,6 +24,7 @@ UNROLLED: Final = 12
 
 
 BLOCKS: Final = {"name": "series_of_name", "queue": "series_of_queue"}
+COUNTS: Final = {"name": "count_series_of_name", "queue": "count_series_of_queue"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class History:
     """Sums and histograms by the beginning of each slot (microseconds UTC; slots without tasks are left out), and sums by series.
 
     `counted_from` is since when there are sums of this step, None without any. `left_out` are series with tasks that were not read, because
-    there are too many; those that were read have `share` of the tasks.
+    there are too many; those that were read have `share` of the tasks of the newest `CANDIDATES`.
     """
 
     window: Window
@@ -92,7 +93,7 @@ async def find_place(store: Store, kind: Literal["name", "queue"], text: str, ap
 
 async def read_history(store: Store, place: Place, key: str, now: int, measure: Measure = "both") -> History:
     """Returns the history of a range of `rules.history.ranges.SPANS`, with the histograms of one measure or of both."""
-    active, days = await _active(store, place, now - SPANS[key].us, now)
+    active, days, unread = await _active(store, place, now - SPANS[key].us, now)
     found = window(SPANS[key], now, len(active))
     kept = active[: max(LOOKUPS // found.lookups, 1)]
     ids = [series.id for series in kept]
@@ -103,26 +104,33 @@ async def read_history(store: Store, place: Place, key: str, now: int, measure: 
     tasks, whole = sum(_tasks(days[series.id]) for series in kept), sum(_tasks(days[series.id]) for series in active)
     return History(
         found, sums, histograms, {series: totals[series.id] for series in kept if series.id in totals},
-        await counted_from(store, found.step), len(active) - len(kept), tasks / whole if whole else 1.0,
+        await counted_from(store, found.step), len(active) - len(kept) + unread, tasks / whole if whole else 1.0,
     )  # fmt: skip
 
 
-async def _active(store: Store, place: Place, since: int, until: int) -> tuple[list[Series], dict[int, Sums]]:
-    """The series with tasks in the days of a range, those with the most first, and what they add up to in these days."""
+async def _active(store: Store, place: Place, since: int, until: int) -> tuple[list[Series], dict[int, Sums], int]:
+    """The series with tasks in the days of a range, those with the most first; what they add up to in these days; and the number of older
+    series that were not looked at."""
     days = (until // DAY_US) - (since // DAY_US) + 1
     params = {
         "id": place.id, "app_id": place.app_id, "environment_id": place.environment_id, "engine_id": place.engine_id,
         "limit": CANDIDATES // (days + UNROLLED),
     }  # fmt: skip
     known = {row[0]: Series(*row) for row in await store.fetch_all(SQL[BLOCKS[place.kind]], params)}
+    unread = await _count(store, place, params) - len(known) if len(known) == params["limit"] else 0
     sums = await rollups.by_series(store, known, Range(DAY, since, until + 1))
     active = [series for id, series in known.items() if id in sums and _tasks(sums[id])]
-    return sorted(active, key=lambda series: (-_tasks(sums[series.id]), series.id)), sums
+    return sorted(active, key=lambda series: (-_tasks(sums[series.id]), series.id)), sums, unread
+
+
+async def _count(store: Store, place: Place, params: dict[str, int]) -> int:
+    row = await store.fetch_one(SQL[COUNTS[place.kind]], params)
+    return int(row[0]) if row else 0
 
 
 async def read_runtimes(store: Store, place: Place, now: int) -> tuple[Window, dict[int, dict[int, int]]]:
     """Returns the slots of a heat map, and the runtimes of each by bucket."""
-    active, _ = await _active(store, place, now - HEAT.us, now)
+    active, _, _ = await _active(store, place, now - HEAT.us, now)
     found = window(HEAT, now, len(active))
     kept = [series.id for series in active[: max(LOOKUPS // found.lookups, 1)]]
     histograms = await rollups.histograms_by_time(store, kept, Range(found.step, found.since, found.until), found.slot_us, "ran")

@@ -16,7 +16,8 @@ from z4j.web.pages.workers import detail as worker_detail
 
 
 class NameTotals(Struct):
-    """What the tasks of a name did in the range. Percentiles are null without runs; `stored` is the number of stored tasks."""
+    """What the tasks of a name did in the range. Percentiles are null without runs; `stored` is the number of stored tasks.
+    `is_partial`: the names have more queues and releases than are read, and the numbers of the range are at least these."""
 
     name: str
     ended: int
@@ -26,6 +27,7 @@ class NameTotals(Struct):
     p50_us: int | None
     p95_us: int | None
     stored: int
+    is_partial: bool
 
 
 class NameTotalsList(Struct):

@@ -70,6 +70,14 @@ async def test_with_too_many_series_those_with_the_most_tasks_are_read(tmp_path:
         assert history.share == pytest.approx(6 / 15)  # three started and ended, of all that was counted
 
 
+async def test_series_that_were_not_looked_at_are_left_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with database(tmp_path) as store:
+        await filled(store)
+        monkeypatch.setattr(series_history, "CANDIDATES", 2 * (1 + series_history.UNROLLED))
+        history = await series_history.read_history(store, await of(store, "name", "shop.ship"), "90m", NOW)
+        assert (len(history.by_series), history.left_out) == (2, 3)
+
+
 async def test_runtimes_by_hour_are_those_of_the_last_days(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await filled(store)
@@ -87,5 +95,18 @@ async def test_names_are_listed_with_what_they_did(tmp_path: Path) -> None:
             ("shop.ship", 7, 5, 5), ("shop.mail", 1, 1, 1),
         ]  # fmt: skip
         assert not is_more
+        assert not any(each.is_partial for each in names)
         assert [each.name for each in (await name_totals.list_names(store, everywhere, "MAI", NOW - DAY_US, NOW, 0))[0]] == ["shop.mail"]
         assert await name_totals.list_names(store, everywhere, "", NOW - DAY_US, NOW, 1) == ([], False)
+
+
+async def test_a_list_that_cannot_read_every_series_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the mark, a name whose series were not read would look like one that did nothing."""
+    async with database(tmp_path) as store:
+        await filled(store)
+        everywhere = await of(store, "name", "")
+        monkeypatch.setattr(name_totals, "LOOKUPS", 90)
+        monkeypatch.setattr(name_totals, "PAGE", 2)
+        names, _ = await name_totals.list_names(store, everywhere, "", NOW - 90 * MINUTE_US, NOW, 0)
+        assert [each.is_partial for each in names] == [True, True]
+        assert sum(each.sums.ended for each in names) < 6

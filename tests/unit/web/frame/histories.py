@@ -33,7 +33,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         empty, errors=errors.NO_ERRORS, releases=(), queues=(), sample=NameSample(0, False, (), ()), worker_hrefs=(), registered=(),
         left_out=0, may_run=False,
     )  # fmt: skip
-    line = NameLine(evil, "/names/x", 5, "/tasks", 0.5, 3, "/tasks", 1, 5_000, None, 9, "/tasks")
+    line = NameLine(evil, "/names/x", 5, "/tasks", 0.5, 3, "/tasks", 1, 5_000, None, 9, "/tasks", False)
     names = NamesPage(
         shell, (line, dataclasses.replace(line, bad=0)), charts.span_choices(lambda key: "/names", "24h"), evil, (("app", evil),), "/names",
         "/names.json", "/names?page=2", "/names",
@@ -42,6 +42,11 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         ("a task name", "names/detail.html", full),
         ("a task name without tasks", "names/detail.html", bare),
         ("task names", "names/list.html", names),
+        (
+            "task names that are not read whole",
+            "names/list.html",
+            dataclasses.replace(names, lines=(dataclasses.replace(line, is_partial=True),)),
+        ),
         ("no task names", "names/list.html", dataclasses.replace(names, lines=(), more_href="", first_href="")),
     ]
 

@@ -29,7 +29,7 @@ MOST_PAGES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class NameLine:
-    """A task name as one row. Times are microseconds."""
+    """A task name as one row. Times are microseconds. `is_partial`: the numbers of the range are at least these."""
 
     name: str
     href: str
@@ -43,6 +43,7 @@ class NameLine:
     p95_us: int | None
     stored: int
     tasks_href: str
+    is_partial: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ async def _lines(request: Request, now: int) -> tuple[list[NameLine], bool]:
             each.name, href_of(each.name, scope, range=key), ended, within.href(), ended * MINUTE_US / SPANS[key].us,
             history_charts.ended_badly(each.sums), within.but(state=BAD).href(), each.sums.retried,
             history_charts.rounded(percentile(each.ran, 0.5)), history_charts.rounded(percentile(each.ran, 0.95)), each.stored, rows.href(),
+            each.is_partial,
         )  # fmt: skip
 
     return [line(each) for each in names], is_more

@@ -49,7 +49,8 @@ class NameTotalsList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameTotals:
-    """What the tasks of a name did in the range. Percentiles are null without runs; `stored` is the number of stored tasks."""
+    """What the tasks of a name did in the range. Percentiles are null without runs; `stored` is the number of stored tasks.
+    `is_partial`: the names have more queues and releases than are read, and the numbers of the range are at least these."""
 
     name: str
     ended: int
@@ -59,6 +60,7 @@ class NameTotals:
     p50_us: int | None
     p95_us: int | None
     stored: int
+    is_partial: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
