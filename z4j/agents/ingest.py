@@ -15,13 +15,13 @@ from typing import NamedTuple
 from z4j import clock, logs
 from z4j.agents.command_results import Answer, Sender, settle
 from z4j.exceptions import StoreError
-from z4j.rules.tasks import notes
+from z4j.rules.tasks import run_annotations
 from z4j.rules.tasks.fold import MAX_ATTEMPT, NO_RUN, AttemptSummary, Event, attempt_delta, original_key, run_join
+from z4j.store.annotations import attempt_annotations
 from z4j.store.errors import error_changes
 from z4j.store.fleet import gaps, processes
 from z4j.store.logs import log_lines
 from z4j.store.names import name_limits, names
-from z4j.store.notes import attempt_notes
 from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, originals, reused_ids, task_ids, task_writer
@@ -202,7 +202,7 @@ class _Batch:
         self.tasks: dict[task_writer.Key, list[Event]] = {}
         self.runs: dict[tuple[task_writer.Key, int, str], AttemptSummary] = {}
         self.originals: list[tuple[task_writer.Key, Event, bytes, str, int]] = []
-        self.notes: dict[tuple[task_writer.Key, attempt_notes.RunKey], notes.RunNotes] = {}
+        self.notes: dict[tuple[task_writer.Key, attempt_annotations.RunKey], run_annotations.RunNotes] = {}
         self.links: set[tuple[task_writer.Key, str, str]] = set()
         self.lines: dict[log_lines.RunKey, list[log_lines.Line]] = {}
         self.answers: list[Answer] = []
@@ -221,10 +221,10 @@ class _Batch:
         if event.sent and (links := reused_ids.links_of(event)):
             self.links.update((key, *link) for link in links)
 
-    def add_notes(self, key: task_writer.Key, event: Event, news: notes.RunNotes) -> None:
+    def add_notes(self, key: task_writer.Key, event: Event, news: run_annotations.RunNotes) -> None:
         """Adds what an attempt reports about itself, whose start `event` is."""
         run = (key, (min(event.attempt, MAX_ATTEMPT), event.run, event.at))
-        self.notes[run] = notes.join(self.notes.get(run, notes.NOTHING), news)
+        self.notes[run] = run_annotations.join(self.notes.get(run, run_annotations.NOTHING), news)
 
     def add_line(self, record: records.TaskRecord) -> None:
         assert isinstance(record, records.Logged)
@@ -271,12 +271,12 @@ class _Batch:
         for key, engine_id, raw, row in saved.again:
             self._save_again(key, engine_id, raw, row)
             is_changed = True
-            lives = attempt_notes.rows_of(self.db, self.app_id, engine_id, raw)
-            attempt_notes.place_again(self.db, lives)
-            rows |= {(other, run): notes.row_of(run[2], lives) for other, run in self.notes if other == key}
+            lives = attempt_annotations.rows_of(self.db, self.app_id, engine_id, raw)
+            attempt_annotations.place_again(self.db, lives)
+            rows |= {(other, run): run_annotations.row_of(run[2], lives) for other, run in self.notes if other == key}
         if rows:
             news_of_rows = {(row, at[1]): self.notes[at] for at, row in rows.items()}
-            is_changed = attempt_notes.save(self.db, news_of_rows) or is_changed
+            is_changed = attempt_annotations.save(self.db, news_of_rows) or is_changed
         if self.lines and log_lines.save(self.db, self.app_id, self.lines):
             self.topics.add("tasks")
         if error_changes.write(self.db):

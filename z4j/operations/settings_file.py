@@ -21,10 +21,10 @@ from z4j.rules.forwarding.target import TargetRequest, check_target, kind_of, pa
 from z4j.rules.permissions import ROLES
 from z4j.rules.tasks.link_templates import MAX_LINKS, checked
 from z4j.store.access import users
+from z4j.store.annotations import link_templates
 from z4j.store.fleet import apps
 from z4j.store.forwarding import targets
 from z4j.store.forwarding.targets import Target
-from z4j.store.notes import link_templates
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import ScheduleRow
 from z4j.store.sqlite.db import Connection, Store

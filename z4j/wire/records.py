@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from z4j.rules.tasks.fold import MAX_ATTEMPT, Event
 from z4j.rules.tasks.states import ORIGINAL_STATES
-from z4j.wire.note_records import Note
+from z4j.wire.annotation_records import Note
 from z4j.wire.records_without_task import (
     At,
     CommandResult,

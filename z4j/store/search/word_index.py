@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 
 from z4j import clock
 from z4j.clock import DAY_US
+from z4j.rules.queries.annotation_terms import note_pair, note_pairs_of
 from z4j.rules.queries.arguments import pair, pairs_of
-from z4j.rules.queries.note_pairs import note_pair, note_pairs_of
 from z4j.rules.queries.words import words_of
 from z4j.store.search import word_changes
 from z4j.store.search.word_changes import INPUT, LINES, NOTES, OUTCOME

@@ -21,9 +21,9 @@ from z4j.rules.tasks.fold import AttemptSummary, Event, Summary, fold, original_
 from z4j.rules.tasks.reused_ids.executions import Execution, ReportedEvent, split
 from z4j.rules.tasks.reused_ids.row_events import events_of
 from z4j.rules.tasks.states import FLAGS
+from z4j.store.annotations import attempt_annotations
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
-from z4j.store.notes import attempt_notes
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, originals, task_writer
@@ -256,7 +256,7 @@ class Reused:
         self.db.execute(SQL["move_commands"], (heir, task))
         self.db.execute(SQL["move_items"], (heir, task))
         attempts.replace(self.db, self.app_id, task, {})
-        attempt_notes.move(self.db, task, heir)
+        attempt_annotations.move(self.db, task, heir)
         for block in ("delete_original", "delete_links", "delete_relations", "delete_row"):
             self.db.execute(SQL[block], (task,))
 

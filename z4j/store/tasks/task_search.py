@@ -19,7 +19,7 @@ from typing import Final, Literal
 from z4j import clock
 from z4j.exceptions import BadInput
 from z4j.rules.errors.group_states import CURED, FAILED, RETRIED
-from z4j.rules.queries import arguments, note_pairs, words
+from z4j.rules.queries import annotation_terms, arguments, words
 from z4j.rules.queries.query import Term
 from z4j.rules.tasks.states import STATES
 from z4j.store.search import word_search
@@ -244,7 +244,7 @@ def has_texts(terms: list[Term], its_notes: str, name: str | None, args: str | N
     """Whether a task has all these words, arguments and annotations. Values of one argument are alternatives."""
     texts = [text for text in (name, args, *others) if text]
     pairs = arguments.pairs_of(args or "") if any(term.field == "args" for term in terms) else set()
-    its_pairs = note_pairs.note_pairs_of(its_notes) if any(term.field in ("note", "trace") for term in terms) else set()
+    its_pairs = annotation_terms.note_pairs_of(its_notes) if any(term.field in ("note", "trace") for term in terms) else set()
     paths: dict[str, bool] = {}
     for term in terms:
         if term.field == "words":
@@ -254,7 +254,7 @@ def has_texts(terms: list[Term], its_notes: str, name: str | None, args: str | N
             has = (
                 arguments.has_argument(pairs, term.path, term.value, is_prefix=term.is_prefix)
                 if term.field == "args"
-                else note_pairs.has_note(its_pairs, term.path, term.value, is_prefix=term.is_prefix)
+                else annotation_terms.has_note(its_pairs, term.path, term.value, is_prefix=term.is_prefix)
             )
             if term.is_not and has:
                 return False

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from z4j.rules.rollups import waited_us
 from z4j.rules.tasks.fold import attempt_of, state_of
 from z4j.rules.tasks.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
-from z4j.store.notes import attempt_notes
-from z4j.store.notes.attempt_notes import AttemptNotes, Progress
+from z4j.store.annotations import attempt_annotations
+from z4j.store.annotations.attempt_annotations import AttemptNotes, Progress
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import attempts, originals, reused_ids, task_columns, task_ids, task_search
@@ -153,7 +153,7 @@ async def read_tasks(store: Store, ids: Sequence[int]) -> list[TaskRow]:
 
 async def _with_progress(store: Store, rows: list[TaskRow]) -> list[TaskRow]:
     running = [row.id for row in rows if row.state == "running"]
-    found = await attempt_notes.list_progress(store, running) if running else {}
+    found = await attempt_annotations.list_progress(store, running) if running else {}
     return [replace(row, progress=found[row.id]) if row.id in found else row for row in rows]
 
 
@@ -192,7 +192,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     return TaskDetail(
         row=row,
         app_id=app_id,
-        notes=await attempt_notes.list_notes(store, id),
+        notes=await attempt_annotations.list_notes(store, id),
         runs=_with_present(await attempts.list_runs(store, id), row, boot, pid, host or "", usage),
         sent=detail,
         original_state=original_state,

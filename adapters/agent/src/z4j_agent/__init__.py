@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent.capture.annotations import annotate, progress
+from z4j_agent.capture.task_api import annotate, progress
 from z4j_agent.lifecycle import configure, current, has, remove, start, stop
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from z4j.web.pages.settings.appliance import AppliancePage, BackupPanel, ClockPa
 from z4j.web.pages.settings.connect import Chosen, ConnectPage
 from z4j.web.pages.settings.connection_strings import Connect
 from z4j.web.pages.settings.forwarding import ForwardingPage, TargetLine
-from z4j.web.pages.settings.links import LinksPage
+from z4j.web.pages.settings.link_templates import LinksPage
 from z4j.web.pages.settings.setup_lines import Block
 
 
@@ -112,10 +112,10 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
                 ),
             ),
         ),
-        ("links", "settings/links.html", LinksPage(shell, "links", True, 30, 10, (LinkTemplate(1, evil, evil),))),
+        ("links", "settings/link_templates.html", LinksPage(shell, "links", True, 30, 10, (LinkTemplate(1, evil, evil),))),
         ("forwarding", "settings/forwarding.html", forwarding),
         ("forwarding none", "settings/forwarding.html", dataclasses.replace(forwarding, lines=(), deliveries=(), may_change=False)),
-        ("links none", "settings/links.html", LinksPage(shell, "links", False, 30, 10, ())),
+        ("links none", "settings/link_templates.html", LinksPage(shell, "links", False, 30, 10, ())),
         ("appliance", "settings/appliance.html", appliance),
         (
             "appliance at its start",

@@ -39,12 +39,12 @@ from z4j.web.pages.find.page import FindPage
 from z4j.web.pages.keys import KeysPage, groups
 from z4j.web.pages.news import BACK, BellRegion, NewsPage
 from z4j.web.pages.queues import list as queue_list
+from z4j.web.pages.tasks import annotations as task_notes
 from z4j.web.pages.tasks import compare as task_compare
 from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import facets as task_facets
 from z4j.web.pages.tasks import list as task_list
-from z4j.web.pages.tasks import notes as task_notes
 from z4j.web.pages.tasks import views as task_views
 from z4j.web.pages.tasks.actions import Action, Field
 from z4j.web.pages.tasks.filters import COLUMNS, Filters

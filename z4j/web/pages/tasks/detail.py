@@ -14,8 +14,8 @@ from z4j import clock
 from z4j.formats import duration, size
 from z4j.operations.commands import find_task
 from z4j.rules.tasks.states import ENDED_BADLY, FINAL
+from z4j.store.annotations.link_templates import list_link_templates
 from z4j.store.errors import error_groups
-from z4j.store.notes.link_templates import list_link_templates
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.schedules import fires
@@ -27,9 +27,9 @@ from z4j.web.frame import export, tracebacks, values
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.tasks.actions import Action, actions_of
+from z4j.web.pages.tasks.annotations import Field, NotesOfAttempt, ToolLink, ids_of, links_of, notes_of
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.pages.tasks.logs import LogView, view_of
-from z4j.web.pages.tasks.notes import Field, NotesOfAttempt, ToolLink, ids_of, links_of, notes_of
 from z4j.web.pages.tasks.workflow import ON_TASK_PAGE, WorkflowView, make_view
 from z4j.web.services import services
 

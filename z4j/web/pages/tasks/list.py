@@ -28,11 +28,11 @@ from z4j.web.frame.render import ChoiceGroup, Shell, is_refresh, render, respond
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.strip import scope_of
 from z4j.web.frame.times import relative
+from z4j.web.pages.tasks.annotations import ProgressBar, bar_of
 from z4j.web.pages.tasks.completion import completions_of
 from z4j.web.pages.tasks.exports import PAGE
 from z4j.web.pages.tasks.facets import BAD_ENDS, count_of_error, facets, summary
 from z4j.web.pages.tasks.filters import COLUMNS, USUAL_COLUMNS, Filters, filters_of
-from z4j.web.pages.tasks.notes import ProgressBar, bar_of
 from z4j.web.services import services
 
 NEWS_LIMIT: Final = 200

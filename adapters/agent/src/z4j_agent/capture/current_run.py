@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from z4j_agent.capture import tracing_ids
-from z4j_agent.capture.notes import Notes, Process
+from z4j_agent.capture.attempt_annotations import Notes, Process
 
 
 class CurrentRun:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.support.database import T
-from z4j.wire.note_records import Note
+from z4j.wire.annotation_records import Note
 from z4j_agent.wire.redaction import MASK
 
 

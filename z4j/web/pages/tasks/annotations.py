@@ -10,7 +10,7 @@ from typing import Final
 from z4j.formats import number, percent
 from z4j.rules.queries.query import Query, Term, format_query, is_path
 from z4j.rules.tasks.link_templates import LinkTemplate, fill
-from z4j.store.notes.attempt_notes import AttemptNotes, Progress
+from z4j.store.annotations.attempt_annotations import AttemptNotes, Progress
 from z4j.store.tasks.tasks import TaskDetail
 from z4j.web.pages.tasks.filters import Filters
 from z4j_agent.wire.redaction import MASK

@@ -15,7 +15,7 @@ from tests.support.database import BOOT, SECOND, T, database, life, origin, task
 from z4j import clock
 from z4j.background.word_index import SETTLE_US, WordIndexDuty
 from z4j.rules.queries.parse import parse
-from z4j.store.notes import attempt_notes
+from z4j.store.annotations import attempt_annotations
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import bulk_deletion, task_search
 from z4j.store.tasks.task_search import TaskFilter
@@ -138,7 +138,7 @@ async def test_notes_are_deleted_with_their_task(tmp_path: Path) -> None:
         await tell(store, origin(), *life("a", T), note("a", fields={"order": [START, "42"]}))
         (row,) = (await list_tasks(store, TaskFilter(), limit=5)).rows
         await store.write(lambda db: bulk_deletion.delete_tasks(db, [row.id]))
-        assert await attempt_notes.list_notes(store, row.id) == []
+        assert await attempt_annotations.list_notes(store, row.id) == []
 
 
 @pytest.mark.anyio

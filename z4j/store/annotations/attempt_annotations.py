@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from z4j.rules.tasks import notes as rules
-from z4j.rules.tasks.notes import Life, RunNotes
+from z4j.rules.tasks import run_annotations as rules
+from z4j.rules.tasks.run_annotations import Life, RunNotes
 from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.search import word_changes
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 
-SQL = sql.load("notes/attempt_notes")
+SQL = sql.load("annotations/attempt_annotations")
 
 RunKey = tuple[int, str, int]
 """Attempt, process token, and start in microseconds UTC."""

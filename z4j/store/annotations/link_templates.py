@@ -8,7 +8,7 @@ from z4j.rules.tasks.link_templates import MAX_LINKS, LinkTemplate
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 
-SQL = sql.load("notes/link_templates")
+SQL = sql.load("annotations/link_templates")
 
 
 async def list_link_templates(store: Store) -> list[LinkTemplate]:

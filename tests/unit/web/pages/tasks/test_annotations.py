@@ -13,11 +13,11 @@ from tests.support.database import SECOND, T, life, origin, task
 from tests.support.site import Site, site
 from z4j.agents.ingest import ingest_batch
 from z4j.rules.tasks.link_templates import LinkTemplate
-from z4j.store.notes import link_templates
-from z4j.store.notes.attempt_notes import Progress
+from z4j.store.annotations import link_templates
+from z4j.store.annotations.attempt_annotations import Progress
 from z4j.web.auth import authentication
 from z4j.web.pages.settings.connection_strings import connect_app
-from z4j.web.pages.tasks.notes import bar_of
+from z4j.web.pages.tasks.annotations import bar_of
 from z4j_agent import wire
 
 START = T + 2 * SECOND

@@ -9,15 +9,15 @@ from functools import reduce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z4j.rules.tasks import notes
-from z4j.rules.tasks.notes import MAX_FIELDS, NOTHING, Life, RunNotes, join, row_of
+from z4j.rules.tasks import run_annotations
+from z4j.rules.tasks.run_annotations import MAX_FIELDS, NOTHING, Life, RunNotes, join, row_of
 
 values = st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"]))
 names = st.integers(0, MAX_FIELDS + 6).map(lambda number: f"n{number:02}")
 some = st.builds(
     RunNotes,
     st.dictionaries(names, values, max_size=MAX_FIELDS),
-    st.dictionaries(st.sampled_from(notes.ID_NAMES), values),
+    st.dictionaries(st.sampled_from(run_annotations.ID_NAMES), values),
     st.integers(0, 3),
     st.one_of(st.just(()), st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(-1, 2), st.sampled_from(["", "t"]))),
 )
@@ -60,8 +60,8 @@ def test_a_run_belongs_to_the_first_execution_that_ended_after_it_started() -> N
 
 
 def test_the_limits_and_the_ids_that_are_known() -> None:
-    assert (notes.MAX_FIELDS, notes.MAX_KEY, notes.MAX_VALUE) == (20, 50, 200)
-    assert notes.ID_NAMES == ("trace_id", "sentry_event_id")
+    assert (run_annotations.MAX_FIELDS, run_annotations.MAX_KEY, run_annotations.MAX_VALUE) == (20, 50, 200)
+    assert run_annotations.ID_NAMES == ("trace_id", "sentry_event_id")
     assert RunNotes({}, {}).excess == 0
 
 

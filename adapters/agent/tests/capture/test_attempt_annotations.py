@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import z4j_agent
-from z4j_agent.capture import current_run, notes
+from z4j_agent.capture import attempt_annotations, current_run
 from z4j_agent.capture.current_run import CurrentRun
 
 START = 1_700_000_000_000_000
@@ -109,7 +109,7 @@ def test_a_later_value_replaces_an_earlier_one_and_the_same_one_is_not_sent_agai
 def test_there_are_twenty_fields_and_the_rest_is_counted(spool: Spool, run: CurrentRun) -> None:
     z4j_agent.annotate(**{f"field{number:02}": number for number in range(25)})
     current_run.end(run)
-    assert list(spool.fields()) == [f"field{number:02}" for number in range(notes.MAX_FIELDS)]
+    assert list(spool.fields()) == [f"field{number:02}" for number in range(attempt_annotations.MAX_FIELDS)]
     assert spool.notes()[-1]["excess"] == 5
 
 
@@ -122,7 +122,7 @@ def test_a_name_is_cut(spool: Spool, run: CurrentRun) -> None:
 def test_much_is_sent_seldom_and_the_last_value_always(spool: Spool, run: CurrentRun) -> None:
     for number in range(10_000):
         z4j_agent.annotate(step=number)
-    assert len(spool.records) <= notes.AT_ONCE + 5
+    assert len(spool.records) <= attempt_annotations.AT_ONCE + 5
     current_run.end(run)
     assert spool.fields() == {"step": "9999"}
 
@@ -131,7 +131,7 @@ def test_progress_is_sent_at_most_twice_a_second_and_the_last_one_always(
     spool: Spool, run: CurrentRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(time_ns=lambda: START * 1_000, monotonic_ns=lambda: clock.now, now=10**12)
-    monkeypatch.setattr(notes, "time", clock)
+    monkeypatch.setattr(attempt_annotations, "time", clock)
     for number in range(1, 1_001):
         clock.now += 10_000_000  # 10 ms: ten seconds in all
         z4j_agent.progress(number, 1_000, f"order {number}")
@@ -170,14 +170,14 @@ def test_threads_of_one_task_lose_no_field(spool: Spool, run: CurrentRun) -> Non
 
     threads = [
         threading.Thread(target=contextvars.copy_context().run, args=(lambda n=number: z4j_agent.annotate(**{f"t{n}": n}),))
-        for number in range(notes.MAX_FIELDS)
+        for number in range(attempt_annotations.MAX_FIELDS)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     current_run.end(run)
-    assert len(spool.fields()) == notes.MAX_FIELDS
+    assert len(spool.fields()) == attempt_annotations.MAX_FIELDS
 
 
 class OtherTools:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.database import T, database
 from z4j.exceptions import WrongState
 from z4j.rules.tasks.link_templates import MAX_LINKS, LinkTemplate
-from z4j.store.notes import link_templates
+from z4j.store.annotations import link_templates
 from z4j.store.sqlite.db import Connection
 
 URL = "https://tracing.example/{trace_id}"

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from z4j.rules.queries.annotation_terms import has_note, note_pair, note_pairs_of
 from z4j.rules.queries.arguments import MAX_VALUE
-from z4j.rules.queries.note_pairs import has_note, note_pair, note_pairs_of
 from z4j.rules.queries.parse import WrongQuery, parse
 from z4j.rules.queries.query import Term, format_query
 

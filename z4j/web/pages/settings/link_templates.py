@@ -14,7 +14,7 @@ from z4j.exceptions import NotFound, Z4jError
 from z4j.operations import audited_change
 from z4j.rules.permissions import is_allowed
 from z4j.rules.tasks.link_templates import NOTE, PLACEHOLDERS, LinkTemplate, checked
-from z4j.store.notes import link_templates
+from z4j.store.annotations import link_templates
 from z4j.store.sqlite.db import Connection
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
@@ -27,7 +27,7 @@ PATH = "/settings/links"
 
 @dataclass(frozen=True, slots=True)
 class LinksPage:
-    """The context of settings/links.html."""
+    """The context of settings/link_templates.html."""
 
     shell: Shell
     tab: str
@@ -46,7 +46,7 @@ async def links_page(request: Request) -> Response:
         days_kept=server.settings.days_kept, gigabytes_kept=server.settings.gigabytes_kept,
         links=tuple(await link_templates.list_link_templates(server.store)),
     )  # fmt: skip
-    return render(request, "settings/links.html", page)
+    return render(request, "settings/link_templates.html", page)
 
 
 async def add_link(request: Request) -> Response:
