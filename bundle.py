@@ -34,7 +34,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from z4j.web.frame.render import environment
-from z4j.web.frame.templating.compiled import compile_all
+from z4j.web.frame.templating.compiled_templates import compile_all
 
 ROOT = Path(__file__).resolve().parent
 FOLDER = ROOT / "dist/bundle"

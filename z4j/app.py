@@ -70,7 +70,7 @@ from z4j.web.auth.audit_trail import AuditTrail, Trail
 from z4j.web.auth.authentication import Auth
 from z4j.web.frame import exceptions as answers
 from z4j.web.frame.middleware import Guard, RequestEnvelope
-from z4j.web.pages.tasks.rail_views import RailViews
+from z4j.web.pages.tasks.sidebar_views import SidebarViews
 from z4j.web.routes import ApiAtFirstUse, compile_routes
 from z4j.web.services import Services
 
@@ -144,7 +144,7 @@ class Server:
         asgi.state.services = Services(
             self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.errors, self.settings, self.audit, self.auth,
             self.duties, self.background.retention, self.background.clock_watch, self.background.word_index, self.findings,
-            self.alert_actions, self.incidents, self.news, RailViews(self.store, self.duties), self.metrics,
+            self.alert_actions, self.incidents, self.news, SidebarViews(self.store, self.duties), self.metrics,
             self.forwarding, role_of, self.tls, self.demo,
         )  # fmt: skip
         return asgi

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Keys. Which there are is in the page (z4j/web/frame/keys.py): those of scripts in data-keys of the body, those of elements in data-key.
+// Keys. Which there are is in the page (z4j/web/frame/keyboard_shortcuts.py): those of scripts in data-keys of the body, those of elements in data-key.
 // No key does anything while somebody types in a field, except Escape and the one of the palette.
 
 const PREFIX = "g";

@@ -18,7 +18,7 @@ from tests.support.executable import build
 from tests.support.stack import PATIENCE_S, ROOT, stack, wait_for
 from z4j import resources
 from z4j.web.frame.render import environment
-from z4j.web.frame.templating.compiled import CompiledTemplates
+from z4j.web.frame.templating.compiled_templates import CompiledTemplates
 
 
 @pytest.fixture(scope="module")

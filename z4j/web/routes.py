@@ -54,7 +54,7 @@ PAGES: Final[tuple[R, ...]] = (
     # everywhere
     R("GET", "/find", "pages.find.page:page", "viewer"),
     R("GET", "/find/results", "pages.find.page:results", "viewer"),
-    R("GET", "/keys", "pages.keys:page", "viewer"),
+    R("GET", "/keys", "pages.keyboard_shortcuts:page", "viewer"),
     R("GET", "/news", "pages.news:page", "viewer"),
     R("GET", "/news/bell", "pages.news:bell", "viewer"),
     R("POST", "/news/mark", "pages.news:set_mark", "viewer"),
@@ -64,10 +64,10 @@ PAGES: Final[tuple[R, ...]] = (
     R("GET", "/tasks.csv", "pages.tasks.exports:list_csv", "viewer"),
     R("GET", "/tasks/complete", "pages.tasks.completion:complete", "viewer"),
     R("GET", "/tasks/compare", "pages.tasks.compare:compare_page", "viewer"),
-    R("GET", "/tasks/views", "pages.tasks.views:views_page", "viewer"),
-    R("POST", "/tasks/views", "pages.tasks.views:create", "viewer"),
-    R("POST", "/tasks/views/{id:int}/change", "pages.tasks.views:change", "viewer"),
-    R("POST", "/tasks/views/{id:int}/delete", "pages.tasks.views:delete", "viewer"),
+    R("GET", "/tasks/views", "pages.tasks.saved_views:views_page", "viewer"),
+    R("POST", "/tasks/views", "pages.tasks.saved_views:create", "viewer"),
+    R("POST", "/tasks/views/{id:int}/change", "pages.tasks.saved_views:change", "viewer"),
+    R("POST", "/tasks/views/{id:int}/delete", "pages.tasks.saved_views:delete", "viewer"),
     R("GET", "/tasks/{id:int}", "pages.tasks.detail:detail_page", "viewer"),
     R("GET", "/tasks/{id:int}.json", "pages.tasks.detail:detail_json", "viewer"),
     R("GET", "/tasks/{id:int}/logs", "pages.tasks.logs:logs_page", "viewer"),
@@ -233,7 +233,7 @@ PAGES: Final[tuple[R, ...]] = (
     R("GET", "/docs/{name}.md", "pages.documents:markdown", "viewer"),
     R("GET", "/docs/{name}", "pages.documents:page", "viewer"),
     # pieces of pages
-    R("GET", "/strip", "frame.strip:region", "viewer"),
+    R("GET", "/strip", "frame.status_bar:region", "viewer"),
     R("GET", "/events", "frame.live:events", "viewer"),
     R("GET", "/patterns", "pages.component_gallery:show", "viewer"),
 )

@@ -30,7 +30,7 @@ from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
 from z4j.store.sqlite.db import Store
 from z4j.web.auth.authentication import Auth
-from z4j.web.pages.tasks.rail_views import RailViews
+from z4j.web.pages.tasks.sidebar_views import SidebarViews
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Services:
     alerts: AlertActions
     incidents: Incidents
     news: NewsService
-    rail_views: RailViews
+    sidebar_views: SidebarViews
     metrics: Metrics
     forwarding: ForwardingActions
     role_of: Callable[[str, str], str | None]

@@ -22,8 +22,8 @@ def test_a_server_loads_pages_and_other_commands_when_they_are_needed() -> None:
     found = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True).stdout.split()
     own = [name for name in found if name.startswith(("z4j.web.pages.", "z4j.web.api", "z4j.web.frame.render", "z4j.cli."))]
     shared = {"z4j.web.pages.settings", "z4j.web.pages.settings.connection_strings", "z4j.web.pages.tasks", "z4j.web.pages.tasks.filters",
-              "z4j.web.pages.tasks.rail_views", "z4j.cli.common", "z4j.cli.common.offline", "z4j.cli.common.output", "z4j.cli.installation",
-              "z4j.cli.installation.backup", "z4j.cli.installation.serve"}  # fmt: skip
+              "z4j.web.pages.tasks.sidebar_views", "z4j.cli.common", "z4j.cli.common.offline", "z4j.cli.common.output",
+              "z4j.cli.installation", "z4j.cli.installation.backup", "z4j.cli.installation.serve"}  # fmt: skip
     assert set(own) == shared
     assert not {"jinja2", "croniter", "urllib.request"} & set(found)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from z4j.rules.charts.marks import PlacedMark, place_labels
+from z4j.rules.charts.mark_labels import PlacedMark, place_labels
 from z4j.rules.charts.model import Bucket, Histogram
 from z4j.rules.charts.scales import WIDTH, Scale, at_least, scale
 from z4j.rules.charts.time_axis import MOST

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from z4j.rules.charts.marks import PlacedMark, place_labels
+from z4j.rules.charts.mark_labels import PlacedMark, place_labels
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.charts.scales import Scale, at_least, scale
 from z4j.rules.charts.time_axis import Tick, position, ticks

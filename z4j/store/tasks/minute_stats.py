@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Computes the strip of numbers on every page, from counters and from the tasks that ended per minute."""
+"""Computes the numbers of the status bar on every page, from counters and from the tasks that ended per minute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SILENT_US: Final = 24 * 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class StripNumbers:
+class StatusNumbers:
     """What happens now. Rates are per minute; `failed_usual` is per hour, None before there is a past to compare with."""
 
     finished_per_min: float = 0
@@ -39,14 +39,14 @@ class StripNumbers:
     silent_agents: int = 0
 
 
-async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
-    """Returns the numbers of the strip under the filters of every page (app, environment, engine)."""
+async def status_numbers(store: Store, f: TaskFilter) -> StatusNumbers:
+    """Returns the numbers of the status bar under the filters of every page (app, environment, engine)."""
     now = clock.now()
     silent = await agents.count_silent(store, since=now - SILENT_US)
-    # The strip shows every queue, name and state, whatever the list is narrowed to.
+    # The status bar shows every queue, name and state, whatever the list is narrowed to.
     params = await task_search.resolve(store, TaskFilter(engine=f.engine, app=f.app, environment=f.environment))
     if params is None:
-        return StripNumbers(silent_agents=silent)
+        return StatusNumbers(silent_agents=silent)
     minute = now // MINUTE_US
     totals = await rollups.list_totals(store, params)
     sums = await rollups.by_time(store, totals, Range(MINUTE, (minute - 60) * MINUTE_US, (minute + 11) * MINUTE_US))
@@ -54,7 +54,7 @@ async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
     share = now % MINUTE_US / MINUTE_US
     live = await store.fetch_one(SQL["count_live"], params) or (0, 0, 0)
     oldest_at, oldest_queue = await _oldest_waiting(store, params) if live[1] else (None, "")
-    return StripNumbers(
+    return StatusNumbers(
         # The minute that has begun, and of the one before what still lies within sixty seconds.
         finished_per_min=round(ended.get(minute, 0) + ended.get(minute - 1, 0) * (1 - share), 1),
         finished_before=sum(ended.get(minute - back, 0) for back in range(2, 7)) / 5,

@@ -21,11 +21,11 @@ from z4j.web.frame import times
 from z4j.web.frame.charts import filters as charts
 from z4j.web.frame.forms import NOTICE_COOKIE, local_path
 from z4j.web.frame.icons import look
-from z4j.web.frame.keys import script_keys
+from z4j.web.frame.keyboard_shortcuts import script_keys
 from z4j.web.frame.static import url
-from z4j.web.frame.templating.compiled import CompiledTemplates
+from z4j.web.frame.templating.cached_components import PARTS
+from z4j.web.frame.templating.compiled_templates import CompiledTemplates
 from z4j.web.frame.templating.escaping import TemplateEnvironment
-from z4j.web.frame.templating.small_parts import PARTS
 
 THEME_COOKIE: Final = "z4j_theme"
 SMALL: Final = 1_400
@@ -90,7 +90,7 @@ class ChoiceGroup:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of the strip, linked to its rows; `state` sets its color."""
+    """A number of the status bar, linked to its rows; `state` sets its color."""
 
     label: str
     value: str

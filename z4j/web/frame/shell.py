@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The shell around every page of a signed-in person: rail, chips, strip, user."""
+"""The shell around every page of a signed-in person: navigation, filter chips, status bar, user."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from z4j.rules.permissions import is_allowed
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.counters import Counts, Facet, count_scopes
-from z4j.store.tasks.minute_stats import StripNumbers
-from z4j.web.frame import strip
+from z4j.store.tasks.minute_stats import StatusNumbers
+from z4j.web.frame import status_bar
 from z4j.web.frame.render import Choice, ChoiceGroup, RailItem, RailLink, Shell, notice_of, theme_of
 from z4j.web.frame.times import reader_zone
 from z4j.web.pages.tasks.filters import Filters
@@ -42,7 +42,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
     """Returns the shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
     server, identity, now = services(request), request.scope["identity"], request.scope["came_at"]
     store = server.store
-    mine = filters if filters is not None else strip.scope_of(request)
+    mine = filters if filters is not None else status_bar.scope_of(request)
     scope = mine.scope()
     path = request.url.path
     is_scoped = section in SCOPED
@@ -59,7 +59,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
             if is_allowed(identity.role, role)
         ),
         chips=chips(known, mine, path) if is_scoped else (),
-        strip=(*strip.cells(numbers, scope, now), *strip.alarms_of(request)),
+        strip=(*status_bar.cells(numbers, scope, now), *status_bar.alarms_of(request)),
         strip_href=scope.href("/strip"),
         agents=connected,
         version=__version__.partition("+")[0],
@@ -71,16 +71,16 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
 
 
 async def _views(request: Request, here: str) -> tuple[RailLink, ...]:
-    views = await services(request).rail_views.views_of(request.scope["identity"].user_id)
+    views = await services(request).sidebar_views.views_of(request.scope["identity"].user_id)
     return tuple(
         RailLink(view.name, view.href, view.href == here, f"{view.name}, shared by {view.owner}" if view.owner else view.name, view.count)
         for view in views
     )
 
 
-async def _read(server: Services, scope: Filters, now: int, *, is_scoped: bool) -> tuple[Counts, StripNumbers, str]:
+async def _read(server: Services, scope: Filters, now: int, *, is_scoped: bool) -> tuple[Counts, StatusNumbers, str]:
     known = await count_scopes(server.store) if is_scoped else Counts()
-    return known, await strip.read_numbers(server, scope, now), await _agents(server.store, now)
+    return known, await status_bar.read_numbers(server, scope, now), await _agents(server.store, now)
 
 
 def _count(request: Request, section: str) -> int:
@@ -89,7 +89,7 @@ def _count(request: Request, section: str) -> int:
 
 
 async def _agents(store: Store, now: int) -> str:
-    """Returns the number of connected agents as text, read at most every few seconds for all pages. The strip shows silent agents."""
+    """Returns the number of connected agents as text, read at most every few seconds for all pages. The status bar shows silent agents."""
     until, text = store.memo.get("agents", (0, ""))
     if clock.ticks() >= until:
         connected, seen = await agents.count_connected(store, since=now - HOUR)

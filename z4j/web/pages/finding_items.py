@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from z4j.rules.findings.finding import Finding, Link, Scope
 from z4j.rules.permissions import is_allowed
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.services import services
 
 

@@ -34,11 +34,11 @@ from z4j.web.frame import export
 from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Choice, Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.frame.times import relative, weekday
+from z4j.web.pages.chart_marks import action_marks, release_marks
 from z4j.web.pages.finding_items import FindingAction, action_of, findings_of
 from z4j.web.pages.history_charts import between, in_order
-from z4j.web.pages.marks import action_marks, release_marks
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 

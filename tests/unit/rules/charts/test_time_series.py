@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as some
 
-from z4j.rules.charts.marks import LABEL_ROWS
+from z4j.rules.charts.mark_labels import LABEL_ROWS
 from z4j.rules.charts.model import MINUTE, MOST_VALUE, Mark, Series, TimeChart
 from z4j.rules.charts.scales import LEAST
 from z4j.rules.charts.time_series import Band, Line, draw_bars, draw_lines, total

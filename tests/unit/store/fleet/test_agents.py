@@ -14,7 +14,7 @@ from z4j.store.fleet.agents import list_agents, list_task_names
 from z4j.store.fleet.queues import list_queues
 from z4j.store.fleet.workers import list_workers
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
+from z4j.store.tasks.minute_stats import StatusNumbers, status_numbers
 from z4j.store.tasks.task_search import TaskFilter
 from z4j.wire.frames import CapabilityItem, Discovery, EngineQueueItem, Heartbeat, Hello, QueueItem, RunningItem, TaskItem, WorkerFacts
 
@@ -127,7 +127,7 @@ async def test_the_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     clock.use(lambda: now * 1_000)
     try:
         async with database(tmp_path) as store:
-            assert await strip_numbers(store, TaskFilter()) == StripNumbers()
+            assert await status_numbers(store, TaskFilter()) == StatusNumbers()
             records = [origin()]
             for number, (ago, end) in enumerate(
                 [(10, "succeeded"), (20, "failed"), (40, "succeeded"), (55, "succeeded"), (150, "succeeded"), (400, "failed")]
@@ -140,7 +140,7 @@ async def test_the_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
                 task("started", "r", T),
             ]
             await tell(store, *records)
-            strip = await strip_numbers(store, TaskFilter(states=("failed",), worker="ignored"))
+            strip = await status_numbers(store, TaskFilter(states=("failed",), worker="ignored"))
             # Two in this half minute, and of the two of the minute before the half that is within sixty seconds.
             assert (strip.finished_per_min, strip.finished_before) == (3.0, 0.2)
             assert strip.failed_hour == 2
@@ -148,10 +148,10 @@ async def test_the_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert round(strip.failed_usual, 1) == 3.0
             assert (strip.running, strip.waiting, strip.retrying) == (1, 2, 0)
             assert (strip.oldest_waiting_at, strip.oldest_waiting_queue) == (T - 500 * SECOND, "slow")
-            assert (await strip_numbers(store, TaskFilter(queue="slow"))).finished_per_min == strip.finished_per_min
-            assert await strip_numbers(store, TaskFilter(engine="never")) == StripNumbers()
+            assert (await status_numbers(store, TaskFilter(queue="slow"))).finished_per_min == strip.finished_per_min
+            assert await status_numbers(store, TaskFilter(engine="never")) == StatusNumbers()
             await tell(store, *life("late", now - 3 * 3_600 * SECOND, "failed"))
-            assert (await strip_numbers(store, TaskFilter())).failed_usual == pytest.approx(strip.failed_usual * 7 / 6, rel=0.01)
+            assert (await status_numbers(store, TaskFilter())).failed_usual == pytest.approx(strip.failed_usual * 7 / 6, rel=0.01)
     finally:
         clock.use()
 

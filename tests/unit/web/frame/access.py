@@ -25,7 +25,7 @@ from z4j.web.pages.settings.connect import Chosen, ConnectPage
 from z4j.web.pages.settings.connection_strings import Connect
 from z4j.web.pages.settings.forwarding import ForwardingPage, TargetLine
 from z4j.web.pages.settings.link_templates import LinksPage
-from z4j.web.pages.settings.setup_lines import Block
+from z4j.web.pages.settings.setup_snippets import Block
 
 
 def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:

@@ -16,7 +16,7 @@ from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
 from z4j.rules.findings.news import News
 from z4j.rules.queries.completion import Completion
-from z4j.rules.queries.find import Candidate, Found
+from z4j.rules.queries.search_ranking import Candidate, Found
 from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
 from z4j.rules.workflows.retries import RetryChoice
 from z4j.store.fleet.agents import AgentRow
@@ -30,13 +30,13 @@ from z4j.store.tasks.tasks import Link, SameId, TaskRow
 from z4j.store.workflows.reading import WorkflowRead
 from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, RailLink, Shell, to_html
-from z4j.web.frame.strip import StripRegion
+from z4j.web.frame.status_bar import StatusBarRegion
 from z4j.web.pages.changes.audit_log import AuditLine, AuditPage
 from z4j.web.pages.changes.commands import CommandsPage
 from z4j.web.pages.component_gallery import TRACE, make_page
 from z4j.web.pages.demo import ResetPage
 from z4j.web.pages.find.page import FindPage
-from z4j.web.pages.keys import KeysPage, groups
+from z4j.web.pages.keyboard_shortcuts import KeysPage, groups
 from z4j.web.pages.news import BACK, BellRegion, NewsPage
 from z4j.web.pages.queues import list as queue_list
 from z4j.web.pages.tasks import annotations as task_notes
@@ -45,7 +45,7 @@ from z4j.web.pages.tasks import completion as task_completion
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import facets as task_facets
 from z4j.web.pages.tasks import list as task_list
-from z4j.web.pages.tasks import views as task_views
+from z4j.web.pages.tasks import saved_views
 from z4j.web.pages.tasks.actions import Action, Field
 from z4j.web.pages.tasks.filters import COLUMNS, Filters
 from z4j.web.pages.tasks.workflow import WorkflowPage, make_view
@@ -274,12 +274,12 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ),
     (
         "views",
-        "tasks/views.html",
-        task_views.ViewsPage(
+        "tasks/saved_views.html",
+        saved_views.ViewsPage(
             SHELL,
             (
-                task_views.ViewLine(1, EVIL, EVIL, EVIL, "/tasks", 3, is_shared=True, may_change=False),
-                task_views.ViewLine(2, EVIL, "", "", "/tasks", None, is_shared=False, may_change=True),
+                saved_views.ViewLine(1, EVIL, EVIL, EVIL, "/tasks", 3, is_shared=True, may_change=False),
+                saved_views.ViewLine(2, EVIL, "", "", "/tasks", None, is_shared=False, may_change=True),
             ),
             EVIL,
             EVIL,
@@ -289,7 +289,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ),
     ("find", "find/page.html", FindPage(SHELL, EVIL, (Found(Candidate("name", EVIL, "/names/x", EVIL), 0),))),
     ("find nothing", "find/page.html", FindPage(SHELL, EVIL, ())),
-    ("keys", "keys/page.html", KeysPage(SHELL, groups("admin"))),
+    ("keys", "keyboard_shortcuts/page.html", KeysPage(SHELL, groups("admin"))),
     (
         "news",
         "news/page.html",
@@ -297,7 +297,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ),
     ("news none", "news/page.html", NewsPage(SHELL, (), (), NOW, "Friday 18:02", "", 14, tuple(BACK.items()))),
     ("bell", "_bell.html", BellRegion(3)),
-    ("views none", "tasks/views.html", task_views.ViewsPage(SHELL, (), "", "", "/tasks", may_share=False)),
+    ("views none", "tasks/saved_views.html", saved_views.ViewsPage(SHELL, (), "", "", "/tasks", may_share=False)),
     (
         "compare",
         "tasks/compare.html",
@@ -402,7 +402,7 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("patterns", "component_gallery.html", make_page(SHELL)),
     ("reset of a demo", "demo/reset.html", ResetPage("dark", "/login?code=x")),
     ("faults of a demo", "demo/faults.html", findings.faults(SHELL, EVIL)),
-    ("strip", "_strip.html", StripRegion(SHELL.strip)),
+    ("strip", "_status_bar.html", StatusBarRegion(SHELL.strip)),
 )
 
 

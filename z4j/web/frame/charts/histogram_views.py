@@ -9,7 +9,7 @@ from typing import Final
 from z4j.formats import NONE, middle, number, plural
 from z4j.rules.charts.heat_maps import SHADES, HeatDrawing, draw_heat
 from z4j.rules.charts.histograms import HistogramDrawing, draw_histogram
-from z4j.rules.charts.marks import LABEL_LENGTH
+from z4j.rules.charts.mark_labels import LABEL_LENGTH
 from z4j.rules.charts.model import HeatMap, Histogram
 from z4j.rules.charts.time_axis import anchor_at
 from z4j.web.frame.charts.texts import (

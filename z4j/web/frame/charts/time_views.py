@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from z4j.formats import middle, plural
-from z4j.rules.charts.marks import LABEL_LENGTH
+from z4j.rules.charts.mark_labels import LABEL_LENGTH
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.charts.time_axis import moment_text
 from z4j.rules.charts.time_series import BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from z4j.rules.permissions import is_allowed
-from z4j.rules.queries.find import Candidate
+from z4j.rules.queries.search_ranking import Candidate
 from z4j.web.frame.shell import RAIL
 
 

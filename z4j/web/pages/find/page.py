@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from z4j.rules.queries.find import Found
+from z4j.rules.queries.search_ranking import Found
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
 from z4j.web.pages.find.sources import LONGEST, find

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from z4j import clock
 from z4j.background_duty import WHENEVER_S
 from z4j.rules.findings.finding import Scope, queue_href, worker_href
-from z4j.rules.queries.find import EXACT, MOST, PART, PER_KIND, Candidate, Found, best, closest
-from z4j.store.search import directory, task_views
-from z4j.store.search.directory import ErrorTitle, Place, ScheduleName
+from z4j.rules.queries.search_ranking import EXACT, MOST, PART, PER_KIND, Candidate, Found, best, closest
+from z4j.store.search import saved_views, searchable_names
+from z4j.store.search.searchable_names import ErrorTitle, Place, ScheduleName
 from z4j.store.sqlite.db import Store
 from z4j.web.pages import documents
 from z4j.web.pages.find.destinations import destinations_for, verbs_for
@@ -55,15 +55,15 @@ async def _destinations(request: Request, query: str) -> list[Candidate]:
 async def _tasks(request: Request, query: str) -> list[Candidate]:
     if len(query) < LEAST_ID:
         return []
-    tasks = await directory.tasks_from(services(request).store, query, PER_KIND)
+    tasks = await searchable_names.tasks_from(services(request).store, query, PER_KIND)
     return [Candidate("task", task.task_id, f"/tasks/{task.id}", f"{task.name} · {task.state} · {task.app}") for task in tasks]
 
 
 async def _names(request: Request, query: str) -> list[Candidate]:
     known, store = await _known(request), services(request).store
     names = closest(query.lower(), known.names)
-    if len(known.names) == directory.MOST:
-        names = list(dict.fromkeys([*names, *await directory.names_from(store, query, PER_KIND)]))
+    if len(known.names) == searchable_names.MOST:
+        names = list(dict.fromkeys([*names, *await searchable_names.names_from(store, query, PER_KIND)]))
     return [Candidate("name", name, f"/names/{quote(name, safe='')}") for name in names]
 
 
@@ -103,7 +103,7 @@ async def _findings(request: Request, query: str) -> list[Candidate]:
 
 async def _views(request: Request, query: str) -> list[Candidate]:
     user_id = request.scope["identity"].user_id
-    views = await task_views.list_views(services(request).store, user_id)
+    views = await saved_views.list_views(services(request).store, user_id)
     owners = ["" if view.user_id == user_id else f"by {view.owner}" for view in views]
     return [Candidate("view", view.name, f"/tasks?{view.query}", owner) for view, owner in zip(views, owners, strict=True)]
 
@@ -185,7 +185,7 @@ def _read_later(request: Request) -> None:
 
 
 async def _read(store: Store) -> _Known:
-    read = await directory.read_directory(store, clock.now() - clock.DAY_US)
+    read = await searchable_names.read_directory(store, clock.now() - clock.DAY_US)
     known = _Known(
         names=[(name.lower(), name) for name in read.names],
         queues=[(each.name.lower(), each) for each in read.queues],

@@ -32,8 +32,8 @@ from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
-from z4j.web.pages import history_charts, marks
+from z4j.web.frame.status_bar import scope_of
+from z4j.web.pages import chart_marks, history_charts
 from z4j.web.pages.error_panel import ErrorPanel, panel_of
 from z4j.web.pages.tasks import run
 from z4j.web.pages.tasks.filters import Filters
@@ -131,8 +131,8 @@ async def detail_page(request: Request) -> Response:
     within = history_charts.between(rows, found.since, found.until)
     lines = history_charts.in_order(
         [
-            *await marks.release_marks(store, found.since, found.until, app=scope.app, environment=scope.environment),
-            *marks.action_marks(marks.of_many(await commands.list_commands(store, limit=ACTIONS)), found.since, found.until),
+            *await chart_marks.release_marks(store, found.since, found.until, app=scope.app, environment=scope.environment),
+            *chart_marks.action_marks(chart_marks.of_many(await commands.list_commands(store, limit=ACTIONS)), found.since, found.until),
         ]
     )
     runtimes = await series_history.read_runtimes(store, place, shell.now)

@@ -19,7 +19,7 @@ from z4j.store.rollups.name_totals import NameTotal, list_names
 from z4j.web.frame import export
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.pages import history_charts
 from z4j.web.pages.names.detail import href_of
 from z4j.web.services import services

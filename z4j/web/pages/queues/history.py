@@ -25,7 +25,7 @@ from z4j.store.rollups.series_history import Place
 from z4j.store.samples import queue_sample
 from z4j.store.sqlite.db import Store
 from z4j.web.frame.render import Choice
-from z4j.web.pages import history_charts, marks
+from z4j.web.pages import chart_marks, history_charts
 from z4j.web.pages.error_panel import ErrorPanel, panel_of
 from z4j.web.pages.names.detail import href_of as name_href
 from z4j.web.pages.queues.ledger import activity_of, plain_ledger
@@ -81,8 +81,8 @@ async def history_of(request: Request, row: QueueRow, commands: list[CommandRow]
     )
     lines = history_charts.in_order(
         [
-            *await marks.release_marks(store, found.since, found.until, app=row.app, environment=row.environment),
-            *marks.action_marks(marks.of_many(commands), found.since, found.until),
+            *await chart_marks.release_marks(store, found.since, found.until, app=row.app, environment=row.environment),
+            *chart_marks.action_marks(chart_marks.of_many(commands), found.since, found.until),
         ]
     )
     callers, earlier = await _callers(store, place, now)

@@ -16,7 +16,7 @@ from z4j.rules.schedules.due_times import BadSchedule, zone_of
 from z4j.store.schedules.schedules import ScheduleRow
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.frame.times import local_text, reader_zone
 from z4j.web.pages.schedules.list import WORDS, list_lines
 from z4j.web.services import services

@@ -25,7 +25,7 @@ from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
 from z4j.web.frame.render import Choice, Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 

@@ -24,10 +24,10 @@ from z4j.web.auth.authentication import check_name
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
-from z4j.web.pages.settings import setup_lines
+from z4j.web.pages.settings import setup_snippets
 from z4j.web.pages.settings.access import record_action
 from z4j.web.pages.settings.connection_strings import Connect, connect_app, make_index_token
-from z4j.web.pages.settings.setup_lines import DEFAULT_ENVIRONMENT, ENGINES, FRAMEWORKS, Block, Target
+from z4j.web.pages.settings.setup_snippets import DEFAULT_ENVIRONMENT, ENGINES, FRAMEWORKS, Block, Target
 from z4j.web.services import services
 
 INDEX_HOURS = 24
@@ -74,7 +74,7 @@ def _chosen(given: dict[str, str]) -> Chosen:
     if engine not in ENGINES or framework not in FRAMEWORKS:
         raise BadInput("Unknown engine or framework. No changes were made.", "Choose from the lists.")
     environment = check_name(given.get("environment") or DEFAULT_ENVIRONMENT)
-    if not setup_lines.is_environment(environment):  # it becomes part of lines that are pasted into a shell
+    if not setup_snippets.is_environment(environment):  # it becomes part of lines that are pasted into a shell
         raise BadInput("The environment may contain letters, digits, dots, underscores and hyphens. No changes were made.")
     return Chosen(given.get("app", "").strip(), engine, framework, environment)
 
@@ -101,9 +101,9 @@ async def create(request: Request) -> Response:
     pins = tls.pins if tls and not request.scope["origin"].is_proxied else ()  # agents see the certificate of the proxy, not this one
     try:
         chosen = _chosen(form)
-        if not setup_lines.is_host(host):
+        if not setup_snippets.is_host(host):
             raise BadInput("The address of this page cannot be used in a connection string. No changes were made.")
-        made = await connect_app(server.store, chosen.app, setup_lines.with_port(host, is_tls=is_tls), me.name, is_tls=is_tls, pins=pins)
+        made = await connect_app(server.store, chosen.app, setup_snippets.with_port(host, is_tls=is_tls), me.name, is_tls=is_tls, pins=pins)
         await record_action(request, "create_token", f"app:{made.app}", token=made.token_id)
         owner = me.name if me.user_id else ""
         index_id, token = await make_index_token(server.store, f"packages for {made.app}"[:60], INDEX_HOURS, me.name, owner)
@@ -116,8 +116,8 @@ async def create(request: Request) -> Response:
     )  # fmt: skip
     page = await _with_steps(request, made.token_id, chosen)
     filled = ConnectPage(
-        shell=page.shell, may_change=True, chosen=page.chosen, made=made, lines=setup_lines.three_lines(target),
-        variants=setup_lines.variants(target), has_packages=await _has_packages(server.settings.data),
+        shell=page.shell, may_change=True, chosen=page.chosen, made=made, lines=setup_snippets.three_lines(target),
+        variants=setup_snippets.variants(target), has_packages=await _has_packages(server.settings.data),
         is_local=is_loopback(urlsplit(target.base).hostname or ""), string=page.string,
         steps=page.steps, here=page.here, can_try=page.can_try,
     )  # fmt: skip

@@ -26,7 +26,7 @@ from z4j.store.tasks.task_search import TaskFilter
 from z4j.store.tasks.tasks import TaskRow, list_tasks
 from z4j.web.frame.render import ChoiceGroup, Shell, is_refresh, render, respond, to_html
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.frame.times import relative
 from z4j.web.pages.tasks.annotations import ProgressBar, bar_of
 from z4j.web.pages.tasks.completion import completions_of

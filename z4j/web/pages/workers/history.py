@@ -20,7 +20,7 @@ from z4j.store.rollups import rollups
 from z4j.store.rollups.rollups import Range, WorkerSums
 from z4j.store.sqlite.db import Store
 from z4j.web.frame.render import Choice
-from z4j.web.pages import history_charts, marks
+from z4j.web.pages import chart_marks, history_charts
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
@@ -40,7 +40,7 @@ async def history_of(request: Request, row: WorkerRow, commands: list[CommandRow
     """Returns the history of a worker."""
     key = choose(request.query_params.get("range"))
     found, sums, starts = await _read(services(request).store, row, key, now)
-    lines = history_charts.in_order([*marks.start_marks(starts), *marks.action_marks(commands, found.since, found.until)])
+    lines = history_charts.in_order([*chart_marks.start_marks(starts), *chart_marks.action_marks(commands, found.since, found.until)])
     rows = Filters(worker=row.name, app=row.app, environment=row.environment)
 
     def href(key: str) -> str:

@@ -22,7 +22,7 @@ from z4j.web.frame import export, paging
 from z4j.web.frame.paging import page_href, text_of
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import make_shell
-from z4j.web.frame.strip import scope_of
+from z4j.web.frame.status_bar import scope_of
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j.rules.findings.finding import Finding
-from z4j.rules.queries.find import KINDS
+from z4j.rules.queries.search_ranking import KINDS
 from z4j.web.pages.find.sources import LEAST_ID, SOURCES
 
 

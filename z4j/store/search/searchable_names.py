@@ -14,7 +14,7 @@ from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import task_ids
 
-SQL = sql.load("search/directory")
+SQL = sql.load("search/searchable_names")
 MOST: Final = 5_000
 """Maximum names of a kind. Further task names are found by prefix, others on their own pages."""
 MOST_ERRORS: Final = 1_000

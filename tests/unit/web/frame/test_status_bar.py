@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.site import Site, site, text_of
 from z4j import clock
-from z4j.store.tasks.minute_stats import StripNumbers
-from z4j.web.frame import strip
+from z4j.store.tasks.minute_stats import StatusNumbers
+from z4j.web.frame import status_bar
 from z4j.web.pages.tasks.filters import Filters
 
 
@@ -40,7 +40,7 @@ def shown(made: Site, path: str = "/strip") -> str:
 
 
 def test_numbers_are_kept_until_something_changes(made: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strip, "KEPT_US", 60_000_000)
+    monkeypatch.setattr(status_bar, "KEPT_US", 60_000_000)
     run(made, 7)
     made.call(publish, made)
     assert shown(made) == "7"
@@ -53,12 +53,12 @@ def test_numbers_are_kept_until_something_changes(made: Site, monkeypatch: pytes
 
 
 def test_a_change_after_the_page_was_asked_for_is_seen_by_the_next_one(made: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strip, "KEPT_US", 60_000_000)
+    monkeypatch.setattr(status_bar, "KEPT_US", 60_000_000)
     run(made, 1)
     scope, before = Filters(), clock.now()
     run(made, 2)
     made.call(publish, made)
-    made.server.store.memo["strip"] = (0, {scope: (clock.ticks() + 60_000_000, before, StripNumbers(running=1))})
+    made.server.store.memo["strip"] = (0, {scope: (clock.ticks() + 60_000_000, before, StatusNumbers(running=1))})
     assert shown(made) == "2"
 
 
@@ -66,12 +66,12 @@ def test_they_are_read_again_after_a_second(made: Site, monkeypatch: pytest.Monk
     run(made, 7)
     assert shown(made) == "7"
     run(made, 9)
-    later = (clock.ticks() + strip.KEPT_US) * 1_000
+    later = (clock.ticks() + status_bar.KEPT_US) * 1_000
     monkeypatch.setattr(clock, "_ticks", lambda: later)
     assert shown(made) == "9"
 
 
 def test_few_filters_are_kept(made: Site) -> None:
-    for number in range(strip.SCOPES + 5):
+    for number in range(status_bar.SCOPES + 5):
         made.get(f"/strip?app=app{number}")
-    assert len(made.server.store.memo["strip"][1]) <= strip.SCOPES
+    assert len(made.server.store.memo["strip"][1]) <= status_bar.SCOPES

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.rules.queries.find import EXACT, PART, PER_KIND, PREFIX, WORD, Candidate, best, closest, rank_of
+from z4j.rules.queries.search_ranking import EXACT, PART, PER_KIND, PREFIX, WORD, Candidate, best, closest, rank_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jinja2 import DictLoader, Environment, TemplateSyntaxError
 
-from z4j.web.frame.templating.compiled import CompiledTemplates, compile_all
+from z4j.web.frame.templating.compiled_templates import CompiledTemplates, compile_all
 
 SOURCES = {
     "page.html": "{% import 'macros/ui.html' as ui %}{{ ui.mark(name) }}",

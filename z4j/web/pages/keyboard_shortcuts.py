@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.rules.permissions import is_allowed
-from z4j.web.frame.keys import EVERYWHERE, KEYS, Key
+from z4j.web.frame.keyboard_shortcuts import EVERYWHERE, KEYS, Key
 from z4j.web.frame.render import Shell, render
 from z4j.web.frame.shell import RAIL, make_shell
 
@@ -24,7 +24,7 @@ class KeyGroup:
 
 @dataclass(frozen=True, slots=True)
 class KeysPage:
-    """The context of keys/page.html."""
+    """The context of keyboard_shortcuts/page.html."""
 
     shell: Shell
     groups: tuple[KeyGroup, ...]
@@ -33,7 +33,7 @@ class KeysPage:
 async def page(request: Request) -> Response:
     """GET /keys."""
     shell = await make_shell(request, "keys")
-    return render(request, "keys/page.html", KeysPage(shell, groups(shell.role)))
+    return render(request, "keyboard_shortcuts/page.html", KeysPage(shell, groups(shell.role)))
 
 
 def groups(role: str) -> tuple[KeyGroup, ...]:

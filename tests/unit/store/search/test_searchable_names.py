@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.database import SECOND, T, database, life, origin, tell
-from z4j.store.search import directory
+from z4j.store.search import searchable_names
 from z4j.store.tasks import task_ids
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def test_tasks_are_found_by_how_their_id_begins(tmp_path: Path) -> None:
         await tell(store, origin(), *[record for number, id in enumerate((*IDS, *TEXTS)) for record in life(id, T + number * SECOND)])
 
         async def found(prefix: str, limit: int = 9) -> list[str]:
-            return [task.task_id for task in await directory.tasks_from(store, prefix, limit)]
+            return [task.task_id for task in await searchable_names.tasks_from(store, prefix, limit)]
 
         assert await found("b5a1f3c2") == list(IDS[:2])
         assert await found("b5a1f3c2-0000-4000-8000-0000000000f") == [IDS[1]]
@@ -40,16 +40,16 @@ async def test_tasks_are_found_by_how_their_id_begins(tmp_path: Path) -> None:
         assert await found("größe") == ["größe-1"]
         assert await found("b5a1f3c20000") == [], "an id is found as it is written"
         assert await found("zzz") == []
-        [task] = await directory.tasks_from(store, IDS[2], 9)
+        [task] = await searchable_names.tasks_from(store, IDS[2], 9)
         assert (task.name, task.app, task.state) == ("shop.ship", "shop", "succeeded")
 
 
 async def test_names_are_listed_once_and_found_by_their_beginning(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await tell(store, origin(), *life("a", T), *life("b", T, name="emails.send"), *life("c", T, name="emails.send"))
-        assert (await directory.read_directory(store, 0)).names == ["emails.send", "shop.ship"]
-        assert await directory.names_from(store, "emails", 5) == ["emails.send"]
-        assert await directory.names_from(store, "mails", 5) == []
+        assert (await searchable_names.read_directory(store, 0)).names == ["emails.send", "shop.ship"]
+        assert await searchable_names.names_from(store, "emails", 5) == ["emails.send"]
+        assert await searchable_names.names_from(store, "mails", 5) == []
 
 
 @given(st.uuids(), st.integers(1, 36))

@@ -10,7 +10,7 @@ from z4j.exceptions import WrongState
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 
-SQL = sql.load("search/task_views")
+SQL = sql.load("search/saved_views")
 
 MAX_VIEWS: Final = 100
 """Views of one person."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import Shop
-from z4j.web.frame.keys import KEYS, script_keys
+from z4j.web.frame.keyboard_shortcuts import KEYS, script_keys
 from z4j.web.frame.shell import RAIL
-from z4j.web.pages.keys import groups
+from z4j.web.pages.keyboard_shortcuts import groups
 from z4j.web.pages.tasks.actions import KEYS as TASK_KEYS
 
 ROOT = Path(__file__).parents[4]

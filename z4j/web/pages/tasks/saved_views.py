@@ -17,8 +17,8 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState, Z4jError
 from z4j.rules.permissions import is_allowed
-from z4j.store.search import task_views
-from z4j.store.search.task_views import TaskView
+from z4j.store.search import saved_views
+from z4j.store.search.saved_views import TaskView
 from z4j.store.sqlite.db import Connection
 from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import Notice, Shell, render, see_other
@@ -26,7 +26,7 @@ from z4j.web.frame.shell import make_shell
 from z4j.web.frame.times import reader_zone
 from z4j.web.pages.settings.access import record_action
 from z4j.web.pages.tasks.filters import Filters, filters_of, from_query, located
-from z4j.web.pages.tasks.rail_views import count_of, filters_of_view
+from z4j.web.pages.tasks.sidebar_views import count_of, filters_of_view
 from z4j.web.services import services
 
 MAY_SHARE: Final = "operator"
@@ -51,7 +51,7 @@ class ViewLine:
 
 @dataclass(frozen=True, slots=True)
 class ViewsPage:
-    """The context of tasks/views.html. `text` is the query that can be saved, `query` the same as in the URL."""
+    """The context of tasks/saved_views.html. `text` is the query that can be saved, `query` the same as in the URL."""
 
     shell: Shell
     lines: tuple[ViewLine, ...]
@@ -65,7 +65,7 @@ async def views_page(request: Request) -> Response:
     """GET /tasks/views: every view, and a form that saves the query in the URL as another one."""
     filters, identity, store = filters_of(request), request.scope["identity"], services(request).store
     lines = []
-    for view in await task_views.list_views(store, identity.user_id):
+    for view in await saved_views.list_views(store, identity.user_id):
         of_view = filters_of_view(view)
         owner, text = "" if view.user_id == identity.user_id else view.owner, of_view.text() if of_view else ""
         lines.append(
@@ -78,7 +78,7 @@ async def views_page(request: Request) -> Response:
         await make_shell(request, "tasks", filters.scope()), tuple(lines), filters.text(), _query(filters), filters.href(),
         is_allowed(identity.role, MAY_SHARE),
     )  # fmt: skip
-    return render(request, "tasks/views.html", page)
+    return render(request, "tasks/saved_views.html", page)
 
 
 def _href(filters: Filters | None) -> str:
@@ -104,11 +104,11 @@ async def create(request: Request) -> Response:
         if not identity.user_id:
             raise NotAllowed("Views belong to users, and this token has no owner. No changes were made.")
         await services(request).store.write(
-            lambda db: task_views.add_view(db, identity.user_id, name, _query(filters), at, is_shared=is_shared), durable=True
+            lambda db: saved_views.add_view(db, identity.user_id, name, _query(filters), at, is_shared=is_shared), durable=True
         )
     except Z4jError as error:
         return _refused(error)
-    services(request).rail_views.changed()
+    services(request).sidebar_views.changed()
     await record_action(request, "create_view", f"view:{name}", query=filters.text(), shared=is_shared)
     return see_other(filters.href(), Notice("good", f"View “{name}” was saved."))
 
@@ -119,7 +119,7 @@ async def change(request: Request) -> Response:
 
     def write(db: Connection) -> str:
         view = _own(db, request)
-        task_views.change_view(db, view, name, at, is_shared=is_shared)
+        saved_views.change_view(db, view, name, at, is_shared=is_shared)
         return view.name
 
     try:
@@ -127,7 +127,7 @@ async def change(request: Request) -> Response:
         before = await services(request).store.write(write, durable=True)
     except Z4jError as error:
         return _refused(error)
-    services(request).rail_views.changed()
+    services(request).sidebar_views.changed()
     await record_action(request, "change_view", f"view:{before}", name=name, shared=is_shared)
     return see_other(PATH, Notice("good", f"View “{name}” was changed."))
 
@@ -137,21 +137,21 @@ async def delete(request: Request) -> Response:
 
     def write(db: Connection) -> TaskView:
         view = _own(db, request)
-        task_views.delete_view(db, view.id)
+        saved_views.delete_view(db, view.id)
         return view
 
     try:
         view = await services(request).store.write(write, durable=True)
     except Z4jError as error:
         return _refused(error)
-    services(request).rail_views.changed()
+    services(request).sidebar_views.changed()
     await record_action(request, "delete_view", f"view:{view.name}", query=view.query, shared=view.is_shared)
     return see_other(PATH, Notice("good", f"View “{view.name}” was deleted."))
 
 
 def _own(db: Connection, request: Request) -> TaskView:
     identity = request.scope["identity"]
-    view = task_views.get_view(db, request.path_params["id"])
+    view = saved_views.get_view(db, request.path_params["id"])
     if view is None or not (view.is_shared or view.user_id == identity.user_id):
         raise NotFound("This view does not exist. No changes were made.")
     if not _may_change(view, identity.user_id, identity.role):

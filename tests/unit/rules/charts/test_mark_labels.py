@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from z4j.rules.charts.marks import CHARACTER, LABEL_LENGTH, LABEL_ROWS, place_labels
+from z4j.rules.charts.mark_labels import CHARACTER, LABEL_LENGTH, LABEL_ROWS, place_labels
 
 
 def test_a_label_takes_the_first_row_with_room() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The strip of linked numbers on every page, and the region that refreshes it."""
+"""The status bar: the linked numbers on every page, and the region that refreshes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from z4j.formats import duration, number
 from z4j.listener.tls import WARN_DAYS, days_left, is_ending
 from z4j.rules.clock_watch import FOLLOWED_US
 from z4j.rules.permissions import is_allowed
-from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
+from z4j.store.tasks.minute_stats import StatusNumbers, status_numbers
 from z4j.web.frame.render import Number, respond, to_html
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import Services, services
@@ -26,8 +26,8 @@ SCOPES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class StripRegion:
-    """The context of _strip.html."""
+class StatusBarRegion:
+    """The context of _status_bar.html."""
 
     strip: tuple[Number, ...]
 
@@ -40,14 +40,14 @@ def scope_of(request: Request) -> Filters:
     )
 
 
-async def read_numbers(server: Services, scope: Filters, now: int) -> StripNumbers:
+async def read_numbers(server: Services, scope: Filters, now: int) -> StatusNumbers:
     """Returns the numbers under the filters of every page. They are the same for all users, so they are kept for a second, and never
     beyond a change. `now` has to lie before the first read of the page, which decides what all of its reads see."""
-    kept: dict[Filters, tuple[int, int, StripNumbers]] = server.store.memo.setdefault("strip", (0, {}))[1]
-    until, read_at, numbers = kept.get(scope, (0, 0, StripNumbers()))
+    kept: dict[Filters, tuple[int, int, StatusNumbers]] = server.store.memo.setdefault("strip", (0, {}))[1]
+    until, read_at, numbers = kept.get(scope, (0, 0, StatusNumbers()))
     if clock.ticks() < until and server.live.changed_at < read_at <= now:
         return numbers
-    numbers = await strip_numbers(server.store, scope.for_store(now))
+    numbers = await status_numbers(server.store, scope.for_store(now))
     if len(kept) >= SCOPES:
         kept.clear()
     kept[scope] = (clock.ticks() + KEPT_US, now, numbers)
@@ -88,7 +88,7 @@ def _audit_alarm(request: Request) -> tuple[Number, ...]:
     return (Number("audit log", "altered", "/changes/audit" if may_read else "/changes", f"from row {number(alarm.row)}", "failed"),)
 
 
-def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]:
+def cells(numbers: StatusNumbers, scope: Filters, now: int) -> tuple[Number, ...]:
     """Returns each number with a value for comparison and the URL of its rows."""
     failed_usual = "" if numbers.failed_usual is None else f"usual {number(round(numbers.failed_usual))}"
     is_worse = numbers.failed_hour > 2 * (numbers.failed_usual or 0) and numbers.failed_hour > 0
@@ -112,7 +112,7 @@ def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]
     )  # fmt: skip
 
 
-def _change(numbers: StripNumbers) -> str:
+def _change(numbers: StatusNumbers) -> str:
     if numbers.finished_before < 1:
         return ""
     change = round((numbers.finished_per_min / numbers.finished_before - 1) * 100)
@@ -124,4 +124,4 @@ async def region(request: Request) -> Response:
     """GET /strip: only the numbers, for a page that is already open."""
     now, scope = clock.now(), scope_of(request)
     numbers = await read_numbers(services(request), scope, now)
-    return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarms_of(request)))))
+    return respond(request, to_html("_status_bar.html", StatusBarRegion((*cells(numbers, scope, now), *alarms_of(request)))))

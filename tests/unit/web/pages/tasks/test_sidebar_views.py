@@ -7,7 +7,7 @@ import re
 
 from tests.support.stack import wait_for
 from tests.unit.web.pages.conftest import EVIL, Shop
-from z4j.web.pages.tasks.rail_views import SHOWN
+from z4j.web.pages.tasks.sidebar_views import SHOWN
 
 
 def rail(shop: Shop, path: str = "/queues") -> list[tuple[str, str, str]]:

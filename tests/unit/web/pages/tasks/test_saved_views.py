@@ -29,7 +29,7 @@ def test_a_view_is_saved_with_its_count_and_columns(shop: Shop) -> None:
     assert save(shop, "Bad ones", "state=failed&columns=ran") == "/tasks?state=failed&columns=ran"
     save(shop, "Slow", "q=ran:>2s")
     page = shop.get("/tasks?state=failed&columns=ran")
-    assert 'href="/tasks?state=failed&amp;columns=ran" aria-current="page" title="Bad ones"' in page.text, "in the rail, see rail_views"
+    assert 'href="/tasks?state=failed&amp;columns=ran" aria-current="page" title="Bad ones"' in page.text, "in the rail, see sidebar_views"
     lines = text_of(shop.get("/tasks/views"))
     assert "Bad ones state:failed only you 3" in lines
     assert "Slow ran:>2s only you –" in lines, "nobody counts rows"

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 from z4j import clock
 from z4j.background_duty import WHENEVER_S, Duties
 from z4j.exceptions import BadInput
-from z4j.store.search import task_views
-from z4j.store.search.task_views import TaskView
+from z4j.store.search import saved_views
+from z4j.store.search.saved_views import TaskView
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.counters import count_matching
 from z4j.web.pages.tasks.filters import Filters, from_query
@@ -62,7 +62,7 @@ async def count_of(store: Store, filters: Filters | None) -> int | None:
         return None
 
 
-class RailViews:
+class SidebarViews:
     """One per server."""
 
     def __init__(self, store: Store, duties: Duties) -> None:
@@ -99,7 +99,7 @@ class RailViews:
 
     async def _read(self, user_id: int, *, is_counted: bool) -> tuple[RailView, ...]:
         views = []
-        for view in (await task_views.list_views(self.store, user_id))[:SHOWN]:
+        for view in (await saved_views.list_views(self.store, user_id))[:SHOWN]:
             filters = filters_of_view(view)
             if filters is None:
                 continue
