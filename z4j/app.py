@@ -49,9 +49,9 @@ from z4j.operations.forwarding.actions import ForwardingActions
 from z4j.operations.forwarding.service import EVERY_S as FORWARDING_EVERY_S
 from z4j.operations.forwarding.service import Forwarder
 from z4j.operations.incidents import Incidents
+from z4j.operations.metrics.collector import ServerMetrics
 from z4j.operations.metrics.exposition import Metrics
-from z4j.operations.metrics.gather import ServerMetrics
-from z4j.operations.metrics.tasks import TaskMetrics
+from z4j.operations.metrics.task_metrics import TaskMetrics
 from z4j.operations.news import NewsService
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler

@@ -11,7 +11,7 @@ from typing import Any
 
 from z4j.rules.rollups import COLUMNS, MINUTE_US, STEP_US, bucket_of
 from z4j.rules.tasks.states import FINAL, FLAGS, STATE_NAMES
-from z4j.store.rollups import ledger
+from z4j.store.rollups import queue_ledger
 from z4j.store.rollups.rolling import roll_minutes
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import reused_ids
@@ -171,7 +171,7 @@ def recount_ledger(db: Connection) -> tuple[Any, Any]:
         hour = counted[*place, first_at // STEP_US[1] * STEP_US[1]]
         hour.update(["unmonitored"] if enqueued_at is None else ["sent", column])
     kept = {row[:5]: row[5:] for row in db.execute("SELECT * FROM queue_ledger").fetchall() if any(row[5:])}
-    return kept, {key: tuple(hour[column] for column in ledger.COLUMNS) for key, hour in counted.items()}
+    return kept, {key: tuple(hour[column] for column in queue_ledger.COLUMNS) for key, hour in counted.items()}
 
 
 def roll_a_minute(db: Connection) -> None:

@@ -25,7 +25,7 @@ from z4j.store.fleet import apps
 from z4j.store.logs import log_deletion
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
-from z4j.store.rollups import ledger, rolling, rollup_deletion, rollups
+from z4j.store.rollups import queue_ledger, rolling, rollup_deletion, rollups
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
@@ -300,7 +300,7 @@ class RetentionDuty:
             if (over := used.bytes - self.keep.max_bytes // LOG_SHARE) > 0:
                 await self._cut_lines(used.app_id, over)
         await self._delete_rollups(at)
-        while await self.store.write(partial(ledger.delete_old, before=(at - ledger.KEPT_US) // HOUR_US * HOUR_US)):
+        while await self.store.write(partial(queue_ledger.delete_old, before=(at - queue_ledger.KEPT_US) // HOUR_US * HOUR_US)):
             pass
         while ids := await reused_ids.list_old(self.store, at - 2 * DAY_US, bulk_deletion.SOME):
             await self.store.write(partial(reused_ids.settle, ids=ids))

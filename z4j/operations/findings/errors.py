@@ -11,7 +11,7 @@ from z4j.rules.findings import errors as rules
 from z4j.rules.findings.activity import NameActivity
 from z4j.rules.findings.errors import ErrorActivity
 from z4j.rules.findings.finding import Finding, Scope
-from z4j.rules.findings.fleet.restarts import KILLED, LEAST_KILLS
+from z4j.rules.findings.fleet.worker_restarts import KILLED, LEAST_KILLS
 from z4j.rules.rollups import HOUR_US
 from z4j.store.errors import error_groups
 from z4j.store.errors.error_groups import ErrorFilter, ErrorGroup, Hour

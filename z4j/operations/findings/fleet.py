@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from z4j.rules.findings.activity import NameActivity
 from z4j.rules.findings.finding import Finding, Scope
-from z4j.rules.findings.fleet import agents, differences, restarts, silence, stuck, unregistered
+from z4j.rules.findings.fleet import agents, missing_heartbeats, stuck_tasks, unregistered_tasks, worker_differences, worker_restarts
 from z4j.rules.findings.fleet.agents import FaultReport, GapReport, RefusedReport
 from z4j.rules.findings.fleet.process import MINUTE_US, Process
-from z4j.rules.findings.fleet.unregistered import WaitingName
+from z4j.rules.findings.fleet.unregistered_tasks import WaitingName
 from z4j.rules.rollups import DAY_US, HOUR_US
 from z4j.store.findings import fleet
 from z4j.store.findings.activity import Subject
@@ -40,18 +40,18 @@ class FleetFindings:
         for process in processes:
             if process.is_connected and process.release:
                 self.releases.setdefault(process.scope.app, set()).add(process.release)
-        running = await fleet.list_running(self.store, at - DAY_US, at - stuck.LEAST_US)
-        ends = await fleet.list_ends(self.store, at - DAY_US, at - restarts.RECENT_MIN * MINUTE_US)
+        running = await fleet.list_running(self.store, at - DAY_US, at - stuck_tasks.LEAST_US)
+        ends = await fleet.list_ends(self.store, at - DAY_US, at - worker_restarts.RECENT_MIN * MINUTE_US)
         of_processes = await asyncio.to_thread(_find, processes, at)  # thousands of them take longer than a page
         return [
-            *of_processes, *stuck.find(running, names, at), *restarts.find_killed(ends, at),
-            *unregistered.find(ends, await self._waiting(processes, names, at)), *await self._reports(at),
+            *of_processes, *stuck_tasks.find(running, names, at), *worker_restarts.find_killed(ends, at),
+            *unregistered_tasks.find(ends, await self._waiting(processes, names, at)), *await self._reports(at),
         ]  # fmt: skip
 
     async def _processes(self, at: int) -> list[Process]:
         """Every process of the last day; silent ones with their running tasks."""
         known = await fleet.list_processes(self.store, at - DAY_US)
-        silent = {(app_id, process.boot) for app_id, process in known if silence.is_silent(process, at)}
+        silent = {(app_id, process.boot) for app_id, process in known if missing_heartbeats.is_silent(process, at)}
         held = await fleet.count_held(self.store, sorted(silent)) if silent else {}
         return [
             replace(process, held=held[app_id, process.boot]) if (app_id, process.boot) in held else process for app_id, process in known
@@ -95,6 +95,6 @@ class FleetFindings:
 def _find(processes: Sequence[Process], at: int) -> list[Finding]:
     """The findings that need only processes."""
     return [
-        *silence.find(processes, at), *restarts.find_loops(processes, at), *differences.find(processes, at),
+        *missing_heartbeats.find(processes, at), *worker_restarts.find_loops(processes, at), *worker_differences.find(processes, at),
         *agents.find_clocks(processes), *agents.find_behind(processes),
     ]  # fmt: skip

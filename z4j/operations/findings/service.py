@@ -9,12 +9,12 @@ from functools import partial
 from typing import Final
 
 from z4j.agents.connections import Hub
-from z4j.operations.findings import errors, ledger, schedules
+from z4j.operations.findings import errors, queue_ledger, schedules
 from z4j.operations.findings.fleet import FleetFindings
-from z4j.operations.findings.gather import Gatherer
+from z4j.operations.findings.rule_inputs import Gatherer
 from z4j.operations.findings.server import ServerFindings
 from z4j.operations.findings.thresholds import ThresholdFindings
-from z4j.rules.findings import backlog, failing_more, queue_losses, speed, volume
+from z4j.rules.findings import backlog, failure_rate, queue_losses, run_and_retry_rates, runtimes
 from z4j.rules.findings.activity import NameActivity, QueueActivity
 from z4j.rules.findings.causes import without_repeats
 from z4j.rules.findings.finding import Finding, ranked
@@ -69,10 +69,12 @@ class Findings:
 
     async def _look_at_activity(self, at: int) -> tuple[list[NameActivity], list[QueueActivity], list[Finding | None]]:
         names, queues = await self.gather.names(at), await self.gather.queues(at)
-        found: list[Finding | None] = [rule(name) for name in names for rule in (failing_more.find, speed.find, volume.find)]
+        found: list[Finding | None] = [
+            rule(name) for name in names for rule in (failure_rate.find, runtimes.find, run_and_retry_rates.find)
+        ]
         before = {(queue.scope, queue.name): queue for queue in self.queues}
         for queue in queues:
-            of_queue = await ledger.read_unbalanced(self.store, queue, at)
+            of_queue = await queue_ledger.read_unbalanced(self.store, queue, at)
             found += [backlog.find(queue), *queue_losses.find(queue, before.get((queue.scope, queue.name)), of_queue)]
         return names, queues, found
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from z4j import clock
-from z4j.operations.metrics.gather import HistogramSample, Scrape, ServerMetrics
-from z4j.operations.metrics.tasks import TaskMetrics
+from z4j.operations.metrics.collector import HistogramSample, Scrape, ServerMetrics
+from z4j.operations.metrics.task_metrics import TaskMetrics
 from z4j.rules.metrics.buckets import BOUNDS
 from z4j.rules.metrics.definitions import METRICS, Metric
 

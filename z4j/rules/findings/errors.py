@@ -13,8 +13,8 @@ from z4j.formats import number, plural
 from z4j.rules.findings.activity import BAD, LATEST_MIN, Counts, NameActivity
 from z4j.rules.findings.baselines import Usual, usual
 from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href
-from z4j.rules.findings.fleet.restarts import KILLED, LEAST_KILLS, RECENT_MIN, is_quiet
-from z4j.rules.findings.fleet.unregistered import UNKNOWN
+from z4j.rules.findings.fleet.unregistered_tasks import UNKNOWN
+from z4j.rules.findings.fleet.worker_restarts import KILLED, LEAST_KILLS, RECENT_MIN, is_quiet
 from z4j.rules.rollups import HOUR_US, MINUTE_US
 
 LEAST: Final = 5

@@ -9,7 +9,7 @@ from typing import Final
 from z4j.formats import duration, iso, moment, number, plural
 from z4j.rules.findings.activity import QueueActivity
 from z4j.rules.findings.finding import Finding, Link, Scope, queue_href, tasks_href
-from z4j.rules.history.ledger import FRESH_US, NO_LEDGER, SETTLED_MIN, Balance, Ledger, balance, queued_before, unaccounted_tasks
+from z4j.rules.history.queue_ledger import FRESH_US, NO_LEDGER, SETTLED_MIN, Balance, Ledger, balance, queued_before, unaccounted_tasks
 from z4j.rules.rollups import HOUR_US
 
 LEAST_MISSING: Final = 10

@@ -11,8 +11,8 @@ from typing import Final
 
 from z4j.rules.findings.finding import Scope
 from z4j.rules.findings.fleet.process import Process
-from z4j.rules.findings.fleet.restarts import KILLED, RecentEnd
-from z4j.rules.findings.fleet.stuck import RunningTask
+from z4j.rules.findings.fleet.stuck_tasks import RunningTask
+from z4j.rules.findings.fleet.worker_restarts import KILLED, RecentEnd
 from z4j.rules.tasks.states import STATES
 from z4j.store.findings.activity import Subject, Texts
 from z4j.store.fleet.agents import RESTARTED

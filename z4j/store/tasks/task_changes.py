@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from z4j.store.errors import error_changes
-from z4j.store.rollups.ledger import LedgerChanges
+from z4j.store.rollups.queue_ledger import LedgerChanges
 from z4j.store.rollups.rollup_writer import Place, RollupChanges, place_of
 from z4j.store.search.word_changes import WordChanges
 from z4j.store.sqlite import sql

@@ -11,9 +11,9 @@ import pytest
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.agents.connections import Hub
 from z4j.operations.findings.fleet import FleetFindings
-from z4j.operations.findings.gather import Gatherer
+from z4j.operations.findings.rule_inputs import Gatherer
 from z4j.rules.findings.finding import Finding
-from z4j.rules.findings.fleet import restarts
+from z4j.rules.findings.fleet import worker_restarts
 from z4j.rules.rollups import HOUR_US, MINUTE_US
 from z4j.store.fleet import agents, gaps
 from z4j.store.sqlite.db import Store
@@ -91,7 +91,7 @@ async def test_lost_and_unknown_tasks_of_the_last_minutes(tmp_path: Path) -> Non
         now = await found(store, T)
         assert now["killed"].title == "reports.build kills its worker process"
         assert now["unregistered"].text == "workers of work rejected 2 tasks as unknown in 15 minutes"
-        assert await found(store, T + restarts.RECENT_MIN * MINUTE_US) == {}
+        assert await found(store, T + worker_restarts.RECENT_MIN * MINUTE_US) == {}
 
 
 async def test_a_queued_name_that_nobody_registered(tmp_path: Path) -> None:

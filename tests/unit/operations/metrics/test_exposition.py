@@ -6,8 +6,8 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from tests.unit.web.pages.conftest import Shop
+from z4j.operations.metrics.collector import Scrape
 from z4j.operations.metrics.exposition import write
-from z4j.operations.metrics.gather import Scrape
 from z4j.rules.metrics.definitions import METRICS
 
 

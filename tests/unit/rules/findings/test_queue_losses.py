@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.unit.rules.findings.examples import T, queue
 from z4j.rules.findings.activity import QueueMinute
 from z4j.rules.findings.queue_losses import find
-from z4j.rules.history.ledger import Ledger, LedgerHour
+from z4j.rules.history.queue_ledger import Ledger, LedgerHour
 from z4j.rules.rollups import HOUR_US
 
 FULL, EMPTY = QueueMinute(400, 0, 0, 0), QueueMinute(0, 0, 0, 0)

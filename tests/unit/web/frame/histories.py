@@ -12,7 +12,7 @@ from z4j.rules.history.callers import Part as Filled
 from z4j.rules.history.ranges import HEAT, SPANS, window
 from z4j.rules.rollups import bucket_of
 from z4j.store.fleet.agents import TaskNameRow
-from z4j.store.rollups.ledger import QueuedTask
+from z4j.store.rollups.queue_ledger import QueuedTask
 from z4j.store.rollups.rollups import Histograms, QueueReport, Sums, WorkerSums
 from z4j.store.rollups.series_history import History
 from z4j.store.samples.name_sample import NameSample, SlowTask

@@ -9,15 +9,15 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from z4j.formats import iso
-from z4j.operations.findings import ledger
-from z4j.operations.findings.ledger import QueueLedger
+from z4j.operations.findings import queue_ledger
+from z4j.operations.findings.queue_ledger import QueueLedger
 from z4j.rules.findings.activity import QueueActivity
 from z4j.rules.findings.finding import Scope
-from z4j.rules.history.ledger import Balance, balance, queued_before
+from z4j.rules.history.queue_ledger import Balance, balance, queued_before
 from z4j.rules.rollups import HOUR_US
 from z4j.rules.tasks.states import FINAL, STATES
 from z4j.store.fleet.queues import QueueRow
-from z4j.store.rollups.ledger import QueuedTask
+from z4j.store.rollups.queue_ledger import QueuedTask
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
@@ -103,7 +103,7 @@ async def plain_ledger(request: Request, row: QueueRow, now: int) -> dict[str, A
 async def _read(request: Request, row: QueueRow, now: int) -> QueueLedger | None:
     server = services(request)
     queue = activity_of(request, row)
-    return None if queue is None else await ledger.read(server.store, queue, now)
+    return None if queue is None else await queue_ledger.read(server.store, queue, now)
 
 
 def activity_of(request: Request, row: QueueRow) -> QueueActivity | None:

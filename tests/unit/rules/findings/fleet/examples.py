@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.rules.findings.examples import SHOP, T
 from z4j.rules.findings.finding import Scope
 from z4j.rules.findings.fleet.process import SECOND_US, Process
-from z4j.rules.findings.fleet.restarts import RecentEnd
+from z4j.rules.findings.fleet.worker_restarts import RecentEnd
 
 WHERE = Scope("shop", "production")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.unit.rules.findings.examples import T, hour, name
 from z4j.rules.findings.activity import Counts
-from z4j.rules.findings.volume import find
+from z4j.rules.findings.run_and_retry_rates import find
 from z4j.rules.rollups import MINUTE_US
 
 

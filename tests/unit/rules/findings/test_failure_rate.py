@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.unit.rules.findings.examples import SHOP, T, hour, name
 from z4j.rules.findings.activity import Counts
-from z4j.rules.findings.failing_more import find
+from z4j.rules.findings.failure_rate import find
 from z4j.rules.rollups import MINUTE_US
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from z4j.rules.findings.finding import Scope
-from z4j.rules.history.ledger import LedgerHour
+from z4j.rules.history.queue_ledger import LedgerHour
 from z4j.rules.rollups import HOUR_US
 from z4j.rules.tasks.states import FINAL_CODES, STATES
 from z4j.store.rollups import rollup_deletion, rollup_writer
@@ -16,7 +16,7 @@ from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import task_ids
 from z4j.store.tasks.task_columns import TaskColumns
 
-SQL = sql.load("rollups/ledger")
+SQL = sql.load("rollups/queue_ledger")
 
 STEP: Final = 3
 """Of its horizon, beside those of the sums per minute, hour and day."""

@@ -9,7 +9,7 @@ from tests.support.database import SECOND
 from tests.unit.web.pages.conftest import Shop
 from tests.unit.web.pages.monitoring.test_metrics import scrape, value
 from z4j import clock
-from z4j.operations.metrics.gather import Scrape, safe
+from z4j.operations.metrics.collector import Scrape, safe
 from z4j.store.backups.backup_results import folder_of
 from z4j.store.fleet import queues
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.unit.rules.findings.examples import SHOP, T, name
-from z4j.rules.findings.fleet import stuck
+from z4j.rules.findings.fleet import stuck_tasks
 from z4j.rules.findings.fleet.process import SECOND_US
-from z4j.rules.findings.fleet.stuck import RunningTask
+from z4j.rules.findings.fleet.stuck_tasks import RunningTask
 
 
 def runs_for(seconds: int, worker: str = "w1", task: str = "emails.send") -> RunningTask:
@@ -17,7 +17,7 @@ def runs_for(seconds: int, worker: str = "w1", task: str = "emails.send") -> Run
 
 def test_tasks_far_beyond_their_p99_are_one_finding() -> None:
     names = {(SHOP, "emails.send"): name(ms=30_000)}  # p99 about 240 ms of the hours before, 36 s of the last minutes
-    [finding] = stuck.find([runs_for(2_460), runs_for(800, "w2"), runs_for(70)], names, T)
+    [finding] = stuck_tasks.find([runs_for(2_460), runs_for(800, "w2"), runs_for(70)], names, T)
     assert (finding.kind, finding.subject, finding.level) == ("stuck", "emails.send", "warn")
     assert finding.title == "emails.send may be stuck"
     assert finding.text == "2 tasks have been running for up to 41\u202fm\u202f00\u202fs on 2 workers"
@@ -27,10 +27,10 @@ def test_tasks_far_beyond_their_p99_are_one_finding() -> None:
 
 def test_a_task_is_not_stuck_within_a_minute_or_three_times_its_p99() -> None:
     quick, slow = {(SHOP, "emails.send"): name()}, {(SHOP, "emails.send"): name(ms=400_000, usual=())}
-    assert stuck.find([runs_for(59)], quick, T) == []
-    assert len(stuck.find([runs_for(61)], quick, T)) == 1
-    assert stuck.find([runs_for(900)], slow, T) == []
-    assert len(stuck.find([runs_for(1_800)], slow, T)) == 1
+    assert stuck_tasks.find([runs_for(59)], quick, T) == []
+    assert len(stuck_tasks.find([runs_for(61)], quick, T)) == 1
+    assert stuck_tasks.find([runs_for(900)], slow, T) == []
+    assert len(stuck_tasks.find([runs_for(1_800)], slow, T)) == 1
     few = {(SHOP, "emails.send"): replace(name(usual=()), ran={20: 19})}
-    assert stuck.find([runs_for(9_000)], few, T) == []
-    assert stuck.find([runs_for(9_000, task="other")], quick, T) == []
+    assert stuck_tasks.find([runs_for(9_000)], few, T) == []
+    assert stuck_tasks.find([runs_for(9_000, task="other")], quick, T) == []

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.database import SECOND, T, database, origin, task, tell
 from z4j.agents.connections import Hub
-from z4j.operations.findings import ledger
-from z4j.operations.findings.gather import Gatherer
+from z4j.operations.findings import queue_ledger
+from z4j.operations.findings.rule_inputs import Gatherer
 from z4j.operations.findings.service import Findings
 from z4j.rules.rollups import HOUR_US, MINUTE_US
 from z4j.store.fleet import queues
@@ -49,7 +49,7 @@ async def test_a_ledger_that_does_not_balance_is_found_with_a_link_to_its_tasks(
         query = {key: value[0] for key, value in parse_qs(urlsplit(finding.action.href).query).items()}
         assert (query["queue"], query["state"]) == ("work", "queued")
         [queue] = found.queues
-        of_queue = await ledger.read(store, queue, NOW)
+        of_queue = await queue_ledger.read(store, queue, NOW)
         assert [task.task_id for task in of_queue.listed] == [f"q{n}" for n in range(5)]
         assert of_queue.until == NOW - HOUR_US + 2 * SECOND + 1
         await report(store, 35, NOW + MINUTE_US, 0)
@@ -64,7 +64,7 @@ async def test_nothing_is_said_of_a_broker_that_is_not_reported(tmp_path: Path) 
         await found.look(NOW)
         assert [each for each in found.current if each.kind == "unaccounted"] == []
         [queue] = found.queues
-        of_queue = await ledger.read(store, queue, NOW)
+        of_queue = await queue_ledger.read(store, queue, NOW)
         assert (of_queue.unaccounted, of_queue.listed, sum(hour.sent for hour in of_queue.hours)) == (None, (), 35)
 
 
@@ -75,4 +75,4 @@ async def test_a_queue_of_two_brokers_is_one(tmp_path: Path) -> None:
         await report(store, 5, broker="redis-2")
         [queue] = await Gatherer(store, Hub()).queues(NOW)
         assert (queue.depth, queue.minutes[-2].depth) == (35, 35)
-        assert (await ledger.read(store, queue, NOW)).unaccounted == 0
+        assert (await queue_ledger.read(store, queue, NOW)).unaccounted == 0

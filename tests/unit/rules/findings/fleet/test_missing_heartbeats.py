@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from tests.unit.rules.findings.examples import T
 from tests.unit.rules.findings.fleet.examples import WHERE, process, silent
-from z4j.rules.findings.fleet import silence
+from z4j.rules.findings.fleet import missing_heartbeats
 from z4j.rules.findings.fleet.process import SECOND_US
 
 
 def test_a_silent_host_is_one_finding_and_its_tasks_are_not_called_failed() -> None:
     workers = [silent("w1", held=5), silent("w2", held=7), silent("w3"), process("other", host="host-1")]
-    [finding] = silence.find(workers, T)
+    [finding] = missing_heartbeats.find(workers, T)
     assert (finding.kind, finding.subject, finding.level, finding.scope) == ("silent_host", "host-7", "blind", WHERE)
     assert finding.title == "No heartbeat from host-7"
     assert (
@@ -24,15 +24,15 @@ def test_a_silent_host_is_one_finding_and_its_tasks_are_not_called_failed() -> N
 
 
 def test_a_host_is_not_silent_before_three_heartbeats_or_after_a_goodbye() -> None:
-    assert silence.find([process()], T) == []
-    assert silence.find([silent(quiet_s=44)], T) == []
-    assert len(silence.find([silent(quiet_s=45)], T)) == 1
-    assert silence.find([silent(is_orderly=True)], T) == []
-    assert silence.find([silent(role="producer")], T) == []
+    assert missing_heartbeats.find([process()], T) == []
+    assert missing_heartbeats.find([silent(quiet_s=44)], T) == []
+    assert len(missing_heartbeats.find([silent(quiet_s=45)], T)) == 1
+    assert missing_heartbeats.find([silent(is_orderly=True)], T) == []
+    assert missing_heartbeats.find([silent(role="producer")], T) == []
 
 
 def test_one_silent_worker_beside_others_names_them() -> None:
-    [finding] = silence.find([silent("w1", held=1), process("w2")], T)
+    [finding] = missing_heartbeats.find([silent("w1", held=1), process("w2")], T)
     assert finding.title == "No heartbeat from 1 worker on host-7"
     assert "1 worker and 1 running task was last seen there" in finding.text
     assert finding.why == "w1 sent no heartbeat and did not report a shutdown; 1 other worker on the host connected"
@@ -40,13 +40,13 @@ def test_one_silent_worker_beside_others_names_them() -> None:
 
 
 def test_silence_ends_when_the_worker_or_its_successor_connects() -> None:
-    assert silence.find([silent("w1"), process("w1", boot="new")], T) == []
+    assert missing_heartbeats.find([silent("w1"), process("w1", boot="new")], T) == []
     gone, successor = silent("w-8121", seat="1"), process("w-9000", seat="1", began_at=T - 60 * SECOND_US)
-    assert silence.find([gone, successor], T) == []
-    assert len(silence.find([gone, process("w-9000", seat="2")], T)) == 1
+    assert missing_heartbeats.find([gone, successor], T) == []
+    assert len(missing_heartbeats.find([gone, process("w-9000", seat="2")], T)) == 1
 
 
 def test_an_idle_host_that_was_taken_away_is_forgotten_after_an_hour() -> None:
-    assert silence.find([silent(quiet_s=3_601)], T) == []
-    assert len(silence.find([silent(quiet_s=3_599)], T)) == 1
-    assert len(silence.find([silent(quiet_s=80_000, held=1)], T)) == 1
+    assert missing_heartbeats.find([silent(quiet_s=3_601)], T) == []
+    assert len(missing_heartbeats.find([silent(quiet_s=3_599)], T)) == 1
+    assert len(missing_heartbeats.find([silent(quiet_s=80_000, held=1)], T)) == 1

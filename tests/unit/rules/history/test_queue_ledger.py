@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.unit.rules.findings.examples import T, queue
 from z4j.rules.findings.activity import QueueMinute, taken_ahead, together
-from z4j.rules.history.ledger import LedgerHour, balance, queued_before, unaccounted_tasks
+from z4j.rules.history.queue_ledger import LedgerHour, balance, queued_before, unaccounted_tasks
 from z4j.rules.rollups import HOUR_US
 
 HELD, EMPTY, UNKNOWN = QueueMinute(40, 0, 0, 0), QueueMinute(0, 0, 0, 0), QueueMinute(None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from z4j.operations.metrics.gather import Exemplar, HistogramSample, Labels, Scrape, safe
+from z4j.operations.metrics.collector import Exemplar, HistogramSample, Labels, Scrape, safe
 from z4j.rules.metrics.buckets import cumulative, index_of
 from z4j.rules.metrics.label_limits import OTHERS, LabelLimit
 from z4j.rules.rollups import COLUMNS, ENDS, WAITS

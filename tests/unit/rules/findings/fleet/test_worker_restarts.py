@@ -8,12 +8,12 @@ from typing import Any
 
 from tests.unit.rules.findings.examples import T
 from tests.unit.rules.findings.fleet.examples import end, process
-from z4j.rules.findings.fleet import restarts
+from z4j.rules.findings.fleet import worker_restarts
 from z4j.rules.findings.fleet.process import MINUTE_US, SECOND_US, Process
 
 
 def test_a_task_that_kills_its_process() -> None:
-    [finding] = restarts.find_killed([end(2), end(1, "failed")], T)
+    [finding] = worker_restarts.find_killed([end(2), end(1, "failed")], T)
     assert (finding.kind, finding.title, finding.text) == (
         "killed", "reports.build kills its worker process", "3 tasks in 15 minutes",
     )  # fmt: skip
@@ -21,22 +21,22 @@ def test_a_task_that_kills_its_process() -> None:
     assert "3 of them were running when the process was killed" in finding.why
     assert finding.action is not None
     assert "state=failed,lost" in finding.action.href
-    [lost] = restarts.find_killed([end(4, reason="shutdown")], T)
+    [lost] = worker_restarts.find_killed([end(4, reason="shutdown")], T)
     assert lost.title == "Tasks of reports.build are lost"
-    assert restarts.find_killed([end(1)], T) == []
-    assert restarts.find_killed([end(50, "rejected", "unknown_task"), end(50, "failed", "time_limit")], T) == []
+    assert worker_restarts.find_killed([end(1)], T) == []
+    assert worker_restarts.find_killed([end(50, "rejected", "unknown_task"), end(50, "failed", "time_limit")], T) == []
 
 
 def test_kills_are_over_when_workers_run_such_tasks_and_it_is_quiet() -> None:
     kills = end(3)._replace(first_at=T - 300 * SECOND_US, last_at=T - 280 * SECOND_US)
-    assert restarts.find_killed([kills], T), "nothing shows that such tasks run again"
+    assert worker_restarts.find_killed([kills], T), "nothing shows that such tasks run again"
     ran = kills._replace(ran=1)
-    assert restarts.find_killed([ran], T) == []
-    assert restarts.find_killed([ran], kills.last_at + 29 * SECOND_US), "three times the mean time between two, and 30 seconds"
-    assert restarts.find_killed([ran], kills.last_at + 30 * SECOND_US) == []
+    assert worker_restarts.find_killed([ran], T) == []
+    assert worker_restarts.find_killed([ran], kills.last_at + 29 * SECOND_US), "three times the mean time between two, and 30 seconds"
+    assert worker_restarts.find_killed([ran], kills.last_at + 30 * SECOND_US) == []
     seldom = ran._replace(first_at=T - 800 * SECOND_US, last_at=T - 280 * SECOND_US)
-    assert restarts.find_killed([seldom], T)
-    assert restarts.find_killed([ran, kills._replace(last_at=T - 60 * SECOND_US)], T), "that of the last one counts"
+    assert worker_restarts.find_killed([seldom], T)
+    assert worker_restarts.find_killed([ran, kills._replace(last_at=T - 60 * SECOND_US)], T), "that of the last one counts"
 
 
 def starts(count: int, minutes: int = 10, **changes: Any) -> list[Process]:
@@ -48,18 +48,18 @@ def starts(count: int, minutes: int = 10, **changes: Any) -> list[Process]:
 
 
 def test_a_worker_that_starts_in_a_loop() -> None:
-    [finding] = restarts.find_loops(starts(4), T)
+    [finding] = worker_restarts.find_loops(starts(4), T)
     assert (finding.kind, finding.subject, finding.level) == ("restarts", "host-7", "bad")
     assert (finding.title, finding.text) == ("w1 on host-7 keeps restarting", "4 starts in 10 minutes")
     assert finding.why.startswith("3 of the processes did not shut down cleanly")
-    assert restarts.find_loops(starts(2), T) == []
+    assert worker_restarts.find_loops(starts(2), T) == []
     kept = [process("w1", boot=f"b{n}", began_at=T - (120 + 15 * n) * SECOND_US, left_at=None if n == 0 else T) for n in range(3)]
-    assert restarts.find_loops(kept, T - 76 * SECOND_US)
-    assert restarts.find_loops(kept, T - 75 * SECOND_US) == [], "it runs for much longer than before"
-    assert restarts.find_loops([replace(each, left_at=T) for each in kept], T), "none of them is connected"
-    assert restarts.find_loops(starts(4, minutes=30), T) == []
-    assert restarts.find_loops([process("w1", boot=f"b{n}", began_at=T - SECOND_US) for n in range(5)], T) == [], "all are connected"
+    assert worker_restarts.find_loops(kept, T - 76 * SECOND_US)
+    assert worker_restarts.find_loops(kept, T - 75 * SECOND_US) == [], "it runs for much longer than before"
+    assert worker_restarts.find_loops([replace(each, left_at=T) for each in kept], T), "none of them is connected"
+    assert worker_restarts.find_loops(starts(4, minutes=30), T) == []
+    assert worker_restarts.find_loops([process("w1", boot=f"b{n}", began_at=T - SECOND_US) for n in range(5)], T) == [], "all are connected"
     by_seat = [replace(each, worker=f"w-{number}", seat="1") for number, each in enumerate(starts(3))]
-    assert len(restarts.find_loops(by_seat, T)) == 1
-    assert restarts.find_loops([replace(each, seat=str(number)) for number, each in enumerate(by_seat)], T) == []
-    assert "all of them shut down cleanly" in restarts.find_loops(starts(3, is_orderly=True), T)[0].why
+    assert len(worker_restarts.find_loops(by_seat, T)) == 1
+    assert worker_restarts.find_loops([replace(each, seat=str(number)) for number, each in enumerate(by_seat)], T) == []
+    assert "all of them shut down cleanly" in worker_restarts.find_loops(starts(3, is_orderly=True), T)[0].why

@@ -7,39 +7,39 @@ from dataclasses import replace
 
 from tests.unit.rules.findings.examples import T
 from tests.unit.rules.findings.fleet.examples import process
-from z4j.rules.findings.fleet import differences
+from z4j.rules.findings.fleet import worker_differences
 from z4j.rules.findings.fleet.process import MINUTE_US
 
 
 def test_workers_of_a_queue_that_differ() -> None:
     workers = [process("w1"), process("w2"), process("w3", release="1.1", pool="threads")]
-    [finding] = differences.find(workers, T)
+    [finding] = worker_differences.find(workers, T)
     assert (finding.kind, finding.level, finding.subject, finding.scope.engine) == ("different_workers", "warn", "emails", "celery")
     assert finding.text == "release: 2 with 1.0, 1 with 1.1; pool: 2 with prefork, 1 with threads"
-    assert differences.find(workers[:2], T) == []
-    assert differences.find([workers[0], replace(workers[2], began_at=T - 9 * MINUTE_US)], T) == [], "a deployment"
-    assert differences.find([workers[0], replace(workers[2], queues=("other",))], T) == []
-    assert differences.find([workers[0], replace(workers[2], left_at=T)], T) == []
-    assert differences.find([workers[0], process("w4", release="", pool="")], T) == [], "what is not reported is not compared"
-    [version] = differences.find([process("w1"), process("w2", engines={"celery": "5.5"})], T)
+    assert worker_differences.find(workers[:2], T) == []
+    assert worker_differences.find([workers[0], replace(workers[2], began_at=T - 9 * MINUTE_US)], T) == [], "a deployment"
+    assert worker_differences.find([workers[0], replace(workers[2], queues=("other",))], T) == []
+    assert worker_differences.find([workers[0], replace(workers[2], left_at=T)], T) == []
+    assert worker_differences.find([workers[0], process("w4", release="", pool="")], T) == [], "what is not reported is not compared"
+    [version] = worker_differences.find([process("w1"), process("w2", engines={"celery": "5.5"})], T)
     assert version.text == "celery: 1 with 5.4, 1 with 5.5"
 
 
 def test_options_that_agents_report_are_compared() -> None:
     usual = {"worker_prefetch_multiplier": "4", "task_serializer": "json"}
     workers = [process("w1", options=usual), process("w2", options=usual), process("w3", options=usual | {"task_serializer": "pickle"})]
-    [finding] = differences.find(workers, T)
+    [finding] = worker_differences.find(workers, T)
     assert finding.text == "task_serializer: 2 with json, 1 with pickle"
     assert [link.text for link in finding.evidence] == ["w3", "the queue"], "the one that differs from most"
     assert finding.evidence[0].href == "/workers/w3?app=shop&environment=production"
-    [even] = differences.find(workers[1:], T)
+    [even] = worker_differences.find(workers[1:], T)
     assert [link.text for link in even.evidence] == ["w2", "w3", "the queue"]
-    assert differences.find([workers[0], process("w4")], T) == [], "an older agent reports none"
-    [one] = differences.find([workers[0], process("w5", options={"worker_prefetch_multiplier": "1"})], T)
+    assert worker_differences.find([workers[0], process("w4")], T) == [], "an older agent reports none"
+    [one] = worker_differences.find([workers[0], process("w5", options={"worker_prefetch_multiplier": "1"})], T)
     assert one.text == "worker_prefetch_multiplier: 1 with 4, 1 with 1"
 
 
 def test_queues_of_the_same_workers_are_one_finding() -> None:
     workers = [process("w1", queues=("a", "b", "c")), process("w2", release="1.1", queues=("a", "b", "c"))]
-    [finding] = differences.find(workers, T)
+    [finding] = worker_differences.find(workers, T)
     assert finding.title == "Workers of a and 2 more queues differ"

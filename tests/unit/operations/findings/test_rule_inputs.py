@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.database import SECOND, T, database, life, origin, tell
 from z4j.agents.connections import Hub
-from z4j.operations.findings.gather import Gatherer, _same_hours
+from z4j.operations.findings.rule_inputs import Gatherer, _same_hours
 from z4j.rules.rollups import DAY_US, HOUR_US
 
 HOUR = T // HOUR_US * HOUR_US

@@ -8,10 +8,10 @@ from typing import Final
 
 from z4j.rules.findings.activity import QueueActivity
 from z4j.rules.findings.queue_losses import LEAST_UNACCOUNTED
-from z4j.rules.history.ledger import Ledger, LedgerHour, unaccounted_tasks
+from z4j.rules.history.queue_ledger import Ledger, LedgerHour, unaccounted_tasks
 from z4j.rules.rollups import HOUR_US
-from z4j.store.rollups import ledger
-from z4j.store.rollups.ledger import QueuedTask
+from z4j.store.rollups import queue_ledger
+from z4j.store.rollups.queue_ledger import QueuedTask
 from z4j.store.sqlite.db import Store
 
 HOURS: Final = 24
@@ -34,10 +34,10 @@ class QueueLedger:
 
 async def read(store: Store, queue: QueueActivity, at: int) -> QueueLedger:
     """Returns the ledger of a queue at a time (microseconds UTC). Raises StoreError."""
-    since = max(at // HOUR_US * HOUR_US - (HOURS - 1) * HOUR_US, await ledger.read_beginning(store))
-    hours = await ledger.read_ledger(store, queue.scope, queue.name, since)
+    since = max(at // HOUR_US * HOUR_US - (HOURS - 1) * HOUR_US, await queue_ledger.read_beginning(store))
+    hours = await queue_ledger.read_ledger(store, queue.scope, queue.name, since)
     tasks = unaccounted_tasks(queue)
-    listed = await ledger.list_queued(store, queue.scope, queue.name, 0, min(tasks, LISTED)) if tasks else []
+    listed = await queue_ledger.list_queued(store, queue.scope, queue.name, 0, min(tasks, LISTED)) if tasks else []
     until = listed[-1].first_at + 1 if tasks and len(listed) == tasks else None
     return QueueLedger(since, tuple(hours), queue.queued, tasks, tuple(listed), until)
 

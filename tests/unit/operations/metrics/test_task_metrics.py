@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.database import SECOND, T, database, life, tell
-from z4j.operations.metrics.gather import Scrape
-from z4j.operations.metrics.tasks import TaskMetrics
+from z4j.operations.metrics.collector import Scrape
+from z4j.operations.metrics.task_metrics import TaskMetrics
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from tests.unit.rules.findings.examples import SHOP, T
 from tests.unit.rules.findings.fleet.examples import end
-from z4j.rules.findings.fleet import unregistered
+from z4j.rules.findings.fleet import unregistered_tasks
 from z4j.rules.findings.fleet.process import MINUTE_US
-from z4j.rules.findings.fleet.unregistered import WaitingName
+from z4j.rules.findings.fleet.unregistered_tasks import WaitingName
 
 
 def waiting(**changes: Any) -> WaitingName:
@@ -20,21 +20,21 @@ def waiting(**changes: Any) -> WaitingName:
 
 
 def test_a_name_that_workers_reject_or_do_not_have() -> None:
-    [finding] = unregistered.find([end(14, "rejected", "unknown_task", "emails.new", "emails")], [waiting()])
+    [finding] = unregistered_tasks.find([end(14, "rejected", "unknown_task", "emails.new", "emails")], [waiting()])
     assert (finding.kind, finding.title) == ("unregistered", "emails.new is not registered")
     assert finding.text == "workers of emails rejected 14 tasks as unknown in 15 minutes"
-    [other] = unregistered.find([end(1, "rejected", "malformed", "emails.new")], [waiting()])
+    [other] = unregistered_tasks.find([end(1, "rejected", "malformed", "emails.new")], [waiting()])
     assert other.title == "No worker has registered emails.new"
     assert other.text == "12 tasks waiting in emails, and none started in the last hour"
     assert other.why.startswith("3 connected workers (celery) have registered other names")
     for changes in ({"workers": 0}, {"started": 1}, {"waits_us": MINUTE_US - 1}):
-        assert unregistered.find([], [waiting(**changes)]) == []
+        assert unregistered_tasks.find([], [waiting(**changes)]) == []
 
 
 def test_a_rejected_name_is_over_when_it_is_registered_and_those_that_rejected_it_are_gone() -> None:
     rejected = end(14, "rejected", "unknown_task", "emails.new", "emails")
     gone = rejected._replace(is_there=False)
-    assert unregistered.find([gone], []), "nothing has registered it"
-    assert unregistered.find([rejected._replace(registered_at=T)], []), "a deployment is half done"
-    assert unregistered.find([gone._replace(registered_at=T)], []) == []
-    assert unregistered.find([gone._replace(registered_at=T), rejected._replace(queue="other")], []), "of another queue"
+    assert unregistered_tasks.find([gone], []), "nothing has registered it"
+    assert unregistered_tasks.find([rejected._replace(registered_at=T)], []), "a deployment is half done"
+    assert unregistered_tasks.find([gone._replace(registered_at=T)], []) == []
+    assert unregistered_tasks.find([gone._replace(registered_at=T), rejected._replace(queue="other")], []), "of another queue"

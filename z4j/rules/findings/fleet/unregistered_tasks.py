@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from z4j.formats import duration, plural
 from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href
 from z4j.rules.findings.fleet.process import MINUTE_US
-from z4j.rules.findings.fleet.restarts import RECENT_MIN, RecentEnd
+from z4j.rules.findings.fleet.worker_restarts import RECENT_MIN, RecentEnd
 
 UNKNOWN: Final = "unknown_task"
 LEAST_WAIT_US: Final = MINUTE_US

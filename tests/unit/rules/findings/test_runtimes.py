@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.unit.rules.findings.examples import hour, name, runs
 from z4j.rules.findings.activity import Counts
-from z4j.rules.findings.speed import find
+from z4j.rules.findings.runtimes import find
 
 
 def test_a_slow_dependency_is_found_with_its_numbers() -> None:
