@@ -10,7 +10,7 @@ if sys.argv[1:2] == ["demo-worker"]:
     raise SystemExit(run_part(sys.argv[2:]))
 
 if sys.argv[1:2] == ["send-message"]:
-    from z4j.operations.alerts.sending_process import main as send_message
+    from z4j.operations.alerts.webhooks_and_apprise import main as send_message
 
     raise SystemExit(send_message())
 

@@ -15,7 +15,7 @@ from tests.incidents.causes import App, backlog, dead_letters, failing_more
 from z4j.background_duty import Duties
 from z4j.listener.tls import ServerTls
 from z4j.operations.findings.server import ServerFindings
-from z4j.rules.alerts.measures import Threshold
+from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.rules.forwarding.target import TargetRequest
 from z4j.rules.plans import NO_AGENT, STOPPED
 from z4j.settings import Settings

@@ -22,7 +22,7 @@ from z4j import clock
 from z4j.agents.connections import Hub
 from z4j.operations.alerts.dry_run import dry_run_of
 from z4j.operations.findings.service import Findings
-from z4j.rules.alerts.measures import MEASURES, Threshold
+from z4j.rules.alerts.threshold_measures import MEASURES, Threshold
 from z4j.rules.findings.kinds import KINDS
 from z4j.rules.rollups import HOUR_US, MINUTE_US
 from z4j.store.alerts import alert_rules, alerts

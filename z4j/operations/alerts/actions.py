@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
-from z4j.operations.alerts.senders import check_address
+from z4j.operations.alerts.sender_process import check_address
 from z4j.operations.audited_change import change, check_role
 from z4j.operations.commands import Actor
 from z4j.operations.signed_links import SignedLinks
 from z4j.rules.alerts import message
 from z4j.rules.alerts.alert_rule import NAME, AlertRule, checked
-from z4j.rules.alerts.windows import Maintenance
+from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.operator_input import shown_reason
 from z4j.rules.rollups import DAY_US
 from z4j.store.access.audit import AuditLog

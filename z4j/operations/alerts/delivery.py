@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock, logs
+from z4j.delivery_tasks import DeliveryTasks
 from z4j.exceptions import StoreError
 from z4j.live import Live
-from z4j.operations.alerts.senders import NotDelivered, send
+from z4j.operations.alerts.sender_process import NotDelivered, send
 from z4j.rules.alerts import message as rules
-from z4j.rules.alerts.retry import next_try
-from z4j.sending_tasks import SendingTasks
+from z4j.rules.alerts.delivery_retries import next_try
 from z4j.store.alerts import channels, messages
 from z4j.store.alerts.messages import Message
 from z4j.store.sqlite.db import Connection, Store
@@ -30,7 +30,7 @@ class Delivery:
         self.live = live
         self.address = address
         self.acknowledge = acknowledge
-        self._tasks = SendingTasks("alerts")
+        self._tasks = DeliveryTasks("alerts")
         self._not_before: dict[int, int] = {}
 
     async def round(self, at: int) -> None:

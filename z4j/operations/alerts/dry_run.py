@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 from z4j.operations.findings.thresholds import last_whole_minute
 from z4j.rules.alerts.alert_rule import AlertRule, own_subjects
 from z4j.rules.alerts.dry_run import DryRun, dry_run
-from z4j.rules.alerts.measures import MEASURES, Samples, window_of
 from z4j.rules.alerts.past_thresholds import past_findings
+from z4j.rules.alerts.threshold_measures import MEASURES, Samples, window_of
 from z4j.rules.alerts.thresholds import Subject
 from z4j.rules.rollups import DAY_US, KEPT_US, MINUTE, MINUTE_US
-from z4j.store.alerts import alert_rules, samples
+from z4j.store.alerts import alert_rules, threshold_inputs
 from z4j.store.sqlite.db import Store
 
 WEEK_US: Final = 7 * DAY_US
@@ -34,7 +34,7 @@ async def dry_run_of(store: Store, id: int, rule: AlertRule, at: int) -> Answer:
     windows = [row.window for row in await alert_rules.list_maintenance(store, at - WEEK_US)]
     if rule.threshold is None:
         own = own_subjects(id)
-        past = [found for finding, found in await samples.list_past(store, at - WEEK_US) if rule.wants(finding, own)]
+        past = [found for finding, found in await threshold_inputs.list_past(store, at - WEEK_US) if rule.wants(finding, own)]
         return Answer(dry_run(rule, past, at, windows), at - WEEK_US, "")
     since, until, rows = await _minutes(store, rule, at)
     found = await asyncio.to_thread(lambda: list(past_findings(id, rule, rows, since, until)))
@@ -50,10 +50,10 @@ async def _minutes(store: Store, rule: AlertRule, at: int) -> tuple[int, int, di
     until = last_whole_minute(at)
     first = until - kept + MINUTE_US
     hour = 60 * MINUTE_US
-    since, read = until, samples.Minutes()
+    since, read = until, threshold_inputs.Minutes()
     while since > first:
         begin = max(since - hour, first)
-        for subject, minutes in (await samples.read_minutes(store, of, begin, since)).items():
+        for subject, minutes in (await threshold_inputs.read_minutes(store, of, begin, since)).items():
             if rule.scope.holds(subject[0]) and rule.matches_subject(subject[1]):
                 read.setdefault(subject, {}).update(minutes)
         since = begin
@@ -61,4 +61,4 @@ async def _minutes(store: Store, rule: AlertRule, at: int) -> tuple[int, int, di
             break
     if rule.threshold.measure == "absent" and not read:
         read[rule.scope, rule.subject] = {}
-    return since, until, {subject: samples.in_row(minutes, since, until) for subject, minutes in read.items()}
+    return since, until, {subject: threshold_inputs.in_row(minutes, since, until) for subject, minutes in read.items()}

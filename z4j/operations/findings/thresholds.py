@@ -8,10 +8,10 @@ from typing import Final, Literal
 
 from z4j.rules.alerts import thresholds
 from z4j.rules.alerts.alert_rule import THRESHOLD
-from z4j.rules.alerts.measures import MEASURES, window_of
+from z4j.rules.alerts.threshold_measures import MEASURES, window_of
 from z4j.rules.findings.finding import Finding
 from z4j.rules.rollups import MINUTE_US
-from z4j.store.alerts import samples
+from z4j.store.alerts import threshold_inputs
 from z4j.store.alerts.alert_rules import StoredRule, list_rules
 from z4j.store.findings import findings
 from z4j.store.sqlite.db import Store
@@ -50,12 +50,12 @@ class ThresholdFindings:
         if not wanted:
             return []
         since = until - max(window_of(threshold) for _, _, threshold in wanted) * MINUTE_US
-        minutes = await samples.read_minutes(self.store, of, since, until)
-        rows = {subject: samples.in_row(each, since, until) for subject, each in minutes.items()}
+        minutes = await threshold_inputs.read_minutes(self.store, of, since, until)
+        rows = {subject: threshold_inputs.in_row(each, since, until) for subject, each in minutes.items()}
         found: list[Finding] = []
         for id, rule, threshold in wanted:
             if threshold.measure == "absent" and not any(rule.subject == subject[1] for subject in rows):
-                rows = {**rows, (rule.scope, rule.subject): samples.in_row({}, since, until)}
+                rows = {**rows, (rule.scope, rule.subject): threshold_inputs.in_row({}, since, until)}
             found += thresholds.find(id, rule, rows, until)
         return found
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from z4j.exceptions import BadInput
-from z4j.operations.alerts.senders import NotDelivered, ask_process, check_address
-from z4j.operations.forwarding import streams
+from z4j.operations.alerts.sender_process import NotDelivered, ask_process, check_address
+from z4j.operations.forwarding import sockets_and_files
 from z4j.rules.forwarding import syslog
 from z4j.rules.forwarding.events import Outgoing
 from z4j.rules.forwarding.target import TargetRequest, place_of
@@ -43,8 +43,8 @@ def send(address: Address, messages: Sequence[Outgoing], folder: Path) -> Result
         if place.transport != "udp":
             frames = [syslog.counted(frame) for frame in frames]
     try:
-        streams.send(place, frames, address.ca, folder)
-    except streams.NotSent as error:
+        sockets_and_files.send(place, frames, address.ca, folder)
+    except sockets_and_files.NotSent as error:
         return Result(0, clean(str(error)))
     return Result(len(messages))
 
@@ -57,7 +57,7 @@ def shown_address(request: TargetRequest) -> str:
     if request.ca:
         if place.transport != "tls":
             raise BadInput("Only tls:// addresses are verified with a CA. No changes were made.")
-        streams.check_ca(request.ca)
+        sockets_and_files.check_ca(request.ca)
     return str(place)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from z4j import clock, logs
+from z4j.delivery_tasks import DeliveryTasks
 from z4j.exceptions import StoreError
 from z4j.live import Live
 from z4j.operations.forwarding.senders import Result, send
@@ -20,7 +21,6 @@ from z4j.rules.forwarding.events import Outgoing, of_alert, of_audit
 from z4j.rules.forwarding.target import wants
 from z4j.rules.forwarding.target_retry import REFUSALS, is_refusal, next_try
 from z4j.rules.rollups import DAY_US
-from z4j.sending_tasks import SendingTasks
 from z4j.store.forwarding import alert_events, deliveries, targets
 from z4j.store.forwarding.targets import Ends, Target
 from z4j.store.sqlite.db import Connection, Store
@@ -42,7 +42,7 @@ class Forwarder:
         self.live = live
         self.address = address
         self.folder = folder
-        self._tasks = SendingTasks("forwarding")
+        self._tasks = DeliveryTasks("forwarding")
 
     async def round(self, at: int) -> None:
         """Starts a batch to each target that waits for one and is not busy. Raises StoreError."""

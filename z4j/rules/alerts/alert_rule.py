@@ -9,8 +9,8 @@ from typing import Final, Literal
 import msgspec
 
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.measures import MEASURES, Threshold
-from z4j.rules.alerts.windows import Weekly, check_weekly
+from z4j.rules.alerts.quiet_hours import Weekly, check_weekly
+from z4j.rules.alerts.threshold_measures import MEASURES, Threshold
 from z4j.rules.findings.finding import Finding, Level, Scope
 
 Severity = Literal["critical", "warning", "info"]

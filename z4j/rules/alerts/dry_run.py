@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.decide import Alert, Match
-from z4j.rules.alerts.progress import Progress
-from z4j.rules.alerts.windows import Maintenance
+from z4j.rules.alerts.alert_states import Alert, Match
+from z4j.rules.alerts.evaluation import Progress
+from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 
 

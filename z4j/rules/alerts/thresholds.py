@@ -8,7 +8,7 @@ from typing import Final
 
 from z4j.formats import duration, plural
 from z4j.rules.alerts.alert_rule import THRESHOLD, AlertRule, Severity, own_subjects
-from z4j.rules.alerts.measures import MEASURES, Samples, Threshold, window_of
+from z4j.rules.alerts.threshold_measures import MEASURES, Samples, Threshold, window_of
 from z4j.rules.findings.finding import Finding, Level, Link, Scope, name_href, queue_href
 
 MINUTE_US: Final = 60_000_000

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.windows import Maintenance
+from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store

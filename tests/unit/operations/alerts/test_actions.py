@@ -13,7 +13,7 @@ from tests.unit.rules.alerts.examples import HOUR, T, at_once
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.operations.alerts.actions import LONGEST_MAINTENANCE_US
-from z4j.rules.alerts.windows import Maintenance
+from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 from z4j.store.alerts import alert_rules, channels
 

@@ -13,8 +13,8 @@ from tests.support.endpoints import endpoint
 from tests.unit.operations.alerts.examples import ANN, EMAILS, Stage, stage
 from z4j import clock
 from z4j.operations.alerts.delivery import Delivery
-from z4j.operations.alerts.sending_process import MESSAGE_ID
-from z4j.rules.alerts.retry import KEPT_US
+from z4j.operations.alerts.webhooks_and_apprise import MESSAGE_ID
+from z4j.rules.alerts.delivery_retries import KEPT_US
 from z4j.store.alerts import channels, messages
 
 pytestmark = pytest.mark.anyio

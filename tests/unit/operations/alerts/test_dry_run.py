@@ -16,7 +16,7 @@ from z4j.operations.alerts.dry_run import dry_run_of
 from z4j.operations.alerts.service import Alerts
 from z4j.operations.findings.service import Findings
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.measures import Threshold
+from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.store.alerts import alert_rules, alerts
 from z4j.store.sqlite.db import Store
 

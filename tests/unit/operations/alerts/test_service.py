@@ -11,7 +11,7 @@ import pytest
 from tests.unit.operations.alerts.examples import ANN, EMAILS, OLGA, at, stage
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, T, at_once, finding
 from z4j.operations.alerts.service import KEPT_US, Alerts
-from z4j.rules.alerts.windows import Maintenance, Weekly
+from z4j.rules.alerts.quiet_hours import Maintenance, Weekly
 from z4j.rules.findings.finding import Scope
 from z4j.store.alerts import alert_rules
 

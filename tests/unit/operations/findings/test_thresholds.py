@@ -12,7 +12,7 @@ from tests.unit.rules.alerts.examples import MINUTE, SECOND, at_once
 from z4j.agents.connections import Hub
 from z4j.operations.findings.service import Findings
 from z4j.operations.findings.thresholds import LATE_US, ThresholdFindings, last_whole_minute
-from z4j.rules.alerts.measures import Threshold
+from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.store.alerts import alert_rules
 
 pytestmark = pytest.mark.anyio

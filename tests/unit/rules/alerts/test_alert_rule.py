@@ -11,8 +11,8 @@ import pytest
 from tests.unit.rules.alerts.examples import at_once, finding
 from z4j.exceptions import BadInput
 from z4j.rules.alerts.alert_rule import AlertRule, checked, own_subjects
-from z4j.rules.alerts.measures import Threshold
-from z4j.rules.alerts.windows import Weekly
+from z4j.rules.alerts.quiet_hours import Weekly
+from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.rules.findings.finding import Scope
 
 OVER = Threshold("depth", 100)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
 from z4j.rules.alerts.dry_run import PastFinding, dry_run
-from z4j.rules.alerts.progress import Progress
-from z4j.rules.alerts.windows import Maintenance
+from z4j.rules.alerts.evaluation import Progress
+from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 
 LOOK = 10 * SECOND

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SHOP, T, at_once, match
-from z4j.rules.alerts.decide import Alert, Item
+from z4j.rules.alerts.alert_states import Alert, Item
 from z4j.rules.alerts.message import SHOWN, body, delivered, text
 
 RULE = at_once(name="production", severity="critical")

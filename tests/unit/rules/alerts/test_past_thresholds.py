@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from tests.unit.rules.alerts.examples import MINUTE, SHOP, T, at_once
-from z4j.rules.alerts.measures import NOTHING, MinuteSample, Threshold
 from z4j.rules.alerts.past_thresholds import past_findings
+from z4j.rules.alerts.threshold_measures import NOTHING, MinuteSample, Threshold
 
 
 def test_each_time_over_the_limit_is_found_with_its_minutes() -> None:

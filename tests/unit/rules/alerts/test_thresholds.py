@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.unit.rules.alerts.examples import T, at_once
 from z4j.rules.alerts.alert_rule import own_subjects
-from z4j.rules.alerts.measures import MinuteSample, Threshold
+from z4j.rules.alerts.threshold_measures import MinuteSample, Threshold
 from z4j.rules.alerts.thresholds import find, words_of
 from z4j.rules.findings.finding import Scope
 

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from z4j.operations.alerts.dry_run import Answer
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.decide import Alert, Item, Match
+from z4j.rules.alerts.alert_states import Alert, Item, Match
 from z4j.rules.alerts.dry_run import DryRun
-from z4j.rules.alerts.windows import Maintenance, Weekly
+from z4j.rules.alerts.quiet_hours import Maintenance, Weekly
 from z4j.rules.documents import Hit, Section
 from z4j.rules.findings.finding import Scope
 from z4j.rules.incidents.record import Curve, ErrorSeen, Event, Record

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.exceptions import BadInput, Z4jError
-from z4j.rules.alerts.windows import Maintenance
+from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 from z4j.rules.permissions import may_act
 from z4j.rules.rollups import DAY_US

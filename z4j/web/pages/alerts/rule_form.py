@@ -12,8 +12,8 @@ import msgspec
 from z4j.exceptions import BadInput
 from z4j.formats import duration
 from z4j.rules.alerts.alert_rule import LEVELS, SEVERITIES, AlertRule
-from z4j.rules.alerts.measures import MEASURES
-from z4j.rules.alerts.windows import Weekly
+from z4j.rules.alerts.quiet_hours import Weekly
+from z4j.rules.alerts.threshold_measures import MEASURES
 from z4j.rules.findings.kinds import KINDS
 
 FINDINGS: Final = "findings"

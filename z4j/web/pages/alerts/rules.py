@@ -14,7 +14,7 @@ from z4j.exceptions import BadInput, NotFound, Z4jError
 from z4j.formats import plural
 from z4j.operations.alerts.dry_run import Answer, dry_run_of
 from z4j.rules.alerts.alert_rule import AlertRule, checked
-from z4j.rules.alerts.measures import MEASURES
+from z4j.rules.alerts.threshold_measures import MEASURES
 from z4j.rules.alerts.thresholds import words_of
 from z4j.rules.findings.kinds import KINDS
 from z4j.rules.permissions import may_act

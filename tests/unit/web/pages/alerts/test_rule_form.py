@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.rules.alerts.examples import at_once
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.measures import Threshold
-from z4j.rules.alerts.windows import Weekly
+from z4j.rules.alerts.quiet_hours import Weekly
+from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.web.pages.alerts.rule_form import RuleForm, of_fields, of_rule, to_rule
 
 NIGHT, WEEKEND, HOLIDAY = Weekly((0, 1), 1_320, 360, "Europe/Berlin"), Weekly((5, 6), 0, 0), Weekly((3,), 60, 90)

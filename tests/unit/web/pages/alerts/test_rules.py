@@ -6,7 +6,7 @@ from __future__ import annotations
 from tests.support.site import text_of
 from tests.unit.rules.alerts.examples import at_once
 from tests.unit.web.pages.conftest import EVIL, Shop
-from z4j.rules.alerts.measures import Threshold
+from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.web.pages.alerts.rules import about
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, T
-from z4j.rules.alerts.retry import KEPT_US, next_try
+from z4j.rules.alerts.delivery_retries import KEPT_US, next_try
 
 
 def test_it_waits_twice_as_long_up_to_half_an_hour() -> None:

@@ -13,8 +13,8 @@ from tests.support.syslog import tcp_receiver, udp_receiver
 from z4j import clock
 from z4j.exceptions import BadInput
 from z4j.listener import certificates
-from z4j.operations.forwarding import streams
-from z4j.operations.forwarding.streams import NotSent, append, check_ca, send
+from z4j.operations.forwarding import sockets_and_files
+from z4j.operations.forwarding.sockets_and_files import NotSent, append, check_ca, send
 from z4j.rules.forwarding.syslog import counted
 from z4j.rules.forwarding.target import Place
 
@@ -44,7 +44,7 @@ def test_a_receiver_that_resets_has_not_received(tmp_path: Path) -> None:
 
 
 def test_a_receiver_that_keeps_its_end_open_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "CLOSE_S", 0.3)
+    monkeypatch.setattr(sockets_and_files, "CLOSE_S", 0.3)
     with tcp_receiver() as receiver:
         receiver.stays_open = True
         send(Place("tcp", "127.0.0.1", receiver.port), [counted(FRAMES[0])], "", tmp_path)
@@ -121,12 +121,12 @@ def test_lines_of_a_file_survive_a_torn_one(tmp_path: Path) -> None:
 
 
 def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "ROTATE", 100)
+    monkeypatch.setattr(sockets_and_files, "ROTATE", 100)
     path = tmp_path / "audit.jsonl"
     for number in range(200):
         append(path, [b"%030d\n" % number])
     files = sorted(tmp_path.iterdir())
-    assert len(files) == streams.KEPT + 1
+    assert len(files) == sockets_and_files.KEPT + 1
     lines = [line for file in sorted(files, key=lambda file: -file.stat().st_mtime_ns) for line in file.read_text().splitlines()]
     assert f"{199:030d}" in lines
     assert sum(file.stat().st_size for file in files) < 2_000

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.windows import Maintenance, Weekly, check_weekly, maintained_until, quiet_until
+from z4j.rules.alerts.quiet_hours import Maintenance, Weekly, check_weekly, maintained_until, quiet_until
 from z4j.rules.findings.finding import Scope
 
 EVERY_DAY = tuple(range(7))

@@ -2,7 +2,7 @@
 """Decides what happens with one alert at one moment. Times are microseconds UTC.
 
 An alert belongs to one rule in one app and environment and contains every finding of the rule there, so that a burst is one message.
-Changes take effect at the time they are due, not at the time of the evaluation: see `progress.py`.
+Changes take effect at the time they are due, not at the time of the evaluation: see `evaluation.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 from z4j.rules.alerts.alert_rule import LEVELS, AlertRule
-from z4j.rules.alerts.windows import Maintenance, maintained_until
+from z4j.rules.alerts.quiet_hours import Maintenance, maintained_until
 from z4j.rules.findings.finding import Level, Scope
 
 SECOND_US: Final = 1_000_000

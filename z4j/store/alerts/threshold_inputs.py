@@ -6,16 +6,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
-from z4j.rules.alerts.decide import Match
+from z4j.rules.alerts.alert_states import Match
 from z4j.rules.alerts.dry_run import PastFinding
-from z4j.rules.alerts.measures import NOTHING, MinuteSample
+from z4j.rules.alerts.threshold_measures import NOTHING, MinuteSample
 from z4j.rules.findings.finding import Finding, Scope
 from z4j.rules.rollups import MINUTE_US
 from z4j.store.findings.activity import Subject, Texts
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
 
-SQL = sql.load("alerts/samples")
+SQL = sql.load("alerts/threshold_inputs")
 BLOCKS: Final = {"name": ("name_minutes", "name_buckets"), "queue": ("queue_minutes", "queue_buckets")}
 PAST: Final = 20_000
 """Maximum past findings of a dry run."""

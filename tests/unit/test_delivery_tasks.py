@@ -8,13 +8,13 @@ import threading
 
 import pytest
 
-from z4j.sending_tasks import SendingTasks
+from z4j.delivery_tasks import DeliveryTasks
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_receiver_is_busy_until_the_end_of_its_task_is_seen() -> None:
-    tasks, may_end = SendingTasks("test"), asyncio.Event()
+    tasks, may_end = DeliveryTasks("test"), asyncio.Event()
 
     async def work() -> None:
         await may_end.wait()
@@ -30,7 +30,7 @@ async def test_a_receiver_is_busy_until_the_end_of_its_task_is_seen() -> None:
 
 
 async def test_what_a_task_raises_is_raised_and_its_receiver_is_free_again() -> None:
-    tasks = SendingTasks("test")
+    tasks = DeliveryTasks("test")
 
     async def work() -> None:
         raise LookupError("unexpected")
@@ -44,7 +44,7 @@ async def test_what_a_task_raises_is_raised_and_its_receiver_is_free_again() -> 
 
 
 async def test_closing_cancels_tasks_and_waits_for_no_thread() -> None:
-    tasks, may_end = SendingTasks("test"), threading.Event()
+    tasks, may_end = DeliveryTasks("test"), threading.Event()
 
     async def work() -> None:
         await tasks.in_thread(may_end.wait, 30)

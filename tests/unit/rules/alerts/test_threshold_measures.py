@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.measures import MEASURES, NOTHING, MeasureName, MinuteSample, Threshold, window_of
+from z4j.rules.alerts.threshold_measures import MEASURES, NOTHING, MeasureName, MinuteSample, Threshold, window_of
 from z4j.rules.rollups import bucket_of
 
 S = 1_000_000

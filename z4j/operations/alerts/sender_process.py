@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Starts the process that sends one message (`sending_process`), and kills it if it hangs. Blocks, so it runs in a thread."""
+"""Starts the process that sends one message (`webhooks_and_apprise`), and kills it if it hangs. Blocks, so it runs in a thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from z4j.exceptions import BadInput
-from z4j.operations.alerts import sending_process
+from z4j.operations.alerts import webhooks_and_apprise
 from z4j.rules.alerts import message as rules
 from z4j.store.alerts.channels import Address, ChannelKind
 from z4j.text import clean
@@ -56,7 +56,7 @@ def check_address(kind: ChannelKind, url: str) -> str:
 
 
 def ask_process(request: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the answer of the process to a request, see `sending_process.run`. Raises NotDelivered."""
+    """Returns the answer of the process to a request, see `webhooks_and_apprise.run`. Raises NotDelivered."""
     try:
         done = subprocess.run(  # noqa: S603 -- this program again
             _program(), input=json.dumps(request), capture_output=True, text=True, timeout=LONGEST_S, check=True
@@ -72,4 +72,4 @@ def ask_process(request: Mapping[str, Any]) -> dict[str, str]:
 def _program() -> list[str]:
     if getattr(sys, "frozen", False):
         return [sys.executable, WORD]
-    return [sys.executable, "-m", sending_process.__name__]
+    return [sys.executable, "-m", webhooks_and_apprise.__name__]

@@ -13,7 +13,7 @@ T = TypeVar("T")
 THREADS: Final = 8
 
 
-class SendingTasks:
+class DeliveryTasks:
     """Of one kind of receivers, which are identified by number. `name` is that of the threads."""
 
     def __init__(self, name: str) -> None:
