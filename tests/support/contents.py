@@ -12,7 +12,7 @@ from typing import Any
 from z4j.rules.rollups import COLUMNS, MINUTE_US, STEP_US, bucket_of
 from z4j.rules.tasks.states import FINAL, FLAGS, STATE_NAMES
 from z4j.store.rollups import queue_ledger
-from z4j.store.rollups.rolling import roll_minutes
+from z4j.store.rollups.downsampling import roll_minutes
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import reused_ids
 from z4j.store.tasks.task_columns import TaskColumns, decode

@@ -8,9 +8,9 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink
-from z4j.agents.frames import OutgoingCommand
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.store.sqlite.db import Connection
 from z4j.wire.frames import Schedules

@@ -19,10 +19,10 @@ from functools import partial
 from typing import Final
 
 from z4j import clock
+from z4j.agents.command_frames import OutgoingCommand, frame_of
 from z4j.agents.command_owner import Cause, Chosen, ExpiringOwner, Owner, Refused
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
-from z4j.agents.frames import OutgoingCommand, frame_of
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.rules.commands import RULES

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Owner
 from z4j.agents.connections import AgentLink, Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
 from z4j.rules.command_ids import PAUSE, RESUME, CommandId
 from z4j.rules.commands import RULES

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from z4j import clock
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Owner
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, ingest_facts
 from z4j.agents.outbox import Outbox
 from z4j.background_duty import WHENEVER_S, Duties

@@ -27,7 +27,7 @@ from z4j.background.word_index import WordIndexDuty
 from z4j.background_duty import WHENEVER_S, Duties, repeat
 from z4j.store.access.audit import AuditLog
 from z4j.store.fleet import agents
-from z4j.store.rollups import rolling
+from z4j.store.rollups import downsampling
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.bulk_deletion import Retention
 
@@ -85,7 +85,7 @@ class BackgroundDuties:
         ]
 
     async def _roll(self, at: int) -> int:
-        return await rolling.roll(self.store, at)
+        return await downsampling.roll(self.store, at)
 
     async def _group_errors(self, at: int) -> int:
         return await self.error_groups.round(await self.clock_watch.trusted_at(at))

@@ -25,7 +25,7 @@ from z4j.store.fleet import apps
 from z4j.store.logs import log_deletion
 from z4j.store.names import unused_names
 from z4j.store.operations import plans
-from z4j.store.rollups import queue_ledger, rolling, rollup_deletion, rollups
+from z4j.store.rollups import downsampling, queue_ledger, rollup_deletion, rollups
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
@@ -320,7 +320,7 @@ class RetentionDuty:
             if kept_us is not None and first is not None and first + STEP_US[step] <= at - kept_us:
                 before = (at - kept_us) // STEP_US[step] * STEP_US[step]
                 if step == MINUTE:  # what is not a part of its hour and day yet stays until it is
-                    before = min(before, await rolling.rolled_until(self.store))
+                    before = min(before, await downsampling.rolled_until(self.store))
                 self._emptied += await self._slices(partial(rollup_deletion.delete_old, step=step, before=before))
 
     async def _empty_counters(self) -> None:

@@ -12,7 +12,7 @@ from typing import NoReturn
 from z4j import app
 from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.appliance.demo import Demo
-from z4j.demo import opening
+from z4j.demo import opening_actions
 from z4j.demo.folder import check_folder, create_database, empty_folder
 from z4j.demo.processes import Processes, check_installed
 from z4j.demo.seed import Seeded, Story, seed_demo
@@ -33,7 +33,7 @@ def run_demo(settings: Settings, story: Story) -> int:
         settings = demo_settings(settings, listener.getsockname()[1])
         link, code, is_first = "", 0, True
         while is_first or link:
-            demo = Demo(listener, opening.open_demo)
+            demo = Demo(listener, opening_actions.open_demo)
             code = _run_round(settings, story, demo, link, is_first=is_first)
             link, is_first = demo.next_link, False
     return code

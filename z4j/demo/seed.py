@@ -19,7 +19,7 @@ from typing import IO, Final
 from z4j import clock, files
 from z4j.agents.ingest import apply_batch
 from z4j.clock import DAY_US
-from z4j.demo.past import USERS, VISITOR, write_past
+from z4j.demo.past_actions import USERS, VISITOR, write_past
 from z4j.demo.processes import Processes
 from z4j.exceptions import StoreError
 from z4j.store.access import sessions, users

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from z4j import clock, logs
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import AgentLink, Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
 from z4j.agents.paused_queues import PausedQueues

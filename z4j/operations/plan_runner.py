@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from z4j import clock
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Cause, Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
 from z4j.background_duty import Duty

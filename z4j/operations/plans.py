@@ -14,10 +14,10 @@ from functools import partial
 from typing import Final, Unpack
 
 from z4j import clock
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import ExpiringOwner
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
 from z4j.background_duty import Duties, until_done
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from z4j import clock, logs
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
 from z4j.background_duty import WHENEVER_S, Duties, until_done
 from z4j.exceptions import StoreError
 from z4j.operations.missed_runs import SKIP_AFTER, times_to_run, write_missed
 from z4j.rules.command_ids import CommandId
-from z4j.store.schedules import decided_ahead, fires, schedules
+from z4j.store.schedules import clock_set_back, fires, schedules
 from z4j.store.schedules.fires import OpenFire
 from z4j.store.schedules.schedules import Due
 from z4j.store.sqlite.db import Connection
@@ -203,15 +203,15 @@ def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], li
 
 
 def _take_back(db: Connection, at: int) -> int:
-    revived = decided_ahead.drop_ahead(db, at)
+    revived = clock_set_back.drop_ahead(db, at)
     count = 0
-    for schedule in decided_ahead.list_ahead(db, at, revived):
+    for schedule in clock_set_back.list_ahead(db, at, revived):
         following = schedule.timing.after(at)
         if following is None or (schedule.next_at is not None and following >= schedule.next_at):
             continue
         if schedule.timing.is_hourly:
-            decided_ahead.set_aside_ahead(db, schedule.id, at)
-        decided_ahead.take_back(db, schedule.id, following, wake_of(schedule.id, following, schedule.jitter_us))
+            clock_set_back.set_aside_ahead(db, schedule.id, at)
+        clock_set_back.take_back(db, schedule.id, following, wake_of(schedule.id, following, schedule.jitter_us))
         count += 1
     return count
 

@@ -15,9 +15,9 @@ from functools import partial
 from typing import Final
 
 from z4j import clock
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Owner
 from z4j.agents.connections import LEVELS, AgentLink, Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Unsupported, WrongState
 from z4j.operations.commands import Actor, CommandRequest, Dispatch
 from z4j.operations.schedule_request import ScheduleRequest, changes_of, placeholder_row, spec_of, validate_schedule

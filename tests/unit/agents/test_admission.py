@@ -19,7 +19,7 @@ from tests.support.database import create_database
 from tests.unit.agents.test_audit_witnesses import HELLO
 from z4j import clock
 from z4j.agents import admission
-from z4j.agents.frames import command_frame
+from z4j.agents.command_frames import command_frame
 from z4j.app import Server
 from z4j.appliance.data_folder import prepare_data
 from z4j.settings import Settings

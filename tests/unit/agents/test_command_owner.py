@@ -10,9 +10,9 @@ import pytest
 from tests.support.database import T, database
 from tests.support.site import site
 from tests.unit.agents.test_connections import link
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Chosen, Owner
 from z4j.agents.connections import Hub, Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
 from z4j.rules.command_ids import KINDS, CommandId
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.support.database import BOOT, SECOND, T, database, life, origin, task
+from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Cause, Chosen, Owner, Refused
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
-from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ingest_batch
 from z4j.agents.outbox import NO_ORIGINAL, Outbox
 from z4j.background_duty import Duties

@@ -20,7 +20,7 @@ from z4j.rules.rollups import STEP_US
 from z4j.rules.tasks.states import STATES
 from z4j.store.fleet import agents, processes
 from z4j.store.names import name_limits, names, unused_names
-from z4j.store.rollups import rolling, rollup_deletion
+from z4j.store.rollups import downsampling, rollup_deletion
 from z4j.store.rollups.rollup_writer import RollupChanges, place_of
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage
@@ -286,7 +286,7 @@ async def test_only_names_that_nothing_uses_are_deleted(tmp_path: Path) -> None:
         duty = RetentionDuty(store, quiet, Retention(days=3))
         await duty.round(T + 10 * DAY_US)
         assert await store.fetch_all("SELECT 1 FROM rollup WHERE step = 0") != [], "not a part of their hours yet"
-        await rolling.roll(store, T + 10 * DAY_US)
+        await downsampling.roll(store, T + 10 * DAY_US)
         await duty.round(T + 10 * DAY_US + DETAILS_US)
         assert await store.fetch_all("SELECT 1 FROM rollup WHERE step = 0 AND at < :before", {"before": T + 7 * DAY_US}) == []
         await duty.sweep_names(T + 10 * DAY_US)

@@ -15,8 +15,8 @@ from z4j.cli.common.output import say
 from z4j.exceptions import BadInput, StoreError
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
-from z4j.store.backups.changes import Silenced
 from z4j.store.backups.prepared_restore import PreparedRestore, prepare
+from z4j.store.backups.restore_losses import Silenced
 from z4j.store.sqlite import migrate
 
 SHOWN = 8

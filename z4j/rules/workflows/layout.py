@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from z4j.rules.workflows.folding import BoxLink, FoldedWorkflow
+from z4j.rules.workflows.collapsed_siblings import BoxLink, FoldedWorkflow
 
 COLUMNS: Final = 4
 WIDTH: Final = 188

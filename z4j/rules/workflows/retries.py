@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from z4j.rules.tasks.states import ENDED_BADLY
-from z4j.rules.workflows.linked_tasks import Workflow
+from z4j.rules.workflows.workflow_graph import Workflow
 
 
 @dataclass(frozen=True, slots=True)

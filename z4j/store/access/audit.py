@@ -2,8 +2,8 @@
 """The audit log: appended in the transaction of the action it records, and never changed.
 
 The key is a file beside the database (mode 0600). That shows tampering by others, not by the owner of the machine; for that,
-checkpoints are signed (`audit_checkpoints.py`) and remembered outside the database: in two files beside it (`audit_memory.py`), by every
-connected agent, in browsers, and by anybody who keeps one (`z4j audit verify --head`).
+checkpoints are signed (`audit_checkpoints.py`) and remembered outside the database: in two files beside it (`audit_head_files.py`), by
+every connected agent, in browsers, and by anybody who keeps one (`z4j audit verify --head`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from z4j.rules.audit.restores import ACTION, NAMED, Mark, digest_of
 from z4j.rules.audit.verification import Verdict, is_copy
 from z4j.store.access.audit_checkpoints import SQL as POINTS
 from z4j.store.access.audit_checkpoints import Checkpoints, Mismatch, Signer, is_routine, last_checkpoint, last_row, newest_checkpoint
-from z4j.store.access.audit_memory import AuditMemory
+from z4j.store.access.audit_head_files import AuditMemory
 from z4j.store.access.audit_restores import is_abandoned, write_abandoned
 from z4j.store.access.audit_verify import verify_log
 from z4j.store.sqlite import sql

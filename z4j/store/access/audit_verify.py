@@ -13,7 +13,7 @@ from z4j.rules.audit.entries import ANY, AuditRow, Head
 from z4j.rules.audit.verification import Verdict, Walk
 from z4j.store.access.audit_checkpoints import SQL as POINTS
 from z4j.store.access.audit_checkpoints import list_checkpoints
-from z4j.store.access.audit_memory import AuditMemory
+from z4j.store.access.audit_head_files import AuditMemory
 from z4j.store.access.audit_restores import find_restore, list_abandoned
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store

@@ -13,8 +13,8 @@ from z4j.rules.audit.entries import AuditRow
 from z4j.store.access.audit import AuditLog
 from z4j.store.access.audit_checkpoints import last_row
 from z4j.store.access.audit_restores import Fork, find_fork, fork_from_memory
-from z4j.store.backups import changes, restore
-from z4j.store.backups.changes import Changes, Decided, Silenced
+from z4j.store.backups import restore, restore_losses
+from z4j.store.backups.restore_losses import Changes, Decided, Silenced
 from z4j.store.sqlite import backup, migrate
 from z4j.text import JsonObject
 
@@ -54,8 +54,8 @@ class PreparedRestore:
         }  # fmt: skip
         try:
             with restore.opened(self.copy) as db:
-                changes.settle(db, self.decided, at)
-                silenced = changes.silence(db, self.decided, at, is_elsewhere=self.is_elsewhere)
+                restore_losses.settle(db, self.decided, at)
+                silenced = restore_losses.silence(db, self.decided, at, is_elsewhere=self.is_elsewhere)
                 detail |= {
                     "withdrawn_messages": silenced.messages, "disabled_channels": list(silenced.channels),
                     "disabled_targets": list(silenced.targets),
@@ -97,7 +97,7 @@ def _compare(source: Path, database: Path, copy: Path) -> PreparedRestore:
         if replaced is not None:
             try:
                 fork, unreadable = find_fork(replaced, restored), ""
-                lost, decided = changes.find_changes(replaced, restored), changes.read_decided(replaced)
+                lost, decided = restore_losses.find_changes(replaced, restored), restore_losses.read_decided(replaced)
             except sqlite3.DatabaseError as error:  # damage, or the schema of another release
                 unreadable = str(error)
         if fork is None:

@@ -11,7 +11,7 @@ from z4j.rules.findings.finding import Scope
 from z4j.rules.rollups import HOUR, HOUR_US, MINUTE
 from z4j.store.fleet import apps
 from z4j.store.names import names
-from z4j.store.rollups import rolling
+from z4j.store.rollups import downsampling
 from z4j.store.rollups.series_history import counted_from
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
@@ -62,7 +62,7 @@ async def read_minutes(store: Store, since: int, until: int) -> Steps:
 
 async def read_hour(store: Store, at: int) -> Steps:
     """Returns the hour that begins at a time by task name, by its minutes where they were not added to it yet."""
-    is_rolled = await rolling.rolled_until(store) >= at + HOUR_US
+    is_rolled = await downsampling.rolled_until(store) >= at + HOUR_US
     return await _read(store, HOUR if is_rolled else MINUTE, at, at + HOUR_US)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Adds changed tasks to the sums per minute, hour and day, in the transaction that changes them; `task_changes` calls it.
 
-Only minutes are written with the tasks; `rolling` adds them to hours and days some minutes later. News of a minute that was added
+Only minutes are written with the tasks; `downsampling` adds them to hours and days some minutes later. News of a minute that was added
 already are added to all three.
 """
 
@@ -264,7 +264,7 @@ def forget_horizons(db: Connection) -> None:
 
 
 def rolled_until(db: Connection) -> int:
-    """Returns the minute before which minutes were added to their hour and day; see `rolling`."""
+    """Returns the minute before which minutes were added to their hour and day; see `downsampling`."""
     known: dict[tuple[int, int], int] = db.recall(_HORIZONS)
     if (rolled := known.get(_ROLLED)) is None:
         row = db.execute(SQL["read_rolled"]).fetchone()

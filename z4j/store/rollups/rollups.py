@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from z4j.rules import rollups
 from z4j.rules.rollups import DAY, MINUTE, STEP_US, WAITS
-from z4j.store.rollups import rolling
+from z4j.store.rollups import downsampling
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 
@@ -151,7 +151,7 @@ async def _parts(store: Store, within: Range) -> list[Range]:
     until = -(-within.until // length) * length  # a step that the range only touches counts whole
     last = await store.fetch_one(SQL["last_minute"])
     until = min(until, last[0] + STEP_US[MINUTE]) if last and last[0] is not None else 0
-    rolled = max(await rolling.rolled_until(store), within.since // length * length)
+    rolled = max(await downsampling.rolled_until(store), within.since // length * length)
     return [within, Range(MINUTE, rolled, until)] if rolled < until else [within]
 
 
@@ -162,7 +162,7 @@ async def _few_parts(store: Store, within: Range) -> list[Range]:
         return [whole, *minutes]
     longer = whole.step + 1
     length = STEP_US[longer]
-    rolled, since = await rolling.rolled_until(store), -(-whole.since // length) * length
+    rolled, since = await downsampling.rolled_until(store), -(-whole.since // length) * length
     # A longer step has no minutes after that boundary yet, so one that the range ends in may be read if the boundary lies in the range.
     until = rolled if rolled <= whole.until else whole.until // length * length
     horizon = await store.fetch_one(SQL["latest_horizon"], {"step": longer})

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.rules.tasks.states import STATES
-from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow, unknown_senders
-from z4j.store.workflows.reading import WorkflowRead
+from z4j.rules.workflows.workflow_graph import WorkflowLink, WorkflowTask, make_workflow, unknown_senders
+from z4j.store.workflows.workflow_tasks import WorkflowRead
 from z4j.web.frame import tracebacks, values
 from z4j.web.frame.icons import LOOKS
 from z4j.web.frame.render import Choice, ChoiceGroup, Notice, Number, Shell, render

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import strategies as some
 
 from z4j.rules.tasks.states import STATES
-from z4j.rules.workflows.linked_tasks import KINDS, Workflow, WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.workflow_graph import KINDS, Workflow, WorkflowLink, WorkflowTask, make_workflow
 
 
 def task(

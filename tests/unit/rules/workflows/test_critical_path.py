@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.workflows.critical_path import critical_path
-from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.workflow_graph import Workflow, WorkflowLink, WorkflowTask, make_workflow
 
 
 @given(workflows())

@@ -9,9 +9,9 @@ from itertools import pairwise
 from hypothesis import given
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
-from z4j.rules.workflows.folding import fold_workflow
+from z4j.rules.workflows.collapsed_siblings import fold_workflow
 from z4j.rules.workflows.layout import COLUMNS, HEIGHT, WIDTH, Layout, lay_out
-from z4j.rules.workflows.linked_tasks import Workflow, make_workflow
+from z4j.rules.workflows.workflow_graph import Workflow, make_workflow
 
 
 def draw(workflow: Workflow) -> Layout:

@@ -7,8 +7,8 @@ from hypothesis import given
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.tasks.states import ENDED_BADLY
-from z4j.rules.workflows.linked_tasks import Workflow, make_workflow
 from z4j.rules.workflows.retries import RetryChoice, choose_retries
+from z4j.rules.workflows.workflow_graph import Workflow, make_workflow
 
 
 def test_the_rest_of_a_failed_chain_follows_its_first_failed_task() -> None:

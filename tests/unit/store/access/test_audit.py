@@ -19,7 +19,7 @@ from z4j import cli
 from z4j.exceptions import StoreError
 from z4j.rules.audit.checkpoints import link
 from z4j.rules.audit.entries import Head
-from z4j.store.access import audit_checkpoints, audit_memory
+from z4j.store.access import audit_checkpoints, audit_head_files
 from z4j.store.access.audit import AuditLog, list_audit
 from z4j.store.access.audit_checkpoints import EVERY_ROWS, EVERY_US
 from z4j.store.sqlite.db import Store
@@ -245,7 +245,7 @@ async def test_the_files_beside_the_database_are_part_of_the_log(tmp_path: Path)
 
 
 async def test_the_file_of_witnesses_is_compacted_and_keeps_every_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_memory, "LONG", 2_000)
+    monkeypatch.setattr(audit_head_files, "LONG", 2_000)
     async with database(tmp_path) as store:
         log = AuditLog(tmp_path)
         log.report(Head(99, b"m" * 32, 0, "the agent on h1"), T)

@@ -12,7 +12,7 @@ from tests.support.contents import connect, recount_rollups
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.rules.rollups import DAY, DAY_US, HOUR, MINUTE, MINUTE_US
 from z4j.store.fleet import queues
-from z4j.store.rollups import rolling, rollup_deletion, rollup_writer, rollups
+from z4j.store.rollups import downsampling, rollup_deletion, rollup_writer, rollups
 from z4j.store.rollups.rollups import Range, Sums
 from z4j.store.sqlite.db import Store
 
@@ -90,7 +90,7 @@ async def test_beyond_its_limit_an_app_has_one_series_for_the_others(tmp_path: P
 async def test_late_news_never_create_a_deleted_step_again(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await tell(store, origin(), *life("one", START)[:1])
-        assert await rolling.roll(store, START + MINUTE_US + rolling.AFTER_US) == 1
+        assert await downsampling.roll(store, START + MINUTE_US + downsampling.AFTER_US) == 1
         is_end, rows = await store.write(lambda db: rollup_deletion.delete_old(db, MINUTE, START + MINUTE_US, 1))
         assert (is_end, rows) == (True, 2)
         await tell(store, *life("one", START)[1:], *life("two", START - MINUTE_US), *life("three", START + MINUTE_US))

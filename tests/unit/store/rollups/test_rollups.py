@@ -11,7 +11,7 @@ import pytest
 from tests.support.database import database
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US, WAITS
 from z4j.store.rollups import rollups
-from z4j.store.rollups.rolling import roll_minutes
+from z4j.store.rollups.downsampling import roll_minutes
 from z4j.store.rollups.rollups import Range
 from z4j.store.sqlite.db import Connection, Store
 

@@ -17,8 +17,8 @@ from z4j.rules.audit.entries import AuditRow
 from z4j.rules.findings.news import News
 from z4j.rules.queries.completion import Completion
 from z4j.rules.queries.search_ranking import Candidate, Found
-from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
 from z4j.rules.workflows.retries import RetryChoice
+from z4j.rules.workflows.workflow_graph import WorkflowLink, WorkflowTask, make_workflow
 from z4j.store.fleet.agents import AgentRow
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.fleet.queues import QueueRow
@@ -27,7 +27,7 @@ from z4j.store.names.name_limits import CAUSE
 from z4j.store.operations.commands import CommandRow
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.tasks import Link, SameId, TaskRow
-from z4j.store.workflows.reading import WorkflowRead
+from z4j.store.workflows.workflow_tasks import WorkflowRead
 from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, RailLink, Shell, to_html
 from z4j.web.frame.status_bar import StatusBarRegion

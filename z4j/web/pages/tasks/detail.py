@@ -22,7 +22,7 @@ from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.attempts import AttemptRow, RunUsage
 from z4j.store.tasks.tasks import Link, SameId, TaskDetail, TaskRow
-from z4j.store.workflows.reading import read_workflow
+from z4j.store.workflows.workflow_tasks import read_workflow
 from z4j.web.frame import export, tracebacks, values
 from z4j.web.frame.render import Shell, is_refresh, render
 from z4j.web.frame.shell import make_shell

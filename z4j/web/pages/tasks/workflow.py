@@ -13,12 +13,12 @@ from z4j.formats import duration, middle, number, plural
 from z4j.operations.commands import find_task
 from z4j.rules.permissions import may_act
 from z4j.rules.tasks.states import ENDED_BADLY
+from z4j.rules.workflows.collapsed_siblings import MOST_BOXES, Box, fold_workflow, state_counts
 from z4j.rules.workflows.critical_path import CriticalPath, critical_path
-from z4j.rules.workflows.folding import MOST_BOXES, Box, fold_workflow, state_counts
 from z4j.rules.workflows.layout import PlacedBox, lay_out
-from z4j.rules.workflows.linked_tasks import WorkflowTask
 from z4j.rules.workflows.retries import RetryChoice, choose_retries
-from z4j.store.workflows.reading import WorkflowRead, read_workflow
+from z4j.rules.workflows.workflow_graph import WorkflowTask
+from z4j.store.workflows.workflow_tasks import WorkflowRead, read_workflow
 from z4j.web.frame import export
 from z4j.web.frame.icons import look
 from z4j.web.frame.render import Shell, render

@@ -8,8 +8,8 @@ from typing import Any
 
 from tests.support.database import SECOND, T, life, task
 from tests.unit.web.pages.conftest import EVIL, Shop
-from z4j.rules.workflows.linked_tasks import WorkflowLink, WorkflowTask, make_workflow
-from z4j.store.workflows.reading import WorkflowRead
+from z4j.rules.workflows.workflow_graph import WorkflowLink, WorkflowTask, make_workflow
+from z4j.store.workflows.workflow_tasks import WorkflowRead
 from z4j.web.pages.tasks.workflow import make_view
 
 

@@ -12,7 +12,7 @@ from z4j.store.schedules.schedules import OWN, timing_of
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
 
-SQL = sql.load("schedules/decided_ahead")
+SQL = sql.load("schedules/clock_set_back")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tests.unit.rules.workflows.conftest import link, parts, task
-from z4j.rules.workflows.linked_tasks import KINDS, WorkflowLink, WorkflowTask, make_workflow, unknown_senders
+from z4j.rules.workflows.workflow_graph import KINDS, WorkflowLink, WorkflowTask, make_workflow, unknown_senders
 
 
 @given(parts())

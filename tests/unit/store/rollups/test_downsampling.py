@@ -10,7 +10,7 @@ import pytest
 from tests.support.contents import connect, recount_rollups
 from tests.support.database import SECOND, T, database, life, origin, tell
 from z4j.rules.rollups import DAY, DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US
-from z4j.store.rollups import rolling, rollups
+from z4j.store.rollups import downsampling, rollups
 from z4j.store.rollups.rollups import Range
 from z4j.store.sqlite.db import Store
 
@@ -38,9 +38,9 @@ async def test_readers_do_not_notice_where_the_boundary_is(tmp_path: Path) -> No
             await tell(store, origin(), *life(f"t{number}", START + number * 173 * SECOND, "failed" if number % 5 == 0 else "succeeded"))
         before = await read(store)
         for minutes in (1, 30, 75, 200):
-            await rolling.roll(store, START + minutes * MINUTE_US + rolling.AFTER_US)
+            await downsampling.roll(store, START + minutes * MINUTE_US + downsampling.AFTER_US)
             assert await read(store) == before
-        assert await rolling.roll(store, START + DAY_US) == 0
+        assert await downsampling.roll(store, START + DAY_US) == 0
         assert await store.fetch_all("SELECT count(*) FROM rollup WHERE step = 2") != [(0,)]
 
 
@@ -48,8 +48,8 @@ async def test_what_comes_late_is_added_to_all_three_and_taken_out_of_all_three(
     async with database(tmp_path) as store:
         first, second = life("one", START), life("two", START)
         await tell(store, origin(), *first[:3], *second)
-        assert await rolling.roll(store, START + rolling.AFTER_US) == 0, "it has not ended long enough ago"
-        assert await rolling.roll(store, START + MINUTE_US + rolling.AFTER_US) == 1
+        assert await downsampling.roll(store, START + downsampling.AFTER_US) == 0, "it has not ended long enough ago"
+        assert await downsampling.roll(store, START + MINUTE_US + downsampling.AFTER_US) == 1
         await tell(store, first[3], *life("three", START + 2 * SECOND), *life("two", START, "failed"))
         db = connect(store.path)
         kept, counted = recount_rollups(db)
@@ -64,6 +64,6 @@ async def test_what_comes_late_is_added_to_all_three_and_taken_out_of_all_three(
 async def test_a_server_that_was_stopped_for_long_catches_up(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await tell(store, origin(), *life("a", START - 2 * DAY_US), *life("b", START))
-        assert await rolling.roll(store, START + HOUR_US) == 2
-        assert await rolling.rolled_until(store) == START + HOUR_US - rolling.AFTER_US
-        assert await rolling.roll(store, START + HOUR_US) == 0
+        assert await downsampling.roll(store, START + HOUR_US) == 2
+        assert await downsampling.rolled_until(store) == START + HOUR_US - downsampling.AFTER_US
+        assert await downsampling.roll(store, START + HOUR_US) == 0

@@ -16,7 +16,7 @@ from z4j.store.rollups import rollup_writer
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 
-SQL = sql.load("rollups/rolling")
+SQL = sql.load("rollups/downsampling")
 AFTER_US: Final = 5 * MINUTE_US
 """How long after its end a minute is added."""
 BLOCKS: Final = ("roll_sums", "roll_buckets", "roll_workers")

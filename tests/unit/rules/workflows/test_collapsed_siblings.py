@@ -8,8 +8,8 @@ from hypothesis import strategies as some
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.tasks.states import STATES
-from z4j.rules.workflows.folding import MOST_BOXES, Box, fold_workflow, state_counts
-from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow
+from z4j.rules.workflows.collapsed_siblings import MOST_BOXES, Box, fold_workflow, state_counts
+from z4j.rules.workflows.workflow_graph import Workflow, WorkflowLink, WorkflowTask, make_workflow
 
 
 @given(workflows(), some.integers(0, 90), some.integers(1, 20))

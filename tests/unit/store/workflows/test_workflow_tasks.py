@@ -10,7 +10,7 @@ import pytest
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import bulk_deletion, task_ids
-from z4j.store.workflows.reading import MOST_TASKS, WorkflowRead, read_workflow
+from z4j.store.workflows.workflow_tasks import MOST_TASKS, WorkflowRead, read_workflow
 
 pytestmark = pytest.mark.anyio
 

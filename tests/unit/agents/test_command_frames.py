@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.agents.test_connections import A, B, link
+from z4j.agents.command_frames import OutgoingCommand, frame_of, original_params, queue_proof
 from z4j.agents.connections import AgentLink, Hub, Need
-from z4j.agents.frames import OutgoingCommand, frame_of, original_params, queue_proof
 from z4j.rules.command_ids import CommandId
 from z4j.store.tasks.originals import Original
 

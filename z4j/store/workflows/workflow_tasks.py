@@ -11,12 +11,12 @@ from typing import Final
 
 from z4j.rules.tasks.fold import state_of
 from z4j.rules.tasks.states import STATE_NAMES
-from z4j.rules.workflows.linked_tasks import Workflow, WorkflowLink, WorkflowTask, make_workflow, unknown_senders
+from z4j.rules.workflows.workflow_graph import Workflow, WorkflowLink, WorkflowTask, make_workflow, unknown_senders
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import task_columns, task_ids
 
-SQL = sql.load("workflows/reading")
+SQL = sql.load("workflows/workflow_tasks")
 MOST_TASKS: Final = 500
 MOST_ORIGINS: Final = 100
 MOST_OWN: Final = 250

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from z4j.rules.tasks.states import ENDED_BADLY
-from z4j.rules.workflows.linked_tasks import Workflow, WorkflowTask
+from z4j.rules.workflows.workflow_graph import Workflow, WorkflowTask
 
 MOST_BOXES: Final = 60
 _WORST_FIRST: Final = (

@@ -15,8 +15,8 @@ from tests.support.database import T, life, tell
 from tests.support.scheduling import House, house
 from z4j.rules.forwarding.target import TargetRequest
 from z4j.store.access.audit import AuditLog
-from z4j.store.backups import changes, prepared_restore
-from z4j.store.backups.changes import Silenced, find_changes, read_decided, settle, silence
+from z4j.store.backups import prepared_restore, restore_losses
+from z4j.store.backups.restore_losses import Silenced, find_changes, read_decided, settle, silence
 from z4j.store.forwarding import targets
 from z4j.store.sqlite.backup import copy_database
 from z4j.store.sqlite.db import Store
@@ -77,8 +77,8 @@ async def test_commands_end_plans_pause_and_sessions_are_gone(tmp_path: Path) ->
     assert rows(copy, "SELECT id, status, ended_at, sealed FROM command ORDER BY id") == [
         ("a", "unknown", T + 5, ""), ("b", "done", 4, ""),
     ]  # fmt: skip
-    assert json.loads(rows(copy, "SELECT detail FROM command WHERE id = 'a'")[0][0]) == {"error": changes.WHY}
-    assert rows(copy, "SELECT status, note FROM plan ORDER BY id") == [("paused", changes.PAUSED), ("frozen", "")]
+    assert json.loads(rows(copy, "SELECT detail FROM command WHERE id = 'a'")[0][0]) == {"error": restore_losses.WHY}
+    assert rows(copy, "SELECT status, note FROM plan ORDER BY id") == [("paused", restore_losses.PAUSED), ("frozen", "")]
     assert rows(copy, "SELECT count(*) FROM login_link") == [(0,)]
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from z4j.store.sqlite import sql
 
-SQL = sql.load("backups/changes")
+SQL = sql.load("backups/restore_losses")
 NEWEST_TASK: Final = sql.load("tasks/task_writer")["newest_task"]
 KINDS: Final = {"users": "list_users", "tokens": "list_tokens", "apps": "list_apps", "schedules": "list_schedules"}
 FIRE: Final = ("schedule_id", "due_at", "fired_at", "outcome", "task_id", "error", "spool", "expires_at", "key")
