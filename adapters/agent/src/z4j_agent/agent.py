@@ -23,7 +23,7 @@ from z4j_agent.capture.guard import faults, guard, let_through
 from z4j_agent.connection.connection import Connection  # here, so that the first request of an application does not wait for it
 from z4j_agent.contract.overrides import OverrideStore, open_store
 from z4j_agent.runtime import stacks
-from z4j_agent.runtime.log import log, sink
+from z4j_agent.runtime.agent_log import log, sink
 from z4j_agent.runtime.native_threads import ticks
 from z4j_agent.settings import Settings
 from z4j_agent.spool.memory import MemorySpool

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from z4j_agent.capture.guard import faults, let_through
-from z4j_agent.runtime.log import log, sink
+from z4j_agent.runtime.agent_log import log, sink
 from z4j_agent.settings import BadSettings, Settings
 
 if TYPE_CHECKING:

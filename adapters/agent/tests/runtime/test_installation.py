@@ -16,7 +16,7 @@ from z4j_agent.capture.guard import faults
 from z4j_agent.capture.hooks import Installation
 from z4j_agent.contract.adapter import Adapter
 from z4j_agent.contract.scheduler import Scheduler
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 
 URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
 

@@ -22,10 +22,10 @@ from z4j_agent.capture.originals import is_plain
 from z4j_agent.contract.adapter import Finding, Refused, Unsupported
 from z4j_agent.contract.overrides import merge_arguments
 from z4j_agent.contract.scheduler import EDITS, ScheduleInfo, Scheduler, ScheduleSpec, show_arguments
-from z4j_apscheduler.functions import Offered, name_of
-from z4j_apscheduler.stores import is_memory, kind_of, read_jobs
+from z4j_apscheduler.allowed_functions import Offered, name_of
+from z4j_apscheduler.job_stores import is_memory, kind_of, read_jobs
+from z4j_apscheduler.listeners import RUN, SCHEDULER, Watch
 from z4j_apscheduler.triggers import limits_of, rule_of, trigger_of, zone_name
-from z4j_apscheduler.watch import RUN, SCHEDULER, Watch
 
 RUN_WITHIN_S = 60
 """Seconds after which a requested run is dropped if the process could not execute it."""

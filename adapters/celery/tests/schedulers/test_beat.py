@@ -21,7 +21,7 @@ from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import Override, ScheduleSpec
 from z4j_celery.schedulers.beat import CeleryBeat
 from z4j_celery.schedulers.beat_code import CodeStore
-from z4j_celery.schedulers.beat_forms import due_of, send, us
+from z4j_celery.schedulers.beat_conversion import due_of, send, us
 from z4j_celery.schedulers.beat_last_runs import Memory
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -27,7 +27,7 @@ from z4j_agent.conformance.scheduling import CHANGE_S, new_override, now
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import ScheduleSpec
 from z4j_agent.wire import cron
-from z4j_celery.schedulers.beat_forms import due_of, fields_of, form_of, rule_of
+from z4j_celery.schedulers.beat_conversion import due_of, fields_of, form_of, rule_of
 
 APPS = Path(__file__).resolve().parents[1] / "apps"
 

@@ -14,7 +14,7 @@ from dramatiq.threading import raise_thread_exception
 from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
-from z4j_dramatiq.encoding import marks
+from z4j_dramatiq.encoding import message_marks
 from z4j_dramatiq.messages import attempt_of, queue_of
 
 REDELIVERED = '{"redelivered":true}'
@@ -51,7 +51,7 @@ class Run:
     def __init__(self, message: Any) -> None:
         self.received_at = now()
         self.task_id: str = message.message_id
-        self.again = marks.of(message).again
+        self.again = message_marks.of(message).again
         """How many times the actor has sent this message again."""
         self.attempt = attempt_of(message.options) + self.again
         self.name: str = message.actor_name

@@ -33,7 +33,7 @@ from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records
 from z4j_dramatiq import originals, pausing
 from z4j_dramatiq.attempts import Run, Running, Stopped, current
-from z4j_dramatiq.encoding import decoding, marks
+from z4j_dramatiq.encoding import decoding, message_marks
 from z4j_dramatiq.encoding.decoding import identity_of
 from z4j_dramatiq.messages import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.state import BrokerState
@@ -78,24 +78,24 @@ class Capture(Middleware):
     def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
         local = self._local
         if getattr(local, "is_consumer", False):  # a delay has elapsed: the same message is sent to its queue
-            marks.send_with(message, local.delayed.pop(message.message_id, marks.NONE))
+            message_marks.send_with(message, local.delayed.pop(message.message_id, message_marks.NONE))
             return
-        local.at, local.has_payload, mark = now(), False, marks.NONE
+        local.at, local.has_payload, mark = now(), False, message_marks.NONE
         run = current.get()
         if run is not None and run.task_id == message.message_id:  # the next attempt of a task that runs here: its arguments are known
             is_own_doing = run.started_at is not None and run.ended_at is None  # the actor's, and not its middleware's after its end
-            mark = marks.Mark(True, run.again + is_own_doing)
+            mark = message_marks.Mark(True, run.again + is_own_doing)
             local.attempt = attempt_of(message.options) + mark.again
         elif actor_of(broker, message.actor_name) is not None:
-            mark, local.has_payload = marks.Mark(True), True
+            mark, local.has_payload = message_marks.Mark(True), True
             local.attempt = attempt_of(message.options)
         else:  # a positional argument is only recognised as a secret by its parameter: the worker, which has the function, reports it
             local.attempt = attempt_of(message.options)
-        marks.send_with(message, mark)
+        message_marks.send_with(message, mark)
 
     @guard("after_enqueue")
     def after_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
-        marks.sent()
+        message_marks.sent()
         local = self._local
         if getattr(local, "is_consumer", False):
             return
@@ -124,8 +124,8 @@ class Capture(Middleware):
     @guard("before_delay_message")
     def before_delay_message(self, broker: Any, message: Any) -> None:
         """Called for a delayed message in this worker's memory, which the same thread later sends as another object."""
-        mark, delayed = marks.of(message), getattr(self._local, "delayed", None)
-        if delayed is not None and mark is not marks.NONE:
+        mark, delayed = message_marks.of(message), getattr(self._local, "delayed", None)
+        if delayed is not None and mark is not message_marks.NONE:
             delayed[message.message_id] = mark
 
     @guard("decoding")
@@ -147,7 +147,7 @@ class Capture(Middleware):
 
     def _received(self, run: Run, message: Any) -> None:
         agent, meta = self._agent, run.meta
-        if not marks.of(message).is_reported:
+        if not message_marks.of(message).is_reported:
             meta = sent_meta(self.broker, message, redelivered=run.meta != records.NO_META)
             agent.append(originals.payload_of(agent, self.broker, message, run.attempt, originals.BY_WORKER))
         agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, meta=meta))
@@ -242,7 +242,7 @@ class Capture(Middleware):
         attempt, queue = attempt_of(message.options), queue_of(message.queue_name)
         error = f"no actor {name} is declared in this worker; the message was moved to the dead letters"
         meta = records.NO_META
-        if not marks.of(message).is_reported:
+        if not message_marks.of(message).is_reported:
             meta = sent_meta(broker, message)
             agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_WORKER))
         agent.append(records.rejected(ENGINE, task_id, attempt, at, agent.run, name, queue, reason="unknown_task", error=error, meta=meta))

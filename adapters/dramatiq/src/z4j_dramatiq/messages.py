@@ -10,7 +10,7 @@ from dramatiq.middleware import AgeLimit
 
 from z4j_agent.capture import hooks
 from z4j_agent.wire import records
-from z4j_dramatiq.encoding import marks
+from z4j_dramatiq.encoding import message_marks
 
 ENGINE = "dramatiq"
 DELAYED, DEAD = ".DQ", ".XQ"
@@ -77,7 +77,7 @@ def sent_meta(broker: Any, message: Any, **more: Any) -> str:
     return records.meta(
         {
             "group_id": options.get("group_completion_uuid"),
-            "retry_of": marks.repeated() or marks.of(message).retry_of,
+            "retry_of": message_marks.repeated() or message_marks.of(message).retry_of,
             "expires": (message.message_timestamp + age) * 1000 if age is not None else None,
             "priority": priority if isinstance(priority, int) else None,
             **more,

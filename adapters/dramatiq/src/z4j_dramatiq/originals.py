@@ -22,7 +22,7 @@ from z4j_agent.capture import display
 from z4j_agent.capture.originals import MAX_ORIGINAL
 from z4j_agent.contract.adapter import Original, Refused
 from z4j_dramatiq.broker_identity import identity_of
-from z4j_dramatiq.encoding.marks import OLD_REPORTED, OLD_RETRY_OF
+from z4j_dramatiq.encoding.message_marks import OLD_REPORTED, OLD_RETRY_OF
 from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, parameter_names, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1

@@ -18,7 +18,7 @@ from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
 from z4j_dramatiq import originals, waiting_tasks
 from z4j_dramatiq.broker_identity import DramatiqPart
-from z4j_dramatiq.encoding import marks
+from z4j_dramatiq.encoding import message_marks
 from z4j_dramatiq.messages import DEAD, ENGINE, attempt_of, queue_of
 from z4j_dramatiq.queues import declared, find_in_redis, key_of, kind_of, lent_connection
 from z4j_dramatiq.reconcile import has_result
@@ -114,7 +114,7 @@ class TaskCommands(DramatiqPart):
         """
         broker = self.broker_of(original)
         message, note = _again(broker, original, new_id)
-        with lent_connection(broker), marks.repeating(original.task_id):
+        with lent_connection(broker), message_marks.repeating(original.task_id):
             broker.enqueue(message)
         return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
 
@@ -129,7 +129,7 @@ class TaskCommands(DramatiqPart):
         """Like `retry_task`, with other arguments. Raises Refused."""
         broker = self.broker_of(original)
         message, note = _again(broker, original, new_id)
-        with lent_connection(broker), marks.repeating(original.task_id):
+        with lent_connection(broker), message_marks.repeating(original.task_id):
             broker.enqueue(message.copy(args=tuple(args), kwargs=kwargs))
         return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
 
@@ -140,7 +140,7 @@ class TaskCommands(DramatiqPart):
         if priority is not None:
             message.options["broker_priority"] = priority
         delay = max(0, (eta_at - hooks.now()) // 1000) if eta_at is not None else 0
-        with lent_connection(broker), marks.repeating(original.task_id):
+        with lent_connection(broker), message_marks.repeating(original.task_id):
             broker.enqueue(message, delay=delay or None)
         return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
 

@@ -20,7 +20,7 @@ import z4j_agent
 import z4j_dramatiq
 from z4j_agent.capture.guard import faults
 from z4j_agent.conformance.gateway import Gateway
-from z4j_dramatiq.encoding import marks
+from z4j_dramatiq.encoding import message_marks
 
 
 @pytest.fixture
@@ -112,15 +112,15 @@ def test_the_options_of_an_older_version_are_understood_and_hidden(gateway: Gate
 
 def test_marks_survive_what_a_message_goes_through() -> None:
     message: Message[Any] = Message("default", "read", (1,), {}, {})
-    for mark in (marks.Mark(True), marks.Mark(True, 3), marks.Mark(True, marks.MOST + 5)):
+    for mark in (message_marks.Mark(True), message_marks.Mark(True, 3), message_marks.Mark(True, message_marks.MOST + 5)):
         read = Message.decode(message.encode() + mark.encoded())
-        marks.read(read, message.encode() + mark.encoded())
-        assert (marks.of(read).is_reported, marks.of(read).again) == (True, min(mark.again, marks.MOST))
+        message_marks.read(read, message.encode() + mark.encoded())
+        assert (message_marks.of(read).is_reported, message_marks.of(read).again) == (True, min(mark.again, message_marks.MOST))
     for strange in (b"", b" ", b"\n", b" \n", b"\t ", b"\r\n "):
         read = Message.decode(message.encode() + strange)
-        marks.read(read, message.encode() + strange)
-        assert not marks.of(read).is_reported, strange
-    assert marks.of(message) is marks.NONE
+        message_marks.read(read, message.encode() + strange)
+        assert not message_marks.of(read).is_reported, strange
+    assert message_marks.of(message) is message_marks.NONE
 
 
 def test_it_can_be_installed_again_after_it_was_stopped(gateway: Gateway, tmp_path: Path) -> None:
@@ -185,12 +185,12 @@ def test_the_end_of_a_worker_that_the_application_has_made_waits_for_nothing(gat
 
 def test_one_thread_s_mark_is_not_another_s() -> None:
     message: Message[Any] = Message("default", "read", (1,), {}, {})
-    marks.send_with(message, marks.Mark(True))
+    message_marks.send_with(message, message_marks.Mark(True))
     encoded: list[bytes] = []
-    thread = threading.Thread(target=lambda: encoded.append(marks.encoded(message, b"{}")))
+    thread = threading.Thread(target=lambda: encoded.append(message_marks.encoded(message, b"{}")))
     thread.start()
     thread.join()
-    assert (encoded, marks.encoded(message, b"{}")) == ([b"{}"], b"{}  ")
-    marks.sent()
-    assert marks.encoded(message, b"{}") == b"{}"
+    assert (encoded, message_marks.encoded(message, b"{}")) == ([b"{}"], b"{}  ")
+    message_marks.sent()
+    assert message_marks.encoded(message, b"{}") == b"{}"
     assert not faults.by_operation.get("encoding a message")

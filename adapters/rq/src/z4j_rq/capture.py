@@ -23,10 +23,10 @@ from z4j_agent.capture.guard import guard, never_swallow
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
 from z4j_rq import originals
-from z4j_rq.job_hooks import marks
+from z4j_rq.job_hooks import job_marks
 from z4j_rq.job_hooks.enqueue_hooks import Sending
 from z4j_rq.job_hooks.execution_hooks import Running
-from z4j_rq.job_hooks.marks import attempt_of, is_asked, is_reported, mark_of, note_of
+from z4j_rq.job_hooks.job_marks import attempt_of, is_asked, is_reported, mark_of, note_of
 from z4j_rq.job_hooks.outcomes import RunningJob
 from z4j_rq.job_hooks.patches import Look, Patches
 from z4j_rq.job_hooks.removal_hooks import Removing
@@ -58,7 +58,7 @@ class Capture:
         self._agent = agent
         never_swallow(BaseTimeoutException)
         patches = self._patches
-        marks.connect(patches)
+        job_marks.connect(patches)
         Sending(agent, self.known).connect(patches)
         Removing(agent).connect(patches)
         looked_at: dict[str, dict[str, Look]] = {

@@ -19,7 +19,7 @@ from rq.queue import Queue
 import z4j_agent
 from z4j_agent.capture.broker import identify_pool
 from z4j_agent.capture.guard import let_through
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 from z4j_rq.messages import function_of
 
 MOST_NAMES: Final = 5_000

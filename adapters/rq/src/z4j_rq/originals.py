@@ -22,7 +22,7 @@ from z4j_agent.capture.originals import MAX_ORIGINAL, is_plain
 from z4j_agent.commands.edits import is_editable
 from z4j_agent.contract.adapter import Original, Refused
 from z4j_agent.wire.redaction import redact_text
-from z4j_rq.job_hooks.marks import attempt_of, forget_attempts, note_of
+from z4j_rq.job_hooks.job_marks import attempt_of, forget_attempts, note_of
 from z4j_rq.messages import ENGINE, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1

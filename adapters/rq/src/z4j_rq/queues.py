@@ -17,7 +17,7 @@ from rq.worker import Worker
 import z4j_agent
 from z4j_agent.contract.adapter import QueueInfo, Refused, SeveralBrokers, Unsupported
 from z4j_agent.settings import Settings
-from z4j_rq.job_hooks.marks import mark_of
+from z4j_rq.job_hooks.job_marks import mark_of
 from z4j_rq.messages import ENGINE, to_us
 from z4j_rq.state import RqState
 

@@ -20,7 +20,7 @@ from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
 from z4j_rq import originals
 from z4j_rq.dependencies import why_waiting
-from z4j_rq.job_hooks.marks import attempt_of, by_command
+from z4j_rq.job_hooks.job_marks import attempt_of, by_command
 from z4j_rq.job_hooks.outcomes import RunningJob
 from z4j_rq.messages import ENGINE, WAITING, name_of
 from z4j_rq.queues import UNKNOWN_JOB, RqPart, like

@@ -16,7 +16,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.commands.queue_actions import Entry, purge
 from z4j_agent.contract.adapter import WaitingTask
 from z4j_rq import originals
-from z4j_rq.job_hooks.marks import attempt_of
+from z4j_rq.job_hooks.job_marks import attempt_of
 from z4j_rq.messages import ENGINE, name_of, to_us
 from z4j_rq.queues import RqPart
 

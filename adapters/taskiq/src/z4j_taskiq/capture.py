@@ -50,7 +50,7 @@ from z4j_taskiq.messages import (
     take_old_marks,
 )
 from z4j_taskiq.pausing import QueueGate
-from z4j_taskiq.schedulers.firing import SENT, connects_later
+from z4j_taskiq.schedulers.scheduler_loop import SENT, connects_later
 from z4j_taskiq.state import BrokerState
 
 REDELIVERED = '{"redelivered":true}'

@@ -12,7 +12,7 @@ from taskiq.receiver import Receiver
 
 import z4j_taskiq
 from z4j_agent.conformance import Harness, ReportingInstallContract
-from z4j_taskiq.schedulers.firing import LOOP_CLASS
+from z4j_taskiq.schedulers.scheduler_loop import LOOP_CLASS
 
 
 class TestTaskiq(ReportingInstallContract):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from z4j_agent.contract.interrupts import let_through, never_swallow
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 from z4j_agent.runtime.native_threads import ticks
 
 P = ParamSpec("P")

@@ -15,7 +15,7 @@ from typing import Any
 from z4j_agent import lifecycle
 from z4j_agent.capture.guard import guard
 from z4j_agent.capture.web_route import set_route
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 
 PLAINTEXT = "PLAINTEXT_ALLOWED"
 KNOWN = frozenset({"URL", "APP", "ENVIRONMENT", "RELEASE", "SPOOL", "SPOOL_LIMIT_MB", "ALLOW", "DENIED", "SEAL_KEYS", "REDACT", PLAINTEXT})

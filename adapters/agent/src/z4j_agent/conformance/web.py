@@ -11,7 +11,7 @@ from pathlib import Path
 
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, free_port, is_open, wait_for
-from z4j_agent.runtime.log import FILE
+from z4j_agent.runtime.agent_log import FILE
 
 
 class Site(Harness):

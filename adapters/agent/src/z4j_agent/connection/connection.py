@@ -27,7 +27,7 @@ from z4j_agent.connection.poll_lease import PollLease
 from z4j_agent.connection.reports import Reports
 from z4j_agent.contract.scheduler import capabilities
 from z4j_agent.doctor.checks import notes_of
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 from z4j_agent.runtime.native_threads import SLEEP, start_native_thread, ticks
 from z4j_agent.runtime.stacks import why_not
 from z4j_agent.settings import agent_version

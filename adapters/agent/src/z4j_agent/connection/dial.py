@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
-from z4j_agent.runtime.log import websocket_log
+from z4j_agent.runtime.agent_log import websocket_log
 from z4j_agent.settings import Settings, agent_version
 
 if TYPE_CHECKING:

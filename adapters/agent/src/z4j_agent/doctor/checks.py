@@ -13,7 +13,7 @@ from pathlib import Path
 
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.contract.adapter import Adapter, Finding
-from z4j_agent.runtime.log import FILE, read_log
+from z4j_agent.runtime.agent_log import FILE, read_log
 from z4j_agent.settings import LOOPBACK, Settings, agent_version
 from z4j_agent.spool.spool import SEGMENT_SUFFIX
 from z4j_agent.spool.spool_location import file_system_of, is_network

@@ -9,7 +9,7 @@ from typing import Any
 
 from z4j_agent import lifecycle
 from z4j_agent.capture.guard import faults, let_through
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 
 
 def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int | None = None) -> bool:

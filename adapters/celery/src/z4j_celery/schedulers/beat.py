@@ -29,7 +29,7 @@ from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, Sche
 from z4j_agent.runtime.native_threads import ticks
 from z4j_agent.runtime.patching import Patches
 from z4j_celery import apps
-from z4j_celery.schedulers.beat_forms import due_of, send, us, zone_name
+from z4j_celery.schedulers.beat_conversion import due_of, send, us, zone_name
 
 NAME: Final = "celery_beat"
 MAX_SLEEP_S: Final = 5.0

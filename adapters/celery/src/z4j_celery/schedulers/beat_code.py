@@ -25,7 +25,7 @@ from z4j_agent.capture.hooks import now
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments, resolve
 from z4j_agent.contract.scheduler import Override, ScheduleInfo, ScheduleSpec, digest_of, read_time
-from z4j_celery.schedulers.beat_forms import (
+from z4j_celery.schedulers.beat_conversion import (
     LATE_US,
     check_zone,
     due_of,

@@ -17,7 +17,7 @@ from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments
 from z4j_agent.contract.scheduler import ScheduleInfo, ScheduleSpec
-from z4j_celery.schedulers.beat_forms import (
+from z4j_celery.schedulers.beat_conversion import (
     check_row,
     check_zone,
     due_of,

@@ -17,7 +17,7 @@ from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments
 from z4j_agent.contract.scheduler import ScheduleInfo, ScheduleSpec, read_interval, read_time
 from z4j_agent.runtime.time_zones import find_zone
-from z4j_celery.schedulers.beat_forms import (
+from z4j_celery.schedulers.beat_conversion import (
     REWRITTEN,
     check_row,
     due_of,

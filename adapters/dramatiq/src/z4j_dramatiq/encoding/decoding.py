@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoding and decoding of messages: the marks behind the bytes (`marks`), and messages that no worker can read.
+"""Encoding and decoding of messages: the marks behind the bytes (`message_marks`), and messages that no worker can read.
 
 Dramatiq has no hook for either: its consumers decode before they call any middleware, and then only log. So `Message.encode` is wrapped
 while a broker is monitored and `Message.decode` while a worker runs; their results and exceptions are unchanged.
@@ -17,7 +17,7 @@ from dramatiq.message import Message
 
 from z4j_agent.capture.guard import guard
 from z4j_agent.runtime.patching import Patches
-from z4j_dramatiq.encoding import marks
+from z4j_dramatiq.encoding import message_marks
 
 _wrappers: list[Callable[[bytes, DecodeError], object]] = []
 _brokers: set[int] = set()
@@ -55,7 +55,7 @@ def _decode(original: Any, cls: type[Message[Any]], data: bytes) -> Message[Any]
 
 @guard("reading a message")
 def _read(message: Message[Any], data: Any) -> None:
-    marks.read(message, data)
+    message_marks.read(message, data)
 
 
 # -- encoding ------------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def _encode(original: Any, message: Message[Any]) -> bytes:
 
 @guard("encoding a message")
 def _with_mark(message: Message[Any], data: bytes) -> bytes:
-    return marks.encoded(message, data)
+    return message_marks.encoded(message, data)
 
 
 def identity_of(data: Any) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
 from z4j_rq import originals
 from z4j_rq.dependencies import names_of
-from z4j_rq.job_hooks.marks import attempt_of, begin_sending, end_sending, is_asked, mark_of, note_of
+from z4j_rq.job_hooks.job_marks import attempt_of, begin_sending, end_sending, is_asked, mark_of, note_of
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.known_queues import Known
 from z4j_rq.messages import ENGINE, job_in, name_of, sent_meta, to_us

@@ -20,7 +20,7 @@ from z4j_agent.capture import current_run
 from z4j_agent.capture.guard import guard
 from z4j_rq import originals
 from z4j_rq.job_hooks import outcomes
-from z4j_rq.job_hooks.marks import is_reported, note_of
+from z4j_rq.job_hooks.job_marks import is_reported, note_of
 from z4j_rq.job_hooks.outcomes import Run, RunningJobs
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.job_hooks.spawning import parent_boot

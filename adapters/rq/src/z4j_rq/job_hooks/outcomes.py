@@ -16,7 +16,7 @@ from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
 from z4j_agent.capture.run_usage import used
 from z4j_agent.wire import records
-from z4j_rq.job_hooks.marks import attempt_of
+from z4j_rq.job_hooks.job_marks import attempt_of
 from z4j_rq.messages import ENGINE, is_import_error, name_of
 
 ABANDONED = "no worker has renewed its claim on the task"

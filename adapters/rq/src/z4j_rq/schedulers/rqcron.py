@@ -18,7 +18,7 @@ from z4j_agent.capture.guard import faults, guard, let_through
 from z4j_agent.capture.hooks import now, override_store, report_fire
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler
-from z4j_rq.job_hooks.marks import by_command
+from z4j_rq.job_hooks.job_marks import by_command
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import ENGINE
 from z4j_rq.schedulers.cron_overrides import Entry, Plan, due_of, is_usable, last_of, task_of, zone_of_cron

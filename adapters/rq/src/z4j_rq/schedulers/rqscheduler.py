@@ -24,7 +24,7 @@ from z4j_agent.contract.overrides import merge_arguments
 from z4j_agent.contract.scheduler import ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_agent.runtime.time_zones import check_only_zone, zone_of_host
 from z4j_rq.job_hooks.import_hooks import when_imported
-from z4j_rq.job_hooks.marks import by_command, is_asked
+from z4j_rq.job_hooks.job_marks import by_command, is_asked
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import ENGINE, name_of, to_us
 from z4j_rq.schedulers import scheduled_entries

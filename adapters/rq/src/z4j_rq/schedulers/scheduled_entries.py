@@ -25,7 +25,7 @@ from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import Kind, ScheduleSpec, read_cron, read_time, read_whole_interval
 from z4j_agent.runtime.native_threads import ticks
 from z4j_agent.wire.redaction import redact_text
-from z4j_rq.job_hooks.marks import MARK, write_asked
+from z4j_rq.job_hooks.job_marks import MARK, write_asked
 from z4j_rq.messages import name_of
 from z4j_rq.schedulers.dialects import Crontab, handed
 

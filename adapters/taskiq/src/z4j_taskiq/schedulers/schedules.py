@@ -22,8 +22,8 @@ from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, Sche
 from z4j_agent.runtime.patching import Patches
 from z4j_taskiq import originals
 from z4j_taskiq.messages import ENGINE, number, queue_of
-from z4j_taskiq.schedulers.firing import LOOP_CLASS, SCHEDULER, Firing
 from z4j_taskiq.schedulers.overrides import Entry, next_of, rule_of, task_of, time_of
+from z4j_taskiq.schedulers.scheduler_loop import LOOP_CLASS, SCHEDULER, Firing
 from z4j_taskiq.schedulers.sources import Store, StoredEntries, kind_of
 
 OVER = "Its time has passed."

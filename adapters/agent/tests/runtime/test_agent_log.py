@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from z4j_agent.runtime.log import FILE, LIMIT, OwnLogger, Sink, log, sink
+from z4j_agent.runtime.agent_log import FILE, LIMIT, OwnLogger, Sink, log, sink
 
 HOST = """
 import logging, sys, time
@@ -174,5 +174,5 @@ def test_an_owner_can_have_the_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("Z4J_LOG", "stderr")
     log.warning("to standard error")
     assert capfd.readouterr().err.endswith("] to standard error\n")
-    assert "z4j_agent.runtime.log" not in logging.root.manager.loggerDict
+    assert "z4j_agent.runtime.agent_log" not in logging.root.manager.loggerDict
     assert sink is not None

@@ -12,7 +12,7 @@ from typing import Any
 from apscheduler.util import obj_to_ref
 
 from z4j_agent.capture.guard import let_through
-from z4j_agent.runtime.log import log
+from z4j_agent.runtime.agent_log import log
 
 
 def reference_of(function: Any) -> str:
