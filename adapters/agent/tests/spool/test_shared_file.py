@@ -10,7 +10,8 @@ import pytest
 
 from z4j_agent.capture.guard import faults
 from z4j_agent.spool import shared_file as module
-from z4j_agent.spool.shared_file import SharedIds, SharedJson, SharedLines, replace_file
+from z4j_agent.spool.cancelled_ids import CancelledIds
+from z4j_agent.spool.shared_file import SharedJson, SharedLines, replace_file
 
 
 def numbers(value: object) -> list[int]:
@@ -44,7 +45,7 @@ def test_a_file_is_of_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         shared(tmp_path).replace([1])
-        SharedIds(tmp_path / "ids").add("a")
+        CancelledIds(tmp_path / "ids").add("a")
     finally:
         os.umask(before)
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600, 0o600]
@@ -141,58 +142,6 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Pa
 
 
 # -- lines and ids -------------------------------------------------------------------------------------------------------
-def test_ids_are_of_every_process_of_the_folder(tmp_path: Path) -> None:
-    one, other = SharedIds(tmp_path / "ids"), SharedIds(tmp_path / "ids")
-    assert not one.has("a")
-    one.add("a")
-    one.add("a")
-    one.add("b\nc", "broker")
-    assert (tmp_path / "ids").read_bytes().count(b"\n") == 2
-    assert other.has("a")
-    assert other.has("a", "broker")
-    assert (other.has("b\nc"), other.has("b\nc", "broker"), other.has("b\nc", "other")) == (False, True, False)
-    other.add("d")
-    assert one.has("d")
-
-
-def test_whoever_may_not_cancel_any_more_cancels_nothing(tmp_path: Path) -> None:
-    SharedIds(tmp_path / "ids").add("a")
-    assert not SharedIds(tmp_path / "ids", is_permitted=False).has("a")
-
-
-def test_ids_that_cannot_be_read_stay_what_they_were(tmp_path: Path) -> None:
-    """The rule was not the same in all adapters: one raised into the worker, the other did not look again."""
-    ids, path = SharedIds(tmp_path / "ids"), tmp_path / "ids"
-    ids.add("a")
-    path.write_bytes(b'"b"\n\xff\xfe\n"torn\n["c"]\n\n"d"\n"being writ')
-    assert [ids.has(id) for id in ("a", "b", "d", "torn", "", "being writ")] == [True, True, True, False, False, False]
-    path.unlink()
-    path.mkdir()
-    total = faults.total
-    assert ids.has("a")
-    assert not ids.has("e")
-    assert faults.total > total
-    path.rmdir()
-    SharedIds(path).add("e")
-    assert ids.has("e")
-    assert ids.has("a"), "what was cancelled stays so"
-
-
-def test_what_cannot_be_written_this_process_knows(tmp_path: Path) -> None:
-    ids = SharedIds(tmp_path / "gone" / "ids")
-    with pytest.raises(FileNotFoundError):
-        ids.add("a")
-    assert ids.has("a")
-
-
-def test_a_torn_line_takes_none_with_it(tmp_path: Path) -> None:
-    (tmp_path / "ids").write_bytes(b'"a"\n"tor')
-    ids = SharedIds(tmp_path / "ids")
-    assert ids.has("a")
-    SharedIds(tmp_path / "ids").add("b")
-    assert (ids.has("b"), ids.has("tor")) == (True, False)
-
-
 def test_lines_are_read_once_and_a_large_file_is_shortened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_BYTES", 100)
     path = tmp_path / "lines"
@@ -219,38 +168,3 @@ def test_lines_are_read_once_and_a_large_file_is_shortened(tmp_path: Path, monke
     path.unlink()
     reader.read(lambda lines, is_other: taken.append((lines, is_other)))
     assert taken[-1] == ([], True)
-
-
-def test_a_check_follows_the_file_and_not_its_descriptor(tmp_path: Path) -> None:
-    ids, path = SharedIds(tmp_path / "ids"), tmp_path / "ids"
-    assert not ids.has_any()
-    fd = ids._lines._fd
-    assert fd >= 0
-    assert path.stat().st_mode & 0o777 == 0o600
-    SharedIds(path).add("a")
-    assert ids.has("a")
-    assert ids._lines._fd == fd, "it is not opened again for a line that was added"
-    replace_file(path, b'"a"\n"b"\n')
-    assert ids.has("b")
-    path.unlink()
-    assert ids.has("b"), "what was read stays"
-    SharedIds(path).add("c")
-    assert ids.has("c")
-
-
-def test_a_descriptor_that_the_application_closes_or_takes_is_not_used(tmp_path: Path) -> None:
-    ids, path = SharedIds(tmp_path / "ids"), tmp_path / "ids"
-    for number, is_taken in enumerate((False, True)):
-        assert not ids.has(str(number))
-        theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
-        if is_taken:
-            fd = ids._lines._fd
-            os.dup2(theirs, fd)
-        else:
-            os.close(ids._lines._fd)
-        SharedIds(path).add(str(number))
-        assert ids.has(str(number))
-        if is_taken:
-            assert os.fstat(fd).st_ino == os.fstat(theirs).st_ino, "it is the application's now, and stays open"
-            os.close(fd)
-        os.close(theirs)

@@ -29,7 +29,7 @@ from z4j_agent.capture.hooks import error_of, now, text_of
 from z4j_agent.capture.run_usage import used
 from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
-from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.spool.cancelled_ids import CancelledIds
 from z4j_agent.wire import records
 from z4j_dramatiq import originals, pausing
 from z4j_dramatiq.attempts import Run, Running, Stopped, current
@@ -58,7 +58,9 @@ class Capture(Middleware):
         if agent is None:
             return
         self._agent = agent
-        self.state.skips = SharedIds(agent.settings.spool / "dramatiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
+        self.state.skips = CancelledIds(
+            agent.settings.spool / "dramatiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task")
+        )
         decoding.begin_encoding(self.broker)
         never_swallow(Interrupt)
         first = self.broker.middleware[0] if self.broker.middleware else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.spool.cancelled_ids import CancelledIds
 from z4j_dramatiq.attempts import Running
 from z4j_dramatiq.queues import QueuePoller
 
@@ -23,4 +23,4 @@ class BrokerState:
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
         self.poller = QueuePoller(broker)
-        self.skips: SharedIds
+        self.skips: CancelledIds

@@ -31,7 +31,7 @@ from z4j_agent.capture.hooks import error_of, now, route, text_of
 from z4j_agent.capture.run_usage import used
 from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.patching import Patches
-from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.spool.cancelled_ids import CancelledIds
 from z4j_agent.wire import records
 from z4j_taskiq import originals
 from z4j_taskiq.attempts import CURRENT, Run, starts_at_once, watched
@@ -90,7 +90,7 @@ class Capture:
         self._agent = agent
         broker_identity.watched.append(self.broker)
         folder = getattr(agent.spool, "folder", agent.settings.spool)
-        self.state.skips = SharedIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
+        self.state.skips = CancelledIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         self.broker.add_middlewares(self._middleware)
         self._watch(self)
         self.gate.connect(self._patches)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.spool.cancelled_ids import CancelledIds
 from z4j_taskiq.attempts import Run
 
 
@@ -27,5 +27,5 @@ class BrokerState:
         """Names that the application's own code has sent from this process."""
         self.sent_to: set[str] = set()
         """Queues to which it has sent."""
-        self.skips: SharedIds
+        self.skips: CancelledIds
         """Tasks that no worker of this spool folder may run."""

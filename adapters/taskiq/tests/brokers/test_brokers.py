@@ -17,7 +17,7 @@ import z4j_agent
 import z4j_taskiq
 from z4j_agent.conformance.brokers.two_brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.spool.cancelled_ids import CancelledIds
 from z4j_taskiq.adapter import TaskiqAdapter
 from z4j_taskiq.brokers.broker_identity import identity_of
 
@@ -78,9 +78,9 @@ class TestTwoLists(KnownToBothContract):
         status, facts = self.ask(gateway, two, "cancel_task", task_id="invoice-17", broker=names[1])
         assert status == "done", facts
         assert [two.depth(which) for which in BOTH] == [2, 1]
-        skips = SharedIds(tmp_path / "taskiq.cancelled")
+        skips = CancelledIds(tmp_path / "taskiq.cancelled")
         skips.add("invoice-18", names[1])
-        again = SharedIds(tmp_path / "taskiq.cancelled")
+        again = CancelledIds(tmp_path / "taskiq.cancelled")
         assert [again.has("invoice-18", name) for name in names] == [False, True]
         for state in adapter.states:
             state.receiver = None
