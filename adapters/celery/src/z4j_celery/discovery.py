@@ -10,20 +10,9 @@ from celery.worker import state as worker_state
 
 from z4j_agent.capture.hooks import signature_of
 from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_celery.execution.worker_settings import settings_of
 from z4j_celery.messages import read_steadily, to_us
 from z4j_celery.state import CeleryPart
-
-
-def _options(consumer: Any) -> dict[str, str]:
-    """Settings of the worker by Celery's names. The multiplier of a consumer is that of the command line, if it was given there."""
-    conf = consumer.app.conf
-    multiplier = getattr(consumer, "prefetch_multiplier", None)
-    return {
-        "worker_prefetch_multiplier": str(conf.worker_prefetch_multiplier if multiplier is None else multiplier),
-        "task_acks_late": "yes" if conf.task_acks_late else "no",
-        "task_serializer": str(conf.task_serializer),
-        "accept_content": ", ".join(sorted(str(each) for each in conf.accept_content or ())),
-    }
 
 
 class Discovery(CeleryPart):
@@ -53,7 +42,7 @@ class Discovery(CeleryPart):
             queues=queues,
             pids=tuple(info.get("processes") or ()),
             notes=tuple(f"{each.what} {each.remedy}".strip() for each in self.findings() if each.level != "ok"),
-            options=_options(consumer),
+            options=settings_of(consumer),
         )
 
     def list_running(self) -> list[RunningTask]:
