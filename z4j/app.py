@@ -43,6 +43,7 @@ from z4j.operations.alerts.service import Alerts
 from z4j.operations.alerts.weekly_messages import make_weekly
 from z4j.operations.commands import Dispatch
 from z4j.operations.errors import ErrorService
+from z4j.operations.findings.news import NewsService
 from z4j.operations.findings.server import ServerFindings
 from z4j.operations.findings.service import EVERY_S, Findings
 from z4j.operations.forwarding.actions import ForwardingActions
@@ -52,7 +53,6 @@ from z4j.operations.incidents import Incidents
 from z4j.operations.metrics.collector import ServerMetrics
 from z4j.operations.metrics.exposition import Metrics
 from z4j.operations.metrics.task_metrics import TaskMetrics
-from z4j.operations.news import NewsService
 from z4j.operations.plans import Plans
 from z4j.operations.scheduler import Scheduler
 from z4j.operations.schedules import ScheduleService

@@ -20,6 +20,7 @@ from z4j.agents.outbox import Outbox
 from z4j.agents.paused_queues import PausedQueues
 from z4j.exceptions import AgentGone, NotAllowed, NotFound, StoreError, Unsupported, WrongState, Z4jError
 from z4j.live import Live
+from z4j.operations import repeated_cancellations
 from z4j.rules.command_ids import NEW_BYTES, CommandId
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
 from z4j.rules.operator_input import shown_reason
@@ -29,7 +30,6 @@ from z4j.store.access.audit import Appended, AuditLog
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.sqlite.db import Connection, Store
-from z4j.store.tasks import originals
 from z4j.store.tasks.tasks import TaskDetail, get_task
 from z4j.text import Json, JsonObject
 
@@ -196,10 +196,9 @@ class Dispatch(ExpiringOwner):
         logs.command_sent(chosen.command.id.text, chosen.command.need.action, chosen.link.boot)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
-        """Cancellations that were executed and whose task still waits: an engine forgets them when its worker restarts."""
-        cancellations = [outgoing(row) for row in await commands.list_cancellations(self.store, link.app_id, at)]
-        brokers = await originals.read_brokers(self.store, [command.task for command in cancellations if command.task is not None])
-        return [copy_of(command, link, brokers.get(command.task or 0, "")) for command in cancellations]
+        """Lists the cancellations to repeat, see `repeated_cancellations`."""
+        rows = await commands.list_cancellations(self.store, link.app_id, at)
+        return await repeated_cancellations.of_commands(self.store, link, [outgoing(row) for row in rows])
 
     async def expire(self, at: int) -> None:
         """Ends commands without a result in time."""
@@ -261,12 +260,6 @@ def outgoing(row: CommandRow) -> OutgoingCommand:
 
 def _near(command: OutgoingCommand, worker: str) -> OutgoingCommand:
     return dataclasses.replace(command, need=dataclasses.replace(command.need, near=worker)) if worker else command
-
-
-def copy_of(command: OutgoingCommand, link: AgentLink, broker: str) -> OutgoingCommand:
-    """Returns a cancellation for one process that has never received it, whatever the ledger of its spool folder contains."""
-    id, need = dataclasses.replace(command.id, process=link.boot), dataclasses.replace(command.need, broker=broker)
-    return dataclasses.replace(command, id=id, need=need, task=None)
 
 
 def _audited(request: CommandRequest, made: list[CommandRow]) -> JsonObject:

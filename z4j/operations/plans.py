@@ -22,11 +22,11 @@ from z4j.agents.outbox import Outbox
 from z4j.background_duty import Duties, until_done
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
+from z4j.operations import repeated_cancellations
 from z4j.operations.commands import Actor
 from z4j.operations.plan_runner import LOOK_S, PlanRun
 from z4j.rules import plans as rules
-from z4j.rules.command_ids import NEW_BYTES, CommandId
-from z4j.rules.commands import RULES
+from z4j.rules.command_ids import NEW_BYTES
 from z4j.rules.operator_input import shown_reason
 from z4j.rules.permissions import may_act
 from z4j.rules.plans import ACTIONS, OURS, Pace
@@ -103,15 +103,8 @@ class Plans(ExpiringOwner):
         return open_commands
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
-        """Cancellations that were executed and whose task still waits: an engine forgets them when its worker restarts."""
-        expires_us = RULES["cancel_task"].expires_us
-        return [
-            OutgoingCommand(
-                CommandId("plan_item", key, seq, link.boot), Need(link.app_id, engine, "cancel_task", environment, broker=broker),
-                at + expires_us, {"task_id": task_id},
-            )
-            for key, seq, task_id, engine, environment, broker in await store_plans.list_cancelled(self.store, link.app_id, at - expires_us)
-        ]  # fmt: skip
+        """Lists the cancellations to repeat, see `repeated_cancellations`."""
+        return await repeated_cancellations.of_plans(self.store, link, at)
 
     async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
         """Wakes the running plans."""

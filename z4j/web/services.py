@@ -19,11 +19,11 @@ from z4j.live import Live
 from z4j.operations.alerts.actions import AlertActions
 from z4j.operations.commands import Dispatch
 from z4j.operations.errors import ErrorService
+from z4j.operations.findings.news import NewsService
 from z4j.operations.findings.service import Findings
 from z4j.operations.forwarding.actions import ForwardingActions
 from z4j.operations.incidents import Incidents
 from z4j.operations.metrics.exposition import Metrics
-from z4j.operations.news import NewsService
 from z4j.operations.plans import Plans
 from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings

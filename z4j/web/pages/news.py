@@ -14,7 +14,7 @@ from z4j import clock
 from z4j.clock import DAY_US
 from z4j.exceptions import BadInput
 from z4j.formats import HOUR, MINUTE
-from z4j.operations.news import DAYS
+from z4j.operations.findings.news import DAYS
 from z4j.rules.findings.news import News, summary
 from z4j.store.access import users
 from z4j.store.access.users import NewsMarks

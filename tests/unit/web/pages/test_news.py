@@ -9,7 +9,7 @@ from tests.support.database import SECOND
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL, Shop
 from z4j import clock
-from z4j.operations.news import KEPT_US
+from z4j.operations.findings.news import KEPT_US
 from z4j.rules.findings.finding import Finding
 from z4j.store.findings import findings
 from z4j.web.pages.news import SAME_VISIT_US

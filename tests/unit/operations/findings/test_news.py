@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.database import SECOND, database
 from z4j import clock
-from z4j.operations.news import DAYS, KEPT_US, NewsService
+from z4j.operations.findings.news import DAYS, KEPT_US, NewsService
 from z4j.rules.findings.finding import Finding, Scope
 from z4j.rules.findings.news import BEGAN, COMMAND, ENDED, ERROR, PLAN, RELEASE, SCHEDULE
 from z4j.store.findings import findings
