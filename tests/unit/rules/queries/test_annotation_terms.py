@@ -48,4 +48,5 @@ def test_a_pair_is_none_of_an_argument_and_its_value_is_cut() -> None:
     assert note_pair("order", "42") == "\x81order=42"
     assert note_pair("", "AB-cd") == "\x81=abcd"
     assert note_pair("a", "x" * 200) == "\x81a=" + "x" * MAX_VALUE
+    assert note_pair("a", "x" * MAX_VALUE + "y") == note_pair("a", "x" * MAX_VALUE)
     assert note_pair("a", "ß" * MAX_VALUE) == "\x81a=" + "s" * MAX_VALUE, "which are two letters each in small ones"

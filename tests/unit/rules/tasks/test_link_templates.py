@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z4j.exceptions import BadInput
-from z4j.rules.tasks.link_templates import checked, fill
+from z4j.rules.tasks.link_templates import MAX_LINKS, MAX_NAME, MAX_URL, PLACEHOLDERS, checked, fill
 
 TRACE = "https://tracing.example/trace/{trace_id}"
 
@@ -39,6 +39,7 @@ def test_templates_that_are_fine(url: str) -> None:
         ("t", TRACE + "x" * 1_000, "1 to 1000"),
         ("t", "https://x/{trace_id} y", "without spaces"),
         ("t", "https://x/\x07{trace_id}", "without spaces"),
+        ("t", "x", "https:// or http://"),
         ("t", "javascript:alert({trace_id})", "https:// or http://"),
         ("t", "data:text/html,{trace_id}", "https:// or http://"),
         ("t", "//x/{trace_id}", "https:// or http://"),
@@ -48,11 +49,13 @@ def test_templates_that_are_fine(url: str) -> None:
         ("t", "https://x.{app}.example/{trace_id}", "without placeholders"),
         ("t", "https://me@x/{trace_id}", "without a user name"),
         ("t", "https://x\\@y/{trace_id}", "without a user name"),
+        ("t", "https://x/\\{trace_id}", "without placeholders"),
         ("t", "https://x/trace", "no placeholder"),
         ("t", "https://x/{nothing}", "Unknown placeholder {nothing}"),
         ("t", "https://x/{}", "Unknown placeholder"),
         ("t", "https://x/{note.}", "Unknown placeholder"),
         ("t", "https://x/{trace_id", "brace"),
+        ("t", "https://x/trace_id}{name}", "brace"),
         ("t", "https://x/{{trace_id}}", "brace"),
     ],
 )
@@ -62,7 +65,34 @@ def test_templates_that_are_refused(name: str, url: str, words: str) -> None:
     assert words in caught.value.message
 
 
+def test_limits_and_placeholders_are_those_of_the_documents() -> None:
+    assert (MAX_LINKS, MAX_NAME, MAX_URL) == (20, 60, 1_000)
+    assert PLACEHOLDERS == ("trace_id", "sentry_event_id", "task_id", "name", "queue", "worker", "release", "environment", "app")
+    longest = TRACE + "x" * (MAX_URL - len(TRACE))
+    assert checked("n" * MAX_NAME, longest) == (0, "n" * MAX_NAME, longest)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "message", "hint"),
+    [
+        ("", TRACE, "A link needs a name of 1 to 60 printable characters. No changes were made.", ""),
+        ("t", "https://x:no/{name}", "This is not a valid URL. No changes were made.", f"Use {TRACE}."),
+        ("t", "https://x/", "The URL has no placeholder. No changes were made.", f"Use {TRACE}."),
+        (
+            "t", "https://x/{" + "y" * 41 + "}", "Unknown placeholder {" + "y" * 40 + "}. No changes were made.",
+            "Use {trace_id}, {sentry_event_id}, {task_id}, {name}, {queue}, {worker}, {release}, {environment}, {app}, or {note.order} "
+            "for an annotation.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_remedy(name: str, url: str, message: str, hint: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        checked(name, url)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
 def test_a_link_needs_all_of_its_values() -> None:
+    assert fill("https://x/{trace_id}/{note.v}", {"trace_id": "ab"}) == ""
     assert fill(TRACE, {"trace_id": "ab"}) == "https://tracing.example/trace/ab"
     assert fill(TRACE, {"trace_id": ""}) == ""
     assert fill(TRACE, {}) == ""
