@@ -13,6 +13,7 @@ def test_it_waits_twice_as_long_up_to_half_an_hour() -> None:
 
 
 def test_it_is_given_up_three_days_after_it_was_due() -> None:
+    assert KEPT_US == 72 * HOUR
     assert next_try(T, T, 50, T + KEPT_US - 1) is not None
     assert next_try(T, T, 50, T + KEPT_US) is None
     assert next_try(T, T + 8 * HOUR, 50, T + KEPT_US) is not None, "quiet hours do not count"

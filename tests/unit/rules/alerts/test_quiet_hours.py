@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.quiet_hours import Maintenance, Weekly, check_weekly, maintained_until, quiet_until
+from z4j.rules.alerts.quiet_hours import DAYS, Maintenance, Weekly, check_weekly, maintained_until, quiet_until
 from z4j.rules.findings.finding import Scope
 
 EVERY_DAY = tuple(range(7))
@@ -58,6 +59,35 @@ def test_hours_that_make_no_sense_are_refused(weekly: Weekly) -> None:
     with pytest.raises(BadInput):
         check_weekly(weekly)
     check_weekly(NIGHT)
+
+
+@pytest.mark.parametrize(
+    ("weekly", "message", "hint"),
+    [
+        (Weekly((0, 7), 0, 60), "Quiet hours need at least one day of the week. No changes were made.", ""),
+        (Weekly((0,), 0, 1440), "Quiet hours must begin and end at a time of day, such as 22:00. No changes were made.", ""),
+        (Weekly((0,), 0, 60, "x" * 41), f"Unknown time zone “{'x' * 40}”. No changes were made.", "Use a name such as Europe/Berlin."),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_remedy(weekly: Weekly, message: str, hint: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_weekly(weekly)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_of_windows_that_overlap_the_last_end_counts() -> None:
+    noon, lunch = Weekly(EVERY_DAY, 12 * 60, 13 * 60), Weekly(EVERY_DAY, 12 * 60, 12 * 60 + 30)
+    assert (
+        quiet_until(utc("2026-12-04 12:00"), [noon, lunch])
+        == quiet_until(utc("2026-12-04 12:00"), [lunch, noon])
+        == utc("2026-12-04 13:00")
+    )
+
+
+def test_days_are_named_from_monday_and_other_fields_are_refused() -> None:
+    assert DAYS == ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"days": [0], "begin": 0, "end": 60, "until": 7}, Weekly)
 
 
 def test_maintenance_is_of_its_scope_and_ends() -> None:

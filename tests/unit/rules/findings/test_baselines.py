@@ -11,6 +11,7 @@ def test_one_outlier_changes_little() -> None:
     assert usual([1, 2, 3]) is None
     assert usual([1, 2, 3], least=3) == Usual(2.0, 1.0, 3)
     assert usual([], least=0) is None
+    assert usual([4], least=0) == usual([4], least=1) == Usual(4.0, 0.0, 1)
 
 
 def test_limits_need_both_a_factor_and_a_distance() -> None:

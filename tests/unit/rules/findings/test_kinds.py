@@ -17,3 +17,5 @@ def test_every_kind_has_its_words() -> None:
     for suffix in re.findall(r'kind=f"\{[\w.]+\}(\w+)"', text):
         given |= {f"{state}{suffix}" for state in ("missed", "failed", "late")}
     assert given == set(KINDS)
+    assert [kind for kind, words in KINDS.items() if not words] == []
+    assert len(set(KINDS.values())) == len(KINDS), "lists and forms show the words alone"

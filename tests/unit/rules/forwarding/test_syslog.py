@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.syslog import frames_of, parse
 from tests.unit.rules.forwarding.test_events import ROW, SERVER
 from z4j.rules.forwarding.events import of_audit
-from z4j.rules.forwarding.syslog import counted, field, message
+from z4j.rules.forwarding.syslog import LONGEST, counted, field, message
 
 
 def test_a_message() -> None:
@@ -35,3 +35,8 @@ def test_fields_of_the_header() -> None:
     assert field("host with ü blanks", 255) == "hostwithblanks"
     assert field("", 255) == "-"
     assert len(field("a" * 999, 255)) == 255
+    assert field("~ !\x7f\t", 9) == "~!", "the first and the last letter of printable ASCII"
+    assert LONGEST == 8_000
+    parts = message(of_audit(ROW, SERVER)._replace(stream="s" * 40), "h" * 300, 1).decode().split(" ")
+    assert (len(parts[2]), len(parts[5])) == (255, 32), "the limits of RFC 5424"
+    assert parse(message(of_audit(ROW, SERVER)._replace(stream="alerts"), "h", 1)).facility == 16
