@@ -234,7 +234,7 @@ class Server:
 
     async def _on_clock_step(self, step: Step) -> None:
         if step.by_us < 0:
-            await self.scheduler.take_back(step.at)
+            await self.scheduler.undo_ahead(step.at)
 
     def _is_https_only(self) -> bool:
         """Whether browsers are instructed to use only https:// here: only with a CA's certificate, as they could not skip a warning."""
@@ -266,11 +266,11 @@ def serve(settings: Settings, demo: Demo | None = None) -> int:
         migrate.migrate(settings.database)
         settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free
         server = Server(settings, tls, demo)
-        room = Connections(descriptor_limit(settings.connections), settings.connections_per_address, settings.trusted_networks)
+        connections = Connections(descriptor_limit(settings.connections), settings.connections_per_address, settings.trusted_networks)
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()  # objects of the start stay: a full collection over them takes 50 ms, during which no request is answered
-        runner = HttpServer(server.asgi, room, tls, on_start=server.report_started, on_stop=server.end_streams)
+        runner = HttpServer(server.asgi, connections, tls, on_start=server.report_started, on_stop=server.end_streams)
         if demo is not None:
             demo.stop = partial(setattr, runner, "should_exit", True)
         signal.signal(signal.SIGTERM, _end)

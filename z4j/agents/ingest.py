@@ -271,9 +271,9 @@ class _Batch:
         for key, engine_id, raw, row in saved.again:
             self._save_again(key, engine_id, raw, row)
             is_changed = True
-            lives = attempt_annotations.rows_of(self.db, self.app_id, engine_id, raw)
-            attempt_annotations.place_again(self.db, lives)
-            rows |= {(other, run): run_annotations.row_of(run[2], lives) for other, run in self.notes if other == key}
+            executions = attempt_annotations.rows_of(self.db, self.app_id, engine_id, raw)
+            attempt_annotations.place_again(self.db, executions)
+            rows |= {(other, run): run_annotations.row_of(run[2], executions) for other, run in self.notes if other == key}
         if rows:
             news_of_rows = {(row, at[1]): self.notes[at] for at, row in rows.items()}
             is_changed = attempt_annotations.save(self.db, news_of_rows) or is_changed

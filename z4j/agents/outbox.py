@@ -57,7 +57,7 @@ class Outbox:
 
     # -- leaving -------------------------------------------------------------------------------------------------------
     async def deliver(self, owner: Owner, commands: Sequence[OutgoingCommand], at: int) -> list[Chosen]:
-        """Hands each command that still waits to one agent that can carry it out. Returns those that were sent. The others wait, or were
+        """Hands each command that still waits to one agent that can execute it. Returns those that were sent. The others wait, or were
         ended by the owner, which receives the reason. Raises StoreError where they could not be marked: then none was sent."""
         commands, kept = await self._read_tasks(commands)
         chosen, others, refused = self._choose(owner, commands, kept)
@@ -76,7 +76,7 @@ class Outbox:
         return sent
 
     def ask(self, command: OutgoingCommand) -> AgentLink | None:
-        """Sends a command that is kept in memory only to one agent that can carry it out. Returns that agent."""
+        """Sends a command that is kept in memory only to one agent that can execute it. Returns that agent."""
         links, _ = self.hub.find(command.need)
         if not links:
             return None

@@ -29,7 +29,7 @@ from z4j.store.rollups import downsampling, queue_ledger, rollup_deletion, rollu
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import bulk_deletion, disk_usage, reused_ids
-from z4j.store.tasks.bulk_deletion import EVER, DeletionFilter, Retention, WalkPosition
+from z4j.store.tasks.bulk_deletion import NO_CUTOFF, DeletionFilter, Retention, WalkPosition
 from z4j.store.tasks.disk_usage import Part
 
 HOLD_S: Final = 0.020
@@ -247,7 +247,7 @@ class RetentionDuty:
         """The oldest of one app: those that ended or are quiet for a day, only then those that wait, run, or are scheduled."""
         least_rows = max(over * part.rows // max(part.bytes, 1), part.rows // LEAST_CUT, 1)
         for is_any in (False, True):
-            which = DeletionFilter(EVER, at - DAY_US, part.app_id, is_any=is_any)
+            which = DeletionFilter(NO_CUTOFF, at - DAY_US, part.app_id, is_any=is_any)
             key, is_end = (part.app_id, int(is_any)), False
             while not is_end:
                 place = self._size_place.get(key, WalkPosition())

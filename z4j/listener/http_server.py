@@ -26,8 +26,8 @@ BACKLOG: Final = 256
 """Connections the kernel keeps until they are accepted; asyncio tries as many at once when descriptors run out."""
 
 
-def _config(app: ASGIApp, room: Connections, **more: Any) -> uvicorn.Config:
-    http, websocket = protocols(room)
+def _config(app: ASGIApp, connections: Connections, **more: Any) -> uvicorn.Config:
+    http, websocket = protocols(connections)
     return uvicorn.Config(
         app,
         log_config=None,
@@ -55,14 +55,14 @@ class HttpServer(uvicorn.Server):
     def __init__(
         self,
         app: ASGIApp,
-        room: Connections,
+        connections: Connections,
         tls: ServerTls | None,
         *,
         on_start: Callable[[], Awaitable[None]],
         on_stop: Callable[[], None],
     ) -> None:
-        super().__init__(_config(app, room))
-        self._room = room
+        super().__init__(_config(app, connections))
+        self._connections = connections
         self._tls = tls
         self._on_start = on_start
         self._on_stop = on_stop
@@ -73,10 +73,10 @@ class HttpServer(uvicorn.Server):
         if not self.started:
             return
         if self._tls is not None:
-            plain = _config(PlainRequests(), self._room, lifespan="off")
+            plain = _config(PlainRequests(), self._connections, lifespan="off")
             plain.load()
             for listener in sockets or ():
-                served: Any = TlsListener(listener, self._tls, self._room, self._protocol(self.config), self._protocol(plain))
+                served: Any = TlsListener(listener, self._tls, self._connections, self._protocol(self.config), self._protocol(plain))
                 self.servers.append(served)  # it has the two methods that uvicorn calls
         await self._on_start()
 

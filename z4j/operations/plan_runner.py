@@ -23,7 +23,7 @@ from z4j.operations.commands import NEW_ID
 from z4j.rules import plans as rules
 from z4j.rules.command_ids import CommandId
 from z4j.rules.commands import HELD, RULES
-from z4j.rules.plans import ACTIONS, OURS, Item, Pace
+from z4j.rules.plans import ACTIONS, SERVER_ACTIONS, Item, Pace
 from z4j.rules.tasks.fold import Event
 from z4j.rules.tasks.states import FINAL_CODES, ORIGINAL_NAMES, STATE_NAMES, STATES
 from z4j.store.access.audit import AuditLog
@@ -37,7 +37,7 @@ from z4j.wire.records import NO_PRIORITY
 
 LOOK_S: Final = 0.25
 """How often a run looks at its plan; changes wake it at once."""
-OURS_AT_ONCE: Final = 500
+SERVER_BATCH: Final = 500
 SILENT_US: Final = 60_000_000
 """After its command has expired an item waits so long for the agent's word, then it is unknown."""
 OUTCOME_US: Final = 300_000_000
@@ -111,11 +111,11 @@ class PlanRun(ExpiringOwner):
             if in_flight or not await self._is_judged_well(plan, pace, begun, counts):
                 return False
             self._judged.add(begun)
-        room = rules.allowance(pace, begun, in_flight, clock.ticks() - self._began, self._already)
-        if room and waiting:
-            await (self._do_ours(plan, room) if plan.action in OURS else self._deliver(plan, room, in_flight))
+        allowed = rules.allowance(pace, begun, in_flight, clock.ticks() - self._began, self._already)
+        if allowed and waiting:
+            await (self._execute_in_server(plan, allowed) if plan.action in SERVER_ACTIONS else self._deliver(plan, allowed, in_flight))
             self.live.changed(("plans",))
-            if plan.action in OURS:
+            if plan.action in SERVER_ACTIONS:
                 self._news.set()
         return False
 
@@ -124,9 +124,9 @@ class PlanRun(ExpiringOwner):
             self._groups = {group.number: group for group in await plans.list_groups(self.store, self.id)}
 
     # -- sending -------------------------------------------------------------------------------------------------------
-    async def _deliver(self, plan: PlanRow, room: int, in_flight: int) -> None:
+    async def _deliver(self, plan: PlanRow, allowed: int, in_flight: int) -> None:
         blocked = {number: why for number, group in self._groups.items() if (why := self._why_blocked(plan, group))}
-        items = await plans.list_waiting(self.store, plan.id, blocked, room)
+        items = await plans.list_waiting(self.store, plan.id, blocked, allowed)
         if not items and not in_flight and blocked:
             note = f"{rules.NO_AGENT}{next(iter(blocked.values()))}."
             await self.store.write(lambda db: plans.put_note(db, plan.id, note))
@@ -187,7 +187,7 @@ class PlanRun(ExpiringOwner):
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
         """Lists the items that were sent and not answered. Waiting items are sent at the pace of the plan."""
         plan = await plans.get_plan(self.store, self.id)
-        if plan is None or plan.action in OURS:
+        if plan is None or plan.action in SERVER_ACTIONS:
             return []
         await self._know_groups()
         if all(group.app_id != app_id for group in self._groups.values()):
@@ -196,8 +196,8 @@ class PlanRun(ExpiringOwner):
         return [self._command(plan, item, item.sent_at) for item in sent if self._groups[item.number].app_id == app_id]
 
     # -- what the server does itself -------------------------------------------------------------------------------------
-    async def _do_ours(self, plan: PlanRow, room: int) -> None:
-        listed = await plans.list_waiting(self.store, plan.id, (), min(room, OURS_AT_ONCE))
+    async def _execute_in_server(self, plan: PlanRow, allowed: int) -> None:
+        listed = await plans.list_waiting(self.store, plan.id, (), min(allowed, SERVER_BATCH))
         at, states = clock.now(), ACTIONS[plan.action][1]
 
         def write(db: Connection) -> None:
@@ -221,7 +221,7 @@ class PlanRun(ExpiringOwner):
     async def expire(self, at: int) -> None:
         """Ends items whose agent has not answered in time as unknown. A later result still counts."""
         plan = await plans.get_plan(self.store, self.id)
-        if plan is None or plan.action in OURS:
+        if plan is None or plan.action in SERVER_ACTIONS:
             return
         overdue = await plans.list_overdue(self.store, plan.id, at - RULES[plan.action].expires_us - SILENT_US)
         if overdue:

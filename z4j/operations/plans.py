@@ -29,7 +29,7 @@ from z4j.rules import plans as rules
 from z4j.rules.command_ids import NEW_BYTES
 from z4j.rules.operator_input import shown_reason
 from z4j.rules.permissions import may_act
-from z4j.rules.plans import ACTIONS, OURS, Pace
+from z4j.rules.plans import ACTIONS, SERVER_ACTIONS, Pace
 from z4j.rules.tasks.states import ORIGINAL_NAMES, STATE_NAMES
 from z4j.store.access.audit import Appended, AuditLog
 from z4j.store.operations import plans as store_plans
@@ -195,7 +195,7 @@ class Plans(ExpiringOwner):
                 return
 
     def _why_excluded(self, action: str, candidate: Candidate) -> str | None:
-        can = "" if action in OURS else self.hub.find(Need(candidate.app_id, candidate.engine, action, candidate.environment))[1]
+        can = "" if action in SERVER_ACTIONS else self.hub.find(Need(candidate.app_id, candidate.engine, action, candidate.environment))[1]
         return rules.why_excluded(
             action, STATE_NAMES[candidate.state], ORIGINAL_NAMES[candidate.original_state], is_retried=candidate.is_retried, can=can
         )

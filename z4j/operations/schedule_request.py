@@ -18,7 +18,7 @@ SHOWN: Final = (
     "name", "kind", "expression", "timezone", "engine", "environment", "task_name", "queue", "broker", "priority", "is_enabled",
     "catch_up", "overlap", "starts_at", "ends_at",
 )  # fmt: skip
-OURS: Final = ("engine", "broker", "catch_up", "overlap", "starts_at", "ends_at")
+OWN_SCHEDULER_FIELDS: Final = ("engine", "broker", "catch_up", "overlap", "starts_at", "ends_at")
 """What other schedulers do not have."""
 
 
@@ -78,7 +78,7 @@ def changes_of(row: ScheduleRow | None, request: ScheduleRequest) -> dict[str, l
         return {name: [None, getattr(request, name)] for name in ("kind", "expression", "timezone", "task_name")}
     changes = {name: [getattr(row, name), getattr(request, name)] for name in SHOWN if getattr(row, name) != getattr(request, name)}
     if not row.is_own:
-        changes = {name: pair for name, pair in changes.items() if name not in OURS}
+        changes = {name: pair for name, pair in changes.items() if name not in OWN_SCHEDULER_FIELDS}
     elif row.jitter_us != int(request.jitter_s * 1_000_000):
         changes["jitter_s"] = [row.jitter_us / 1_000_000, request.jitter_s]
     for name, value in (("args", request.args), ("kwargs", request.kwargs)):

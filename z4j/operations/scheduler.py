@@ -3,7 +3,7 @@
 
 A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. The outbox
 sends it. The clock is read again each time. One that is set forward makes due times late, which `missed_runs` decides. After one
-is set back, `take_back` undoes what was decided ahead of time and has not run.
+is set back, `undo_ahead` undoes what was decided ahead of time and has not run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Scheduler(ExpiringOwner):
         duties = duties or Duties()
         self.duty = duties.add("own scheduler", SLEEP_S)
         self.single = duties.add("schedules that could not be decided", WHENEVER_S)
-        self.took_back = duties.add("due times after the clock was set back", WHENEVER_S)
+        self.ahead_duty = duties.add("due times after the clock was set back", WHENEVER_S)
         self._woken = asyncio.Event()
         self._pause = SLEEP_S
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +80,7 @@ class Scheduler(ExpiringOwner):
 
     async def run(self) -> None:
         """Runs until cancelled. After an error it looks again; what is due stays due."""
-        await until_done(self.took_back, lambda: self.take_back(clock.now()))
+        await until_done(self.ahead_duty, lambda: self.undo_ahead(clock.now()))
         while True:
             self._woken.clear()
             is_well = await self.duty.attempt(self._fire_all)
@@ -113,13 +113,13 @@ class Scheduler(ExpiringOwner):
         next_at = await schedules.next_wake(self.store)
         return next_at is not None and next_at <= at
 
-    async def take_back(self, at: int) -> int:
+    async def undo_ahead(self, at: int) -> int:
         """Decides again from `at` (microseconds UTC) where the clock was set back, also while no server ran. Returns how many schedules.
 
         Due times after `at` that were stored as missed are due again. Those that ran do not run again, except where a schedule runs at
         least hourly: that one continues by the new time (cron(8) makes the same distinction).
         """
-        count = await self.store.write(lambda db: _take_back(db, at), durable=True)
+        count = await self.store.write(lambda db: _undo_ahead(db, at), durable=True)
         if count:
             logs.due_times_taken_back(count)
             self.changed(("schedules",))
@@ -202,7 +202,7 @@ def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], li
     return len(due), made, failed
 
 
-def _take_back(db: Connection, at: int) -> int:
+def _undo_ahead(db: Connection, at: int) -> int:
     revived = clock_set_back.drop_ahead(db, at)
     count = 0
     for schedule in clock_set_back.list_ahead(db, at, revived):
@@ -211,7 +211,7 @@ def _take_back(db: Connection, at: int) -> int:
             continue
         if schedule.timing.is_hourly:
             clock_set_back.set_aside_ahead(db, schedule.id, at)
-        clock_set_back.take_back(db, schedule.id, following, wake_of(schedule.id, following, schedule.jitter_us))
+        clock_set_back.reset_next(db, schedule.id, following, wake_of(schedule.id, following, schedule.jitter_us))
         count += 1
     return count
 

@@ -35,7 +35,7 @@ ACTIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
     "delete_task": ("Delete from history", ENDED),
     "undelete_task": ("Restore to history", frozenset()),
 }
-OURS: Final = frozenset({"delete_task", "undelete_task"})
+SERVER_ACTIONS: Final = frozenset({"delete_task", "undelete_task"})
 """Executed by the server itself."""
 LEVELS: Final = ("next", "high", "normal", "low")
 
@@ -115,14 +115,14 @@ def unpack_pace(text: str) -> Pace:
 def allowance(pace: Pace, begun: int, in_flight: int, elapsed_us: int, already: int) -> int:
     """Returns how many items may be sent now: `begun` items of this plan were sent before, `already` of them before the present period
     of `elapsed_us` microseconds."""
-    room = WINDOW - in_flight
+    allowed = WINDOW - in_flight
     if pace.per_minute:
-        room = min(room, pace.per_minute * elapsed_us // 60_000_000 + 1 - (begun - already))
+        allowed = min(allowed, pace.per_minute * elapsed_us // 60_000_000 + 1 - (begun - already))
     if pace.is_canary:
         stage = next((stage for stage in STAGES if begun < stage), None)
         if stage is not None:
-            room = min(room, stage - begun)
-    return max(room, 0)
+            allowed = min(allowed, stage - begun)
+    return max(allowed, 0)
 
 
 def is_stage_over(pace: Pace, begun: int) -> bool:
@@ -139,7 +139,7 @@ def why_excluded(action: str, state: str, original_state: str, *, is_retried: bo
     """Returns why a task is excluded from a plan, or None. `can` is the reason why no agent can execute the action, "" if one can."""
     if state not in ACTIONS[action][1]:
         return f"state: {state}"
-    if action in OURS:
+    if action in SERVER_ACTIONS:
         return None
     if action in ("retry_task", "restore_task") and is_retried:
         return "already run again"

@@ -23,7 +23,7 @@ async def test_a_daily_run_that_was_missed_ahead_of_time_is_due_again(tmp_path: 
         await of.go(3 * DAY)
         assert [outcome for _, outcome in await of.outcomes(id)] == ["missed"] * 3
         of.move(60 - 3 * DAY)
-        assert await of.scheduler.take_back(of.at) == 1
+        assert await of.scheduler.undo_ahead(of.at) == 1
         assert await of.outcomes(id) == []
         assert (await of.row(id)).next_at == NOON + HOUR * SECOND
         await of.go(HOUR - 60)
@@ -38,7 +38,7 @@ async def test_a_daily_run_that_ran_ahead_of_time_does_not_run_again(tmp_path: P
         await of.answer(of.sent[0])
         newest = 2 * DAY + HOUR
         of.move(-3 * DAY)
-        assert await of.scheduler.take_back(of.at) == 1
+        assert await of.scheduler.undo_ahead(of.at) == 1
         for _ in range(4):
             await of.go(DAY)
             for frame in of.sent[1:]:
@@ -57,7 +57,7 @@ async def test_what_runs_at_least_hourly_goes_on_by_the_new_time(tmp_path: Path)
             await of.go(60)
         before = len(of.sent)
         of.move(-2 * HOUR)
-        assert await of.scheduler.take_back(of.at) == 2
+        assert await of.scheduler.undo_ahead(of.at) == 2
         for _ in range(60):
             await of.go(60)
         assert len(of.sent) - before == 61
@@ -80,7 +80,7 @@ async def test_a_one_off_that_ended_ahead_of_time_waits_again_and_one_that_ran_d
         assert [(await of.row(id)).is_enabled for id in (skipped, ran)] == [False, False]
         assert len(of.sent) == 1
         of.at = before
-        assert await of.scheduler.take_back(of.at) == 1
+        assert await of.scheduler.undo_ahead(of.at) == 1
         row = await of.row(skipped)
         assert (row.is_enabled, row.next_at) == (True, due_at)
         of.at = due_at
@@ -97,7 +97,7 @@ async def test_nothing_changes_where_the_clock_was_not_set(tmp_path: Path) -> No
         for _ in range(20):
             await of.go(30)
             before = await of.row(id)
-            assert await of.scheduler.take_back(of.at) == 0
+            assert await of.scheduler.undo_ahead(of.at) == 0
             assert await of.row(id) == before
         assert not (await of.row(off)).is_enabled
 

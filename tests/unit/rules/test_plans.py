@@ -14,7 +14,7 @@ from z4j.rules.plans import (
     ACTIONS,
     CANARY_LIMIT,
     ITEM_OF,
-    OURS,
+    SERVER_ACTIONS,
     WINDOW,
     Item,
     Pace,
@@ -166,7 +166,7 @@ def test_a_task_without_its_original_is_left_out_and_so_is_one_that_no_agent_can
 
 
 def test_deleting_from_history_needs_neither_agent_nor_original() -> None:
-    assert {"delete_task", "undelete_task"} == OURS
+    assert {"delete_task", "undelete_task"} == SERVER_ACTIONS
     assert excluded("delete_task", "failed", "none", is_retried=True, can="no agent") is None
 
 

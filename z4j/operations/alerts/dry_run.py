@@ -34,7 +34,7 @@ async def dry_run_of(store: Store, id: int, rule: AlertRule, at: int) -> Answer:
     windows = [row.window for row in await alert_rules.list_maintenance(store, at - WEEK_US)]
     if rule.threshold is None:
         own = own_subjects(id)
-        past = [found for finding, found in await threshold_inputs.list_past(store, at - WEEK_US) if rule.wants(finding, own)]
+        past = [found for finding, found in await threshold_inputs.list_past(store, at - WEEK_US) if rule.matches(finding, own)]
         return Answer(dry_run(rule, past, at, windows), at - WEEK_US, "")
     since, until, rows = await _minutes(store, rule, at)
     found = await asyncio.to_thread(lambda: list(past_findings(id, rule, rows, since, until)))

@@ -98,7 +98,7 @@ def matches_of(id: int, rule: AlertRule, found: Iterable[Finding]) -> dict[Group
     groups: dict[Group, dict[str, Match]] = {}
     own = own_subjects(id)
     for finding in found:
-        if rule.wants(finding, own):
+        if rule.matches(finding, own):
             scope = Scope(finding.scope.app, finding.scope.environment)
             groups.setdefault(Group(id, scope), {})[finding.key] = match_of(finding)
     return groups

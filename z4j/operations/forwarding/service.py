@@ -18,7 +18,7 @@ from z4j.exceptions import StoreError
 from z4j.live import Live
 from z4j.operations.forwarding.senders import Result, send
 from z4j.rules.forwarding.events import Outgoing, of_alert, of_audit
-from z4j.rules.forwarding.target import wants
+from z4j.rules.forwarding.target import is_forwarded
 from z4j.rules.forwarding.target_retry import REFUSALS, is_refusal, next_try
 from z4j.rules.rollups import DAY_US
 from z4j.store.forwarding import alert_events, deliveries, targets
@@ -122,13 +122,13 @@ class Forwarder:
         self.live.changed(("forwarding", "strip"))
 
     async def _next(self, target: Target) -> tuple[list[Outgoing], Ends]:
-        """The next messages, and the rows up to which they are all that the target wants."""
+        """The next messages, and the rows up to which they are all that the target is_forwarded."""
         server, found, ends = self.address(), list[Outgoing](), Ends(target.audit_after, target.alert_after)
         if target.has_audit:
             for row in await targets.list_audit_after(self.store, target.audit_after, LOOKED_AT):
                 if len(found) >= BATCH:
                     break
-                if wants(target.actions, row.action):
+                if is_forwarded(target.actions, row.action):
                     found.append(of_audit(row, server))
                 ends = ends._replace(audit=row.seq)
         if target.has_alerts and len(found) < BATCH:

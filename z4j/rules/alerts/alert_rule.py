@@ -59,7 +59,7 @@ class AlertRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         """App, environment and engine of matching findings."""
         return Scope(self.app, self.environment, self.engine)
 
-    def wants(self, finding: Finding, own: str) -> bool:
+    def matches(self, finding: Finding, own: str) -> bool:
         """Whether a finding matches this rule; `own` is the prefix of the subjects of its threshold, see `own_subjects`."""
         if self.threshold is not None:
             return finding.kind == THRESHOLD and finding.subject.startswith(own)

@@ -121,7 +121,7 @@ def decide(
     if alert.fired_at is None:
         fires = fires_at(rule, alert, last_fired_at, maintenance)
         return Decision(alert) if fires > at else Decision(replace(alert, fired_at=fires), ("fired",))
-    return _go_on(rule, alert, alert.fired_at, at, is_worse=alert.level != before)
+    return _continue_firing(rule, alert, alert.fired_at, at, is_worse=alert.level != before)
 
 
 def _items(alert: Alert, matches: Mapping[str, Match], lasting: Iterable[Match], at: int) -> tuple[Item, ...]:
@@ -137,7 +137,7 @@ def _items(alert: Alert, matches: Mapping[str, Match], lasting: Iterable[Match],
     return tuple(known.values())
 
 
-def _go_on(rule: AlertRule, alert: Alert, fired_at: int, at: int, *, is_worse: bool) -> Decision:
+def _continue_firing(rule: AlertRule, alert: Alert, fired_at: int, at: int, *, is_worse: bool) -> Decision:
     messages: list[MessageKind] = ["worse"] if is_worse else []
     if alert.acknowledged_at is None:
         if rule.escalate_s and alert.escalated_at is None and at >= fired_at + rule.escalate_s * SECOND_US:

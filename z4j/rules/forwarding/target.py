@@ -97,7 +97,7 @@ def patterns_of(text: str) -> tuple[str, ...]:
     return found
 
 
-def wants(actions: Sequence[str], action: str) -> bool:
+def is_forwarded(actions: Sequence[str], action: str) -> bool:
     """Whether an action of the audit log is forwarded: without patterns each is."""
     return not actions or any(fnmatchcase(action, pattern) for pattern in actions)
 

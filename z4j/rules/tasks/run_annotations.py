@@ -52,7 +52,7 @@ def _joined(a: Mapping[str, Value], b: Mapping[str, Value]) -> dict[str, Value]:
     return joined
 
 
-class Life(NamedTuple):
+class ExecutionRow(NamedTuple):
     """A row of a task id. `ended_at`: when it finally ended, None if it has not; `is_newest`: the id means this row."""
 
     row: int
@@ -60,9 +60,11 @@ class Life(NamedTuple):
     is_newest: bool
 
 
-def row_of(started_at: int, lives: Sequence[Life]) -> int:
+def row_of(started_at: int, executions: Sequence[ExecutionRow]) -> int:
     """Returns the row that a run belongs to: of the executions of one id, the first that ended after the run started, else the newest.
     An execution begins after the end of all before it, see `reused_ids.executions`."""
-    newest = next((life.row for life in lives if life.is_newest), lives[-1].row)
-    earlier = sorted((life.ended_at, life.row) for life in lives if not life.is_newest and life.ended_at is not None)
+    newest = next((execution.row for execution in executions if execution.is_newest), executions[-1].row)
+    earlier = sorted(
+        (execution.ended_at, execution.row) for execution in executions if not execution.is_newest and execution.ended_at is not None
+    )
     return next((row for ended_at, row in earlier if ended_at >= started_at), newest)

@@ -87,7 +87,7 @@ def _columns(wanted: Sequence[float]) -> tuple[int, ...]:
     """The columns nearest to the wanted ones, in their order."""
     return min(
         combinations(range(COLUMNS), len(wanted)),
-        key=lambda columns: (sum(abs(column - want) for column, want in zip(columns, wanted, strict=True)), columns),
+        key=lambda columns: (sum(abs(column - target) for column, target in zip(columns, wanted, strict=True)), columns),
     )
 
 

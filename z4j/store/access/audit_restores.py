@@ -45,8 +45,8 @@ def find_fork(replaced: sqlite3.Connection, restored: sqlite3.Connection) -> For
     marks, digest = marks_of(_rows(replaced), seq, GENESIS)
     rows = len(marks) // 2
     head = Head(seq + rows, digest) if rows else None
-    carried = [mark for of in read_abandoned(replaced).values() for mark in of]
-    return Fork(seq, rows, head, _left(restored, [*marks, *carried]))
+    inherited = [mark for of in read_abandoned(replaced).values() for mark in of]
+    return Fork(seq, rows, head, _left(restored, [*marks, *inherited]))
 
 
 def fork_from_memory(remembered: Iterable[Head], restored: sqlite3.Connection) -> Fork:

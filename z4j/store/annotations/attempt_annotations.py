@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from z4j.rules.tasks import run_annotations as rules
-from z4j.rules.tasks.run_annotations import Life, RunNotes
+from z4j.rules.tasks.run_annotations import ExecutionRow, RunNotes
 from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.search import word_changes
 from z4j.store.sqlite import sql
@@ -65,31 +65,31 @@ def _join(db: Connection, at: Mapping[str, int | str], value: RunNotes) -> bool:
     return True
 
 
-def rows_of(db: Connection, app_id: int, engine_id: int, raw: bytes) -> list[Life]:
+def rows_of(db: Connection, app_id: int, engine_id: int, raw: bytes) -> list[ExecutionRow]:
     """Returns the rows of an id for `rules.row_of`."""
-    rows = db.execute(SQL["list_lives"], {"app_id": app_id, "engine_id": engine_id, "task_id": raw})
-    return [Life(id, state_at if state in FINAL_CODES else None, not life) for id, life, state, state_at in rows]
+    rows = db.execute(SQL["list_executions"], {"app_id": app_id, "engine_id": engine_id, "task_id": raw})
+    return [ExecutionRow(id, state_at if state in FINAL_CODES else None, not older) for id, older, state, state_at in rows]
 
 
-def move(db: Connection, task: int, heir: int) -> None:
+def move(db: Connection, task: int, successor: int) -> None:
     """Has the notes of a row that is removed belong to another one."""
     for row in db.execute(SQL["list_notes"], {"tasks": json.dumps([task])}).fetchall():
-        _move(db, row, heir)
+        _move(db, row, successor)
 
 
-def place_again(db: Connection, lives: Sequence[Life]) -> None:
+def place_again(db: Connection, executions: Sequence[ExecutionRow]) -> None:
     """Places the notes of an id whose executions are divided otherwise now."""
-    rows = db.execute(SQL["list_notes"], {"tasks": json.dumps([life.row for life in lives])}).fetchall()
+    rows = db.execute(SQL["list_notes"], {"tasks": json.dumps([execution.row for execution in executions])}).fetchall()
     for row in rows:
-        if (heir := rules.row_of(row[3], lives)) != row[0]:
-            _move(db, row, heir)
+        if (successor := rules.row_of(row[3], executions)) != row[0]:
+            _move(db, row, successor)
 
 
-def _move(db: Connection, row: Row, heir: int) -> None:
+def _move(db: Connection, row: Row, successor: int) -> None:
     at = dict(zip(("task", "attempt", "run", "started_at"), row[:4], strict=True))
     db.execute(SQL["delete_note"], at)
-    _join(db, {**at, "task": heir}, _decode(row[4:]))
-    word_changes.note(db, {heir}, word_changes.NOTES)
+    _join(db, {**at, "task": successor}, _decode(row[4:]))
+    word_changes.note(db, {successor}, word_changes.NOTES)
 
 
 async def list_notes(store: Store, task: int) -> list[AttemptNotes]:

@@ -41,6 +41,6 @@ def list_ahead(db: Connection, at: int, ids: Iterable[int]) -> list[Ahead]:
     return [Ahead(id, timing_of(OWN, *timing), next_at, jitter_us) for id, *timing, next_at, jitter_us in rows]
 
 
-def take_back(db: Connection, id: int, next_at: int, wake_at: int | None) -> None:
+def reset_next(db: Connection, id: int, next_at: int, wake_at: int | None) -> None:
     """Changes the next due time of an own schedule to an earlier one, and enables a one-off that had ended."""
-    db.execute(SQL["take_back"], {"id": id, "next_at": next_at, "wake_at": wake_at})
+    db.execute(SQL["reset_next"], {"id": id, "next_at": next_at, "wake_at": wake_at})

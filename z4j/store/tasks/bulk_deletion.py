@@ -20,7 +20,7 @@ from z4j.store.tasks import reused_ids, task_changes, task_writer
 
 SQL = sql.load("tasks/bulk_deletion")
 
-EVER: Final = 1 << 62
+NO_CUTOFF: Final = 1 << 62
 CHUNK: Final = 20
 """Tasks deleted between two looks at the clock: less than a millisecond."""
 SOME: Final = 100
@@ -100,7 +100,7 @@ async def list_swept(store: Store, before: int, after: WalkPosition | None, limi
     server stopped."""
     if after is None:
         row = await store.fetch_one(SQL["read_swept"])
-        after = WalkPosition(row[0] - 1 if row else -1, EVER)
+        after = WalkPosition(row[0] - 1 if row else -1, NO_CUTOFF)
     params = {"since": after.first_at, "id": after.id, "before": before, "limit": limit}
     rows = await store.fetch_all(SQL["list_succeeded"], params)
     return [row[0] for row in rows], WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
@@ -176,7 +176,7 @@ async def oldest_task(store: Store) -> int | None:
 
 def delete_tasks(db: Connection, ids: list[int]) -> None:
     """Deletes these tasks in any state, with everything that belongs to them."""
-    delete_listed(db, ids, DeletionFilter(EVER, EVER, is_any=True), EVER)
+    delete_listed(db, ids, DeletionFilter(NO_CUTOFF, NO_CUTOFF, is_any=True), NO_CUTOFF)
 
 
 def _delete_parts(db: Connection, ids: list[int]) -> None:

@@ -35,10 +35,10 @@ from z4j.wire.records import whole_sent
 SQL = sql.load("tasks/reused_ids")
 
 SETTLED_US: Final = 24 * 3_600_000_000
-"""How long after its last event a life that is not the newest is open to be divided otherwise."""
-LIVES: Final = 16
+"""How long after its last event an execution that is not the newest is open to be divided otherwise."""
+EXECUTIONS: Final = 16
 EVENTS: Final = 300
-"""Of one id, beyond which its lives are settled at once: the time a batch takes must not grow with what an id has been."""
+"""Of one id, beyond which its executions are settled at once: the time a batch takes must not grow with what an id has been."""
 RUNS: Final = 100
 """A row with so many runs takes in everything that is said of its id from then on."""
 
@@ -63,7 +63,7 @@ class _Kept:
 
 class _Base(NamedTuple):
     """What a row said before its events were kept. It says more than the events retold from it, and speaks for them as long as they are of
-    one life."""
+    one execution."""
 
     summary: Summary
     runs: dict[tuple[int, str], AttemptSummary]
@@ -109,11 +109,11 @@ class Reused:
             else:
                 self._keep(_Kept(event, original))
         clock_of = {entry.event.run: processes.process_of(self.db, self.app_id, entry.event.run).clock for entry in self.kept.values()}
-        lives = split(ReportedEvent(entry.event, clock_of[entry.event.run]) for entry in self.kept.values() if not entry.pinned)
+        executions = split(ReportedEvent(entry.event, clock_of[entry.event.run]) for entry in self.kept.values() if not entry.pinned)
         has_news = len(self.kept) > before or not self.rows
-        tasks = self._assign(lives)
+        tasks = self._assign(executions)
         if has_news or any(entry.task != entry.row for entry in self.kept.values()):
-            self._write(lives, tasks, is_settled)
+            self._write(executions, tasks, is_settled)
         return tasks[-1]
 
     def save_fact(self, row: int, event: Event) -> None:
@@ -130,7 +130,7 @@ class Reused:
         self.kept.setdefault(entry.digest, entry)
 
     def _begin(self, newest: StoredTask) -> None:
-        if self.kept:  # of earlier lives alone: they are what they are
+        if self.kept:  # of earlier executions alone: they are what they are
             settle(self.db, [(self.app_id, self.engine_id, self.raw)])
             self.kept.clear()
             self.base = None
@@ -154,8 +154,8 @@ class Reused:
         packed = _encode((summary, [(*at, run) for at, run in self.base.runs.items()], payload))
         self.db.execute(SQL["put_event"], (self.app_id, self.engine_id, self.raw, BASE, task, summary.last_at, packed))
 
-    def _assign(self, lives: list[Execution]) -> list[int]:
-        """The row of each life: the one its earliest events had, if no earlier life has taken it."""
+    def _assign(self, executions: list[Execution]) -> list[int]:
+        """The row of each execution: the one its earliest events had, if no earlier execution has taken it."""
         by_event: dict[Event, list[_Kept]] = {}
         for entry in self.kept.values():
             if not entry.pinned:
@@ -163,8 +163,8 @@ class Reused:
         taken: set[int] = set()
         tasks = []
         new_id = task_writer.next_id(self.db)
-        for life in lives:
-            mine = [entry for report in life.reports for entry in by_event[report.event]]
+        for execution in executions:
+            mine = [entry for report in execution.reports for entry in by_event[report.event]]
             task = next((entry.task for entry in mine if entry.task and entry.task not in taken), 0)
             if not task:
                 task, new_id = new_id, new_id + 1
@@ -180,7 +180,7 @@ class Reused:
         self.base_row = retold.pop() if self.base is not None and len(retold) == 1 else 0
         return tasks
 
-    def _write(self, lives: list[Execution], tasks: list[int], is_settled: bool) -> None:
+    def _write(self, executions: list[Execution], tasks: list[int], is_settled: bool) -> None:
         db, changes = self.db, TaskChanges()
         known = {row.id: row.columns for row in _read_rows(db, sorted(self.rows))}
         moved = {entry.task for entry in self.kept.values() if entry.task != entry.row} | {
@@ -189,12 +189,12 @@ class Reused:
         for task in known:
             db.execute(SQL["set_life"], (task, task))
         for task in known.keys() - set(tasks):
-            heir = next(entry.row for entry in self.kept.values() if entry.task == task)
-            self._remove(task, heir)
+            successor = next(entry.row for entry in self.kept.values() if entry.task == task)
+            self._remove(task, successor)
             changes.add(self.app_id, self.engine_id, task, known[task], None)
-        for number, (life, task) in enumerate(zip(lives, tasks, strict=True)):
-            summary = self._fold(life, task)
-            is_unmarked = life.is_unmarked or (is_settled and not number and _is_bare(life))
+        for number, (execution, task) in enumerate(zip(executions, tasks, strict=True)):
+            summary = self._fold(execution, task)
+            is_unmarked = execution.is_unmarked or (is_settled and not number and _is_bare(execution))
             flags = summary.flags | FLAGS["again"] | (FLAGS["unmarked"] if is_unmarked else 0)
             values = encode(db, self.app_id, summary._replace(flags=flags))
             old = known.get(task)
@@ -207,30 +207,30 @@ class Reused:
             if old != values:
                 changes.add(self.app_id, self.engine_id, task, old, values)
             if task in moved:
-                self._write_parts(life, task)
+                self._write_parts(execution, task)
         db.execute(SQL["set_life"], (0, tasks[-1]))
         changes.write(db)
         self._put([entry for entry in self.kept.values() if entry.task != entry.row])
-        self._settle(lives, tasks)
+        self._settle(executions, tasks)
 
-    def _fold(self, life: Execution, task: int) -> Summary:
+    def _fold(self, execution: Execution, task: int) -> Summary:
         is_base = self.base is not None and task == self.base_row
-        heard = self._reported_events(life, task, without_retold=is_base)
+        heard = self._reported_events(execution, task, without_retold=is_base)
         summary = fold(self.base.summary if self.base is not None and is_base else None, heard)
         assert summary is not None
         return summary
 
-    def _reported_events(self, life: Execution, task: int, *, without_retold: bool) -> list[Event]:
+    def _reported_events(self, execution: Execution, task: int, *, without_retold: bool) -> list[Event]:
         pinned = [entry.event for entry in self.kept.values() if entry.pinned and entry.row == task]
         if not without_retold:
-            return [entry.event for entry in life.reports] + pinned
+            return [entry.event for entry in execution.reports] + pinned
         heard = {entry.event for entry in self.kept.values() if not entry.is_retold}
-        return [entry.event for entry in life.reports if entry.event in heard] + pinned
+        return [entry.event for entry in execution.reports if entry.event in heard] + pinned
 
-    def _write_parts(self, life: Execution, task: int) -> None:
-        db, events = self.db, {entry.event for entry in life.reports}
+    def _write_parts(self, execution: Execution, task: int) -> None:
+        db, events = self.db, {entry.event for entry in execution.reports}
         base = self.base if task == self.base_row else None
-        runs = runs_of(self._reported_events(life, task, without_retold=base is not None))
+        runs = runs_of(self._reported_events(execution, task, without_retold=base is not None))
         for at, run in base.runs.items() if base is not None else ():
             runs[at] = run_join(runs[at], run) if at in runs else run
         attempts.replace(db, self.app_id, task, runs)
@@ -252,25 +252,25 @@ class Reused:
         rows = [(self.app_id, self.engine_id, self.raw, entry.digest, entry.row, entry.event.at, entry.packed) for entry in kept]
         self.db.executemany(SQL["put_event"], rows)
 
-    def _remove(self, task: int, heir: int) -> None:
-        self.db.execute(SQL["move_commands"], (heir, task))
-        self.db.execute(SQL["move_items"], (heir, task))
+    def _remove(self, task: int, successor: int) -> None:
+        self.db.execute(SQL["move_commands"], (successor, task))
+        self.db.execute(SQL["move_items"], (successor, task))
         attempts.replace(self.db, self.app_id, task, {})
-        attempt_annotations.move(self.db, task, heir)
+        attempt_annotations.move(self.db, task, successor)
         for block in ("delete_original", "delete_links", "delete_relations", "delete_row"):
             self.db.execute(SQL[block], (task,))
 
-    def _settle(self, lives: list[Execution], tasks: list[int]) -> None:
-        newest = max(report.event.at for report in lives[-1].reports)
+    def _settle(self, executions: list[Execution], tasks: list[int]) -> None:
+        newest = max(report.event.at for report in executions[-1].reports)
         events = 0
-        for number, (life, task) in enumerate(reversed(list(zip(lives, tasks, strict=True)))):
-            events += len(life.reports)
-            is_old = max(report.event.at for report in life.reports) < newest - SETTLED_US
-            if events > EVENTS or number >= LIVES or (number >= 2 and is_old):
+        for number, (execution, task) in enumerate(reversed(list(zip(executions, tasks, strict=True)))):
+            events += len(execution.reports)
+            is_old = max(report.event.at for report in execution.reports) < newest - SETTLED_US
+            if events > EVENTS or number >= EXECUTIONS or (number >= 2 and is_old):
                 self.db.execute(SQL["drop_events"], (task,))
 
     def _join(self, row: StoredTask, news: Sequence[tuple[Event, Original | None]]) -> None:
-        """Events of a life that is settled: they change what that one says, not where it begins and ends."""
+        """Events of an execution that is settled: they change what that one says, not where it begins and ends."""
         db, task, events = self.db, row.id, [event for event, _ in news]
         summary = fold(decode(db, row.columns), events)
         assert summary is not None
@@ -332,10 +332,10 @@ def find_newest(db: Connection, id: Id) -> None:
         db.execute(SQL[block], id)
 
 
-async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
+async def list_executions(store: Store, task: int) -> list[tuple[int, int, int]]:
     """Lists (row id, first time in microseconds UTC, state code) of the executions of a task's id, the earliest first; at most the
     newest thousand."""
-    rows = await store.fetch_all(SQL["list_lives"], {"id": task})
+    rows = await store.fetch_all(SQL["list_executions"], {"id": task})
     return [(row[0], row[1], row[2]) for row in reversed(rows)]
 
 
@@ -354,12 +354,12 @@ def links_of(event: Event) -> list[tuple[str, str]]:
 
 
 def _moment(event: Event) -> int:
-    """The moment that says which life an event is about."""
+    """The moment that says which execution an event is about."""
     return event.started_at if event.started_at >= 0 else event.at
 
 
-def _is_bare(life: Execution) -> bool:
-    return not any(report.event.kind == "enqueued" and not report.event.attempt for report in life.reports)
+def _is_bare(execution: Execution) -> bool:
+    return not any(report.event.kind == "enqueued" and not report.event.attempt for report in execution.reports)
 
 
 def _unpacked(packed: bytes, task: int) -> _Kept:

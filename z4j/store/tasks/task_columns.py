@@ -147,13 +147,13 @@ def first_columns(db: Connection, app_id: int, events: Sequence[Event]) -> TaskC
     ) = events[0]  # fmt: skip
     intern, after = name_limits.intern, 1
     last_at, args_rank, args, is_masked, original = at, None, None, 0, 0
-    if len(events) > 1 and (told := events[1])[0] == "payload":
+    if len(events) > 1 and (payload := events[1])[0] == "payload":
         last_at, args_rank, args, is_masked, original, after = (
-            told.at,
-            min(told.rank, 255),
-            told.args,
-            int(told.is_masked),
-            original_key(told),
+            payload.at,
+            min(payload.rank, 255),
+            payload.args,
+            int(payload.is_masked),
+            original_key(payload),
             2,
         )
     columns = _new(TaskColumns, (

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from z4j.rules.tasks.fold import Event, Summary, fold
-from z4j.rules.tasks.reused_ids.detection import is_one_life, is_ordinary
+from z4j.rules.tasks.reused_ids.detection import is_one_execution, is_ordinary
 from z4j.rules.tasks.states import FINAL_CODES, FLAGS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits
@@ -114,7 +114,7 @@ class _Saving:
             row = known.get(raw)
             if row is not None:
                 self._change(engine_id, key, raw, events, *row, None)
-            elif _is_one_life(db, app_id, 0, None, events):
+            elif _is_one_execution(db, app_id, 0, None, events):
                 new.append(entry)
             else:
                 self.again.append((key, engine_id, raw, None))
@@ -155,7 +155,7 @@ class _Saving:
         summary = None
         if old.flags & AGAIN or (values := next_columns(db, app_id, old, events)) is None:
             before = decode(db, old) if before is None else before
-            if old.flags & AGAIN or not _is_one_life(db, app_id, id, before, events):
+            if old.flags & AGAIN or not _is_one_execution(db, app_id, id, before, events):
                 self.again.append((key, engine_id, raw, StoredTask(id, old)))
                 return
             summary = _folded(before, events)
@@ -213,7 +213,7 @@ def _change_of(id: int, old: TaskColumns, new: TaskColumns) -> tuple[str, Row]:
     return "change_progress" if old.worker_id == new.worker_id else "change_progress_and_worker", (*new, id)
 
 
-def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, events: list[Event]) -> bool:
+def _is_one_execution(db: Connection, app_id: int, id: int, summary: Summary | None, events: list[Event]) -> bool:
     if is_ordinary(summary, events):
         return True
 
@@ -224,7 +224,7 @@ def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, 
     def starts() -> list[int]:
         return [row[0] for row in db.execute(SQL["first_starts"], (id,))]
 
-    return is_one_life(summary, events, same_clock, starts)
+    return is_one_execution(summary, events, same_clock, starts)
 
 
 def find(db: Connection, app_id: int, engine_id: int, task_ids: list[bytes]) -> dict[bytes, StoredTask]:

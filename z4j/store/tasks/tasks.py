@@ -165,7 +165,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     (row,) = await _with_progress(store, [_row(values)])
     original_key, is_masked, sent, app_id, boot, pid, host, usage = values[29:]
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
-    same = await reused_ids.list_lives(store, id)
+    same = await reused_ids.list_executions(store, id)
     place = next((index for index, row_of_id in enumerate(same) if row_of_id[0] == id), 0)
     since = row.first_at if place else -1 if len(same) < 2 else 0
     span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else task_search.END_OF_TIME}
@@ -253,9 +253,9 @@ def _with_present(
 ) -> list[AttemptRow]:  # fmt: skip
     """The stored runs and the one that is only in the task's own row: a plain first attempt."""
     run = "" if boot is None else f"{boot}.{pid}" if pid >= 0 else boot
-    is_told = any(attempt.attempt == row.attempt and attempt.run == run for attempt in stored)
+    is_stored = any(attempt.attempt == row.attempt and attempt.run == run for attempt in stored)
     is_ended = row.ended_at is not None
-    if is_told or not (is_ended or row.state == "running") or (row.started_at is None and not is_ended):
+    if is_stored or not (is_ended or row.state == "running") or (row.started_at is None and not is_ended):
         return stored
     present = AttemptRow(
         attempt=row.attempt, run=run, state=row.state, received_at=row.received_at, started_at=row.started_at,

@@ -275,7 +275,7 @@ def test_warnings_stand_in_every_hello(gateway: Any, tmp_path: Path, until: Any,
 def test_notes_never_raise(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings("z4j+ws://tok@127.0.0.1:9")
     assert len(checks.notes_of(settings, is_in_folder=False)) == 1
-    monkeypatch.setattr(checks, "_room", lambda *_: 1 // 0)
+    monkeypatch.setattr(checks, "_check_space", lambda *_: 1 // 0)
     assert checks.notes_of(settings, is_in_folder=True) == []
     assert guard.faults.by_operation["examining the settings"] == (1, "ZeroDivisionError")
 

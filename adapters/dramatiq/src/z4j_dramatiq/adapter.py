@@ -83,8 +83,8 @@ class DramatiqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands,
         self.capture.disconnect()
 
     def knows_task(self, name: str) -> bool:
-        return any(name in adapter.broker.actors for adapter in self.beside())
+        return any(name in adapter.broker.actors for adapter in self.siblings())
 
     def knows_queue(self, queue: str) -> bool:
         """Whether it is a declared queue, and not one of Dramatiq's additional queues."""
-        return any(queue in declared(adapter.broker) for adapter in self.beside()) and not queue.endswith((DELAYED, DEAD))
+        return any(queue in declared(adapter.broker) for adapter in self.siblings()) and not queue.endswith((DELAYED, DEAD))

@@ -71,11 +71,11 @@ class DramatiqPart(Adapter):
         adapter = next((adapter for adapter in watched if broker and identity_of(adapter.broker) == broker), None)
         if adapter is None:
             return self
-        beside = copy.copy(adapter)
-        beside.only = broker
-        return beside
+        bound = copy.copy(adapter)
+        bound.only = broker
+        return bound
 
-    def beside(self) -> list[DramatiqPart]:
+    def siblings(self) -> list[DramatiqPart]:
         return watched or [self]
 
     def broker_of(self, original: Original) -> Any:

@@ -73,11 +73,11 @@ def find_in_redis(broker: Any, task_id: str) -> Iterator[tuple[str, Any, Message
     """(queue, Dramatiq's id of the delivery, message) of a task in the queues, the delayed ones and the dead letters."""
     left = LOOKED_AT
     for name in declared(broker):
-        for beside in ("", DELAYED, DEAD):
-            for delivery, raw in broker.client.hscan_iter(f"{key_of(broker, name + beside)}.msgs", count=PAGE):
+        for suffix in ("", DELAYED, DEAD):
+            for delivery, raw in broker.client.hscan_iter(f"{key_of(broker, name + suffix)}.msgs", count=PAGE):
                 message = read(raw) if task_id.encode("utf-8", "replace") in _bytes(raw) else None
                 if message is not None and message.message_id == task_id:
-                    yield name + beside, delivery, message
+                    yield name + suffix, delivery, message
                 left -= 1
                 if left <= 0:
                     return
@@ -150,14 +150,14 @@ def _in_rabbitmq(poller: QueuePoller, names: list[str], *, is_persistent: bool) 
         channel = connection.channel()
         for name in names:
             messages, consumers = [0, 0, 0], 0
-            for place, beside in enumerate(("", DELAYED, DEAD)):
+            for place, suffix in enumerate(("", DELAYED, DEAD)):
                 try:
-                    declared = channel.queue_declare(name + beside, passive=True).method
+                    declared = channel.queue_declare(name + suffix, passive=True).method
                 except pika.exceptions.ChannelClosedByBroker:
                     channel = connection.channel()
                 else:
                     messages[place] = int(declared.message_count)
-                    consumers = int(declared.consumer_count) if not beside else consumers
+                    consumers = int(declared.consumer_count) if not suffix else consumers
             waiting, delayed, dead = messages
             queues.append(QueueInfo(name, waiting, consumers, delayed=delayed, dead=dead))
         channel.close()

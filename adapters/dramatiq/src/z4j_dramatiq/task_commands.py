@@ -146,7 +146,7 @@ class TaskCommands(DramatiqPart):
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
         """Sends a declared actor's message. Raises Refused."""
-        broker = next((each.broker for each in (self, *self.beside()) if name in each.broker.actors), self.broker)
+        broker = next((each.broker for each in (self, *self.siblings()) if name in each.broker.actors), self.broker)
         _need_broker()
         actor = broker.actors.get(name)
         if actor is None:

@@ -23,7 +23,7 @@ from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, attempt_of, eta_of, par
 from z4j_dramatiq.queues import declared, key_of, kind_of, read
 from z4j_dramatiq.state import BrokerState
 
-BESIDE = {"waiting": "", "delayed": DELAYED, "dead": DEAD}
+SUFFIXES = {"waiting": "", "delayed": DELAYED, "dead": DEAD}
 AT_ONCE = 500
 TAKE = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('HDEL', KEYS[2], ARGV[1]) return 1"
 TAKE_DEAD = "if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end redis.call('HDEL', KEYS[2], ARGV[1]) return 1"
@@ -46,7 +46,7 @@ def need(state: BrokerState, queue: str) -> Any:
 
 def in_redis(broker: Any, name: str, section: str, limit: int) -> list[WaitingMessage]:
     """The first messages of a section, in the order in which they would run; of the delayed ones those that no worker has in its memory."""
-    key, client = key_of(broker, name + BESIDE[section]), broker.client
+    key, client = key_of(broker, name + SUFFIXES[section]), broker.client
     ids = client.zrange(key, 0, limit - 1) if section == "dead" else client.lrange(key, 0, limit - 1)
     raws = client.hmget(f"{key}.msgs", ids) if ids else []
     return [WaitingMessage(id, _bytes(raw)) for id, raw in zip(ids, raws, strict=True) if raw is not None]
@@ -54,7 +54,7 @@ def in_redis(broker: Any, name: str, section: str, limit: int) -> list[WaitingMe
 
 def take(broker: Any, name: str, section: str, message: WaitingMessage) -> bool:
     """Removes a message. Returns whether it was still there."""
-    key = key_of(broker, name + BESIDE[section])
+    key = key_of(broker, name + SUFFIXES[section])
     return bool(broker.client.eval(TAKE_DEAD if section == "dead" else TAKE, 2, key, f"{key}.msgs", message.delivery))
 
 
@@ -95,7 +95,7 @@ def _entries_in_redis(agent: Agent, broker: Any, name: str, section: str) -> Ite
     left = int(
         broker.client.zcard(key_of(broker, name + DEAD))
         if section == "dead"
-        else broker.client.llen(key_of(broker, name + BESIDE[section]))
+        else broker.client.llen(key_of(broker, name + SUFFIXES[section]))
     )
     while left > 0:
         waiting = in_redis(broker, name, section, min(left, AT_ONCE))
@@ -109,10 +109,10 @@ def _entries_in_redis(agent: Agent, broker: Any, name: str, section: str) -> Ite
 def _entries_in_rabbitmq(agent: Agent, state: BrokerState, name: str, section: str) -> Iterator[Entry]:
     with state.poller.connection(is_persistent=state.worker is not None) as connection:
         channel = connection.channel()
-        left = int(channel.queue_declare(name + BESIDE[section], passive=True).method.message_count)
+        left = int(channel.queue_declare(name + SUFFIXES[section], passive=True).method.message_count)
         try:
             while left > 0:
-                method, _, body = channel.basic_get(name + BESIDE[section])
+                method, _, body = channel.basic_get(name + SUFFIXES[section])
                 if method is None:
                     break
                 left -= 1
@@ -173,7 +173,7 @@ class WaitingTasks(DramatiqPart):
                 messages = _delayed(broker, queue, limit) if section == "delayed" else in_redis(broker, queue, section, limit)
                 return [_shown(agent, broker, message.raw) for message in messages]
             case "rabbitmq":
-                return [_shown(agent, broker, raw) for raw in _looked_at(self.state, queue + BESIDE[section], limit)]
+                return [_shown(agent, broker, raw) for raw in _looked_at(self.state, queue + SUFFIXES[section], limit)]
         raise Refused("the queues of this broker cannot be read")
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:

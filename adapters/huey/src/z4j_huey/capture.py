@@ -34,13 +34,13 @@ from z4j_huey.execution.consumer_lifecycle import ConsumerLifecycle
 from z4j_huey.messages import (
     ENGINE,
     attempt_of,
-    carry,
     has_room,
     hide_old_mark,
     mark_reported,
     name_of,
     read_trailer,
     sent_meta,
+    set_attempt,
     to_us,
     uncarry,
     with_trailer,
@@ -351,7 +351,7 @@ class Capture:
     @guard("counting attempts")
     def _count_attempt(self, task: Any, attempt: int) -> None:
         if has_room(self.huey):
-            carry(task, attempt)
+            set_attempt(task, attempt)
 
     def around_serialize(self, serialize: Callable[[Any], bytes], task: Any) -> bytes:
         """The message, followed by what z4j adds behind it."""

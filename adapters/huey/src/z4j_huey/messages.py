@@ -41,9 +41,9 @@ def name_of(task: Any) -> str:
 
 def attempt_of(task: Any) -> int:
     """From 0."""
-    carried = vars(task).get(ATTEMPT)
-    if isinstance(carried, int):
-        return carried
+    stored = vars(task).get(ATTEMPT)
+    if isinstance(stored, int):
+        return stored
     if task.eta is not None and task.eta.fold:  # by an older agent, see `hide_old_mark`
         return int(task.eta.microsecond % OLD_MOST)
     return _by_retries(task)
@@ -54,7 +54,7 @@ def _by_retries(task: Any) -> int:
     return max(0, int(getattr(type(task), "default_retries", 0) or 0) - left)
 
 
-def carry(task: Any, attempt: int) -> None:
+def set_attempt(task: Any, attempt: int) -> None:
     """Makes the next message of the task contain this attempt. `uncarry` is called after that."""
     vars(task).pop(ATTEMPT, None)
     if attempt_of(task) != attempt and 0 <= attempt < MOST:

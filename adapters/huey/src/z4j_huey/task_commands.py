@@ -17,7 +17,7 @@ from z4j_agent.wire import records
 from z4j_huey import originals, reconcile, waiting_tasks
 from z4j_huey.broker_identity import HueyPart, broker_key_of
 from z4j_huey.execution.attempts import retry_of
-from z4j_huey.messages import ENGINE, attempt_of, carry, has_room, name_of
+from z4j_huey.messages import ENGINE, attempt_of, has_room, name_of, set_attempt
 from z4j_huey.state import HueyState
 
 
@@ -102,7 +102,7 @@ class TaskCommands(HueyPart):
                 raise Refused("a worker has already taken the task, or this storage cannot remove a single task. No changes were made.")
             task.eta = None
             if has_room(huey):
-                carry(task, attempt)
+                set_attempt(task, attempt)
             task.z4j_is_due = True
             huey.enqueue(task)
             if agent is not None:

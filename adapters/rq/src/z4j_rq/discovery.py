@@ -24,7 +24,7 @@ def _class_of(worker: Any) -> str:
     return type(worker).__name__ if name.startswith("rq.") else name
 
 
-def _beside(workers: list[Any]) -> tuple[str, ...]:
+def _note_about_several(workers: list[Any]) -> tuple[str, ...]:
     if len(workers) < 2:
         return ()
     names = ", ".join(str(worker.name) for worker in workers)
@@ -56,7 +56,7 @@ class Discovery(RqPart):
             queues=tuple(dict.fromkeys(name for worker in workers for name in worker.queue_names())),
             pids=pids or (os.getpid(),),
             notes=(
-                *_beside(workers),
+                *_note_about_several(workers),
                 *(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
             ),
             options={"worker class": _class_of(workers[0]), "serializer": name_of(workers[0].serializer)},

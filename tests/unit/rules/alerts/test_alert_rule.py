@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Which findings a rule wants, and which rules are refused."""
+"""Which findings a rule matches, and which rules are refused."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ OVER = Threshold("depth", 100)
     ],
 )
 def test_a_rule_wants_findings_by_kind_level_place_and_subject(rule: dict[str, Any], is_wanted: bool) -> None:
-    assert at_once(**rule).wants(finding(), own_subjects(3)) is is_wanted
+    assert at_once(**rule).matches(finding(), own_subjects(3)) is is_wanted
 
 
 def test_a_mild_finding_is_below_the_level_of_a_rule() -> None:
-    assert not at_once(level="bad").wants(finding(level="blind"), "")
-    assert at_once(level="blind").wants(finding(level="blind"), "")
-    assert not at_once(level="blind").wants(finding(level="warn"), "")
-    assert at_once(level="warn").wants(finding(level="warn"), "")
+    assert not at_once(level="bad").matches(finding(level="blind"), "")
+    assert at_once(level="blind").matches(finding(level="blind"), "")
+    assert not at_once(level="blind").matches(finding(level="warn"), "")
+    assert at_once(level="warn").matches(finding(level="warn"), "")
 
 
 def test_a_threshold_is_of_its_own_rule_only() -> None:
     over = finding("threshold", f"{own_subjects(3)}mails")
-    assert at_once(threshold=OVER).wants(over, own_subjects(3))
-    assert not at_once(threshold=OVER).wants(over, own_subjects(33))
-    assert not at_once().wants(over, own_subjects(3)), "a rule about findings leaves it to the rule that measures"
+    assert at_once(threshold=OVER).matches(over, own_subjects(3))
+    assert not at_once(threshold=OVER).matches(over, own_subjects(33))
+    assert not at_once().matches(over, own_subjects(3)), "a rule about findings leaves it to the rule that measures"
 
 
 def test_a_finding_of_the_server_concerns_every_app() -> None:
-    assert at_once(app="shop").wants(finding(scope=Scope()), "")
+    assert at_once(app="shop").matches(finding(scope=Scope()), "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from z4j.exceptions import BadInput
-from z4j.rules.forwarding.target import Place, TargetRequest, check_target, kind_of, patterns_of, place_of, wants
+from z4j.rules.forwarding.target import Place, TargetRequest, check_target, is_forwarded, kind_of, patterns_of, place_of
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_what_is_no_address(kind: str, url: str) -> None:
 def test_patterns() -> None:
     assert patterns_of(" sign_in, delete_*\n delete_* ") == ("sign_in", "delete_*")
     assert patterns_of("") == ()
-    assert wants((), "anything")
-    assert wants(("sign_in", "delete_*"), "delete_task")
-    assert not wants(("sign_in", "delete_*"), "create_token")
+    assert is_forwarded((), "anything")
+    assert is_forwarded(("sign_in", "delete_*"), "delete_task")
+    assert not is_forwarded(("sign_in", "delete_*"), "create_token")
     for wrong in ("Sign_In", "[a-z]*", "a" * 61, " ".join(f"a{n}" for n in range(51))):
         with pytest.raises(BadInput):
             patterns_of(wrong)

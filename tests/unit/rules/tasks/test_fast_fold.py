@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from z4j.rules.tasks import fast_fold
 from z4j.rules.tasks.fold import Event, Summary, fold, state_key
-from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_life
+from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_execution
 from z4j.rules.tasks.reused_ids.executions import SKEW_US
 
 T = 1_795_000_000_000_000
@@ -57,7 +57,7 @@ def events(draw: st.DrawFn) -> list[Event]:
 
 def is_one(summary: Summary | None, news: list[Event]) -> bool:
     """Whether it is certain, whatever is known of clocks and of other runs."""
-    return all(is_one_life(summary, news, lambda a, b, same=same: same, lambda: [1]) for same in (False, True))  # type: ignore[misc]
+    return all(is_one_execution(summary, news, lambda a, b, same=same: same, lambda: [1]) for same in (False, True))  # type: ignore[misc]
 
 
 def test_a_whole_course_is_ordinary() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z4j.rules.tasks import run_annotations
-from z4j.rules.tasks.run_annotations import MAX_FIELDS, NOTHING, Life, RunNotes, join, row_of
+from z4j.rules.tasks.run_annotations import MAX_FIELDS, NOTHING, ExecutionRow, RunNotes, join, row_of
 
 values = st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"]))
 names = st.integers(0, MAX_FIELDS + 6).map(lambda number: f"n{number:02}")
@@ -54,9 +54,9 @@ def test_more_than_the_limit_is_left_out_and_said() -> None:
 
 
 def test_a_run_belongs_to_the_first_execution_that_ended_after_it_started() -> None:
-    lives = [Life(1, 100, False), Life(2, 200, False), Life(3, None, True)]
-    assert [row_of(at, lives) for at in (50, 100, 150, 250)] == [1, 1, 2, 3]
-    assert row_of(5, [Life(3, 10, True)]) == 3
+    executions = [ExecutionRow(1, 100, False), ExecutionRow(2, 200, False), ExecutionRow(3, None, True)]
+    assert [row_of(at, executions) for at in (50, 100, 150, 250)] == [1, 1, 2, 3]
+    assert row_of(5, [ExecutionRow(3, 10, True)]) == 3
 
 
 def test_the_limits_and_the_ids_that_are_known() -> None:
@@ -76,6 +76,6 @@ def test_as_many_fields_as_there_may_be_are_not_too_many() -> None:
 
 
 def test_only_earlier_executions_that_ended_take_a_run() -> None:
-    assert row_of(50, [Life(1, None, False), Life(2, 100, True)]) == 2
-    assert row_of(50, [Life(1, 200, False), Life(2, 100, True)]) == 1
-    assert row_of(50, [Life(1, None, False), Life(3, 60, False), Life(2, 55, True)]) == 3
+    assert row_of(50, [ExecutionRow(1, None, False), ExecutionRow(2, 100, True)]) == 2
+    assert row_of(50, [ExecutionRow(1, 200, False), ExecutionRow(2, 100, True)]) == 1
+    assert row_of(50, [ExecutionRow(1, None, False), ExecutionRow(3, 60, False), ExecutionRow(2, 55, True)]) == 3

@@ -69,7 +69,7 @@ def test_what_is_kept_of_an_id_is_bounded(db: Connection, gap: int) -> None:
     for number in range(40):
         take(db, night(number, gap=gap))
     assert rows(db) == [(f"[{number}]", f"result {number}") for number in range(40)]
-    assert kept(db) <= 6 * (reused_ids.LIVES + 2)
+    assert kept(db) <= 6 * (reused_ids.EXECUTIONS + 2)
     assert db.execute("SELECT count(*) FROM task WHERE life = 0").fetchone()[0] == 1
     assert db.execute("SELECT max(first_at) = (SELECT first_at FROM task WHERE life = 0) FROM task").fetchone()[0]
     assert db.execute("SELECT count(*) FROM original").fetchone()[0] == 40

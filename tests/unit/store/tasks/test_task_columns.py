@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.database_image import image, opened
 from z4j.rules.tasks.fold import Event, Sent, Summary, Usage, fold
-from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_life
+from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_execution
 from z4j.rules.tasks.reused_ids.executions import SKEW_US
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks.task_columns import decode, encode, first_columns, next_columns
@@ -77,7 +77,7 @@ def told(kind: str, at: int, **fields: Any) -> Event:
 
 def is_one(summary: Summary | None, news: list[Event]) -> bool:
     """Whether it is certain, whatever is known of clocks and of other runs."""
-    return all(is_one_life(summary, news, lambda a, b, same=same: same, lambda: [1]) for same in (False, True))  # type: ignore[misc]
+    return all(is_one_execution(summary, news, lambda a, b, same=same: same, lambda: [1]) for same in (False, True))  # type: ignore[misc]
 
 
 WHOLE = [

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Detects whether a task id may have been used again.
 
-Almost every id comes once: then its row is joined with its news, and nothing else is kept. `is_one_life` sees without any look-up when that
-may not be so. Then `row_events.events_of` takes the row apart, so that `executions.split` can decide about all of it.
+Almost every id is used once: then its row is joined with its new events, and nothing else is kept. `is_one_execution` detects without any
+look-up when that may not be so. Then `row_events.events_of` takes the row apart, so that `executions.split` can decide about all of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from z4j.rules.tasks.fold import (
 from z4j.rules.tasks.reused_ids.executions import SENDER, SKEW_US
 
 LATE_US: Final = 10_000_000
-"""Agents ship their records within a second or two. What is later than this behind other news of its id may be of an earlier life."""
+"""Agents ship their records within a second or two. What is later than this behind other news of its id may be of an earlier execution."""
 BEGINNING: Final = frozenset({"enqueued", "payload", "received", "started"})
 """Kinds of events of a first attempt before it ends."""
 IN_ORDER: Final = {"enqueued": 0, "payload": 1, "received": 2, "started": 3, "succeeded": 4, "failed": 4}
@@ -40,7 +40,7 @@ def is_ordinary(summary: Summary | None, events: Sequence[Event]) -> bool:
     """Whether these are the first events of one attempt, or continue an ID that has only been enqueued, step by step within a few seconds;
     or the end of the run that is known.
 
-    True implies `is_one_life`; it is what almost every task of a busy stream is, and costs a fraction of it.
+    True implies `is_one_execution`; it is what almost every task of a busy stream is, and costs a fraction of it.
     """
     step, at, since = -1, 0, events[0][2]
     if summary is not None:
@@ -83,10 +83,10 @@ def _is_at(reported: int, known: int, since: int, end: int) -> bool:
     return reported < 0 or reported == known or (known < 0 and since <= reported <= end)
 
 
-def is_one_life(
+def is_one_execution(
     summary: Summary | None, events: Iterable[Event], same_clock: Callable[[str, str], bool], starts: Callable[[], Iterable[int]]
 ) -> bool:
-    """Whether all of this can only be one life. True says so for certain; False says that `executions.split` has to be asked.
+    """Whether all of this can only be one execution. True says so for certain; False says that `executions.split` has to be asked.
 
     `starts` looks up when the known runs of the first attempt started; it is asked only where a later attempt hides that in the row.
     """
@@ -95,16 +95,31 @@ def is_one_life(
 
 
 class _Seen:
-    """Moments of the first attempt, each of which one life has once. -1: unknown."""
+    """Moments of the first attempt, each of which one execution has once. -1: unknown."""
 
     __slots__ = (
-        "allowed", "args", "echoes", "end", "enqueued", "first", "is_hidden", "last", "newest", "received", "retried", "runner", "sender",
-        "start", "told_first", "told_last", "won",
+        "allowed",
+        "args",
+        "echoes",
+        "end",
+        "enqueued",
+        "first",
+        "is_hidden",
+        "last",
+        "newest",
+        "payload_first",
+        "payload_last",
+        "received",
+        "retried",
+        "runner",
+        "sender",
+        "start",
+        "won",
     )  # fmt: skip
 
     def __init__(self, summary: Summary | None) -> None:
         self.enqueued = self.received = self.start = self.end = self.retried = -1
-        self.first = self.last = self.told_first = self.told_last = -1
+        self.first = self.last = self.payload_first = self.payload_last = -1
         self.allowed = 0
         """The newest attempt that is known to follow: the one before it was retried, or it was seen itself."""
         self.newest = (-1, -1)
@@ -126,7 +141,7 @@ class _Seen:
             self.args = (summary.args[0] >> 8, summary.args[1])
             # They were reported at one moment of these.
             if summary.args[0] & 255 >= SENDER:
-                self.told_last, self.told_first = summary.first_at, summary.last_at
+                self.payload_last, self.payload_first = summary.first_at, summary.last_at
             elif not self.args[0]:
                 self.echoes.append((summary.first_at, summary.last_at, False))
         if summary.enqueued_at != NEVER:
@@ -153,7 +168,7 @@ class _Seen:
                 self.end = -minus_at
 
     def fits(self, event: Event, starts: Callable[[], Iterable[int]]) -> bool:
-        """Whether this can be of the same life as all before; takes it in."""
+        """Whether this can be of the same execution as all before; takes it in."""
         kind, attempt, at = event[0], event[1], event[2]
         if at < self.last - LATE_US and not (kind in BEGINNING and not attempt and self._is_near(at)):
             return False
@@ -194,8 +209,8 @@ class _Seen:
         if not attempt and event[18] >= SENDER:
             if 0 <= self.first < at - LATE_US:
                 return False
-            self.told_last = max(self.told_last, at)
-            self.told_first = at if self.told_first < 0 else min(self.told_first, at)
+            self.payload_last = max(self.payload_last, at)
+            self.payload_first = at if self.payload_first < 0 else min(self.payload_first, at)
         return True
 
     def _fits_first(self, event: Event, began: int, starts: Callable[[], Iterable[int]]) -> bool:
@@ -223,7 +238,7 @@ class _Seen:
         return not (kind == "lost" and self.start < 0 <= self.end and not self.is_hidden)
 
     def is_whole(self, same_clock: Callable[[str, str], bool]) -> bool:
-        """Whether the moments are in the order of one life."""
+        """Whether the moments are in the order of one execution."""
         first = self.start if self.start >= 0 else self.end
         if first >= 0 and self.enqueued > first and (self.enqueued > first + SKEW_US or same_clock(self.sender, self.runner)):
             return False
@@ -232,10 +247,10 @@ class _Seen:
         known = [at for at in (self.enqueued, self.received, self.start) if at >= 0]
         if not all(self._is_echo(*echo, min(known, default=echo[1])) for echo in self.echoes):
             return False
-        if self.told_last >= 0 and not self.args[0]:
-            if known and self.told_last > min(known) + LATE_US:
+        if self.payload_last >= 0 and not self.args[0]:
+            if known and self.payload_last > min(known) + LATE_US:
                 return False
-            if self.enqueued >= 0 and (self.told_last > self.enqueued + SKEW_US or self.enqueued > self.told_first + SKEW_US):
+            if self.enqueued >= 0 and (self.payload_last > self.enqueued + SKEW_US or self.enqueued > self.payload_first + SKEW_US):
                 return False
         return self.newest[0] <= self.won[0] or self.newest[1] <= self.won[1]
 

@@ -31,7 +31,7 @@ class ReportedEvent(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """The events of one life. `is_unmarked`: nothing but the time of its run says that it is another one than the life before."""
+    """The events of one execution. `is_unmarked`: nothing but the time of its run says that it is another one than the execution before."""
 
     reports: list[ReportedEvent]
     is_unmarked: bool
@@ -65,13 +65,13 @@ class _Run:
         return all(report.event.kind == "lost" and report.event.started_at < 0 for report in self.reports)
 
 
-class _Life:
-    """A life while its events are gathered. `pending`: when it was enqueued or received, for one that has not run yet."""
+class _OpenExecution:
+    """An execution while its events are gathered. `pending`: when it was enqueued or received, for one that has not run yet."""
 
     def __init__(self, first: _Run | None = None, pending: int = -1, clock: str = "") -> None:
         self.runs = [first] if first else []
         self.reports: list[ReportedEvent] = []
-        self.births: list[ReportedEvent] = []
+        self.enqueued: list[ReportedEvent] = []
         self.receipts: list[int] = []
         self.pending = pending
         self.pending_clock = clock
@@ -105,35 +105,35 @@ def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
     for report in reported:
         clocks[report.event] = max(clocks.get(report.event, ""), report.clock)
     everything = sorted((ReportedEvent(event, clock) for event, clock in clocks.items()), key=_order)
-    births = [report for report in everything if report.event.kind == "enqueued" and not report.event.attempt]
-    lives = _chain(_runs(everything, births), births)
-    _place_births(lives, births)
-    receipts = _place_receipts(lives, [report for report in everything if report.event.kind == "received"])
-    starts = _starts(lives)
+    enqueued = [report for report in everything if report.event.kind == "enqueued" and not report.event.attempt]
+    executions = _chain(_runs(everything, enqueued), enqueued)
+    _place_enqueued(executions, enqueued)
+    receipts = _place_receipts(executions, [report for report in everything if report.event.kind == "received"])
+    starts = _starts(executions)
     rest = [
         report
         for report in everything
         if report.event.kind not in PLACED and not (report.event.kind == "enqueued" and not report.event.attempt)
     ]
     for report in receipts:
-        lives[_at(starts, report.event.at)].reports.append(report)
-    anchors = [(report, index) for index, life in enumerate(lives) for report in life.reports]
-    anchors += [(start, index) for index, life in enumerate(lives) for run in life.runs for start in _starts_of(run)]
+        executions[_at(starts, report.event.at)].reports.append(report)
+    anchors = [(report, index) for index, execution in enumerate(executions) for report in execution.reports]
+    anchors += [(start, index) for index, execution in enumerate(executions) for run in execution.runs for start in _starts_of(run)]
     payloads = [report for report in rest if report.event.kind == "payload"]
     for report in rest:
         event = report.event
         if event.kind == "enqueued":
-            lives[_republished(lives, starts, event)].reports.append(report)
+            executions[_republished(executions, starts, event)].reports.append(report)
         elif event.kind == "due":
             same = (index for about, index in anchors if about.event.eta == event.at and about.event.attempt == event.attempt)
-            lives[next(same, _at(starts, event.at))].reports.append(report)
+            executions[next(same, _at(starts, event.at))].reports.append(report)
         elif event.kind == "moved" and not event.queue:
-            lives[_find_life(lives, starts, event.at)].reports.append(report)
+            executions[_find_execution(executions, starts, event.at)].reports.append(report)
         elif event.kind != "payload":
-            lives[_at(starts, event.at)].reports.append(report)
+            executions[_at(starts, event.at)].reports.append(report)
     for report, index in _pair(payloads, anchors):
-        lives[_find_life(lives, starts, report.event.at) if index is None else index].reports.append(report)
-    return [_finished(life, is_first=not index) for index, life in enumerate(lives)]
+        executions[_find_execution(executions, starts, report.event.at) if index is None else index].reports.append(report)
+    return [_finished(execution, is_first=not index) for index, execution in enumerate(executions)]
 
 
 PLACED: Final = ENDING | {"started", "received", "lost", "alive"}
@@ -144,13 +144,13 @@ def _order(report: ReportedEvent) -> tuple[int, str, int, ReportedEvent]:
     return (report.event.at, report.event.kind, report.event.attempt, report)
 
 
-def _finished(life: _Life, *, is_first: bool) -> Execution:
-    events = sorted([*life.reports, *(report for run in life.runs for report in run.reports)], key=_order)
-    return Execution(events, not is_first and bool(life.runs) and not life.births)
+def _finished(execution: _OpenExecution, *, is_first: bool) -> Execution:
+    events = sorted([*execution.reports, *(report for run in execution.runs for report in run.reports)], key=_order)
+    return Execution(events, not is_first and bool(execution.runs) and not execution.enqueued)
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------------
-def _runs(everything: Sequence[ReportedEvent], births: Sequence[ReportedEvent]) -> list[_Run]:
+def _runs(everything: Sequence[ReportedEvent], enqueued: Sequence[ReportedEvent]) -> list[_Run]:
     """The executions, by start. Ends carry their own start; one without it is of the run it can only mean, or of a task that never ran."""
     runs: dict[tuple[int, int], _Run] = {}
     loose: list[ReportedEvent] = []
@@ -172,7 +172,7 @@ def _runs(everything: Sequence[ReportedEvent], births: Sequence[ReportedEvent]) 
         own = [run for run in candidates if any(mine.event.run == event.run for mine in run.reports)]
         chosen = own or candidates
         run = chosen[-1] if chosen else None
-        if run is None or (event.kind in ENDS and _is_later_end(event, ends[id(run)], births)):
+        if run is None or (event.kind in ENDS and _is_later_end(event, ends[id(run)], enqueued)):
             run = next((known for known in unstarted if known.attempt == event.attempt and known.start == event.at), None)
             if run is None:
                 run = _Run(event.attempt, event.at)
@@ -181,40 +181,40 @@ def _runs(everything: Sequence[ReportedEvent], births: Sequence[ReportedEvent]) 
     return sorted([*started, *unstarted], key=lambda run: (run.start, run.attempt))
 
 
-def _is_later_end(event: Event, end: int, births: Sequence[ReportedEvent]) -> bool:
+def _is_later_end(event: Event, end: int, enqueued: Sequence[ReportedEvent]) -> bool:
     """Whether an end is not that of a run which ended at `end`: it came much later, or the task was enqueued in between."""
-    return end >= 0 and (end < event.at - SKEW_US or any(end < birth.event.at <= event.at for birth in births))
+    return end >= 0 and (end < event.at - SKEW_US or any(end < event_enqueued.event.at <= event.at for event_enqueued in enqueued))
 
 
 def _slack(report: ReportedEvent, run: _Run) -> int:
     return 0 if report.clock and report.clock == run.clock else SKEW_US
 
 
-def _chain(runs: Sequence[_Run], births: Sequence[ReportedEvent]) -> list[_Life]:
-    lives: list[_Life] = []
+def _chain(runs: Sequence[_Run], enqueued: Sequence[ReportedEvent]) -> list[_OpenExecution]:
+    executions: list[_OpenExecution] = []
     for run in runs:
-        if not lives or _begins(run, lives, births):
-            lives.append(_Life(run))
+        if not executions or _begins(run, executions, enqueued):
+            executions.append(_OpenExecution(run))
         else:
-            lives[-1].runs.append(run)
-    return lives or [_Life()]
+            executions[-1].runs.append(run)
+    return executions or [_OpenExecution()]
 
 
-def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[ReportedEvent]) -> bool:
-    life = lives[-1]
+def _begins(run: _Run, executions: Sequence[_OpenExecution], enqueued: Sequence[ReportedEvent]) -> bool:
+    execution = executions[-1]
     if run.is_marked:
         return False
     if run.attempt:
-        # A retry never begins a life. But RQ's Repeat counts on where nothing has failed, and so do older agents. The loss of a process
-        # does not tell when its run began.
-        is_next = all(report.won for report in life.runs) and life.is_over_before(run.start, run.clock)
+        # A retry never begins an execution. But RQ's Repeat counts on where nothing has failed, and so do older agents. The loss of a
+        # process does not report when its run began.
+        is_next = all(report.won for report in execution.runs) and execution.is_over_before(run.start, run.clock)
         return is_next and not run.is_only_lost()
-    if life.is_over_before(run.start, run.clock):
+    if execution.is_over_before(run.start, run.clock):
         return True
-    sent = [report for report in births if _is_sent(report) and not _is_after(report.event.at, report.clock, run.start, run.clock)]
-    if len(sent) > len(lives) and life.is_over_before(run.start, run.clock, skew=0):
+    sent = [report for report in enqueued if _is_sent(report) and not _is_after(report.event.at, report.clock, run.start, run.clock)]
+    if len(sent) > len(executions) and execution.is_over_before(run.start, run.clock, skew=0):
         return True  # as many were sent, by clocks that are the same or not
-    last = life.runs[-1]
+    last = execution.runs[-1]
     gone = [report.event.at for report in last.reports if report.event.kind == "lost"]
     if gone and not last.is_final:
         return any(report.event.at > max(gone) for report in sent)
@@ -222,7 +222,7 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[ReportedEvent]) 
     is_retried = last.end >= 0 and not last.is_final
     return (
         not is_retried
-        and len(sent) > len(lives)
+        and len(sent) > len(executions)
         and any(_is_after(report.event.at, report.clock, last.start, last.clock) for report in sent)
     )
 
@@ -233,14 +233,14 @@ def _is_sent(report: ReportedEvent) -> bool:
 
 
 # -- what belongs to them --------------------------------------------------------------------------------------------------
-def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
-    """Each life takes what was enqueued between the life before it and its own start; where that is nothing, the earliest spare one."""
-    moments = sorted({report.event.at for report in births})
-    groups = [[report for report in births if report.event.at == at] for at in moments]
+def _place_enqueued(executions: list[_OpenExecution], enqueued: Sequence[ReportedEvent]) -> None:
+    """Gives each execution what was enqueued between the execution before it and its own start; if nothing was, the earliest spare one."""
+    moments = sorted({report.event.at for report in enqueued})
+    groups = [[report for report in enqueued if report.event.at == at] for at in moments]
     spare: list[tuple[int, list[ReportedEvent]]] = []
     after: list[list[ReportedEvent]] = []
-    for index, life in enumerate(lives):
-        at, clock = life.first
+    for index, execution in enumerate(executions):
+        at, clock = execution.first
         own = [group for group in groups if not _is_after(group[0].event.at, group[0].clock, at, clock)]
         groups = [group for group in groups if group not in own]  # by the clocks of several hosts, these need not be the first
         if not own and spare:
@@ -249,13 +249,13 @@ def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
             if number and _is_sent(group[0]):
                 spare.append((index, group))
             else:
-                life.births += group
+                execution.enqueued += group
     for index, group in spare:
-        last = lives[-1]
-        is_later = index == len(lives) - 1 and last.is_over_before(group[0].event.at, group[0].clock, skew=0)
-        (after.append(group) if is_later else lives[index].births.extend(group))
+        last = executions[-1]
+        is_later = index == len(executions) - 1 and last.is_over_before(group[0].event.at, group[0].clock, skew=0)
+        (after.append(group) if is_later else executions[index].enqueued.extend(group))
     after += groups
-    last = lives[-1]
+    last = executions[-1]
     for group in sorted(after, key=lambda group: group[0].event.at):
         at = group[0].event.at
         lost = [report.event.at for report in last.runs[-1].reports if report.event.kind == "lost"] if last.runs else []
@@ -263,51 +263,53 @@ def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
         # What was enqueued before its newest run started, that run was enqueued by: a task that was replaced, or sent again.
         is_after = newest is not None and newest.is_final and _is_after(at, group[0].clock, newest.start, newest.clock)
         if is_after or (lost and at > max(lost) and _is_sent(group[0])):
-            last = _Life(pending=at, clock=group[0].clock)
-            lives.append(last)
-        last.births += group
-    for life in lives:
-        life.reports += life.births
+            last = _OpenExecution(pending=at, clock=group[0].clock)
+            executions.append(last)
+        last.enqueued += group
+    for execution in executions:
+        execution.reports += execution.enqueued
 
 
-def _place_receipts(lives: list[_Life], receipts: Sequence[ReportedEvent]) -> list[ReportedEvent]:
+def _place_receipts(executions: list[_OpenExecution], receipts: Sequence[ReportedEvent]) -> list[ReportedEvent]:
     """Ends say when their run was received; what is left goes to runs in the order they started. Returns what belongs to none of them."""
-    runs = [(run, life) for life in lives for run in life.runs]
-    by_receipt = {(run.attempt, run.received): life for run, life in runs if run.received >= 0}
-    untold = [(run, life) for run, life in runs if run.received < 0]
+    runs = [(run, execution) for execution in executions for run in execution.runs]
+    by_receipt = {(run.attempt, run.received): execution for run, execution in runs if run.received >= 0}
+    unreceived = [(run, execution) for run, execution in runs if run.received < 0]
     left: list[ReportedEvent] = []
     for report in receipts:
         event = report.event
-        life = by_receipt.get((event.attempt, event.at))
-        if life is None:
-            fitting = (pair for pair in untold if pair[0].attempt == event.attempt and event.at <= pair[0].start + _slack(report, pair[0]))
+        execution = by_receipt.get((event.attempt, event.at))
+        if execution is None:
+            fitting = (
+                pair for pair in unreceived if pair[0].attempt == event.attempt and event.at <= pair[0].start + _slack(report, pair[0])
+            )
             pick = next(fitting, None)
-            earlier = [known for known in lives[: lives.index(pick[1])] if event.at <= known.first[0]] if pick is not None else []
+            earlier = [known for known in executions[: executions.index(pick[1])] if event.at <= known.first[0]] if pick is not None else []
             if earlier and not any(about.event[:2] == event[:2] for about in earlier[0].reports):
-                life = earlier[0]  # what it was received for is not reported yet
+                execution = earlier[0]  # what it was received for is not reported yet
             elif pick is not None:
-                untold.remove(pick)
-                life = pick[1]
-            if life is not None:
-                by_receipt[event.attempt, event.at] = life
-        if life is not None:
-            life.reports.append(report)
-        elif not event.attempt and not event.flags & REDELIVERED and lives[-1].is_over_before(event.at, report.clock):
-            lives.append(_Life(pending=event.at, clock=report.clock))
-            lives[-1].reports.append(report)
+                unreceived.remove(pick)
+                execution = pick[1]
+            if execution is not None:
+                by_receipt[event.attempt, event.at] = execution
+        if execution is not None:
+            execution.reports.append(report)
+        elif not event.attempt and not event.flags & REDELIVERED and executions[-1].is_over_before(event.at, report.clock):
+            executions.append(_OpenExecution(pending=event.at, clock=report.clock))
+            executions[-1].reports.append(report)
         else:
             left.append(report)
     return left
 
 
-def _starts(lives: Sequence[_Life]) -> list[int]:
-    """From when on what happens to the id is about each life."""
+def _starts(executions: Sequence[_OpenExecution]) -> list[int]:
+    """From when on what happens to the id is about each execution."""
     starts: list[int] = []
     over = -1
-    for life in lives:
-        moments = [report.event.at for report in life.reports] + [run.start for run in life.runs]
+    for execution in executions:
+        moments = [report.event.at for report in execution.reports] + [run.start for run in execution.runs]
         starts.append(max(min(moments, default=-1), over))
-        over = max(over, life.over_at())
+        over = max(over, execution.over_at())
     return starts
 
 
@@ -315,30 +317,30 @@ def _at(starts: Sequence[int], at: int) -> int:
     return max((index for index, start in enumerate(starts) if start <= at), default=0)
 
 
-def _find_life(lives: Sequence[_Life], starts: Sequence[int], at: int) -> int:
-    """The life of arguments that were reported at that time: one that is about to be reported, if the one before it has ended."""
+def _find_execution(executions: Sequence[_OpenExecution], starts: Sequence[int], at: int) -> int:
+    """The execution of arguments that were reported at that time: one that is about to be reported, if the one before it has ended."""
     index = _at(starts, at)
-    is_next = index + 1 < len(lives) and at > lives[index].over_at() and starts[index + 1] <= at + SKEW_US
+    is_next = index + 1 < len(executions) and at > executions[index].over_at() and starts[index + 1] <= at + SKEW_US
     return index + is_next
 
 
 def _starts_of(run: _Run) -> list[ReportedEvent]:
     """What was reported of the start of a run; an end names its start, too."""
-    told = [report for report in run.reports if report.event.kind == "started"]
+    starts = [report for report in run.reports if report.event.kind == "started"]
     ends = [report for report in run.reports if report.event.kind in ENDING and report.event.started_at >= 0]
-    return told or [ReportedEvent(end.event._replace(kind="started", at=end.event.started_at), end.clock) for end in ends]
+    return starts or [ReportedEvent(end.event._replace(kind="started", at=end.event.started_at), end.clock) for end in ends]
 
 
-def _republished(lives: Sequence[_Life], starts: Sequence[int], event: Event) -> int:
-    """The life of a later attempt that is enqueued: of the run it was sent for, else of what ran then."""
-    for index, life in enumerate(lives):
-        if any(run.attempt == event.attempt and run.start >= event.at for run in life.runs):
+def _republished(executions: Sequence[_OpenExecution], starts: Sequence[int], event: Event) -> int:
+    """The execution of a later attempt that is enqueued: of the run it was sent for, else of what ran then."""
+    for index, execution in enumerate(executions):
+        if any(run.attempt == event.attempt and run.start >= event.at for run in execution.runs):
             return index
     return _at(starts, event.at)
 
 
 def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]) -> list[tuple[ReportedEvent, int | None]]:
-    """Each payload with the life for which its process reported it. A thread may report it late, but in order."""
+    """Each payload with the execution for which its process reported it. A thread may report it late, but in order."""
     pairs: list[tuple[ReportedEvent, int | None]] = []
     groups: dict[tuple[str, int, bool], list[ReportedEvent]] = {}
     for report in payloads:
@@ -359,7 +361,7 @@ def _other_reports(
     run: str, attempt: int, kinds: Sequence[str], group: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]
 ) -> tuple[str, dict[int, int]]:
     """Returns what a process reported beside its payloads: of the first kind that it reported itself (the main process the receipt, the one
-    that runs the task the start), else of the first reported kind. The kind, and {moment: life}."""
+    that runs the task the start), else of the first reported kind. The kind, and {moment: execution}."""
     found: list[tuple[str, dict[int, int]]] = []
     for kind in kinds:
         about = [(report.event, index) for report, index in anchors if report.event.kind == kind and report.event.attempt == attempt]

@@ -20,6 +20,6 @@ WHERE task = :task AND attempt = :attempt AND run = :run AND started_at = :start
 SELECT task, attempt, run, started_at, fields, ids, excess, progress FROM run_note
 WHERE task IN (SELECT value FROM json_each(:tasks)) ORDER BY task, attempt, started_at, run;
 
--- list_lives --
+-- list_executions --
 -- The rows of an id: whether it is the newest (0), and its state. Index: task_identity.
 SELECT id, life, state, state_at FROM task WHERE app_id = :app_id AND engine_id = :engine_id AND task_id = :task_id;

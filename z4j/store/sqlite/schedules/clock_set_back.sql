@@ -14,6 +14,6 @@ UNION ALL
 SELECT id, kind, expression, timezone, anchor, starts_at, ends_at, NULL, jitter_us FROM schedule
 WHERE id IN (SELECT value FROM json_each(:ids)) AND wake_at IS NULL AND scheduler = 'z4j' AND (is_enabled = 1 OR kind = 'once');
 
--- take_back --
+-- reset_next --
 -- The next due time after the clock was set back. A one-off that it had ended is enabled again.
 UPDATE schedule SET next_at = :next_at, wake_at = :wake_at, is_enabled = 1 WHERE id = :id;

@@ -4,7 +4,7 @@
 SELECT task, digest, event FROM life_event WHERE app_id = :app_id AND engine_id = :engine_id AND task_id = :task_id;
 
 -- put_event --
--- An event, with the row of the life it belongs to.
+-- An event, with the row of the execution it belongs to.
 INSERT INTO life_event (app_id, engine_id, task_id, digest, task, at, event) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET task = excluded.task;
 
@@ -31,7 +31,7 @@ UPDATE task SET flags = flags & ~16 WHERE app_id = :app_id AND engine_id = :engi
 UPDATE task SET life = id WHERE app_id = ? AND engine_id = ? AND task_id = ?;
 
 -- promote --
--- The newest life that is left is the one its id means. Index: task_identity.
+-- The newest execution that is left is the one its id means. Index: task_identity.
 UPDATE task SET life = 0 WHERE id = (
   SELECT id FROM task WHERE app_id = ? AND engine_id = ? AND task_id = ? ORDER BY first_at DESC, id DESC LIMIT 1);
 
@@ -44,7 +44,7 @@ SELECT count(*) FROM (SELECT 1 FROM run WHERE task = :task LIMIT :limit);
 SELECT app_id, engine_id, task_id, flags & 16 FROM task WHERE id = ?;
 
 -- read_rows --
--- The rows of lives, as `task_writer.find` reads them. Index: the primary key.
+-- The rows of executions, as `task_writer.find` reads them. Index: the primary key.
 SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,
@@ -52,7 +52,7 @@ SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reas
 FROM task WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- settled_row --
--- The settled life that was the newest at a time; walked from the newest on. Index: task_identity.
+-- The settled execution that was the newest at a time; walked from the newest on. Index: task_identity.
 SELECT id FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id AND life > 0 AND first_at <= :at
   AND id NOT IN (SELECT value FROM json_each(:without))
 ORDER BY life DESC LIMIT 1;
@@ -63,19 +63,19 @@ SELECT EXISTS (SELECT 1 FROM task WHERE task_id = :task_id AND app_id = :app_id 
   AND id NOT IN (SELECT value FROM json_each(:without)));
 
 -- set_life --
--- Which life of its id a row is: 0 the newest, else its own id.
+-- Which execution of its id a row is: 0 the newest, else its own id.
 UPDATE task SET life = ? WHERE id = ?;
 
 -- read_original --
--- The original that is kept of a life. Index: the primary key.
+-- The original that is kept of an execution. Index: the primary key.
 SELECT key, data, key_id, broker_id FROM original WHERE task = :task;
 
 -- delete_original --
--- It belongs to another life.
+-- It belongs to another execution.
 DELETE FROM original WHERE task = ?;
 
 -- delete_links --
--- The links of a life, before they are written again. Index: task_link_task.
+-- The links of an execution, before they are written again. Index: task_link_task.
 DELETE FROM task_link WHERE task = ?;
 
 -- delete_relations --
@@ -83,7 +83,7 @@ DELETE FROM task_link WHERE task = ?;
 DELETE FROM task_relation WHERE task = ?;
 
 -- delete_row --
--- A row whose events turned out to belong to another life.
+-- A row whose events turned out to belong to another execution.
 DELETE FROM task WHERE id = ?;
 
 -- move_commands --
@@ -94,7 +94,7 @@ UPDATE command SET task = ? WHERE task = ?;
 -- The same for plans. Index: plan_item_task.
 UPDATE plan_item SET task = ? WHERE task = ?;
 
--- list_lives --
+-- list_executions --
 -- The rows that bear the id of a task, the earliest first, with their state. Index: task_identity.
 SELECT o.id, o.first_at, o.state FROM task AS t JOIN task AS o ON o.task_id = t.task_id AND o.app_id = t.app_id AND o.engine_id = t.engine_id
 WHERE t.id = :id ORDER BY o.first_at DESC, o.id DESC LIMIT 1000;

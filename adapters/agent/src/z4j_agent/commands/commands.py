@@ -115,14 +115,14 @@ class Commands:
             return
         self._ledger.write(command.id, ACCEPTED)
         self._answer(command.id, ACCEPTED, {})
-        status, facts = self._carry_out(command)
+        status, facts = self._execute(command)
         try:
             self._ledger.write(command.id, status)
         except OSError as error:  # the command was executed, and its result is reported
             faults.report("writing the ledger", error)
         self._answer(command.id, status, facts)
 
-    def _carry_out(self, command: Command) -> tuple[str, dict[str, Any]]:
+    def _execute(self, command: Command) -> tuple[str, dict[str, Any]]:
         try:
             return "done", self._act(command)
         except Unsupported as error:

@@ -289,9 +289,9 @@ class SeveralBrokers(Adapter):
     def of_broker(self, broker: str) -> Self:
         if broker == self.only:
             return self
-        beside = copy.copy(self)
-        beside.only = broker
-        return beside
+        bound = copy.copy(self)
+        bound.only = broker
+        return bound
 
 
 class SeveralTargets(SeveralBrokers):

@@ -63,7 +63,7 @@ def of_folder(settings: Settings) -> list[Finding]:
         if there == folder and stat.S_IMODE(os.lstat(folder).st_mode) != 0o700:
             what = f"The spool folder {folder} can be read by other users. The agent corrects this at its next start."
             findings.append(Finding("warning", what, f"Run chmod 700 {folder}, and find out what changed its mode."))
-        return [*findings, *_room(folder, there, settings.spool_limit)]
+        return [*findings, *_check_space(folder, there, settings.spool_limit)]
     except OSError as error:
         return [Finding("error", f"The spool folder {folder} cannot be checked ({error.strerror}).", remedy)]
 
@@ -85,7 +85,7 @@ def _cannot_be_made(folder: Path, there: Path) -> str:
     return f"The spool folder {folder} does not exist and cannot be created in {there}. Events are stored in memory instead."
 
 
-def _room(folder: Path, there: Path, limit: int) -> list[Finding]:
+def _check_space(folder: Path, there: Path, limit: int) -> list[Finding]:
     waiting = sum(path.stat().st_size for path in folder.glob(f"*{SEGMENT_SUFFIX}"))
     facts = os.statvfs(there)
     free = facts.f_bavail * facts.f_frsize

@@ -13,7 +13,7 @@ from tests.support.histories import Plan, events_of, history
 from tests.unit.rules.tasks.reused_ids.test_executions import histories
 from z4j.rules.tasks.fold import MAX_ATTEMPT, Event, Summary, fold
 from z4j.rules.tasks.reused_ids import detection, executions
-from z4j.rules.tasks.reused_ids.detection import is_one_life, is_ordinary
+from z4j.rules.tasks.reused_ids.detection import is_one_execution, is_ordinary
 from z4j.rules.tasks.reused_ids.executions import SKEW_US, ReportedEvent, split
 
 T = 1_700_000_000_000_000
@@ -44,20 +44,20 @@ def same_clock(a: str, b: str) -> bool:
 
 
 def one(summary: Summary | None, *events: Event, starts: tuple[int, ...] = ()) -> bool:
-    return is_one_life(summary, events, same_clock, lambda: [T + at for at in starts])
+    return is_one_execution(summary, events, same_clock, lambda: [T + at for at in starts])
 
 
 # -- laws ----------------------------------------------------------------------------------------------------------------
 def reported(chance: random.Random, lag: int) -> list[list[ReportedEvent]]:
     """A history in the batches in which it arrives, each process up to `lag` late."""
     late = {clock: chance.randrange(lag) for clock in ("p", "a", "b", "")}
-    told = sorted((of for life in histories(chance) for of in life), key=lambda of: of.event.at + late[of.clock])
+    told = sorted((of for execution in histories(chance) for of in execution), key=lambda of: of.event.at + late[of.clock])
     size = chance.choice([1, 2, 3, 5, 30])
     return [told[start : start + size] for start in range(0, len(told), size)]
 
 
 def stays_one(batches: list[list[ReportedEvent]]) -> tuple[list[ReportedEvent], list[ReportedEvent] | None]:
-    """Everything that was taken for one life, and the first batch that was not."""
+    """Everything that was taken for one execution, and the first batch that was not."""
     clocks = {of.event.run: of.clock for batch in batches for of in batch}
     taken: list[ReportedEvent] = []
     for batch in batches:
@@ -67,7 +67,7 @@ def stays_one(batches: list[list[ReportedEvent]]) -> tuple[list[ReportedEvent], 
         def is_same(a: str, b: str) -> bool:
             return bool(clocks.get(a)) and clocks.get(a) == clocks.get(b)
 
-        is_certain = is_one_life(summary, events, is_same, lambda starts=starts: starts)  # type: ignore[misc]
+        is_certain = is_one_execution(summary, events, is_same, lambda starts=starts: starts)  # type: ignore[misc]
         assert is_certain or not is_ordinary(summary, events)
         if not is_certain:
             return taken, batch
@@ -170,12 +170,12 @@ def test_what_goes_on_from_a_row_is_ordinary_step_by_step(before: list[Event], n
     assert is_ordinary(known(*early), late) is expected
 
 
-# -- one life ------------------------------------------------------------------------------------------------------------
+# -- one execution ------------------------------------------------------------------------------------------------------------
 LATER = 100 * S
 
 
 @pytest.mark.parametrize(("before", "news", "expected"), [
-    # Each moment of a first attempt is one life's once.
+    # Each moment of a first attempt is one execution's once.
     ([SENT], [ev("enqueued", 1)], False),
     ([SENT], [SENT], True),
     ([GOT], [ev("received", 1 * S + 1)], False),
@@ -187,7 +187,7 @@ LATER = 100 * S
     ([BEGAN, ev("failed", 3 * S, started_at=2 * S)], [ev("failed", 4 * S, started_at=2 * S)], True),  # of the run that is known
     ([BEGAN, WON], [WON], True),
     ([ev("cancelled", 3 * S)], [ev("cancelled", 3 * S + 1)], False),
-    # What comes long after all that is known, or long before, may be of another life.
+    # What comes long after all that is known, or long before, may be of another execution.
     ([SENT], [ev("started", LATER)], True),
     ([SENT], [ev("payload", LATER, args="[1]")], False),
     ([SENT], [ev("payload", LATE, args="[1]")], False),
@@ -266,7 +266,7 @@ LATER = 100 * S
     ([], [ev("succeeded", 5 * S), ev("succeeded", 5 * S)], True),
     ([], [ev("succeeded", 2 * S, started_at=3 * S)], True),  # its clock was set back while it ran
     ([], [ev("succeeded", 1 * S), ev("enqueued", 1 * S + LATE + 1, 1)], False),
-    # Order within one life.
+    # Order within one execution.
     ([], [ev("enqueued", 2 * S + 1), BEGAN], False),  # one host: enqueued after it began
     ([], [BEGAN, ev("enqueued", 2 * S + 1)], False),
     ([], [ev("enqueued", 2 * S), BEGAN], True),
@@ -282,7 +282,7 @@ LATER = 100 * S
     ([ev("failed", 3 * S)], [ev("lost", 9 * S)], False),
     ([ev("failed", 3 * S, started_at=2 * S)], [ev("lost", 9 * S)], True),
     ([ev("succeeded", 3 * S, started_at=1 * S), ev("started", 1 * S + 1, 1)], [ev("lost", 9 * S)], True),  # its start is hidden
-    # An end without a start may be of another life, the loss of a process may not.
+    # An end without a start may be of another execution, the loss of a process may not.
     ([BEGAN, WON], [ev("cancelled", 9 * S, 1)], False),
     ([ev("cancelled", 9 * S, 1)], [WON], False),
     ([BEGAN, WON], [ev("cancelled", 1 * S, 1)], True),
@@ -354,8 +354,8 @@ def test_the_runs_are_asked_only_then() -> None:
     def fail() -> list[int]:
         raise AssertionError("looked up for nothing")
 
-    assert is_one_life(known(SENT, GOT), [BEGAN, WON], same_clock, fail)
-    assert is_one_life(known(SENT, ev("started", 9 * S, 1)), [ev("failed", 10 * S, 1, started_at=9 * S)], same_clock, fail)
+    assert is_one_execution(known(SENT, GOT), [BEGAN, WON], same_clock, fail)
+    assert is_one_execution(known(SENT, ev("started", 9 * S, 1)), [ev("failed", 10 * S, 1, started_at=9 * S)], same_clock, fail)
 
 
 def test_numbers_that_lives_are_told_apart_by() -> None:

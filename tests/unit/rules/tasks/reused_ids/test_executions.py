@@ -67,9 +67,9 @@ def test_a_cancelled_id_that_is_used_again() -> None:
 
 def test_two_hosts_within_the_skew_are_one_life_and_one_host_is_exact() -> None:
     first = [Event("started", 0, T, "a"), Event("succeeded", 0, T + S, "a", started_at=T)]
-    for gap, other, lives in ((2 * S, "b", 1), (7 * S, "b", 2), (10, "a", 2)):
+    for gap, other, executions in ((2 * S, "b", 1), (7 * S, "b", 2), (10, "a", 2)):
         again = [Event("started", 0, T + S + gap, "c"), Event("failed", 0, T + S + gap + 9, "c", started_at=T + S + gap)]
-        assert len(split([ReportedEvent(of, "a") for of in first] + [ReportedEvent(of, other) for of in again])) == lives
+        assert len(split([ReportedEvent(of, "a") for of in first] + [ReportedEvent(of, other) for of in again])) == executions
 
 
 # -- laws ----------------------------------------------------------------------------------------------------------------
@@ -130,11 +130,11 @@ def histories(chance: random.Random) -> list[list[ReportedEvent]]:
 @pytest.mark.parametrize("seed", range(60))
 def test_every_execution_has_exactly_what_was_reported_of_it(seed: int) -> None:
     made = histories(random.Random(seed))
-    everything = [of for life in made for of in life]
+    everything = [of for execution in made for of in execution]
     random.Random(seed).shuffle(everything)
     found = split(everything + everything[:3])
-    assert [set(life.reports) for life in found] == [set(life) for life in made]
-    assert all(len(life.reports) == len(set(life.reports)) for life in found)
+    assert [set(execution.reports) for execution in found] == [set(execution) for execution in made]
+    assert all(len(execution.reports) == len(set(execution.reports)) for execution in found)
 
 
 KINDS = (
@@ -179,9 +179,12 @@ def test_whatever_is_reported_is_of_exactly_one_life_in_any_order(seed: int) -> 
     chance = random.Random(seed)
     told = soup(chance)
     found = split(told)
-    assert sorted(of for life in found for of in life.reports) == sorted(told)
+    assert sorted(of for execution in found for of in execution.reports) == sorted(told)
     assert not found[0].is_unmarked
-    assert all(list(life.reports) == sorted(life.reports, key=lambda of: (of.event.at, of.event.kind, of.event.attempt)) for life in found)
+    assert all(
+        list(execution.reports) == sorted(execution.reports, key=lambda of: (of.event.at, of.event.kind, of.event.attempt))
+        for execution in found
+    )
     chance.shuffle(told)
     copies = [of._replace(clock="") for of in told[:3]]
     assert split(told + copies + told[:2]) == found
@@ -202,9 +205,9 @@ def sent(at: float, **facts: Any) -> ReportedEvent:
     return say("enqueued", at, sent=SENT, **facts)
 
 
-def lives_of(*told: ReportedEvent) -> list[list[str]]:
-    """Of each life what was reported, with its second."""
-    return [[f"{of.event.kind} {(of.event.at - T) / S:g}" for of in life.reports] for life in split(told)]
+def executions_of(*told: ReportedEvent) -> list[list[str]]:
+    """Of each execution what was reported, with its second."""
+    return [[f"{of.event.kind} {(of.event.at - T) / S:g}" for of in execution.reports] for execution in split(told)]
 
 
 ONE = [sent(0), say("received", 0.5), say("started", 1), say("failed", 2, began=1, got=0.5)]
@@ -218,11 +221,11 @@ def test_nothing_is_one_life_of_nothing() -> None:
 
 def test_a_later_run_is_unmarked_where_only_its_time_tells_it_from_the_one_before() -> None:
     again = [say("started", 51), say("failed", 52, began=51)]
-    assert [life.is_unmarked for life in split([*ONE, *again])] == [False, True]
-    assert [life.is_unmarked for life in split([*ONE, *TWO])] == [False, False]
-    assert [life.is_unmarked for life in split([*ONE, sent(50)])] == [False, False], "it has not run"
-    assert [life.is_unmarked for life in split(again)] == [False], "nothing was before it"
-    assert [life.is_unmarked for life in split([*ONE, say("received", 50)])] == [False, False]
+    assert [execution.is_unmarked for execution in split([*ONE, *again])] == [False, True]
+    assert [execution.is_unmarked for execution in split([*ONE, *TWO])] == [False, False]
+    assert [execution.is_unmarked for execution in split([*ONE, sent(50)])] == [False, False], "it has not run"
+    assert [execution.is_unmarked for execution in split(again)] == [False], "nothing was before it"
+    assert [execution.is_unmarked for execution in split([*ONE, say("received", 50)])] == [False, False]
 
 
 @pytest.mark.parametrize(("event", "index"), [
@@ -236,63 +239,69 @@ def test_a_later_run_is_unmarked_where_only_its_time_tells_it_from_the_one_befor
     (say("enqueued", 3, 1), 0), (say("enqueued", 53, 1), 1),
 ])  # fmt: skip
 def test_what_is_of_no_run_belongs_to_the_life_of_its_time(event: ReportedEvent, index: int) -> None:
-    """A message, and arguments, are reported a moment before the life they begin, by another clock."""
-    assert [event in life.reports for life in split([*ONE, *TWO, event])] == [not index, bool(index)]
+    """A message, and arguments, are reported a moment before the execution they begin, by another clock."""
+    assert [event in execution.reports for execution in split([*ONE, *TWO, event])] == [not index, bool(index)]
 
 
 def test_a_task_becomes_due_in_the_life_it_was_sent_for() -> None:
     waits = [sent(0, eta=90), say("failed", 2), sent(50, eta=95), say("started", 96)]
-    assert lives_of(*waits, say("due", 90)) == [["enqueued 0", "failed 2", "due 90"], ["enqueued 50", "started 96"]]
-    assert lives_of(*waits, say("due", 95)) == [["enqueued 0", "failed 2"], ["enqueued 50", "due 95", "started 96"]]
-    assert lives_of(*waits, say("due", 90, 1))[1] == ["enqueued 50", "due 90", "started 96"], "of another attempt"
+    assert executions_of(*waits, say("due", 90)) == [["enqueued 0", "failed 2", "due 90"], ["enqueued 50", "started 96"]]
+    assert executions_of(*waits, say("due", 95)) == [["enqueued 0", "failed 2"], ["enqueued 50", "due 95", "started 96"]]
+    assert executions_of(*waits, say("due", 90, 1))[1] == ["enqueued 50", "due 90", "started 96"], "of another attempt"
 
 
 def test_a_republished_attempt_belongs_to_the_run_it_was_sent_for() -> None:
     repeats = [sent(0), say("started", 1), say("retried", 2, began=1), say("started", 9, 1), say("failed", 10, 1, began=9)]
-    assert lives_of(*repeats, *TWO, say("enqueued", 8, 1))[0][3] == "enqueued 8"
-    assert lives_of(*repeats, *TWO, say("enqueued", 9, 1))[0][3:5] == ["enqueued 9", "started 9"]
-    assert "enqueued 53" in lives_of(*repeats, *TWO, say("enqueued", 53, 1))[1]
-    assert "enqueued 1.5" in lives_of(*ONE, say("started", 50), say("retried", 52, began=50), say("started", 60, 1), say("enqueued", 53, 1),
+    assert executions_of(*repeats, *TWO, say("enqueued", 8, 1))[0][3] == "enqueued 8"
+    assert executions_of(*repeats, *TWO, say("enqueued", 9, 1))[0][3:5] == ["enqueued 9", "started 9"]
+    assert "enqueued 53" in executions_of(*repeats, *TWO, say("enqueued", 53, 1))[1]
+    again = (say("started", 50), say("retried", 52, began=50), say("started", 60, 1), say("enqueued", 53, 1))
+    assert "enqueued 1.5" in executions_of(*ONE, *again,
                                       say("enqueued", 1.5, 2))[0]  # fmt: skip
 
 
 # -- ends without a start ------------------------------------------------------------------------------------------------
 def test_an_end_without_a_start_is_of_the_run_of_the_same_process() -> None:
     runs = [say("started", 1, run="x"), say("started", 2, run="y", flags=1)]
-    [life] = split([*runs, say("failed", 3, run="x"), say("failed", 4, run="y")])
-    assert len(life.reports) == 4
-    assert lives_of(*ONE, say("started", 50, run="x"), say("cancelled", 51, run="x"))[1] == ["started 50", "cancelled 51"]
+    [execution] = split([*runs, say("failed", 3, run="x"), say("failed", 4, run="y")])
+    assert len(execution.reports) == 4
+    assert executions_of(*ONE, say("started", 50, run="x"), say("cancelled", 51, run="x"))[1] == ["started 50", "cancelled 51"]
 
 
 def test_an_end_without_a_start_that_comes_much_later_is_of_a_task_that_never_ran() -> None:
-    assert lives_of(*ONE, say("cancelled", 60)) == [FIRST, ["cancelled 60"]]
-    assert lives_of(*ONE, say("cancelled", 7)) == [[*FIRST, "cancelled 7"]]
-    assert lives_of(*ONE, say("cancelled", 7.1)) == [FIRST, ["cancelled 7.1"]]
-    assert lives_of(*ONE, say("expired", 60), say("cancelled", 60)) == [FIRST, ["cancelled 60", "expired 60"]]
-    assert lives_of(*ONE, say("cancelled", 60), say("cancelled", 90)) == [FIRST, ["cancelled 60"], ["cancelled 90"]]
+    assert executions_of(*ONE, say("cancelled", 60)) == [FIRST, ["cancelled 60"]]
+    assert executions_of(*ONE, say("cancelled", 7)) == [[*FIRST, "cancelled 7"]]
+    assert executions_of(*ONE, say("cancelled", 7.1)) == [FIRST, ["cancelled 7.1"]]
+    assert executions_of(*ONE, say("expired", 60), say("cancelled", 60)) == [FIRST, ["cancelled 60", "expired 60"]]
+    assert executions_of(*ONE, say("cancelled", 60), say("cancelled", 90)) == [FIRST, ["cancelled 60"], ["cancelled 90"]]
 
 
 def test_an_end_after_another_sending_is_not_of_the_run_before_it() -> None:
-    assert lives_of(*ONE, sent(3), say("cancelled", 4)) == [FIRST, ["enqueued 3", "cancelled 4"]]
-    assert lives_of(*ONE, sent(3), say("cancelled", 3)) == [FIRST, ["cancelled 3", "enqueued 3"]]
-    assert lives_of(*ONE, say("lost", 60)) == [[*FIRST, "lost 60"]], "a worker that is gone ends no other run"
+    assert executions_of(*ONE, sent(3), say("cancelled", 4)) == [FIRST, ["enqueued 3", "cancelled 4"]]
+    assert executions_of(*ONE, sent(3), say("cancelled", 3)) == [FIRST, ["cancelled 3", "enqueued 3"]]
+    assert executions_of(*ONE, say("lost", 60)) == [[*FIRST, "lost 60"]], "a worker that is gone ends no other run"
 
 
 def test_an_end_of_another_attempt_is_not_of_this_run() -> None:
-    assert lives_of(say("started", 1), say("retried", 2, began=1), say("cancelled", 3, 1)) == [["started 1", "retried 2", "cancelled 3"]]
-    assert lives_of(say("started", 1), say("succeeded", 2, began=1), say("cancelled", 9, 1)) == [
+    assert executions_of(say("started", 1), say("retried", 2, began=1), say("cancelled", 3, 1)) == [
+        ["started 1", "retried 2", "cancelled 3"]
+    ]
+    assert executions_of(say("started", 1), say("succeeded", 2, began=1), say("cancelled", 9, 1)) == [
         ["started 1", "succeeded 2"],
         ["cancelled 9"],
     ]
 
 
 def test_an_end_of_another_host_may_be_a_little_before_the_start() -> None:
-    assert lives_of(say("started", 5, clock="b"), say("failed", 0, run="w.7")) == [["failed 0", "started 5"]]
-    assert [life.reports[0].event.kind for life in split([say("started", 5, clock="b"), say("failed", -0.1)])] == ["failed", "started"]
-    assert [life.reports[0].event.kind for life in split([say("started", 5), say("failed", 4.9)])] == ["failed", "started"]
+    assert executions_of(say("started", 5, clock="b"), say("failed", 0, run="w.7")) == [["failed 0", "started 5"]]
+    assert [execution.reports[0].event.kind for execution in split([say("started", 5, clock="b"), say("failed", -0.1)])] == [
+        "failed",
+        "started",
+    ]
+    assert [execution.reports[0].event.kind for execution in split([say("started", 5), say("failed", 4.9)])] == ["failed", "started"]
 
 
-# -- when another life begins --------------------------------------------------------------------------------------------
+# -- when another execution begins --------------------------------------------------------------------------------------------
 def test_a_first_attempt_begins_a_life_after_the_last_end_and_a_retry_after_successes_alone() -> None:
     won = [say("started", 1), say("succeeded", 2, began=1)]
     assert len(split([*won, say("started", 9, 1)])) == 2
@@ -339,55 +348,55 @@ def test_what_is_still_running_and_was_sent_again_runs_a_second_time() -> None:
 
 # -- what was sent -------------------------------------------------------------------------------------------------------
 def test_each_life_takes_what_was_sent_before_it_started() -> None:
-    assert lives_of(*ONE, *TWO) == [FIRST, SECOND]
-    assert lives_of(*ONE, sent(49), *TWO) == [FIRST, ["enqueued 49", *SECOND]]
-    assert lives_of(sent(0), say("enqueued", 0.2), *ONE[1:]) == [["enqueued 0", "enqueued 0.2", *FIRST[1:]]]
+    assert executions_of(*ONE, *TWO) == [FIRST, SECOND]
+    assert executions_of(*ONE, sent(49), *TWO) == [FIRST, ["enqueued 49", *SECOND]]
+    assert executions_of(sent(0), say("enqueued", 0.2), *ONE[1:]) == [["enqueued 0", "enqueued 0.2", *FIRST[1:]]]
 
 
 def test_a_sending_that_no_run_has_taken_waits_as_a_life() -> None:
-    assert lives_of(*ONE, sent(50)) == [FIRST, ["enqueued 50"]]
-    assert lives_of(*ONE, sent(50), sent(60)) == [FIRST, ["enqueued 50", "enqueued 60"]]
-    assert lives_of(sent(0), sent(9)) == [["enqueued 0", "enqueued 9"]]
-    assert lives_of(*ONE, say("enqueued", 0.9)) == [["enqueued 0", "received 0.5", "enqueued 0.9", "started 1", "failed 2"]]
+    assert executions_of(*ONE, sent(50)) == [FIRST, ["enqueued 50"]]
+    assert executions_of(*ONE, sent(50), sent(60)) == [FIRST, ["enqueued 50", "enqueued 60"]]
+    assert executions_of(sent(0), sent(9)) == [["enqueued 0", "enqueued 9"]]
+    assert executions_of(*ONE, say("enqueued", 0.9)) == [["enqueued 0", "received 0.5", "enqueued 0.9", "started 1", "failed 2"]]
 
 
 def test_a_life_without_a_sending_of_its_own_takes_one_that_is_left_over() -> None:
     """Two were sent while the first waited, and both ran."""
     both = [sent(0), sent(0.2), say("started", 1), say("failed", 2, began=1), say("started", 60), say("failed", 61, began=60)]
-    assert lives_of(*both) == [["enqueued 0", "started 1", "failed 2"], ["enqueued 0.2", "started 60", "failed 61"]]
+    assert executions_of(*both) == [["enqueued 0", "started 1", "failed 2"], ["enqueued 0.2", "started 60", "failed 61"]]
     one = [sent(0), sent(0.2), say("started", 1), say("failed", 2, began=1)]
-    assert lives_of(*one) == [["enqueued 0", "enqueued 0.2", "started 1", "failed 2"]]
+    assert executions_of(*one) == [["enqueued 0", "enqueued 0.2", "started 1", "failed 2"]]
 
 
 def test_a_task_that_was_lost_and_sent_again_waits_as_a_life() -> None:
     lost = [sent(0), say("started", 1), say("lost", 2, began=1)]
-    assert lives_of(*lost, sent(9)) == [["enqueued 0", "started 1", "lost 2"], ["enqueued 9"]]
-    assert lives_of(*lost, sent(2)) == [["enqueued 0", "started 1", "enqueued 2", "lost 2"]]
-    assert lives_of(*lost, say("enqueued", 9)) == [["enqueued 0", "started 1", "lost 2", "enqueued 9"]]
+    assert executions_of(*lost, sent(9)) == [["enqueued 0", "started 1", "lost 2"], ["enqueued 9"]]
+    assert executions_of(*lost, sent(2)) == [["enqueued 0", "started 1", "enqueued 2", "lost 2"]]
+    assert executions_of(*lost, say("enqueued", 9)) == [["enqueued 0", "started 1", "lost 2", "enqueued 9"]]
 
 
 # -- receipts ------------------------------------------------------------------------------------------------------------
 def test_a_receipt_is_of_the_run_that_names_it() -> None:
-    assert lives_of(*ONE, *TWO) == [FIRST, SECOND]
+    assert executions_of(*ONE, *TWO) == [FIRST, SECOND]
     other = [say("received", 0.7), say("started", 1), say("failed", 2, began=1, got=0.7)]
-    assert lives_of(*other, *TWO)[0][0] == "received 0.7"
+    assert executions_of(*other, *TWO)[0][0] == "received 0.7"
 
 
 def test_a_receipt_that_no_run_names_is_of_the_next_to_start() -> None:
     bare = [say("started", 1), say("failed", 2, began=1), say("started", 60), say("failed", 61, began=60)]
-    assert lives_of(*bare, say("received", 0.5), say("received", 59)) == [
+    assert executions_of(*bare, say("received", 0.5), say("received", 59)) == [
         ["received 0.5", "started 1", "failed 2"], ["received 59", "started 60", "failed 61"],
     ]  # fmt: skip
-    assert lives_of(*bare, say("received", 59))[1][0] == "received 59"
-    assert lives_of(*bare, say("received", 60))[1][0] == "received 60"
-    assert lives_of(*bare, say("received", 64, clock="b"))[1][-1] == "received 64"
+    assert executions_of(*bare, say("received", 59))[1][0] == "received 59"
+    assert executions_of(*bare, say("received", 60))[1][0] == "received 60"
+    assert executions_of(*bare, say("received", 64, clock="b"))[1][-1] == "received 64"
 
 
 def test_a_receipt_after_everything_has_ended_begins_a_life() -> None:
-    assert lives_of(*ONE, say("received", 50)) == [FIRST, ["received 50"]]
-    assert lives_of(*ONE, say("received", 50, flags=1)) == [[*FIRST, "received 50"]], "handed out again"
-    assert lives_of(*ONE, say("received", 50, 1)) == [[*FIRST, "received 50"]], "a later attempt"
-    assert lives_of(*ONE[:3], say("received", 50)) == [[*FIRST[:3], "received 50"]], "it has not ended"
+    assert executions_of(*ONE, say("received", 50)) == [FIRST, ["received 50"]]
+    assert executions_of(*ONE, say("received", 50, flags=1)) == [[*FIRST, "received 50"]], "handed out again"
+    assert executions_of(*ONE, say("received", 50, 1)) == [[*FIRST, "received 50"]], "a later attempt"
+    assert executions_of(*ONE[:3], say("received", 50)) == [[*FIRST[:3], "received 50"]], "it has not ended"
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------------
@@ -397,13 +406,13 @@ def args(at: float, *, rank: int = 2, **facts: Any) -> ReportedEvent:
 
 def test_arguments_are_of_what_the_same_process_reported_in_order() -> None:
     """A thread may report them late, even after the next was sent."""
-    assert lives_of(*ONE, *TWO, args(0.1), args(51.5)) == [
+    assert executions_of(*ONE, *TWO, args(0.1), args(51.5)) == [
         ["enqueued 0", "payload 0.1", *FIRST[1:]],
         [*SECOND[:3], "payload 51.5", *SECOND[3:]],
     ]
-    assert lives_of(*ONE, *TWO, args(50.1), args(51.5)) == [[*FIRST, "payload 50.1"], [*SECOND[:3], "payload 51.5", *SECOND[3:]]]
-    assert lives_of(*ONE, *TWO, args(51.5)) == [FIRST, [*SECOND[:3], "payload 51.5", *SECOND[3:]]]
-    assert lives_of(*ONE, *TWO, args(30)) == [[*FIRST, "payload 30"], SECOND]
+    assert executions_of(*ONE, *TWO, args(50.1), args(51.5)) == [[*FIRST, "payload 50.1"], [*SECOND[:3], "payload 51.5", *SECOND[3:]]]
+    assert executions_of(*ONE, *TWO, args(51.5)) == [FIRST, [*SECOND[:3], "payload 51.5", *SECOND[3:]]]
+    assert executions_of(*ONE, *TWO, args(30)) == [[*FIRST, "payload 30"], SECOND]
 
 
 def test_arguments_of_a_child_are_of_what_it_started_also_beside_a_row_without_processes() -> None:
@@ -411,17 +420,17 @@ def test_arguments_of_a_child_are_of_what_it_started_also_beside_a_row_without_p
     row = [say("received", 49.5), say("started", 49.6), say("failed", 49.9, began=49.6, got=49.5)]
     row = [ReportedEvent(report.event._replace(run=""), report.clock) for report in row]
     later = [say("received", 50.5, run="w.1"), say("started", 51), say("failed", 52, began=51, got=50.5)]
-    assert lives_of(*row, *later, args(51.2, rank=1, run="w.7")) == [
+    assert executions_of(*row, *later, args(51.2, rank=1, run="w.7")) == [
         ["received 49.5", "started 49.6", "failed 49.9"], ["received 50.5", "started 51", "payload 51.2", "failed 52"],
     ]  # fmt: skip
 
 
 def test_arguments_of_a_worker_are_of_what_it_received_or_else_started() -> None:
-    assert lives_of(*ONE, *TWO, args(50.6, rank=1, run="w.7"), args(0.6, rank=1, run="w.7"))[0][2] == "payload 0.6"
+    assert executions_of(*ONE, *TWO, args(50.6, rank=1, run="w.7"), args(0.6, rank=1, run="w.7"))[0][2] == "payload 0.6"
     bare = [say("started", 1), say("failed", 2, began=1), say("started", 60), say("failed", 61, began=60)]
-    assert lives_of(*bare, args(1.5, rank=1, run="w.7"), args(60.5, rank=1, run="w.7")) == [
+    assert executions_of(*bare, args(1.5, rank=1, run="w.7"), args(60.5, rank=1, run="w.7")) == [
         ["started 1", "payload 1.5", "failed 2"], ["started 60", "payload 60.5", "failed 61"],
     ]  # fmt: skip
-    assert lives_of(*bare, args(60.2, rank=1, run="w.7"), args(60.5, rank=1, run="w.7")) == [
+    assert executions_of(*bare, args(60.2, rank=1, run="w.7"), args(60.5, rank=1, run="w.7")) == [
         ["started 1", "failed 2", "payload 60.2"], ["started 60", "payload 60.5", "failed 61"],
     ]  # fmt: skip
