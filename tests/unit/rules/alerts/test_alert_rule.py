@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.rules.alerts.examples import at_once, finding
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.alert_rule import AlertRule, checked, own_subjects
+from z4j.rules.alerts.alert_rule import LEVELS, SEVERITIES, AlertRule, checked, own_subjects
 from z4j.rules.alerts.quiet_hours import Weekly
 from z4j.rules.alerts.threshold_measures import Threshold
 from z4j.rules.findings.finding import Scope
@@ -100,3 +100,30 @@ def test_a_rule_is_the_same_after_it_was_stored() -> None:
     assert msgspec.json.decode(msgspec.json.encode(rule), type=AlertRule) == rule
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"name": "x", "colour": "red"}', type=AlertRule)
+
+
+def test_defaults_and_order_of_severities() -> None:
+    rule = AlertRule("x")
+    assert (rule.severity, rule.level, rule.for_s, rule.cooldown_s, rule.reminder_s, rule.escalate_s) == ("warning", "warn", 0, 300, 0, 0)
+    assert rule.is_enabled
+    assert SEVERITIES == ("critical", "warning", "info")
+    assert [level for level, _ in sorted(LEVELS.items(), key=lambda pair: pair[1])] == ["warn", "blind", "bad"]
+    assert own_subjects(3) == "rule 3: "
+    assert msgspec.json.encode(rule) == b'{"name":"x"}', "a default is not stored, so a later release may change it"
+    other = finding("error", f"{own_subjects(3)}mails")
+    assert not at_once(threshold=OVER).matches(other, own_subjects(3)), "a finding of another kind with such a subject"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "hint"),
+    [
+        ({"name": " "}, "A rule needs a name of at most 100 printable characters. No changes were made.", ""),
+        ({"channels": (3, 2)}, "Unknown channel 2. No changes were made.", "Choose from the list of channels."),
+        ({"reminder_s": 1}, "The reminder interval must be at least one minute. No changes were made.", ""),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(rule: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        checked(at_once(**rule), {1})
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert checked(at_once(threshold=Threshold("depth", 1)), {1}).subject == "", "only of a task that is absent the name is needed"

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SHOP, T, at_once, match
+from z4j.formats import absolute
 from z4j.rules.alerts.alert_states import Alert, Item
-from z4j.rules.alerts.message import SHOWN, body, delivered, text
+from z4j.rules.alerts.message import SHOWN, WORDS, body, delivered, text
+from z4j.rules.findings.finding import Scope
 
 RULE = at_once(name="production", severity="critical")
 
@@ -59,3 +61,39 @@ def test_a_message_about_no_alert_has_no_links() -> None:
     )
     assert text(made) == "It works.\nMessage m"
     assert "url" not in made
+
+
+def test_a_message_in_full() -> None:
+    stored = body("worse", RULE, alert(2), T + 1)
+    assert stored == {
+        "format": 1, "kind": "worse", "rule": "production", "severity": "critical", "level": "bad", "app": "shop",
+        "environment": "production", "at": T + 1, "fired_at": T, "resolved_at": None, "more": 0,
+        "title": "Worse: f0 is wrong and 1 more (shop · production)",
+        "findings": [
+            {"title": "f0 is wrong", "text": "3 of 4", "level": "bad", "since": T, "ended_at": None, "href": "/f0"},
+            {"title": "f1 is wrong", "text": "3 of 4", "level": "warn", "since": T, "ended_at": None, "href": "/f1"},
+        ],
+    }  # fmt: skip
+    ended = {**stored, "findings": [{**stored["findings"][0], "ended_at": T + HOUR}, {**stored["findings"][1], "href": "https://x/y"}]}
+    at = absolute(T)
+    assert text(delivered(ended, id="m1", alert=3, address="https://z4j.example", acknowledge="/ack/1")) == (
+        f"- f0 is wrong: 3 of 4 (since {at}, ended after 1\u202fh\u202f00\u202fm)\n  https://z4j.example/f0\n"
+        f"- f1 is wrong: 3 of 4 (since {at})\n  https://x/y\n"
+        "Rule: production (critical)\nAlert: https://z4j.example/alerts/3\nAcknowledge: https://z4j.example/ack/1\nMessage m1"
+    )
+
+
+def test_words_before_a_title() -> None:
+    assert {kind: body(kind, RULE, alert(1), T)["title"].removesuffix("f0 is wrong (shop · production)") for kind in WORDS} == {
+        "fired": "", "worse": "Worse: ", "reminder": "Reminder: ", "escalated": "Escalated: ", "resolved": "Resolved: ",
+        "test": "Test: ", "alive": "",
+    }  # fmt: skip
+
+
+def test_the_title_is_the_worst_finding_then_the_oldest() -> None:
+    late = Item(match("late"), T + 2)
+    early, mild = Item(match("early"), T + 1), Item(match("mild", level="warn"), T)
+    for items in ((late, early, mild), (mild, early, late)):
+        assert body("fired", RULE, Alert(SHOP, T, "bad", items, T), T)["title"] == "early is wrong and 2 more (shop · production)"
+    nowhere = Alert(Scope(), T, "bad", (), T)
+    assert body("alive", RULE, nowhere, T)["title"] == "production"

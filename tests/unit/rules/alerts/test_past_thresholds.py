@@ -23,3 +23,14 @@ def test_each_time_over_the_limit_is_found_with_its_minutes() -> None:
 def test_fewer_minutes_than_a_window_say_nothing() -> None:
     rule = at_once(threshold=Threshold("failures", 3, minutes=5))
     assert list(past_findings(1, rule, {(SHOP, "mail"): [MinuteSample(bad=9)] * 4}, T, T + 4 * MINUTE)) == []
+
+
+def test_a_period_is_of_its_scope_and_of_the_minutes_of_its_own_window() -> None:
+    rule = at_once(threshold=Threshold("failures", 3, minutes=2))
+    bad = MinuteSample(bad=2)
+    rows = [bad, bad, NOTHING, NOTHING, MinuteSample(bad=4), NOTHING, NOTHING, MinuteSample(bad=5)]
+    found = list(past_findings(1, rule, {(SHOP, "mail"): rows}, T, T + 8 * MINUTE))
+    assert [each.scope for each in found] == [SHOP] * 3, "of one that has ended, and of one that has not"
+    assert [each.match.title for each in found] == ["mail: failed runs 4", "mail: failed runs 4", "mail: failed runs 5"]
+    assert [(each.match.found_at - T) // MINUTE for each in found] == [2, 5, 8]
+    assert {each.match.href for each in found} == {""}

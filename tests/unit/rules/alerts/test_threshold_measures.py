@@ -5,10 +5,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from z4j.exceptions import BadInput
-from z4j.rules.alerts.threshold_measures import MEASURES, NOTHING, MeasureName, MinuteSample, Threshold, window_of
+from z4j.rules.alerts.threshold_measures import (
+    FAST_BURN,
+    FAST_LONG_MIN,
+    FAST_MIN,
+    MEASURES,
+    NOTHING,
+    SLOW_BURN,
+    SLOW_LONG_MIN,
+    SLOW_MIN,
+    MeasureName,
+    MinuteSample,
+    Threshold,
+    window_of,
+)
 from z4j.rules.rollups import bucket_of
 
 S = 1_000_000
@@ -111,3 +125,72 @@ def test_values_read_as_what_they_are() -> None:
     assert words == {"failure_share": "5.0%", "slow_starts": "5.0%"}
     assert MEASURES["oldest"].words(90) == "1\u202fm\u202f30\u202fs"
     assert MEASURES["depth"].words(12_418.0) == "12,418"
+
+
+def test_every_measure_as_forms_and_messages_name_it() -> None:
+    assert [(name, each.of, each.what, each.unit) for name, each in MEASURES.items()] == [
+        ("failure_share", "name", "failure rate", "share"), ("failures", "name", "failed runs", "count"),
+        ("slow", "name", "p95 runtime", "seconds"), ("absent", "name", "time since the last start", "seconds"),
+        ("depth", "queue", "waiting tasks", "count"), ("oldest", "queue", "age of the oldest waiting task", "seconds"),
+        ("drain", "queue", "time to drain", "seconds"), ("dead", "queue", "dead letters", "count"),
+        ("slow_starts", "queue", "share of late starts", "share"),
+    ]  # fmt: skip
+    assert [MEASURES[name].words(1.0) for name in ("slow", "depth", "failure_share")] == ["1.0\u202fs", "1", "100%"]
+
+
+def test_defaults_are_those_that_are_stored_as_nothing() -> None:
+    assert Threshold("depth", 1) == Threshold("depth", 1, minutes=5, least=20, within_s=0.0)
+    assert msgspec.json.encode(Threshold("depth", 1.0)) == b'{"measure":"depth","limit":1.0}'
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"measure":"depth","limit":1,"unit":"tasks"}', type=Threshold)
+    assert (NOTHING.enqueued, NOTHING.started, NOTHING.ended, NOTHING.bad, NOTHING.depth) == (0, 0, 0, 0, None)
+    assert (FAST_MIN, FAST_LONG_MIN, FAST_BURN, SLOW_MIN, SLOW_LONG_MIN, SLOW_BURN) == (5, 60, 14.4, 30, 360, 6.0)
+
+
+@pytest.mark.parametrize("measure", ["failure_share", "slow"])
+def test_exactly_as_many_runs_as_are_needed_are_enough(measure: MeasureName) -> None:
+    assert over(measure, 0.01, [RUN], least=10) is not None
+    assert over(measure, 0.01, [RUN], least=11) is None
+    one = replace(RUN, ended=1, bad=1, ran={bucket_of(2 * S): 1})
+    assert over(measure, 0.01, [one], least=0) is not None
+    assert over(measure, 0.01, [one], least=1) is not None
+
+
+def test_the_95th_percentile_is_not_the_longest_run() -> None:
+    one_long = replace(RUN, ran={bucket_of(S): 39, bucket_of(3_600 * S): 1})
+    found = over("slow", 0.5, [one_long])
+    assert found is not None
+    assert found < 2
+
+
+def test_starts_that_are_needed_for_an_objective() -> None:
+    late = replace(RUN, waited={bucket_of(60 * S): 1})
+    assert over("slow_starts", 0.02, [late] * 360, within_s=30, least=5) == 1.0, "five in the shortest window"
+    assert over("slow_starts", 0.02, [late] * 360, within_s=30, least=6) == 1.0, "the slow pair of windows has more of them"
+    assert over("slow_starts", 0.02, [late] * 360, within_s=30, least=31) is None
+    assert over("slow_starts", 0.02, [late], within_s=30, least=0) == 1.0
+    assert over("slow_starts", 0.02, [late], within_s=30, least=1) == 1.0
+    half = replace(RUN, waited={bucket_of(60 * S): 5, bucket_of(S): 5})
+    assert over("slow_starts", 0.5 / 6.0, [half] * 360, within_s=30) is None, "exactly as much as the objective allows"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        (Threshold("failure_share", 1.0), "The limit of “failure rate” must be a share below 100 %. No changes were made."),
+        (Threshold("depth", -1), "The limit of “waiting tasks” must be a number that is not negative. No changes were made."),
+        (Threshold("depth", 1, least=-1), "The number of tasks and the time to start cannot be negative. No changes were made."),
+        (Threshold("depth", 1, within_s=-0.5), "The number of tasks and the time to start cannot be negative. No changes were made."),
+        (
+            Threshold("slow_starts", 0.05),
+            "An objective needs a maximum time to start and the share of tasks that may start later. No changes were made.",
+        ),
+        (Threshold("depth", 1, minutes=0), "The window must be between 1 minute and 24 hours. No changes were made."),
+    ],
+)
+def test_a_refusal_says_what_is_needed(threshold: Threshold, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        MEASURES[threshold.measure].check(threshold)
+    assert caught.value.message == message
+    MEASURES["depth"].check(Threshold("depth", 1, least=0))
+    MEASURES["slow_starts"].check(Threshold("slow_starts", 0.5, within_s=0.5))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from tests.unit.rules.alerts.examples import T, at_once
 from z4j.rules.alerts.alert_rule import own_subjects
 from z4j.rules.alerts.threshold_measures import MinuteSample, Threshold
-from z4j.rules.alerts.thresholds import find, words_of
-from z4j.rules.findings.finding import Scope
+from z4j.rules.alerts.thresholds import LEVEL_OF, MINUTE_US, find, words_of
+from z4j.rules.findings.finding import Link, Scope
 
 CELERY = Scope("shop", "production", "celery")
 FULL, EMPTY = [MinuteSample(depth=500)], [MinuteSample(depth=2)]
@@ -39,3 +39,15 @@ def test_limits_in_words() -> None:
     assert words_of(Threshold("depth", 100)) == "100"
     assert words_of(Threshold("absent", 3_600)) == "1\u202fh\u202f00\u202fm"
     assert words_of(Threshold("slow_starts", 0.05, within_s=30)) == "5.0% later than 30\u202fs"
+
+
+def test_a_finding_in_full() -> None:
+    rule = at_once(name="failures", threshold=Threshold("failures", 3, minutes=10), severity="info")
+    [of_name] = find(2, rule, {(CELERY, "shop.mail"): [MinuteSample(bad=9)]}, T)
+    [of_queue] = find(4, at_once(name="backlog", threshold=Threshold("depth", 100)), {(CELERY, "mails"): FULL}, T)
+    assert (of_name.level, of_name.weight, of_name.title) == ("warn", 500, "shop.mail: failed runs 9")
+    assert of_name.text == "above the limit of rule failures (3 in 10\u202fm\u202f00\u202fs)"
+    assert of_name.why == "measured over the last 10 whole minutes"
+    assert (of_name.action and of_name.action.text, of_queue.action and of_queue.action.text) == ("Open the task", "Open the queue")
+    assert of_queue.evidence == (Link("rule", "/alerts/rules/4"),)
+    assert (MINUTE_US, LEVEL_OF) == (60_000_000, {"critical": "bad", "warning": "warn", "info": "warn"})

@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 from z4j.rules.audit.entries import AuditRow
-from z4j.rules.forwarding.events import of_alert, of_audit, of_test, shortened
+from z4j.rules.forwarding.events import Outgoing, of_alert, of_audit, of_test, shortened
 
 ROW = AuditRow(7, 1_700_000_000_000_000, "ada", "admin", "sign_in", "user:ada", "done", '{"how": "password"}', "10.0.0.1", "k", b"\1" * 32)
 SERVER = "https://z4j.example"
@@ -59,3 +59,42 @@ def test_a_long_message_says_that_it_was_shortened() -> None:
     assert short.body["shortened"] is True
     assert (short.id, short.body["seq"], short.body["action"]) == (long.id, 7, "sign_in")
     assert shortened(of_test(1, "ada", SERVER), 8_000) == of_test(1, "ada", SERVER)
+
+
+def test_an_alert_in_full() -> None:
+    stored = {
+        "format": 9, "kind": "x", "rule": "all", "severity": "warning", "level": "bad", "at": 1, "title": "t",
+        "findings": [{"title": "a", "text": "b", "href": "https://x/y", "since": 1}, {"title": "no link"}],
+    }  # fmt: skip
+    found = of_alert(3, 1_700_000_000_000_000, 9, "fired", stored, SERVER)
+    assert found == Outgoing(
+        "alerts", 3, "alert-3-1700000000000000", 1_700_000_000_000_000, 4, "fired",
+        {
+            "rule": "all", "severity": "warning", "level": "bad", "title": "t", "format": 1, "stream": "alerts",
+            "id": "alert-3-1700000000000000", "seq": 3, "at": "2023-11-14T22:13:20.000000Z", "at_us": 1_700_000_000_000_000,
+            "server": SERVER, "kind": "fired", "alert": 9, "url": f"{SERVER}/alerts/9",
+            "findings": [{"title": "a", "text": "b", "since": 1, "url": "https://x/y"}, {"title": "no link", "url": ""}],
+        },
+    )  # fmt: skip
+    severities = [of_alert(1, 1, 1, "fired", {"severity": word}, SERVER).severity for word in ("critical", "warning", "info", "other")]
+    assert severities == [2, 4, 6, 4]
+    assert of_alert(1, 1, 1, "fired", {}, SERVER).severity == 4
+
+
+def test_a_test_in_full() -> None:
+    at = 1_700_000_000_000_000
+    assert of_test(at, "ada", SERVER) == Outgoing(
+        "test", 0, f"test-{at}", at, 6, "test",
+        {
+            "format": 1, "stream": "test", "id": f"test-{at}", "seq": 0, "at": "2023-11-14T22:13:20.000000Z", "at_us": at,
+            "server": SERVER, "text": "ada has tested this target.",
+        },
+    )  # fmt: skip
+    assert (of_audit(ROW, SERVER).stream, of_audit(replace(ROW, outcome="unknown"), SERVER).severity) == ("audit", 5)
+
+
+def test_what_is_left_out_of_a_long_message() -> None:
+    message = of_test(1, "ada", SERVER)
+    assert shortened(message, len(message.text)) == message
+    long = message._replace(body={"findings": [1], "detail": {}, "seq": 3, "text": "x" * 301})
+    assert shortened(long, 50).body == {"seq": 3, "text": "x" * 300, "shortened": True}

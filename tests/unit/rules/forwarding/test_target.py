@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from z4j.exceptions import BadInput
-from z4j.rules.forwarding.target import Place, TargetRequest, check_target, is_forwarded, kind_of, patterns_of, place_of
+from z4j.rules.forwarding.target import KINDS, TRANSPORTS, Place, TargetRequest, check_target, is_forwarded, kind_of, patterns_of, place_of
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,60 @@ def test_what_no_target_can_be() -> None:
     assert kind_of("json") == "json"
     with pytest.raises(BadInput):
         kind_of("mail")
+
+
+def refusal(call: Callable[[], object]) -> tuple[str, str]:
+    with pytest.raises(BadInput) as caught:
+        call()
+    return caught.value.message, caught.value.hint
+
+
+def test_refusals_name_the_remedy() -> None:
+    syslog = "Use an address such as tls://logs.example:6514, tcp://… or udp://…. No changes were made."
+    lines = "Use an address such as tls://logs.example:5000, tcp://… or file:audit. No changes were made."
+    assert refusal(lambda: place_of("syslog", "x" * 101)) == (f"{'x' * 100!r} is no address for syslog.", syslog)
+    assert refusal(lambda: place_of("json", "udp://h")) == ("'udp://h' is no address for json.", lines)
+    assert refusal(lambda: place_of("json", "file:" + "." * 101)) == (
+        f"{'.' * 100!r} is no name of a file: letters, digits, - and _.", "Use an address such as file:audit. No changes were made.",
+    )  # fmt: skip
+    assert refusal(lambda: kind_of("mail")) == ("This is no kind of a target. No changes were made.", "Use one of webhook, syslog, json.")
+    assert refusal(lambda: patterns_of(" ".join(f"a{n}" for n in range(51)))) == (
+        "At most 50 patterns of actions are possible. No changes were made.", "",
+    )  # fmt: skip
+    assert refusal(lambda: patterns_of("A" * 61)) == (
+        f"{'A' * 60!r} is no pattern of an action. No changes were made.", "Use names of actions, such as sign_in or delete_*.",
+    )  # fmt: skip
+    good = TargetRequest("siem", "syslog", "udp://h")
+    assert refusal(lambda: check_target(replace(good, name=""))) == (
+        "A target needs a name of at most 60 printable characters. No changes were made.", "",
+    )  # fmt: skip
+    assert refusal(lambda: check_target(replace(good, key="x" * 2_001))) == ("This is no address of a target. No changes were made.", "")
+    assert refusal(lambda: check_target(replace(good, has_audit=False))) == (
+        "Nothing would be forwarded. No changes were made.", "Choose the audit log, alerts, or both.",
+    )  # fmt: skip
+    assert refusal(lambda: check_target(replace(good, ca="x"))) == ("The CA is not a certificate in PEM form. No changes were made.", "")
+
+
+def test_limits_are_allowed() -> None:
+    pem = "-----BEGIN CERTIFICATE-----"
+    check_target(TargetRequest("a" * 60, "json", "x" * 2_000, "k" * 2_000, pem + "x" * (64_000 - len(pem)), True, True))
+    check_target(TargetRequest("a", "webhook", has_audit=False, has_alerts=True, actions=("sign_in", "delete_*")))
+    assert refusal(lambda: check_target(TargetRequest("a", "json", ca=pem + "x" * 64_000)))[0].startswith("This is no address")
+    assert len(patterns_of(" ".join(f"a{n}" for n in range(50)))) == 50
+    assert patterns_of("a" * 60) == ("a" * 60,)
+
+
+@pytest.mark.parametrize("url", ["tcp://user@h", "tcp://:secret@h", "tcp://h?a=1", "tcp://h#a", "tcp://h/ x", "tcp://h\u202e"])
+def test_a_stream_has_a_host_and_a_port_alone(url: str) -> None:
+    for kind in ("syslog", "json"):
+        with pytest.raises(BadInput):
+            place_of(kind, url)
+
+
+def test_ports_and_transports() -> None:
+    assert [place_of("syslog", f"{scheme}://h").port for scheme in ("udp", "tcp", "tls")] == [514, 601, 6514]
+    assert place_of("json", "tcp://h:1/") == Place("tcp", "h", 1)
+    assert TRANSPORTS == {"syslog": ("udp", "tcp", "tls"), "json": ("tcp", "tls", "file")}
+    assert KINDS == ("webhook", "syslog", "json")
+    assert place_of("json", "file:/audit/") == Place("file", "audit", 0), "as a URL of a file may be written"
+    assert TargetRequest("a", "json") == TargetRequest("a", "json", "", "", "", True, False, ())
