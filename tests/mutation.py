@@ -59,28 +59,15 @@ EARLY = (
 MORE: dict[str, list[tuple[str, str]]] = {
     "executions": [("tests/unit/rules/tasks/reused_ids/test_executions_limits.py", "")],
     "outbox": [("tests/unit/agents/test_outbox_laws.py", "")],
-    **dict.fromkeys(
-        (
-            "activity",
-            "agents",
-            "backlog",
-            "errors",
-            "failure_rate",
-            "finding",
-            "missing_heartbeats",
-            "queue_losses",
-            "run_and_retry_rates",
-            "runtimes",
-            "schedules",
-            "server",
-            "stuck_tasks",
-            "unregistered_tasks",
-            "worker_differences",
+    **{
+        module: [("tests/unit/rules/findings/test_every_finding.py", "")]
+        for module in (
+            "activity", "agents", "backlog", "errors", "failure_rate", "finding", "missing_heartbeats", "queue_losses",
+            "run_and_retry_rates", "runtimes", "schedules", "server", "stuck_tasks", "unregistered_tasks", "worker_differences",
             "worker_restarts",
-        ),
-        [("tests/unit/rules/findings/test_every_finding.py", "")],
-    ),
-}
+        )
+    },
+}  # fmt: skip
 
 
 @dataclass(slots=True)

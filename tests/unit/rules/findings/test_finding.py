@@ -6,7 +6,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.unit.rules.findings.examples import SHOP
-from z4j.rules.findings.finding import Finding, Scope, plan_href, queue_href, ranked, tasks_href
+from z4j.rules.findings.finding import (
+    LEVELS,
+    Finding,
+    Link,
+    Scope,
+    name_href,
+    plan_href,
+    queue_href,
+    ranked,
+    tasks_href,
+    worker_href,
+    workers_href,
+)
 
 ONE = Finding("slow", "a|b", "warn", 10, "a is slow", "p95", "usually", SHOP)
 
@@ -37,3 +49,17 @@ def test_links_are_quoted() -> None:
     assert queue_href(Scope(), "a/b") == "/queues/a%2Fb"
     assert queue_href(SHOP, "q", place="dead").endswith("engine=celery&place=dead")
     assert plan_href(Scope("shop"), name="") == "/plans/new?app=shop"
+
+
+def test_ranks_and_defaults() -> None:
+    ranks = {level: replace(ONE, level=level, weight=0).rank for level in LEVELS}
+    assert ranks == {"bad": 2000, "blind": 1500, "warn": 1000}
+    assert [replace(ONE, weight=weight).rank for weight in (-5, 0, 998, 999, 1_000)] == [1000, 1000, 1998, 1999, 1999]
+    assert (ONE.curve_of, Link("text", "/href").needs) == ("", "viewer")
+
+
+def test_urls_of_pages() -> None:
+    assert name_href(SHOP, "a/b") == "/names/a%2Fb?app=shop&environment=production&engine=celery"
+    assert workers_href(Scope("shop")) == "/workers?app=shop"
+    assert worker_href(SHOP, "w/1") == "/workers/w%2F1?app=shop&environment=production"
+    assert queue_href(Scope("a"), "q") == "/queues/q?app=a", "no section is no parameter"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from z4j.rules.findings.finding import Scope
-from z4j.rules.findings.news import BEGAN, COMMAND, ENDED, SCHEDULE, News, finding_href, in_order, summary, unread
+from z4j.rules.findings.news import BEGAN, COMMAND, ENDED, ERROR, PLAN, RELEASE, SCHEDULE, News, finding_href, in_order, summary, unread
 
 
 def news(at: int, kind: str = BEGAN, **more: str) -> News:
@@ -49,3 +49,31 @@ def test_the_summary_counts_each_kind() -> None:
 def test_a_finding_that_is_over_leads_to_its_subject(kind: str, subject: str, href: str) -> None:
     assert finding_href(kind, Scope("shop", "production", "celery"), subject) == href
     assert finding_href("late_schedule", Scope(), "x") == "/schedules"
+
+
+def test_kinds_are_those_that_urls_and_pages_have() -> None:
+    assert (BEGAN, ENDED, PLAN, COMMAND, ERROR, SCHEDULE, RELEASE) == ("began", "ended", "plan", "command", "error", "schedule", "release")
+    assert news(1).mine == news(1).by == ""
+    kinds = (BEGAN, ENDED, PLAN, COMMAND, ERROR, SCHEDULE, RELEASE)
+    assert [summary([news(1, kind)]) for kind in kinds] == [
+        "1 finding began", "1 ended", "1 plan finished", "1 of your actions failed", "1 error regressed", "1 schedule was changed",
+        "1 new release",
+    ]  # fmt: skip
+    assert [summary([news(1, kind), news(2, kind)]) for kind in kinds] == [
+        "2 findings began", "2 ended", "2 plans finished", "2 of your actions failed", "2 errors regressed", "2 schedules were changed",
+        "2 new releases",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "start"),
+    [
+        ("slow quick seldom retries failing_more stuck killed unregistered", "/names/x"),
+        ("backlog unserved_queue broker_loss unaccounted dead_letters different_workers", "/queues/x"),
+        ("disk certificate retention backup duty", "/settings/appliance"), ("stopped_plan stalled_plan", "/plans/x"),
+        ("restarts clock", "/workers"),
+    ],
+)  # fmt: skip
+def test_each_kind_leads_to_its_page(kinds: str, start: str) -> None:
+    assert all(finding_href(kind, Scope(), "x") == start for kind in kinds.split())
+    assert finding_href("late_schedule", Scope("shop"), "x") == "/schedules?app=shop"

@@ -27,3 +27,14 @@ def test_what_is_twice_as_much_is_marked_and_little_is_not() -> None:
 def test_nothing_is_more_where_nothing_is_known_of_before() -> None:
     assert compare({"a": 100}, None, 10) == {"a": Part(100, None, False)}
     assert list(compare({"a": 1, "b": 2}, {"c": 3}, 2)) == ["b", "c"]  # the largest, now or before
+
+
+def test_where_an_increase_begins() -> None:
+    assert (UNKNOWN.kind, UNKNOWN.text, UNKNOWN.key) == ("", "", 0)
+    assert caller_of(None, None, {"route": "", "code": "a.py:1"}) == Caller("code", "a.py:1")
+    assert compare({"a": 10}, {}, 9)["a"] == Part(10, 0.0, True), "ten tasks where there were none"
+    assert compare({"a": 9.9}, {}, 9)["a"].is_more is False
+    assert compare({"a": 20}, {"a": 10}, 9)["a"].is_more, "exactly twice as many"
+    assert compare({}, {"a": 0.0}, 9) == {"a": Part(0, 0.0, False)}
+    assert compare({}, {"a": 70}, 9)["a"].now == 0
+    assert list(compare({"b": 0.5, "c": 0.25}, {"a": 0.0, "d": 0.4}, 3)) == ["b", "c", "d"], "little is more than nothing"

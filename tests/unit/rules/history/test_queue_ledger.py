@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from tests.unit.rules.findings.examples import T, queue
-from z4j.rules.findings.activity import QueueMinute, taken_ahead, together
-from z4j.rules.history.queue_ledger import LedgerHour, balance, queued_before, unaccounted_tasks
+from z4j.rules.findings.activity import QueueMinute
+from z4j.rules.history.queue_ledger import FRESH_US, LEAST_REPORTS, SETTLED_MIN, LedgerHour, balance, queued_before, unaccounted_tasks
 from z4j.rules.rollups import HOUR_US
 
 HELD, EMPTY, UNKNOWN = QueueMinute(40, 0, 0, 0), QueueMinute(0, 0, 0, 0), QueueMinute(None)
@@ -20,12 +20,6 @@ def test_what_is_unaccounted_for_is_a_lower_bound() -> None:
     assert unaccounted_tasks(queue(HELD, depth=40, queued=52, delayed=3)) == 9
     assert unaccounted_tasks(queue(HELD, depth=40, queued=52, ahead=8)) == 4
     assert unaccounted_tasks(queue(HELD, depth=40, queued=52, ahead=8, running=0)) == 12, "nothing runs, so nothing waits behind it"
-
-
-def test_what_workers_take_ahead() -> None:
-    assert [taken_ahead(engine, 8, {}) for engine in ("celery", "rq", "dramatiq", "taskiq")] == [0, 0, 16, 8]
-    assert taken_ahead("dramatiq", 8, {"prefetch": "2 per thread"}) == 16
-    assert taken_ahead("dramatiq", 8, {"prefetch": "100"}) == 100
 
 
 def test_it_is_not_known_where_the_broker_does_not_report() -> None:
@@ -54,9 +48,13 @@ def test_hours_balance_the_oldest_tasks_are_the_missing_ones() -> None:
     assert (queued_before(hours, 30), queued_before(hours, 20)) == (6, 0)
 
 
-def test_a_queue_of_two_brokers_is_known_where_both_report() -> None:
-    one, other = queue(HELD, depth=40, oldest_us=5), queue(HELD, depth=2, oldest_us=9, consumers=None, is_paused=True, reported_us=7)
-    both = together(one, other)
-    assert (both.depth, both.oldest_us, both.consumers, both.is_paused, both.reported_us) == (42, 9, None, False, 3_000_000)
-    assert together(one, queue(HELD, depth=None, reported_us=None)).depth is None
-    assert together(one, queue(HELD, reported_us=None)).reported_us is None
+def test_limits_and_defaults() -> None:
+    assert (FRESH_US, SETTLED_MIN, LEAST_REPORTS) == (90_000_000, 15, 8)
+    assert LedgerHour(T) == (T, 0, 0, 0, 0, 0, 0)
+    assert unaccounted_tasks(queue(HELD, depth=40, queued=52, reported_us=90_000_000)) == 12, "just fresh enough"
+    assert unaccounted_tasks(queue(HELD, depth=40, queued=52, delayed=None)) == 12
+
+
+def test_only_the_last_minutes_count() -> None:
+    early = [QueueMinute(90, 7, 0, 0), *(HELD,) * 15]
+    assert unaccounted_tasks(queue(*early, depth=40, queued=52)) == 12, "neither what came before nor the depth of then"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.rules.history.ranges import DEFAULT, HEAT, LOOKUPS, SPANS, added, choose, merged, window
+from z4j.rules.history.ranges import DEFAULT, FEW, HEAT, LOOKUPS, SPANS, Span, added, choose, merged, window
 from z4j.rules.rollups import DAY, DAY_US, HOUR, HOUR_US, KEPT_US, MINUTE, MINUTE_US, STEP_US
 
 NOW = 1_795_000_123_456_789
@@ -51,3 +51,18 @@ def test_buckets_are_merged_and_added() -> None:
     assert merged({40: 1, 41: 2, 42: 4}, 2) == {40: 3, 42: 4}
     assert added([{1: 1, 2: 2}, {2: 3}, {}]) == {1: 1, 2: 5}
     assert MINUTE_US == 60_000_000
+
+
+def test_ranges_as_they_are_chosen() -> None:
+    assert (LOOKUPS, FEW, DEFAULT) == (8_000, 1_500, "90m")
+    assert {key: (span.word, span.us) for key, span in SPANS.items()} == {
+        "90m": ("90 min", 90 * MINUTE_US), "24h": ("24 h", DAY_US), "7d": ("7 d", 7 * DAY_US), "90d": ("90 d", 90 * DAY_US),
+    }  # fmt: skip
+    assert (HEAT.word, HEAT.us) == ("7 d", 7 * DAY_US)
+    assert [window(SPANS[key], NOW).slot_us for key in SPANS] == [MINUTE_US, 20 * MINUTE_US, 2 * HOUR_US, DAY_US]
+
+
+def test_exactly_as_many_sums_as_are_allowed_are_read() -> None:
+    span = Span("x", 10 * HOUR_US, ((HOUR, HOUR_US, 30), (DAY, DAY_US, 30)))
+    assert [window(span, NOW, series).step for series in (3, 4)] == [HOUR, DAY]
+    assert window(span, NOW).lookups == 10
