@@ -23,7 +23,7 @@ check: environments
 	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src) $(FRAMEWORKS:%=adapters/%/src)) .venvs/server/bin/lint-imports
 
 test: environments
-	$(SERVER) tests/run.py $(AGAIN:%=--again)
+	$(SERVER) tests/run.py $(AGAIN:%=--again) $(RECORD:%=--record)
 
 test-fast: environments
 	$(SERVER) tests/run.py --fast

@@ -4,7 +4,8 @@
     tests/run.py [--fast] [--record] [--times N] [FOLDER …]
     tests/run.py --long [--part NAME …] [FOLDER …]
 
-`--fast`: what a save deserves (unit, contract, agent). `--record` keeps how long each file took. `--times 10` runs the folders so often and
+`--fast`: what a save deserves (unit, contract, agent). `--record` keeps how long each file took, and, if all folders ran, writes the table
+of docs/proof.md. `--times 10` runs the folders so often and
 names every test that both passed and failed. `--again` runs what failed in a shard, if it is little, once more and alone, and names what
 passes then: CI does that until no folder has a flaky test. Exit status 1 if anything failed.
 
@@ -27,8 +28,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.suite.folders import FOLDERS, ROOT, Folder
 from tests.suite.processes import Result, failed_ids, run, variables
-from tests.suite.processors import MOST, Processors
-from tests.suite.shards import UNKNOWN_S, Shard, shards_of, write_seconds
+from tests.suite.processors import MOST, Processors, Ticks, read_ticks
+from tests.suite.report import Stretch, print_table, write_table
+from tests.suite.shards import UNKNOWN_S, Shard, Taken, shards_of, write_seconds
 
 SERVER = str(ROOT / ".venvs/server/bin/python")
 COVERED = "z4j/rules/*,z4j/wire/*,z4j/agents/session.py,adapters/agent/src/z4j_agent/*"
@@ -48,10 +50,17 @@ PROGRAMS = {"upstream": "tests/upstream.py", "mutation": "tests/mutation.py", "c
 
 
 def run_all(
-    folders: list[Folder], marks: list[str], *, is_long: bool = False, is_again: bool = False, is_covered: bool = False
+    folders: list[Folder],
+    marks: list[str],
+    stretches: list[Stretch],
+    *,
+    is_long: bool = False,
+    is_again: bool = False,
+    is_covered: bool = False,
 ) -> list[Result]:
-    """All shards, the longest first, as many at a time as the processors have room for; each is reported when it has ended, with its
-    whole output if it failed."""
+    """All shards, as many at a time as the processors have room for; each is reported when it has ended, with its whole output if it
+    failed. Appends the time in which shards waited for their turn, and the time after that, to `stretches`."""
+    since = time.monotonic(), read_ticks()
     results: list[tuple[Shard, Result]] = []
     waiting, running, processors = deque(shards_of(folders)), dict[Future[Result], Shard](), Processors()
     with ThreadPoolExecutor(MOST) as pool:
@@ -60,12 +69,22 @@ def run_all(
                 shard = waiting.popleft()
                 running[pool.submit(run, shard, marks, is_long=is_long, is_covered=is_covered)] = shard
                 processors.begin()
+                if not waiting:
+                    since = end_stretch(stretches, *since)
             for future in wait(running, SOON_S, FIRST_COMPLETED).done:
                 results.append((running.pop(future), future.result()))
                 print_result(results[-1][1])
+    end_stretch(stretches, *since)
     for shard, result in results if is_again else ():
         run_again(shard, marks, result)
     return [result for _, result in results]
+
+
+def end_stretch(stretches: list[Stretch], began: float, before: Ticks) -> tuple[float, Ticks]:
+    """Appends the time since `began`. Returns where the next stretch begins."""
+    at, ticks = time.monotonic(), read_ticks()
+    stretches.append(Stretch(at - began, Ticks(ticks.all - before.all, ticks.idle - before.idle)))
+    return at, ticks
 
 
 def run_again(shard: Shard, marks: list[str], first: Result) -> None:
@@ -103,20 +122,6 @@ def failures_of(output: str) -> str:
     return "\n".join(shown)
 
 
-def print_table(results: list[Result], began: float) -> None:
-    seconds: dict[str, float] = defaultdict(float)
-    cpu: dict[str, float] = defaultdict(float)
-    tests: dict[str, int] = defaultdict(int)
-    for result in results:
-        seconds[result.folder] += result.seconds
-        cpu[result.folder] += result.cpu_seconds
-        tests[result.folder] += len(result.outcomes)
-    print("\n== minutes per folder (of all its processes together), processor minutes, tests")
-    for name in sorted(seconds, key=lambda name: -seconds[name]):
-        print(f"{seconds[name] / 60:6.1f} {cpu[name] / 60:6.1f} {tests[name]:6}  {name}")
-    print(f"{(time.monotonic() - began) / 60:6.1f} {sum(cpu.values()) / 60:6.1f} {sum(tests.values()):6}  all")
-
-
 def print_skipped(results: list[Result]) -> None:
     reasons = Counter(reason for result in results for reason in result.reasons)
     if reasons:
@@ -136,6 +141,17 @@ def print_flaky(results: list[Result]) -> None:
         print(f"{counts['failed']} of {counts.total()} failed  {test}")
 
 
+def record(results: list[Result], seconds: float, times: int, *, is_whole: bool) -> None:
+    """Keeps what each file took, and writes the table of docs/proof.md after a single run of everything."""
+    taken, computed = Counter[str](), Counter[str]()  # of all parts of a file
+    for result in results:
+        taken.update(result.file_seconds)
+        computed.update(result.file_cpu_seconds)
+    write_seconds({file: Taken(taken[file] / times, computed[file] / times) for file in taken})
+    if is_whole and times == 1:
+        write_table(results, seconds, again=sum(len(result.flaky) for result in results))
+
+
 def run_program(name: str) -> bool:
     """A part of the long run. Whether it passed."""
     began = time.monotonic()
@@ -148,7 +164,7 @@ def run_covered() -> tuple[list[Result], bool]:
     """Runs what is_fast with its branches counted. The results, and whether enough of them were taken."""
     for stale in ROOT.glob(".coverage*"):
         stale.unlink()
-    results = run_all([folder for folder in FOLDERS if folder.is_fast], ["-m", "not long"], is_covered=True)
+    results = run_all([folder for folder in FOLDERS if folder.is_fast], ["-m", "not long"], [], is_covered=True)
     subprocess.run([SERVER, "-m", "coverage", "combine", "-q"], cwd=ROOT, check=False)
     report = [SERVER, "-m", "coverage", "report", f"--include={COVERED}", f"--omit={COVERED_BUT}", f"--fail-under={FLOOR}"]
     return results, subprocess.run([*report, "--skip-covered"], cwd=ROOT, check=False).returncode == 0
@@ -183,24 +199,24 @@ def main() -> int:
     parts = options.part or (["tests"] if options.folders or not options.long else [*PARTS, *PROGRAMS])
     began = time.monotonic()
     results: list[Result] = []
+    stretches: list[Stretch] = []
     is_enough = True
     if "tests" in parts:
         marks = ["-m", "long", "-o", f"timeout={LONG_TEST_S}"] if options.long else ["-m", "not long"]
-        results = [result for _ in range(options.times) for result in run_all(folders, marks, is_long=options.long, is_again=options.again)]
+        for _ in range(options.times):
+            results += run_all(folders, marks, stretches, is_long=options.long, is_again=options.again)
     if "coverage" in parts:
         covered, is_enough = run_covered()
         results += covered
+    seconds = time.monotonic() - began
     if options.record:
-        taken = Counter[str]()  # of all parts of a file
-        for result in results:
-            taken.update(result.file_seconds)
-        write_seconds({file: seconds / options.times for file, seconds in taken.items()})
+        record(results, seconds, options.times, is_whole=folders == list(FOLDERS) and not options.long)
     programs = [run_program(name) for name in parts if name in PROGRAMS]
 
     print_skipped(results)
     if options.times > 1:
         print_flaky(results)
-    print_table(results, began)
+    print_table(results, seconds, stretches)
     if flaky := sorted(test for result in results for test in result.flaky):
         print("\n== passed at the second try only, alone: to be mended")
         print("\n".join(flaky))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, expect
 
 from tests.browser.beats import Beat, start_beats
 from tests.browser.responder import Responder
@@ -82,6 +82,11 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
+def open_until(page: Page, path: str, shown: Locator) -> None:
+    """Opens a page again and again until it shows what the server finds out in the background."""
+    wait_for(lambda: page.goto(path) and shown.count(), what=f"{path} shows {shown}")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with launched() as made:
@@ -116,7 +121,7 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def _make_plans(made: Stack) -> tuple[int, int]:
     """One that was carried out, one that is only frozen."""
     token = made.command("token", "create", "--api", "seed", "--role", "operator").strip()
-    with httpx2.Client(base_url=f"{made.address}/api/v1", headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx2.Client(base_url=f"{made.address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
         asked = {"action": "retry_task", "filter": {"state": "failed"}, "reason": "mail host is back"}
         frozen, plan = (client.post("/plans", json=asked).json()["plan"] for _ in range(2))
         client.post(f"/plans/{plan['id']}/execute", json={"digest": plan["digest"]}).raise_for_status()
@@ -128,7 +133,7 @@ def _make_plans(made: Stack) -> tuple[int, int]:
 def _make_alert(made: Stack) -> int:
     """One that lasts, of a rule without a channel."""
     token = made.command("token", "create", "--api", "alerts", "--role", "admin").strip()
-    with httpx2.Client(base_url=f"{made.address}/api/v1", headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx2.Client(base_url=f"{made.address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
         channel = {"name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/hook"}
         client.post("/alert-channels", json=channel).raise_for_status()
         client.post("/alert-rules", json={"name": "everything"}).raise_for_status()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site
 from z4j.rules import totp
@@ -30,16 +30,21 @@ def test_a_second_step_is_set_up_and_asked_for_without_scripts(site: Site, shot:
         fill(page, "Name", "grace")
         fill(page, "Password", PASSWORD)
         page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/login" not in url)
         page.goto("/settings/account")
         shot(page, "account-off")
         page.get_by_role("button", name="Set up two-factor authentication").click()
-        assert page.get_by_role("img", name="QR code").bounding_box()["width"] == 220  # type: ignore[index]
+        drawing = page.get_by_role("img", name="QR code")
+        drawing.wait_for()
+        page.wait_for_load_state()
+        assert drawing.bounding_box()["width"] == 220  # type: ignore[index]
         shot(page, "account-enrolling")
         secret = base64.b32decode(page.locator(".steps code").inner_text().replace(" ", ""))
         fill(page, "Code", totp.code_at(secret, int(time.time()) // 30))
         page.get_by_role("button", name="Turn on two-factor authentication").click()
+        expect(page.locator(".codes code")).to_have_count(totp.RECOVERY_CODES)
+        page.wait_for_load_state()
         codes = page.locator(".codes code").all_inner_texts()
-        assert len(codes) == totp.RECOVERY_CODES
         shot(page, "account-on")
         page.set_viewport_size({"width": 390, "height": 844})
         shot(page, "account-on-phone")
@@ -58,5 +63,6 @@ def test_a_second_step_is_set_up_and_asked_for_without_scripts(site: Site, shot:
         page.goto("/settings/account")
         page.get_by_role("button", name="Set up two-factor authentication").click()
         page.get_by_role("img", name="QR code").wait_for()
+        page.wait_for_load_state()
         shot(page, "account-enrolling-dark-phone")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

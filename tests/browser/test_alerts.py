@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Site
 from tests.support.endpoints import endpoint
@@ -23,24 +24,28 @@ def test_a_message_reaches_an_endpoint_and_its_link_acknowledges(site: Site) -> 
             form.get_by_role("button", name="Add channel").click()
             row = page.locator("tr", has_text="night call")
             row.wait_for()
+            page.wait_for_load_state()
             assert "secret-path" not in page.content()
             row.get_by_role("button", name="Test").click()
             row.get_by_text("works", exact=True).wait_for()
             page.goto("/alerts/rules/new")
-            assert not page.get_by_label("Above").is_visible(), "findings have no limit"
+            expect(page.get_by_label("Above"), "findings have no limit").to_be_hidden()
             page.get_by_label("About").select_option("failures")
-            assert not page.get_by_label("Findings", exact=True).is_visible()
+            expect(page.get_by_label("Findings", exact=True)).to_be_hidden()
             page.get_by_label("About").select_option("findings")
             page.get_by_label("Name").fill("called")
             page.get_by_label("Fires after").select_option("0")
             page.locator("[name='channel:1']").uncheck()
             page.get_by_role("button", name="Try on last week").click()
             page.get_by_text("Would have fired").wait_for()
-            assert page.get_by_label("Name").input_value() == "called"
+            expect(page.get_by_label("Name")).to_have_value("called")
             page.get_by_role("button", name="Save rule").click()
             page.get_by_role("link", name="called").wait_for()
-        wait_for(lambda: any(body["kind"] == "fired" for body in server.bodies), seconds=40, what="the message arrives")
-        [fired] = [body for body in server.bodies if body["kind"] == "fired" and body["rule"] == "called"][:1]
+        fired, *_ = wait_for(
+            lambda: [body for body in server.bodies if body["kind"] == "fired" and body["rule"] == "called"],
+            seconds=40,
+            what="the message arrives",
+        )
         link = fired["acknowledge_url"].removeprefix(site.stack.address)
         with site.context(scripts=False) as context:
             page = context.new_page()
@@ -49,4 +54,4 @@ def test_a_message_reaches_an_endpoint_and_its_link_acknowledges(site: Site) -> 
             page.get_by_text("No more reminders are sent").wait_for()
         with site.page(f"/alerts/{fired['alert']}") as page:
             page.get_by_text("acknowledged by link in a message").wait_for()
-            assert page.get_by_text("fired through night call").count() == 1
+            expect(page.get_by_text("fired through night call")).to_have_count(1)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -20,13 +22,12 @@ def test_points_are_links_that_the_keyboard_reaches_and_can_skip(site: Site) -> 
         past.focus()
         expect(past).to_be_in_viewport()
         page.keyboard.press("Tab")
-        stroke = "getComputedStyle(document.activeElement.querySelector('path')).strokeWidth"
-        assert page.evaluate(stroke) == "2px", "the focus is seen"
+        expect(chart.locator(":focus path").first, "the focus is seen").to_have_css("stroke-width", "2px")
         past.focus()
         page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile("#"))
         page.keyboard.press("Tab")
-        inside = "document.activeElement.closest('.below') !== null"
-        assert page.evaluate(inside), "what follows the link is what follows the points"
+        expect(page.locator(".below:focus, .below :focus"), "what follows the link is what follows the points").to_have_count(1)
 
 
 def test_numbers_are_one_click_away_and_a_bar_leads_to_its_tasks_without_scripts(site: Site) -> None:

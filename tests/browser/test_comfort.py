@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, press
+from tests.browser.conftest import Site, open_until, press
 from tests.browser.test_pages import serious_findings
 
 pytestmark = pytest.mark.browser
@@ -22,6 +22,14 @@ def place(page: Page) -> str:
     """Path and query of the page."""
     parts = urlsplit(page.url)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def choose_zone(page: Page, zone: str) -> None:
+    """Changes the time zone of the user, on the open page of the account."""
+    page.select_option("select[name=zone]", zone)
+    page.get_by_role("button", name="Change time zone").click()
+    expect(page.locator(".notice")).to_contain_text(zone or "UTC")
+    page.wait_for_load_state()
 
 
 def open_palette(page: Page) -> None:
@@ -40,7 +48,7 @@ def test_the_palette_is_used_by_keys_alone(site: Site) -> None:
         first = page.locator("dialog [role=option]").first
         expect(first).to_contain_text("emails.send_campaign")
         expect(first).to_have_attribute("aria-selected", "true")
-        assert field.get_attribute("aria-activedescendant") == first.get_attribute("id")
+        expect(field).to_have_attribute("aria-activedescendant", str(first.get_attribute("id")))
         page.keyboard.press("Tab")
         expect(field).to_be_focused()
         page.keyboard.press("Enter")
@@ -49,12 +57,12 @@ def test_the_palette_is_used_by_keys_alone(site: Site) -> None:
 
 def test_escape_closes_it_and_returns_the_focus(site: Site) -> None:
     with site.page("/queues") as page:
-        page.locator("tbody .through").nth(2).focus()
-        before = page.evaluate("document.activeElement.href")
+        row = page.locator("tbody .through").nth(2)
+        row.focus()
         open_palette(page)
         page.keyboard.press("Escape")
         expect(page.locator("dialog")).to_have_count(0)
-        assert page.evaluate("document.activeElement.href") == before
+        expect(row).to_be_focused()
         page.locator(".find").click()
         expect(page.get_by_role("combobox")).to_be_focused()
 
@@ -126,7 +134,7 @@ def test_without_scripts_find_is_a_page(site: Site) -> None:
         page.locator("main input[name=q]").fill("emails.send")
         page.keyboard.press("Enter")
         page.get_by_role("link", name="emails.send_campaign").first.click()
-        assert place(page) == "/names/emails.send_campaign"
+        page.wait_for_url("**/names/emails.send_campaign")
 
 
 # -- keys -----------------------------------------------------------------------------------------------------------------
@@ -137,12 +145,12 @@ def test_the_list_of_keys_opens_over_the_page_and_no_key_works_in_a_field(site: 
         shot(page, "keys-light-1440")
         assert serious_findings(page) == []
         press(page, "j")
-        assert page.evaluate("document.activeElement.closest('dialog') !== null"), "keys of the page wait behind the dialog"
+        expect(page.locator("dialog:focus, dialog :focus"), "keys of the page wait behind the dialog").to_have_count(1)
         page.keyboard.press("Escape")
         expect(page.locator("dialog")).to_have_count(0)
         press(page, "/")
         page.keyboard.type("g q?L")
-        assert page.locator("input[name=q]").input_value() == "g q?L"
+        expect(page.locator("input[name=q]")).to_have_value("g q?L")
         assert place(page) == "/tasks"
         page.keyboard.press("Escape")
         press(page, "g", "q")
@@ -152,9 +160,7 @@ def test_the_list_of_keys_opens_over_the_page_and_no_key_works_in_a_field(site: 
 # -- the time zone -------------------------------------------------------------------------------------------------------------
 def test_a_person_reads_times_in_a_zone(site: Site, shot: Shot) -> None:
     with site.page("/settings/account") as page:
-        page.select_option("select[name=zone]", "Asia/Kathmandu")
-        page.get_by_role("button", name="Change time zone").click()
-        expect(page.locator(".notice")).to_contain_text("Asia/Kathmandu")
+        choose_zone(page, "Asia/Kathmandu")
         shot(page, "account-zone")
         try:
             page.goto(f"/tasks/{site.ids['failed']}")
@@ -165,15 +171,12 @@ def test_a_person_reads_times_in_a_zone(site: Site, shot: Shot) -> None:
             assert page.evaluate("document.body.dataset.zone") == "Asia/Kathmandu"
         finally:
             page.goto("/settings/account")
-            page.select_option("select[name=zone]", "")
-            page.get_by_role("button", name="Change time zone").click()
+            choose_zone(page, "")
 
 
 def test_the_script_writes_a_date_as_the_server_does(site: Site) -> None:
     with site.page("/settings/account") as page:
-        page.select_option("select[name=zone]", "Asia/Kathmandu")
-        page.get_by_role("button", name="Change time zone").click()
-        expect(page.locator(".notice")).to_be_visible()
+        choose_zone(page, "Asia/Kathmandu")
         try:
             page.goto("/patterns")
             server = page.request.get("/patterns").text()
@@ -184,8 +187,7 @@ def test_the_script_writes_a_date_as_the_server_does(site: Site) -> None:
                     assert f">{text}</time>" in server
         finally:
             page.goto("/settings/account")
-            page.select_option("select[name=zone]", "")
-            page.get_by_role("button", name="Change time zone").click()
+            choose_zone(page, "")
 
 
 # -- pausing -----------------------------------------------------------------------------------------------------------------
@@ -210,10 +212,12 @@ def test_a_paused_page_waits_counts_and_keeps_its_selection(site: Site, shot: Sh
 def test_a_tab_stays_paused_on_its_next_page(site: Site, shot: Shot) -> None:
     with site.page("/queues", width=390, height=844) as page:
         page.locator("[data-air]").click()
+        expect(page.locator("[data-air]")).to_contain_text("paused")
         page.goto("/workers")
         expect(page.locator("[data-air]")).to_have_text(re.compile(r"paused\s*since \d\d:\d\d"))
         shot(page, "paused-light-390")
         page.locator("[data-air]").click()
+        expect(page.locator("[data-air]")).not_to_contain_text("paused")
         page.goto("/queues")
         expect(page.locator("[data-air]")).to_have_text("live")
 
@@ -225,6 +229,7 @@ def test_the_bell_leads_to_the_news(site: Site, shot: Shot, theme: str, width: i
         shot(page, f"now-{theme}-{width}")
         page.locator(".chip.bell").click()
         expect(page.get_by_role("heading", name="News")).to_be_visible()
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         shot(page, f"news-{theme}-{width}")
         page.goto("/queues")
@@ -244,12 +249,11 @@ def test_views_are_in_the_rail(site: Site, shot: Shot) -> None:
         page.locator("input[name=name]").fill("Failed now")
         page.get_by_role("button", name="Save view").click()
         expect(page.locator(".rail .views")).to_contain_text("Failed now")
-        page.wait_for_timeout(500)
-        page.goto("/queues")
+        open_until(page, "/queues", page.locator(".rail .views .n"))
         expect(page.locator(".rail .views .n")).to_have_count(1)
         shot(page, "rail-views")
         page.locator(".rail .views").get_by_text("Failed now").click()
-        assert place(page) == "/tasks?state=failed"
+        page.wait_for_url("**/tasks?state=failed")
         page.goto("/tasks/views")
         page.get_by_text("Change…").first.click()
         page.get_by_role("button", name="Delete Failed now").click()
@@ -282,9 +286,8 @@ def test_back_returns_to_the_page_before_also_after_live_updates(site: Site, pat
         page.wait_for_timeout(1_200)
         assert page.evaluate("history.length") == length, "a live update is no page"
         page.locator(f"main {link}").first.click()
-        page.wait_for_load_state()
+        page.wait_for_url(lambda url: not url.endswith(path))
         there = place(page)
-        assert there != path
         page.go_back()
         page.wait_for_url(lambda url: url.endswith(path))
         expect(page.locator("h1")).to_have_text(heading)
@@ -298,7 +301,9 @@ def test_back_after_an_action_asks_nothing_and_repeats_nothing(site: Site) -> No
         page.goto(path)
         page.get_by_role("button", name="Retry").first.click()
         expect(page.locator(".notice")).to_contain_text("requested")
+        page.wait_for_load_state()
         page.go_back()
+        page.wait_for_load_state()
         assert place(page) in ("/tasks?state=failed", path)
         expect(page.locator(".notice")).to_have_count(0)
         posts: list[str] = []

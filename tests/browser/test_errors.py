@@ -25,7 +25,7 @@ def test_an_error_is_resolved_by_keys_and_comes_back(site: Site) -> None:
         expect(page.locator(".notice")).to_contain_text("1 error changed")
         expect(page.locator(f"#error-{id}")).to_have_count(0)
         site.shop.task(site.shop.workers[0], "failed", which=0)
-        expect(page.locator(f"#error-{id}")).to_contain_text("regressed", timeout=10_000)  # live
+        expect(page.locator(f"#error-{id}")).to_contain_text("regressed", timeout=30_000)  # live
     with site.page(f"/errors/{id}") as page:
         expect(page.locator("h1")).to_have_text(TITLE)
         expect(page.locator(".trace").first).to_contain_text("raise ConnectionError")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Site
 
@@ -18,7 +19,7 @@ def test_a_task_leads_to_the_history_of_its_name_and_a_bar_to_tasks(site: Site) 
         row.hover()
         row.locator("a.about").click()
         page.wait_for_url(re.compile(r"/names/billing\.charge"))
-        assert page.locator("h1").inner_text() == "billing.charge"
+        expect(page.locator("h1")).to_have_text("billing.charge")
         page.get_by_role("link", name="24 h", exact=True).click()
         page.wait_for_url(re.compile(r"range=24h"))
         bar = page.locator("figure.histogram a[href*='ran']").first
@@ -26,7 +27,7 @@ def test_a_task_leads_to_the_history_of_its_name_and_a_bar_to_tasks(site: Site) 
         assert href is not None
         assert "ran:%3E%3D" in href
         assert page.goto(href)
-        assert page.locator("h1").inner_text() == "Tasks"
+        expect(page.locator("h1")).to_have_text("Tasks")
 
 
 def test_the_keyboard_reaches_ranges_and_tasks(site: Site) -> None:

@@ -10,13 +10,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, press
+from tests.support.stack import wait_for
 
 pytestmark = pytest.mark.browser
 EMAILS = "/queues/emails?app=shop&environment=production&engine=celery"
 
 
-def last_asked(site: Site, action: str) -> dict[str, object]:
-    return [frame for frame in site.responder.asked if frame["action"] == action][-1]["params"]  # type: ignore[no-any-return]
+def wait_until_asked(site: Site, action: str, **expected: object) -> None:
+    """Waits until a command reaches the agent, which may be after the page that requested it, with these parameters."""
+
+    def is_last() -> bool:
+        asked = [frame["params"] for frame in site.responder.asked if frame["action"] == action]
+        return bool(asked) and {name: asked[-1].get(name) for name in expected} == expected
+
+    wait_for(is_last, what=f"{action} with {expected}; asked were {site.responder.asked[-3:]}")
 
 
 def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Page, str], None]) -> None:
@@ -25,11 +32,11 @@ def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Pa
         expect(page.locator(".sheet form.edit")).to_be_visible()
         page.wait_for_timeout(250)
         shot(page, "edit-1440")
-        assert page.locator("textarea[name='kw.token']").input_value() == '"•••"'
+        expect(page.locator("textarea[name='kw.token']")).to_have_value('"•••"')
         page.locator("textarea[name='arg.1']").fill("250")
         page.get_by_role("button", name="Run 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("changed arguments requested")
-        assert last_asked(site, "edit_task")["edit"] == {"args": {"1": 250}, "kwargs": {}}
+        wait_until_asked(site, "edit_task", edit={"args": {"1": 250}, "kwargs": {}})
         press(page, "e")
         page.locator("textarea[name='arg.1']").fill("{broken")
         page.get_by_role("button", name="Run 1 task").click()
@@ -42,12 +49,12 @@ def test_a_place_in_the_queue_and_another_queue(site: Site) -> None:
         page.locator(".sheet:visible").get_by_label("Priority").select_option("next")
         page.get_by_role("button", name="Change priority of 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Priority change requested")
-        assert last_asked(site, "prioritise_task")["level"] == "next"
+        wait_until_asked(site, "prioritise_task", level="next")
         press(page, "m")
         page.locator(".sheet:visible input[name=queue]").fill("exports")
         page.get_by_role("button", name="Move 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Move requested")
-        assert last_asked(site, "move_task")["queue"] == "exports"
+        wait_until_asked(site, "move_task", queue="exports")
 
 
 def test_a_plan_from_ticked_rows_by_keyboard(site: Site, shot: Callable[[Page, str], None]) -> None:
@@ -71,6 +78,7 @@ def test_a_plan_from_the_filter_to_its_account(site: Site, shot: Callable[[Page,
         page.get_by_role("button", name="Plan…").click()
         expect(page.locator(".head .sub")).to_contain_text("state:failed")
         page.get_by_role("button", name="Preview").click()
+        page.wait_for_url(re.compile(r"/plans/\d+$"))
         title = page.locator("h1").inner_text()
         number = re.search(r"\d+", title)
         assert number is not None
@@ -106,9 +114,10 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
         page.locator("main").focus()
         press(page, "y")
         expect(page.locator(".plan-head .st")).to_contain_text("done")
+        page.wait_for_url(re.compile(r"/plans/\d+$"))
         plan = page.url
         page.goto("/tasks?state=failed&name=hooks.deliver")
-        assert page.locator("tbody tr").count() == 0
+        expect(page.locator("tbody tr")).to_have_count(0)
         page.goto(plan)
         page.get_by_role("button", name="Restore…").click()
         page.get_by_label("all at once").check()
@@ -116,7 +125,7 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
         press(page, "y")
         expect(page.locator(".plan-head .st")).to_contain_text("done")
         page.goto("/tasks?state=failed&name=hooks.deliver")
-        assert page.locator("tbody tr").count() == count
+        expect(page.locator("tbody tr")).to_have_count(count)
 
 
 def test_a_queue_is_looked_into_paused_and_purged(site: Site, shot: Callable[[Page, str], None]) -> None:
@@ -126,7 +135,7 @@ def test_a_queue_is_looked_into_paused_and_purged(site: Site, shot: Callable[[Pa
         shot(page, "queue-1440")
         press(page, "p")
         expect(page.locator(".place-head")).to_contain_text("paused by ada")
-        assert last_asked(site, "pause_queue") == {"queue": "emails"}
+        wait_until_asked(site, "pause_queue", queue="emails")
         page.goto("/queues")
         expect(page.locator("tr", has_text="emails").first).to_contain_text("paused")
         page.goto(EMAILS)
@@ -148,7 +157,7 @@ def test_a_worker_is_resized_and_shut_down(site: Site, shot: Callable[[Page, str
         page.locator(".sheet:visible input[name=by]").fill("2")
         page.locator(".sheet:visible").get_by_role("button", name="Resize").click()
         expect(page.locator(".notice.good")).to_contain_text("Resize requested")
-        assert last_asked(site, "resize_worker") == {"by": 2}
+        wait_until_asked(site, "resize_worker", by=2)
         page.locator("summary", has_text="Shut down").click()
         page.get_by_label("Type shutdown to confirm").fill("shutdown")
         page.get_by_role("button", name="Shut down 1 worker").click()
@@ -172,10 +181,9 @@ def test_a_task_is_run_by_its_name(site: Site, shot: Callable[[Page, str], None]
         page.get_by_role("button", name="Run 1 task").click()
         expect(page.locator(".notice.bad")).to_contain_text("batch is not valid JSON")
         shot(page, "run-1440")
-        assert page.locator("textarea[name='of.batch']").input_value() == "oops"
+        expect(page.locator("textarea[name='of.batch']")).to_have_value("oops")
         page.locator("textarea[name='of.batch']").fill('["c_1"]')
         page.locator("textarea[name='of.size']").fill("20")
         page.get_by_role("button", name="Run 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Run requested")
-        asked = last_asked(site, "run_task")
-        assert (asked["name"], asked["kwargs"]) == ("billing.charge", {"batch": ["c_1"], "size": 20})
+        wait_until_asked(site, "run_task", name="billing.charge", kwargs={"batch": ["c_1"], "size": 20})

@@ -10,14 +10,16 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, press
+from tests.browser.conftest import Site, open_until, press
 from tests.browser.test_pages import DESK, PHONE, serious_findings
 
 pytestmark = pytest.mark.browser
 
 
 def looked_at(page: Page, name: str, shot: Callable[[Page, str], None]) -> None:
-    """In both themes, on a desk and on a phone: nothing scrolls sideways, and axe has nothing serious."""
+    """In both themes, on a desk and on a phone: nothing scrolls sideways, and axe has nothing serious. Something that only this page has
+    must have been waited for."""
+    page.wait_for_load_state()
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         for size in (DESK, PHONE):
@@ -57,11 +59,7 @@ def test_the_last_word_is_completed_while_one_types(site: Site) -> None:
 def test_words_are_found_when_they_are_indexed(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.page("/tasks?q=" + quote('"smtp.internal 587 refused"')) as page:
         rows = page.locator("tbody tr")
-        for _ in range(20):
-            if rows.count():
-                break
-            page.wait_for_timeout(500)
-            page.reload()
+        open_until(page, page.url, rows)
         expect(rows.first).to_contain_text("ConnectionError")
         looked_at(page, "tasks-words", shot)
 
@@ -73,14 +71,14 @@ def test_a_view_is_saved_and_chosen(site: Site, shot: Callable[[Page, str], None
         page.get_by_label("Share with all users").first.check()
         page.get_by_role("button", name="Save view").click()
         expect(page).to_have_url(re.compile(r"/tasks\?state=failed&columns=release,ran$"))
-        page.wait_for_timeout(500)  # its tasks are counted in the background
-        page.reload()
         view = page.locator(".rail .views").get_by_role("link", name=re.compile("Failures by release"))
+        open_until(page, page.url, view.locator(".n"))  # its tasks are counted in the background
         expect(view).to_have_attribute("aria-current", "page")
         expect(view.locator(".n")).to_have_text(re.compile(r"^[\d,]+$"))
         expect(page.locator("thead")).to_contain_text("release")
         shot(page, "tasks-with-view")
         page.get_by_role("link", name="Save view").click()
+        page.wait_for_url("**/tasks/views?**")
         looked_at(page, "tasks-views", shot)
         page.get_by_text("Change…").first.click()
         page.get_by_role("button", name="Delete Failures by release").click()
@@ -94,6 +92,7 @@ def test_columns_are_chosen(site: Site, shot: Callable[[Page, str], None]) -> No
         page.get_by_label("waited").uncheck()
         shot(page, "tasks-columns")
         page.get_by_role("button", name="Show").click()
+        page.wait_for_url(re.compile("columns="))
         heads = page.locator("thead th").all_inner_texts()
         assert heads[2:] == ["queue, worker", "exception", "ran", "updated"]
         expect(page.get_by_label("Filter tasks")).to_have_value("state:failed -env:nowhere")

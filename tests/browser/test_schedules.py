@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -79,6 +80,7 @@ def test_the_form_on_every_scheduler(site: Site, scheduler: str) -> None:
         row = page.get_by_role("link", name=name, exact=True)
         expect(row).to_be_visible()
         row.click()
+        page.wait_for_url(re.compile(r"/schedules/\d+$"))
         expect(page.locator("main")).to_contain_text("15 4 * * mon-fri")
         path = page.url
     with site.page(f"{path}/edit", width=390, height=844) as page:
@@ -86,8 +88,10 @@ def test_the_form_on_every_scheduler(site: Site, scheduler: str) -> None:
         page.get_by_role("button", name="Review changes").click()
         expect(page.locator("#preview .diff .was")).to_have_text("15 4 * * mon-fri")
         expect(page.locator("#preview .diff .is")).to_have_text("45 4 * * sun")
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.get_by_role("button", name="Save 1 change").click()
+        page.wait_for_url(path)
         expect(page.locator("main")).to_contain_text("45 4 * * sun")
     with site.page(path) as page:
         if scheduler in IN_CODE:
@@ -95,6 +99,7 @@ def test_the_form_on_every_scheduler(site: Site, scheduler: str) -> None:
         page.get_by_text("Delete…").click()
         page.locator(".sheet:visible input[name=confirm]").fill("delete")
         page.get_by_role("button", name="Delete 1 schedule").click()
+        expect(page.locator(".notice.good")).to_contain_text("elete")
         expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
 
 
@@ -104,7 +109,7 @@ def test_an_expression_a_scheduler_cannot_hold_is_refused_with_the_nearest(site:
         page.get_by_role("button", name="Create 1 schedule").click()
         expect(page.locator(".notice.bad")).to_contain_text("Celery Beat does not support seconds")
         expect(page.locator(".notice.bad")).to_contain_text("0 3 * * *")
-        assert page.locator("input[name=expression]").input_value() == "10 0 3 * * *"
+        expect(page.locator("input[name=expression]")).to_have_value("10 0 3 * * *")
     with site.page(PLACES["rq_scheduler"]) as page:
         expect(page.locator("main")).to_contain_text("use the time zone UTC")
     with site.page(PLACES["arq_cron"]) as page:

@@ -72,6 +72,7 @@ def test_a_workflow_is_drawn(site: Site, charges: int, shot: Callable[[Page, str
         assert page.evaluate("getComputedStyle(document.activeElement.querySelector('.paper')).strokeWidth") == "2.5px"
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{site.stack.address}/tasks/{_row_id(site.stack, root)}")
+        page.wait_for_load_state()
         shot(page, f"workflow-{charges}-task-1440")
         assert page.locator("[data-workflow] svg.flow a.box").count() <= 24
         page.locator("[data-workflow] header a").click()
@@ -84,5 +85,5 @@ def test_what_failed_becomes_a_plan(site: Site) -> None:
         page.get_by_text("Retry what failed…").click()
         page.get_by_label("Reason").fill("card host is back")
         page.get_by_role("button", name="Preview retry of").click()
+        page.wait_for_url("**/plans/*")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Retry")
-        assert "/plans/" in page.url

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from itertools import pairwise
+from collections import Counter
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,9 @@ from tests import run
 from tests.suite import processes
 from tests.suite.folders import FOLDERS, ROOT, Folder
 from tests.suite.part import parts
-from tests.suite.processors import FEWEST, MOST, Processors, Ticks, read_ticks
-from tests.suite.shards import PARTS, Shard, divide, read_seconds
+from tests.suite.processors import FEWEST, MOST, Processors, Ticks, read_ticks, read_yielding
+from tests.suite.report import BEGIN, END, PROOF, write_table
+from tests.suite.shards import PARTS, Shard, Taken, divide, in_order, read_seconds
 from tests.support.stack import is_seen_within
 
 FOLDER = Folder("tests/example", "server")
@@ -25,15 +28,28 @@ FOLDER = Folder("tests/example", "server")
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=4), st.none() | st.floats(0, 500), min_size=1), st.floats(1, 300))
 def test_every_file_is_in_exactly_one_shard(files: dict[str, float | None], length: float) -> None:
-    seconds = {file: taken for file, taken in files.items() if taken is not None}
-    shards = divide(FOLDER, sorted(files), seconds, length)
+    known = {file: Taken(taken, taken / 3) for file, taken in files.items() if taken is not None}
+    shards = divide(FOLDER, sorted(files), known, length)
     assert sorted(file for shard in shards for file in shard.files) == sorted(files)
     assert len({shard.name for shard in shards}) == len(shards)
+    assert Counter(in_order(shards)) == Counter(shards)
+
+
+def test_the_longest_begin_first_and_those_that_compute_are_spread_among_the_others() -> None:
+    def made(number: int, seconds: float, share: float) -> Shard:
+        return Shard(FOLDER, ("a.py",), seconds, number, 99, cpu_seconds=seconds * share)
+
+    computing, waiting = [made(number, 60 - number, 0.9) for number in range(3)], [made(number, 99 - number, 0.1) for number in range(3, 9)]
+    order = in_order([*computing, *waiting])
+    assert [shard for shard in order if shard in computing] == computing
+    assert [shard for shard in order if shard in waiting] == waiting
+    assert max(len(list(row)) for _, row in groupby(order, lambda shard: shard in computing)) == 2
 
 
 def test_a_long_file_is_divided_among_shards_of_its_own() -> None:
     long = "tests/browser/test_pages.py"
-    shards = divide(FOLDER, ["a.py", "b.py", long], {"a.py": 10, "b.py": 20, long: 300})
+    shards = divide(FOLDER, ["a.py", "b.py", long], {"a.py": Taken(10, 1), "b.py": Taken(20, 2), long: Taken(300, 90)})
+    assert {shard.cpu_seconds for shard in shards} == {3, 30}
     assert [(shard.files, shard.part, shard.seconds) for shard in shards] == [
         (("a.py", "b.py"), "", 30), ((long,), "1/3", 100), ((long,), "2/3", 100), ((long,), "3/3", 100),
     ]  # fmt: skip
@@ -67,21 +83,35 @@ class TestTogether:
 
 def test_another_process_begins_while_a_processor_is_idle() -> None:
     clock, ticks = [0.0], [Ticks(1_000, 500)]
-    processors = Processors(lambda: ticks[0], lambda: clock[0])
+    others: dict[int, int] = {}
+    processors = Processors(lambda: ticks[0], lambda: clock[0], lambda: dict(others))
     assert processors.has_room(FEWEST - 1)
     assert not processors.has_room(FEWEST), "what has just begun still imports"
-    clock[0], ticks[0] = 2.0, Ticks(1_400, 580)
-    assert processors.has_room(FEWEST), "80 of 400 were idle"
+    clock[0], ticks[0] = 2.0, Ticks(1_400, 540)
+    assert processors.has_room(FEWEST), "40 of 400 were idle"
     assert not processors.has_room(FEWEST), "the next look begins"
     clock[0] = 4.0
     assert not processors.has_room(MOST), "however idle they are"
-    ticks[0] = Ticks(1_800, 650)
-    assert not processors.has_room(FEWEST), "70 of 400 were idle"
+    ticks[0], others = Ticks(1_800, 570), {7: 1_000}
+    assert not processors.has_room(FEWEST), "30 of 400 were idle, and what has just been seen may have run for long"
+    clock[0], ticks[0], others = 6.0, Ticks(2_200, 600), {7: 1_010}
+    assert processors.has_room(FEWEST), "30 of 400 were idle, and 10 were taken by what runs where nothing else does"
 
 
 def test_the_processors_of_this_machine_are_read() -> None:
     first, second = read_ticks(), read_ticks()
     assert 0 < first.idle <= first.all <= second.all
+
+
+def test_what_runs_where_nothing_else_does_is_found() -> None:
+    code = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); print('so', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"so\n"
+        yielding = read_yielding()
+        child.communicate(b"\n")
+    assert (child.pid in yielding) is (os.sched_getscheduler(0) != os.SCHED_IDLE)
+    assert os.getpid() not in yielding
 
 
 def test_every_test_file_of_the_project_is_in_a_folder_that_is_run() -> None:
@@ -171,6 +201,45 @@ def test_bad(): assert {str(tmp_path)!r} == ""
     run.run_again(shard, [], only_flaky)
     assert only_flaky.is_passed
     assert [test.rpartition("::")[2] for test in only_flaky.flaky] == ["test_flaky[now and then]"]
+
+
+def test_what_each_file_computed_is_measured_also_in_processes_that_still_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+import subprocess, sys, time
+SPIN = "import time; ends = time.process_time() + 0.4\\nwhile time.process_time() < ends: pass\\nprint(flush=True); input()"
+def test_it():
+    global child
+    child = subprocess.Popen([sys.executable, "-c", SPIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.readline()
+"""
+    (tmp_path / "test_other.py").write_text("import time\ndef test_it(): time.sleep(0.5)")
+    (tmp_path / "test_it.py").write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    alone = Folder(str(tmp_path), "server", arguments=("-c", str(tmp_path / "pytest.ini")))
+    result = processes.run(Shard(alone, (str(tmp_path / "test_it.py"), str(tmp_path / "test_other.py")), 1), [])
+    computed = {Path(file).name: seconds for file, seconds in result.file_cpu_seconds.items()}
+    assert computed["test_it.py"] >= 0.4
+    assert computed["test_other.py"] < 0.3
+
+
+def test_a_recorded_run_writes_the_table_of_the_documents(tmp_path: Path) -> None:
+    proof = tmp_path / "proof.md"
+    proof.write_text(f"before\n{BEGIN}\nan old table\n{END}\nafter\n")
+    ends = {"a": "passed", "b": "failed", "c": "passed"}
+    results = [
+        processes.Result("tests/unit 1/2", "tests/unit", False, 1, 90, 60, outcomes=ends),
+        processes.Result("tests/unit 2/2", "tests/unit", True, 0, 30, 12, outcomes={"d": "passed"}),
+        processes.Result("tests/e2e", "tests/e2e", True, 0, 600, 120, outcomes={"e": "failed"}, flaky=["e"]),
+    ]
+    write_table(results, 630, again=1, proof=proof)
+    text = proof.read_text()
+    assert text.startswith(f"before\n{BEGIN}\nCommit ")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "5 tests in 10.5 minutes; 1 failed, 1 passed only at the second try." in text
+    assert "| tests/e2e | 10.0 | 2.0 | 1 |\n| tests/unit | 2.0 | 1.2 | 4 |\n| all | 10.5 | 3.2 | 5 |\n" in text
+    assert "old table" not in text
+    assert BEGIN in PROOF.read_text("utf-8")
+    assert END in PROOF.read_text("utf-8")
 
 
 def test_processes_write_bytecode_wherever_they_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

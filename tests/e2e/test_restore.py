@@ -125,7 +125,7 @@ def test_a_file_copied_over_the_database_still_alarms(tmp_path: Path) -> None:
             (made.data / name).unlink()
         made.start_server()
         wait_for(lambda: made.rows("SELECT 1 FROM audit WHERE action = 'audit_head_missing'"), what="the agent's alarm", seconds=40)
-        assert list(made.folder.glob("spool/**/audit_head.broken"))
+        wait_for(lambda: list(made.folder.glob("spool/**/audit_head.broken")), what="the agent keeps what was altered")
         assert "ended with 10" in _error(made, "audit", "verify")
         assert verify_offline(made).returncode == 1
 

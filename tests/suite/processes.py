@@ -26,6 +26,8 @@ SHORTEST_LIMIT_S: Final = 900.0
 LONG_LIMIT_S: Final = 3_600.0
 PATIENCE_S: Final = "60"
 """How long tests wait for real workers and browsers that share two cores with others: what they wait for ends the wait, not this."""
+REPORT: Final = "report.xml"
+USAGE: Final = "usage.txt"
 MEMORY: Final = Path("/dev/shm")
 MEMORY_NEEDED: Final = 4 << 30
 """Bytes free in memory from which temporary folders are made there: most of what tests wait for on a disk is its fsync."""
@@ -50,6 +52,9 @@ class Result:
     reasons: list[str] = field(default_factory=list)
     """Why tests were skipped."""
     file_seconds: dict[str, float] = field(default_factory=dict)
+    """Test file → how long its tests took."""
+    file_cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """Test file → what they took of a processor, as far as it is known."""
     output: str = ""
     hung: str = ""
     """The test that ran when the time limit ended the shard."""
@@ -60,12 +65,13 @@ class Result:
         return sum(1 for each in self.outcomes.values() if each == outcome)
 
 
-def command(shard: Shard, marks: Sequence[str], report: Path, temporary: Path, *, is_covered: bool) -> list[str]:
+def command(shard: Shard, marks: Sequence[str], scratch: Path, *, is_covered: bool) -> list[str]:
     folder = shard.folder
     tool = ["-m", "coverage", "run", "-p", "--source=z4j,z4j_agent"] if is_covered else []
-    options = ["-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1", f"--basetemp={temporary}"]
+    options = ["-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={scratch / REPORT}", "-o", "junit_family=xunit1"]
+    options += [f"--basetemp={scratch / 't'}", "-p", "tests.suite.heap", "-p", "tests.suite.usage", f"--usage={scratch / USAGE}"]
     part = ["-p", "tests.suite.part", "--part", shard.part] if shard.part else []
-    return [folder.python, *tool, "-m", "pytest", "-p", "tests.suite.heap", *options, *marks, *part, *folder.arguments, *shard.files]
+    return [folder.python, *tool, "-m", "pytest", *options, *marks, *part, *folder.arguments, *shard.files]
 
 
 def variables() -> dict[str, str]:
@@ -80,11 +86,11 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False, is_covered
     limit = LONG_LIMIT_S if is_long else max(SHORTEST_LIMIT_S, SLACK * shard.seconds)
     home = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED else None
     with tempfile.TemporaryDirectory(prefix="z4j-tests-", dir=home, ignore_cleanup_errors=True) as scratch:
-        report, output = Path(scratch, "report.xml"), Path(scratch, "output.txt")
+        report, usage, output = (Path(scratch, name) for name in (REPORT, USAGE, "output.txt"))
         began = time.monotonic()
         with output.open("wb") as log:
             process = subprocess.Popen(
-                command(shard, marks, report, Path(scratch, "t"), is_covered=is_covered),
+                command(shard, marks, Path(scratch), is_covered=is_covered),
                 cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 env=variables() | {"TMPDIR": scratch},
             )  # fmt: skip
@@ -98,6 +104,10 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False, is_covered
             read_report(result, shard, report.read_text("utf-8", "replace"))
         else:
             result.outcomes = {found[1]: found[2].lower() for found in ENDED.finditer(result.output)}
+        if usage.exists():
+            for line in usage.read_text("utf-8").splitlines():
+                seconds, file = line.split(" ", 1)
+                result.file_cpu_seconds[file] = result.file_cpu_seconds.get(file, 0.0) + float(seconds)
         return result
 
 
