@@ -65,9 +65,9 @@ def test_demo_moves_and_a_click_retries(link: str, browser: Browser) -> None:
     wait_for(lambda: page.reload() and row.count(), seconds=60, what="a failed task")
     row.click()
     page.get_by_role("button", name="Retry").click()
-    expect(page.get_by_text("Retried as")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Retried as")).to_be_visible(timeout=60_000)
     page.locator("[data-link=retried-as] a").first.click()
-    expect(page.locator("h1 + .st, .summary .st").first).to_contain_text("succeeded", timeout=15_000)
+    expect(page.locator("h1 + .st, .summary .st").first).to_contain_text("succeeded", timeout=60_000)
     assert errors == []
 
 
@@ -86,7 +86,7 @@ def test_a_killed_demo_leaves_nothing_behind_and_a_second_one_is_told_how(tmp_pa
         assert re.search(r"`kill \d+`, or run `make demo PORT=78\d\d`", again.stderr)
     finally:
         demo.kill()
-        demo.wait(10)
+        demo.wait(60)
 
     def left() -> str:
         return subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout

@@ -27,7 +27,7 @@ def test_a_database_of_an_earlier_version(tmp_path: Path) -> None:
         wait_for(lambda: made.answers(server), what="it answers")
         link = re.search(r"http://\S+/login\?code=\S+", server.log.read_text())
         assert link is not None
-        assert httpx2.get(link[0]).status_code in (200, 303)
+        assert httpx2.get(link[0], timeout=60).status_code in (200, 303)
         assert made.rows("SELECT 1 FROM app WHERE name = 'kept'")
         assert migrate.version(path) == migrate.newest()
         said, keep = server.log.read_text(), made.data / "connection"

@@ -66,7 +66,7 @@ def test_on_a_full_disk_agents_keep_their_events_and_the_server_takes_them_once_
     wait_for(lambda: "full" in shop.children[1].log.read_text(), what="the log says that the disk is full")
     assert not set(sent) <= set(shop.states()), "there was no room for them"
     assert person.get("/tasks").status_code == 200, "pages can still be read"
-    assert httpx2.get(f"{shop.address}/healthz").status_code == 200
+    assert httpx2.get(f"{shop.address}/healthz", timeout=60).status_code == 200
     filler.unlink()
     wait_for(lambda: set(sent) <= set(shop.states()), seconds=60, what="the server takes them in")
     wait_for(lambda: not disagreements(shop), seconds=60, what="nothing is missing")

@@ -58,7 +58,7 @@ def test_killed_launcher_takes_the_server_with_it(executable: Path, tmp_path: Pa
         server = shop.start_server([executable])
         [inner] = children_of(server.process.pid)
         os.kill(server.process.pid, signal.SIGKILL)
-        server.process.wait(5)
+        server.process.wait(60)
         wait_for(lambda: not Path(f"/proc/{inner}").exists(), seconds=15, what="the inner process ended by itself")
         shop.start_server([executable])
 

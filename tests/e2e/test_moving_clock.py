@@ -88,7 +88,7 @@ class Machine:
         assert self.fired(id) - before <= time.monotonic() - began + 3, "no storm"
 
     def check_health(self) -> None:
-        wait_for(lambda: httpx2.get(f"{self.stack.address}/healthz").text == "ok\n", what="every duty goes on")
+        wait_for(lambda: httpx2.get(f"{self.stack.address}/healthz", timeout=60).text == "ok\n", what="every duty goes on")
 
 
 @pytest.fixture

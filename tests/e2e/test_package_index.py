@@ -40,7 +40,9 @@ def token(appliance: Stack) -> str:
 
 def client(appliance: Stack, token: str) -> httpx2.Client:
     context = ssl.create_default_context(cafile=str(appliance.data / "tls/server.pem"))
-    return httpx2.Client(base_url=appliance.address, verify=context, auth=("z4j", token) if token else None, follow_redirects=False)
+    return httpx2.Client(
+        base_url=appliance.address, verify=context, auth=("z4j", token) if token else None, follow_redirects=False, timeout=60
+    )
 
 
 def installer(appliance: Stack, token: str, folder: Path) -> dict[str, str]:

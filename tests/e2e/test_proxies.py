@@ -65,7 +65,7 @@ def test_pages_and_agents_through_the_proxy(tmp_path: Path, make: Callable[[Path
         proxy = made.start("proxy", make(tmp_path, made, port))
         wait_for(lambda: is_open(port), what=f"the proxy answers, see {proxy.log}")
         trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
-        with httpx2.Client(base_url=f"https://localhost:{port}", verify=trusted) as client:
+        with httpx2.Client(base_url=f"https://localhost:{port}", verify=trusted, timeout=60) as client:
             page = client.get("/login", headers={"X-Forwarded-For": "198.51.100.1", "X-Forwarded-Proto": "http"})
             assert page.status_code == 200
             made.command("user", "add", "ada", "--role", "admin", "--password-stdin", stdin="correct horse battery 9\n")

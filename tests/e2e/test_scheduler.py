@@ -76,7 +76,7 @@ def test_its_entries_are_made_listed_switched_changed_and_deleted(own: Own) -> N
     assert (told["scheduler"], told["kind"], told["expression"], told["is_code"], told["args"]) == ("z4j", "interval", "1", False, "[1]")
     assert told["next_at"] > told["last_at"]
     fire = next(of for of in own.orders.get(f"/schedules/{id}")["fires"] if of["outcome"] == "sent")
-    assert fire["fired_at"] - fire["due_at"] < 5 * SECOND
+    assert fire["fired_at"] - fire["due_at"] < 20 * SECOND
     task = wait_for(lambda: own.orders.get("/tasks", task_id=fire["task_id"])["tasks"], seconds=10, what="its task is told, too")[0]
     assert task["name"] == TASK
 
@@ -99,7 +99,7 @@ def test_its_entries_are_made_listed_switched_changed_and_deleted(own: Own) -> N
     own.ask(id, "delete", confirm="delete")
     assert own.orders.client.get(f"/schedules/{id}").status_code == 404
 
-    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=5)
     once = own.make(2, kind="once", expression=at.isoformat())
     own.await_run(2)
     time.sleep(3)

@@ -34,7 +34,7 @@ def serving(folder: Path, *words: str, env: dict[str, str], bound: socket.socket
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(20)
+            process.wait(60)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_ready_alive_and_stopping_are_reported(tmp_path: Path, manager: socket.s
         found = b""
         while found != b"STOPPING=1":
             found = manager.recv(200)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_hung_server_reports_nothing(tmp_path: Path, manager: socket.socket) -> None:
@@ -92,7 +92,7 @@ def test_it_ends_at_each_signal_and_starts_again(tmp_path: Path, number: signal.
             command = [str(SERVER_PYTHON), "-m", "z4j", "health", "--data", str(tmp_path / "data")]
             assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "ok\n"
             process.send_signal(number)
-            assert process.wait(20) == (-number if number == signal.SIGKILL else 0)
+            assert process.wait(60) == (-number if number == signal.SIGKILL else 0)
         (tmp_path / "data/server.json").unlink(missing_ok=True)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0

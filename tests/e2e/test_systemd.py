@@ -47,7 +47,7 @@ def systemd(tmp_path: Path, executable: Path) -> Iterator[Systemd]:
 
 
 def answers(port: int) -> bool:
-    return is_open(port) and httpx2.get(f"http://127.0.0.1:{port}/healthz").text == "ok\n"
+    return is_open(port) and httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=60).text == "ok\n"
 
 
 def active(systemd: Systemd) -> str:

@@ -61,7 +61,7 @@ def test_a_worker_connects_by_pin_and_actions_work_over_it(shop: Stack) -> None:
 
 
 def test_pages_cookies_and_headers_over_tls(shop: Stack) -> None:
-    with httpx2.Client(base_url=shop.address, verify=trusted(shop)) as client:
+    with httpx2.Client(base_url=shop.address, verify=trusted(shop), timeout=60) as client:
         answer = client.get("/login")
         assert answer.status_code == 200
         assert "strict-transport-security" not in answer.headers, "nobody could get past a warning for a self-signed certificate then"
@@ -73,7 +73,7 @@ def test_pages_cookies_and_headers_over_tls(shop: Stack) -> None:
         assert "Secure" in signed.headers["set-cookie"]
         assert client.get("/settings/appliance").status_code == 200
         assert "queue.internal" in client.get("/settings/appliance").text
-    plain = httpx2.get(shop.address.replace("https", "http") + "/tasks", follow_redirects=False)
+    plain = httpx2.get(shop.address.replace("https", "http") + "/tasks", follow_redirects=False, timeout=60)
     assert (plain.status_code, plain.headers["location"]) == (308, f"{shop.address}/tasks")
     said = shop.command("doctor")
     assert "The certificate is valid for" in said
@@ -104,7 +104,7 @@ def test_a_private_ca_is_trusted_through_its_file(tmp_path: Path) -> None:
         assert "does not trust the certificate" in doctor(made, url)
         assert "accepted the token" in doctor(made, url, Z4J_CA=str(tmp_path / "ca.crt"))
         assert "cannot be read" in doctor(made, url, Z4J_CA=str(tmp_path / "nowhere.crt"))
-        with httpx2.Client(verify=ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))) as client:
+        with httpx2.Client(verify=ssl.create_default_context(cafile=str(tmp_path / "ca.crt")), timeout=60) as client:
             assert client.get(f"{made.address}/login").headers["strict-transport-security"] == "max-age=31536000"
         assert "responds at" in made.command("doctor")
 

@@ -29,7 +29,7 @@ class Person:
         """A user that exists signs in at an address of the server."""
         # Without TLS no authority is needed: reading them all takes 40 ms of a processor.
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=stack.data / "tls/server.pem") if stack.tls else False
-        client = httpx.Client(base_url=address, headers={"Origin": address}, follow_redirects=True, verify=trust)
+        client = httpx.Client(base_url=address, headers={"Origin": address}, follow_redirects=True, verify=trust, timeout=60)
         stack.at_end.append(client.close)
         answer = client.post("/login", data={"name": name, "password": PASSWORD})
         assert answer.status_code == 200, answer.text

@@ -150,7 +150,7 @@ class ForkServer:
             self._process.wait(40)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(60)
         self._process.stdout.close()
 
 

@@ -77,7 +77,7 @@ class Child:
     def kill(self) -> None:
         """SIGKILL to the process alone, as an out-of-memory killer would."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def end(self, seconds: float = END_S) -> int:
         """Its exit status. A Celery worker may need 30 s, with and without z4j (see `StartedProcess` of the adapters' tests)."""
@@ -87,7 +87,7 @@ class Child:
                 return self.process.wait(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
-        return self.process.wait(5)
+        return self.process.wait(60)
 
 
 @dataclass

@@ -80,7 +80,7 @@ def own_systemd(folder: Path, executable: Path) -> Iterator[Systemd]:
         yield made
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(60)
         wait_for(lambda: not _processes(group), what="all processes of its namespaces ended")
         wait_for(lambda: _is_removed(group), what="its control groups are released")
 

@@ -200,7 +200,7 @@ class TestEdges(Own):
         process = alone.start_scheduler()
         self.listed(own_gateway, alone, "nightly")
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         rows = sqlite3.connect(alone.folder / "jobs.db")
         with rows:
             [(state,)] = rows.execute("SELECT job_state FROM apscheduler_jobs WHERE id = 'nightly'")
@@ -227,7 +227,7 @@ class TestEdges(Own):
         self.done(own_gateway, alone, "save_schedule", **self.spec(alone, key="nightly", kind="cron", expression="1 1 * * *"))
         wait_for(lambda: self.listed(own_gateway, alone, "nightly")["expression"] == "1 1 * * *", "it is changed", seconds=CHANGE_S)
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         wait_for(lambda: not self.lists(own_gateway, alone), "it is gone")
         alone.start_scheduler()
         assert self.listed(own_gateway, alone, "nightly")["expression"] == "30 2 * * *"
@@ -242,7 +242,7 @@ class TestEdges(Own):
         self.await_fire(own_gateway, key, since)
         link = self.lists(own_gateway, alone)[-1][0]
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         wait_for(lambda: not link.is_open, "it ends")
         assert link.goodbye is not None
 

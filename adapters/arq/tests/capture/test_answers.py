@@ -38,7 +38,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 async def succeed(ctx: dict[str, Any]) -> str:
@@ -244,7 +244,7 @@ def test_behind_sentinel_the_master_is_asked(port: int, tmp_path: Path) -> None:
         assert [(queue.name, queue.depth) for queue in asyncio.run(look())] == [("work", 1)]
     finally:
         sentinel.terminate()
-        sentinel.wait(10)
+        sentinel.wait(60)
 
 
 def test_an_older_arq_stays_unwatched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

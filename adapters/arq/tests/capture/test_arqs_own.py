@@ -289,7 +289,7 @@ def test_another_serialiser_gets_nothing_it_does_not_know(scene: Scene) -> None:
     assert status == "done", facts
     assert scene.end(again).rest["result"] == '{"n": 1}'
     worker.terminate()
-    worker.wait(10)
+    worker.wait(60)
 
 
 # -- cron ----------------------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def test_cron_jobs_are_tasks_with_ids_of_their_own(scene: Scene) -> None:
 
     wait_for(lambda: len(runs("cron:tick")) > 1 and runs("fixed"), "both run")
     worker.terminate()
-    worker.wait(10)
+    worker.wait(60)
     for run in (*runs("cron:tick"), *runs("fixed")):
         kinds = {record.kind for record in scene.records_of(run.task_id)}
         assert {"enqueued", "started", "succeeded", "payload"} <= kinds
@@ -316,14 +316,14 @@ def test_a_stopped_worker_gives_its_jobs_back(scene: Scene) -> None:
     task_id = scene.shop.send("wait", 1.5, _queue_name="hooked")
     scene.one(task_id, "started")
     first.send_signal(signal.SIGTERM)
-    assert first.wait(10) == 0
+    assert first.wait(60) == 0
     retried = scene.one(task_id, "retried")
     assert retried.rest["reason"] == "shutdown"
     second = scene.shop.start_arq("HookSettings")
     end = scene.end(task_id)
     assert (end.kind, end.attempt, end.rest["result"]) == ("succeeded", 1, '"try 2"')
     second.terminate()
-    assert second.wait(10) == 0
+    assert second.wait(60) == 0
 
 
 def test_a_worker_that_does_not_retry_fails_what_it_cancels(scene: Scene) -> None:
@@ -334,7 +334,7 @@ def test_a_worker_that_does_not_retry_fails_what_it_cancels(scene: Scene) -> Non
     task_id = scene.shop.send("wait", 30, _queue_name="once")
     scene.one(task_id, "started")
     worker.terminate()
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0
     end = scene.end(task_id)
     assert (end.kind, end.rest["reason"], end.rest["error_type"]) == ("failed", "shutdown", "CancelledError")
 
@@ -344,7 +344,7 @@ def test_a_killed_worker_leaves_its_job_to_the_next(scene: Scene) -> None:
     task_id = scene.shop.send("wait", 1.5, _queue_name="hooked")
     scene.one(task_id, "started")
     first.kill()
-    first.wait(10)
+    first.wait(60)
     with scene.shop.redis as client:  # instead of waiting for it to expire
         assert client.pttl(f"arq:in-progress:{task_id}") > 300_000
         client.delete(f"arq:in-progress:{task_id}")
@@ -354,7 +354,7 @@ def test_a_killed_worker_leaves_its_job_to_the_next(scene: Scene) -> None:
         ("enqueued", 0), ("received", 0), ("started", 0), ("received", 1), ("started", 1), ("succeeded", 1),
     ]  # fmt: skip
     second.terminate()
-    assert second.wait(10) == 0
+    assert second.wait(60) == 0
 
 
 def test_a_hook_that_raises_ends_the_worker_and_the_job_runs_again(scene: Scene) -> None:
@@ -362,7 +362,7 @@ def test_a_hook_that_raises_ends_the_worker_and_the_job_runs_again(scene: Scene)
     mark.touch()
     first = scene.shop.start_arq("HookSettings")
     task_id = scene.shop.send("echo", 1, _queue_name="hooked")
-    assert first.wait(20) != 0, "that is how arq takes it"
+    assert first.wait(60) != 0, "that is how arq takes it"
     retried = scene.one(task_id, "retried")
     assert (retried.rest["reason"], retried.rest["error"]) == ("interrupted", "the database is away")
     assert retried.rest["eta"] - retried.at > 300_000_000, "arq's in-progress key outlives the worker"
@@ -373,7 +373,7 @@ def test_a_hook_that_raises_ends_the_worker_and_the_job_runs_again(scene: Scene)
     second = scene.shop.start_arq("HookSettings")
     assert scene.end(task_id).attempt == 1
     second.terminate()
-    assert second.wait(10) == 0
+    assert second.wait(60) == 0
 
 
 def test_a_worker_stopped_before_the_function_is_called(scene: Scene) -> None:
@@ -384,7 +384,7 @@ def test_a_worker_stopped_before_the_function_is_called(scene: Scene) -> None:
     wait_for((scene.shop.folder / "held").exists, "on_job_start holds it")
     scene.one(task_id, "received")
     worker.terminate()
-    worker.wait(20)
+    worker.wait(60)
     hold.unlink()
     retried = scene.one(task_id, "retried")
     assert (retried.rest["reason"], retried.rest["started_at"]) == ("shutdown", None)
@@ -418,7 +418,7 @@ asyncio.run(main())
 def test_a_task_that_leaves_takes_the_worker_with_it(scene: Scene) -> None:
     worker = scene.shop.start_arq("HookSettings")
     task_id = scene.shop.send("leave", _queue_name="hooked")
-    assert worker.wait(20) == 3
+    assert worker.wait(60) == 3
     assert scene.one(task_id, "retried").rest["error_type"] == "SystemExit"
 
 

@@ -60,7 +60,7 @@ class TestCelery(ExampleContract):
         wait_for(lambda: " ready." in broker.log(folder.name), "the worker is ready", seconds=40)
         made = self.run(broker, folder, "host.py")
         worker.terminate()
-        ended = worker.wait(20)
+        ended = worker.wait(60)
         errors = sorted(set(re.findall(r"^\w[\w.]*(?:Error|Exit)\b.*$", broker.log(folder.name), re.M)))
         return {
             "producer": (made.returncode, made.stdout, made.stderr.splitlines()[-1]),

@@ -296,7 +296,7 @@ def test_a_task_told_of_the_shutdown_is_tried_again(fresh: Scene) -> None:
     task_id = fresh.shop.send("tells_of_shutdown", min_backoff=100)
     fresh.one(task_id, "started")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(60) == 0
     retried = fresh.one(task_id, "retried")
     assert (retried.rest["reason"], retried.rest["error_type"]) == ("shutdown", "Shutdown")
     fresh.shop.start_worker()
@@ -317,7 +317,7 @@ def test_two_processes_are_two_workers_and_both_heed_a_cancellation(fresh: Scene
 def test_the_message_of_a_dead_process_runs_again(fresh: Scene) -> None:
     worker = fresh.shop.start_worker()
     task_id = fresh.shop.send("leaves_once")
-    assert worker.wait(20) == 3
+    assert worker.wait(60) == 3
     assert fresh.shop.request("adapter.lookup_task", task_id)["state"] == "queued"
     fresh.shop.start_worker()
     end = fresh.end(task_id)
@@ -334,7 +334,7 @@ def test_every_queue_shows_what_is_delayed_and_dead(fresh: Scene) -> None:
     queues = {queue["name"]: queue for queue in shop.request("adapter.list_queues")}
     assert sorted(queues) == ["elsewhere", "other", "work"]  # no rows of their own for delayed messages and dead letters
     assert [queues[name][of] for name in ("work", "elsewhere") for of in ("depth", "delayed", "dead")] == [2, 1, 0, 0, 0, 0]
-    assert abs(queues["work"]["oldest_at"] - at) < 5_000_000
+    assert abs(queues["work"]["oldest_at"] - at) < 60_000_000
     assert {shop.request("adapter.lookup_task", task_id)["state"] for task_id in (delayed, queued)} == {"queued"}
     shop.start_worker()
     dead = shop.send("fail", "x")
@@ -382,7 +382,7 @@ def test_rabbitmq_from_end_to_end(rabbit: Scene) -> None:
     worker = shop.start_worker()
     rabbit.one(waiting, "started")
     os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait(10)
+    worker.wait(60)
     shop.start_worker()
     again = wait_for(lambda: [r for r in rabbit.records_of(waiting, "started") if r.meta.get("redelivered")], "it is delivered again")[0]
     assert again.run != rabbit.records_of(waiting, "started")[0].run

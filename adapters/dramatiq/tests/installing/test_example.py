@@ -66,7 +66,7 @@ class TestDramatiq(ExampleContract):
         made = self.run(broker, folder, "documented.py")
         wait_for(lambda: broker.log(folder.name).count("There are") == 4, "the pipeline ran")
         worker.terminate()
-        status = worker.wait(20)
+        status = worker.wait(60)
         lines = [
             re.sub(r"^\[[^]]*\] ", "", re.sub(r"[0-9a-f-]{36}|\d+ milliseconds|0x[0-9a-f]+", "…", line))
             for line in broker.log(folder.name).splitlines()

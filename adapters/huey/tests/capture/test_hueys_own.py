@@ -178,7 +178,7 @@ def test_a_task_interrupted_by_the_end_of_its_worker_is_lost(tmp_path: Path, wor
         wait_for(lambda: made.records_of(task_id, "started"), "it runs")
         worker = made.shop.worker
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0
+        assert worker.wait(60) == 0
         wait_for(lambda: made.records_of(task_id, "lost"), "this worker or the next agent reports it as lost")
         assert made.end(task_id).rest["reason"] == "shutdown"
 

@@ -83,7 +83,7 @@ class TestHuey(ExampleContract):
         assert made.returncode == 7, made.stderr
         wait_for(lambda: broker.log(folder.name).count("post flaky_task") == 2, "the last task is over")
         worker.send_signal(signal.SIGINT)
-        status = worker.wait(20)
+        status = worker.wait(60)
         ours = re.compile(r"z4j|^ +[\^~]+$")
         lines = [CHANGING.sub("…", line) for line in broker.log(folder.name).splitlines()]
         return {

@@ -193,7 +193,7 @@ class TestProcesses(ScheduleContract):
         assert [other.hello["role"] for other in others] == ["worker"]
         assert [other.schedules for other in others] == [[]], "only who fires lists"
         consumer.send_signal(signal.SIGINT)
-        consumer.wait(20)
+        consumer.wait(60)
         assert link.goodbye is not None
 
     def test_a_killed_scheduler_comes_back_with_the_changes(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:

@@ -357,7 +357,7 @@ def test_a_horse_that_outlives_its_worker_is_heard(fresh: Scene) -> None:
     task_id = fresh.shop.send("wait", 1.5)
     horse = psutil.Process(fresh.one(task_id, "started").pid)
     worker.kill()
-    worker.wait(10)
+    worker.wait(60)
     assert horse.is_running()
     wait_for(lambda: not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE, "the horse has ended")
     fresh.shop.start_worker()
@@ -373,7 +373,7 @@ def test_a_job_that_another_worker_finds_abandoned(fresh: Scene, retries: int) -
     wait_for(lambda: fresh.shop.redis.hget(Job.key_for(task_id), "status") == b"started", "RQ itself has stored that it runs")
     os.kill(worker.pid, signal.SIGKILL)
     os.kill(horse, signal.SIGKILL)
-    worker.wait(10)
+    worker.wait(60)
     queue = Queue("work", connection=fresh.shop.redis)
     queue.connection.delete(queue.registry_cleaning_key)  # the first worker may have looked already, and RQ looks once in a quarter hour
     registry = queue.started_job_registry
@@ -413,7 +413,7 @@ def test_every_worker_of_a_pool_is_a_worker(fresh: Scene) -> None:
     made = [fresh.shop.send("wait", 0.5) for _ in range(2)]
     assert len({fresh.end(task_id).boot for task_id in made}) == 2
     pool.terminate()
-    assert pool.wait(20) == 0
+    assert pool.wait(60) == 0
     wait_for(lambda: not fresh.workers(), "both have said goodbye")
 
 

@@ -58,7 +58,7 @@ def ask(gateway: Gateway, action: str, engine: str, params: dict[str, Any]) -> t
 def run_all(harness: RqScheduleHarness) -> None:
     """Everything that was enqueued, by a worker nobody watches; the scheduler, which was started last, ends first."""
     harness.processes[-1].terminate()
-    harness.processes[-1].wait(20)
+    harness.processes[-1].wait(60)
     worker = ["worker", "-w", "rq.worker.SimpleWorker", "--burst", "--url", harness.broker, "work", "default", "evil"]
     command = [sys.executable, "-m", "rq.cli", *worker]
     unwatched = {name: value for name, value in harness.environment().items() if name != "Z4J_URL"}
@@ -123,7 +123,7 @@ def test_an_override_on_disk_runs_nothing_once_the_owner_denies_it(gateway: Gate
         assert ask(gateway, "apply_overrides", "rq_cron", {"overrides": [override], "key": "more"})[0] == "done"
         wait_for(lambda: gateway.fires("more"), "it fires")
         harness.processes[-1].terminate()
-        harness.processes[-1].wait(20)
+        harness.processes[-1].wait(60)
         harness.variables |= {"Z4J_DENIED": "run_task"}
         before = len(gateway.fires("more"))
         harness.start_scheduler()

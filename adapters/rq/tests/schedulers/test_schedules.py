@@ -102,7 +102,7 @@ class TestRqScheduler(ScheduleContract):
     def test_a_scheduler_that_breaks_tells_of_what(self, alone: SchedulerHarness, own_gateway: Gateway) -> None:
         """rq-scheduler ends with the exception, as it does without us."""
         alone.enter("break")
-        assert alone.start_scheduler().wait(20) != 0
+        assert alone.start_scheduler().wait(60) != 0
         fire = self.await_fire(own_gateway, "broken", 0)
         assert fire["outcome"] == "failed"
         assert "nowhere" in fire["error"]
@@ -145,8 +145,8 @@ class TestRqCron(ScheduleContract):
         since = now()
         self.on(own_gateway, alone, alone.every_key)
         fire = self.await_fire(own_gateway, alone.every_key, since)
-        assert fire["at"] - since < 5_000_000
+        assert fire["at"] - since < 30_000_000, "it would sleep for a minute"
         self.off(own_gateway, alone, alone.every_key)
         time.sleep(2)
         process.terminate()
-        assert process.wait(5) in (0, -signal.SIGTERM), "RQ 2.5 has no handler of its own"
+        assert process.wait(30) in (0, -signal.SIGTERM), "RQ 2.5 has no handler of its own"

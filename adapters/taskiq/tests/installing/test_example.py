@@ -78,7 +78,7 @@ class TestTaskiq(ExampleContract):
         worker.terminate()
         return {
             "producer": (made.returncode, made.stdout, made.stderr.splitlines()[-1]),
-            "worker": worker.wait(20),
+            "worker": worker.wait(60),
             "errors": re.findall(r"^\w*(?:Error|Exit): .*$", broker.log(folder.name), re.M),
         }
 

@@ -128,7 +128,7 @@ class TestItsOwn(Own):
         assert "every" in before
         assert any(key.startswith("more#") for key in before)
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         wait_for(lambda: not self.lists(own_gateway, alone), "it is gone")
         alone.start_scheduler()
         assert keys() == before
@@ -226,14 +226,14 @@ class TestItsOwn(Own):
         alone.sources = "labels"  # type: ignore[misc]
         process = alone.start_scheduler()
         self.listed(own_gateway, alone, "new-year")
-        at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
+        at = (datetime.now(UTC) + timedelta(seconds=5)).isoformat(timespec="seconds")
         spec = self.spec(alone, key="new-year", task_name="more", kind="once", expression=at, args=None, kwargs=None)
         override = {"key": "new-year", "is_new": False, "is_deleted": False, "is_enabled": True, "spec": spec}
         self.change(own_gateway, alone, override)
         self.await_fire(own_gateway, "new-year", 0)
         wait_for(lambda: self.listed(own_gateway, alone, "new-year")["note"] == "Its time has passed.", "it is over", seconds=CHANGE_S)
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         wait_for(lambda: not self.lists(own_gateway, alone), "it is gone")
         since = now()
         alone.start_scheduler()

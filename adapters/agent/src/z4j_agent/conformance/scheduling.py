@@ -196,7 +196,7 @@ class ScheduleContract(HarnessFixtures):
         assert fire["outcome"] == "sent", fire
         assert fire["scheduler"] == running.scheduler
         assert fire["due_at"] is not None
-        assert -100_000 <= fire["at"] - fire["due_at"] < 5_000_000, fire
+        assert -100_000 <= fire["at"] - fire["due_at"] < 30_000_000, fire
         if running.scheduler != "apscheduler":
             assert fire["task_id"]
             wait_for(lambda: [r for r in gateway.records(fire["task_id"]) if r.kind == "enqueued"], "its task is reported, too")
@@ -267,7 +267,7 @@ class ScheduleContract(HarnessFixtures):
     def test_a_one_off_fires_once(self, gateway: Gateway, running: ScheduleHarness) -> None:
         if "once" not in running.kinds:
             pytest.skip(f"{running.scheduler} does not support one-offs")
-        at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
+        at = (datetime.now(UTC) + timedelta(seconds=5)).isoformat(timespec="seconds")
         since = now()
         key = self.make(gateway, running, kind="once", expression=at)
         fire = self.await_fire(gateway, key, since)
