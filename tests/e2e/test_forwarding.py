@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from tests.support.stack import SERVER_PYTHON, Stack, stack, wait_for
 from tests.support.syslog import Receiver, tcp_receiver, udp_receiver
 from z4j import clock
 from z4j.listener import certificates
+from z4j_agent.conformance.harness import free_port
 
 pytestmark = pytest.mark.timeout(300)
 KEY = "the key of the webhook"
@@ -130,8 +130,7 @@ def test_each_row_reaches_each_target_while_the_server_is_killed(shop: Stack, tm
 def test_nothing_is_lost_while_a_target_is_away(shop: Stack) -> None:
     shop.start_server()
     admin = Admin(shop)
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        port = made.getsockname()[1]
+    port = free_port()
     admin.post("/forwarding", name="away", kind="syslog", url=f"tcp://127.0.0.1:{port}", from_beginning=True)
     for number in range(20):
         admin.act(f"row {number}")

@@ -18,8 +18,10 @@ from tests.suite.folders import FOLDERS, Folder
 
 SECONDS: Final = Path(__file__).with_name("seconds.json")
 LENGTH_S: Final = 100.0
-"""What a shard should take. Shorter ones spread better and start more processes: pytest takes 0.8 s of a processor, and each environment
-whose programs are forked as much again."""
+"""What a shard should take. Shorter ones spread better and start more processes: pytest takes 0.4 s of a processor, and each environment
+whose programs are forked 1 s."""
+LENGTHS: Final = {"tests/browser": 200.0}
+"""Where a shard is longer: each process of these folders begins with a server that is filled and a Chromium, 5 s of a processor."""
 UNKNOWN_S: Final = 5.0
 """What a file is expected to take that was never recorded."""
 PARTS: Final = {
@@ -58,8 +60,9 @@ class Shard:
         return self.folder.name if self.of == 1 else f"{self.folder.name} {self.number}/{self.of}"
 
 
-def divide(folder: Folder, files: Sequence[str], taken: Mapping[str, Taken], length: float = LENGTH_S) -> list[Shard]:
+def divide(folder: Folder, files: Sequence[str], taken: Mapping[str, Taken], length: float | None = None) -> list[Shard]:
     """Each file goes, the longest first, to the shard that has least so far; each part of a file in PARTS is a shard of its own."""
+    length = length or LENGTHS.get(folder.name, LENGTH_S)
     expected = {file: taken.get(file, Taken()).seconds for file in files}
     computed = {file: taken.get(file, Taken()).cpu_seconds for file in files}
     parts = [(file, number, PARTS[file]) for file in files if file in PARTS for number in range(1, PARTS[file] + 1)]

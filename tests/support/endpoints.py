@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
+
+from z4j_agent.conformance.harness import free_port
 
 
 @dataclass
@@ -80,10 +81,8 @@ class Mailbox:
 
 @contextmanager
 def mail_server() -> Iterator[Mailbox]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    box = Mailbox(port)
-    controller = Controller(box, hostname="127.0.0.1", port=port)
+    box = Mailbox(free_port())
+    controller = Controller(box, hostname="127.0.0.1", port=box.port)
     controller.start()
     try:
         yield box

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from z4j_agent import wire
+from z4j_agent.conformance.harness import free_port
 
 TOKEN = "z4a_" + "c" * 43
 SEAL_KEY = "Y29uZm9ybWFuY2UtY29uZm9ybWFuY2UtY29uZm9ybWE"  # 32 bytes, for tests only
@@ -74,9 +74,7 @@ class Gateway:
     """Listens on a port of its own; `stop` and `start` again keep the port, as a restarted server would."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.links: list[Link] = []
         self.raw: list[bytes] = []
         """Every record of every committed batch, as bytes, in the order of arrival; repeated ones too."""

@@ -50,10 +50,18 @@ class StartedProcess(subprocess.Popen[bytes]):
         return self.returncode is not None
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Returns a TCP port of 127.0.0.1 for a server that is started later, maybe several times. Until this process ends, the port is given
+    to no other test and to no outgoing connection: a socket that is bound and does not listen keeps it (Linux). A server that sets
+    SO_REUSEADDR, as servers do, can listen there."""
+    reserving = socket.socket()
+    reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserving.bind(("127.0.0.1", 0))
+    _reserved.append(reserving)
+    return int(reserving.getsockname()[1])
 
 
 def is_open(port: int) -> bool:
