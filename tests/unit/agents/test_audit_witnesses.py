@@ -207,7 +207,7 @@ def test_a_checkpoint_that_a_browser_brought_back_counts_only_if_this_server_sig
     assert site.call(check, "ada", dataclasses.replace(point, seq=77))  # not signed by this server: it proves nothing
     assert site.alarms() == []
     forged: Checkpoint = dataclasses.replace(point, number=9, seq=77)
-    forged = dataclasses.replace(forged, signature=site.server.audit.signer._key.sign(signed_text(forged)))
+    forged = dataclasses.replace(forged, signature=site.server.audit.signer._key.sign(signed_text(forged)).signature)
     assert not site.call(check, "ada", forged)
     assert site.alarms()[0].actor == "browser of ada"
 

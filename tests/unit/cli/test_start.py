@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
 SERVERS = ("z4j.app", "z4j.agents.gateway", "z4j.web.routes", "uvicorn", "starlette", "jinja2")
 
 
@@ -25,7 +27,27 @@ def test_a_server_loads_pages_and_other_commands_when_they_are_needed() -> None:
               "z4j.web.pages.tasks.sidebar_views", "z4j.cli.common", "z4j.cli.common.offline", "z4j.cli.common.output",
               "z4j.cli.installation", "z4j.cli.installation.backup", "z4j.cli.installation.serve"}  # fmt: skip
     assert set(own) == shared
-    assert not {"jinja2", "croniter", "urllib.request"} & set(found)
+    assert not {"jinja2", "croniter", "urllib.request", "cryptography"} & set(found)
+
+
+def test_a_server_that_somebody_reads_does_not_load_another_openssl(tmp_path: Path) -> None:
+    """`cryptography` contains one: 8 MB. It is needed for TLS, two-factor authentication and values that operators type, not for signing
+    in, pages and the audit log."""
+    runs = """
+import sys
+from pathlib import Path
+from tests.support.site import site
+from z4j.store.access.audit_checkpoints import newest_checkpoint
+
+with site(Path(sys.argv[1])) as shop:
+    shop.add_user("ada", "admin")
+    shop.sign_in("ada")
+    assert shop.client.get("/tasks").status_code == 200
+    point = shop.call(newest_checkpoint, shop.server.store)
+    print(point is not None, "jinja2" in sys.modules, "cryptography" in sys.modules)
+"""
+    found = subprocess.run([sys.executable, "-c", runs, tmp_path], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.split() == ["True", "True", "False"]
 
 
 def test_collections_are_on_again_when_a_command_runs() -> None:

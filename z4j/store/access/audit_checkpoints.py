@@ -3,6 +3,9 @@
 
 The private key is a file in the data folder (mode 0600). A signature alone shows tampering by others, not by a person who has that key;
 the checkpoints that agents, browsers and auditors keep show both.
+
+Signatures are made by libsodium and not by `cryptography`, which contains an OpenSSL of its own: it takes 2 instead of 10 MB of memory, and
+every server signs. Both make the same signatures.
 """
 
 from __future__ import annotations
@@ -15,9 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey
 
 from z4j import files
 from z4j.exceptions import StoreError
@@ -37,6 +39,8 @@ SLICE: Final = 1_000
 ROUTINE: Final = frozenset({"sign_out", "request", "retry_task", "edit_task", "cancel_task", "run_task", "lookup_task"})
 """Actions that wait for the next checkpoint. Every other one gets its own at once: what is unknown is taken as sensitive."""
 MEMORY: Final = "audit"
+_PUBLIC_KEY: Final = bytes.fromhex("302a300506032b6570032100")
+"""SubjectPublicKeyInfo of an Ed25519 key (RFC 8410), up to the 32 bytes of the key."""
 
 
 class Mismatch(Exception):
@@ -53,25 +57,25 @@ class Signer:
 
     def __init__(self, folder: Path) -> None:
         self._key = _load_or_create(folder / "audit.ed25519")
-        public = self._key.public_key()
-        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        raw = bytes(self._key.verify_key)
         self.key_id = hashlib.sha256(raw).hexdigest()[:8]
         self.public_text = base64.b64encode(raw).decode("ascii")
-        self.public_pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+        line = base64.b64encode(_PUBLIC_KEY + raw).decode("ascii")  # 60 characters: one line of PEM
+        self.public_pem = f"-----BEGIN PUBLIC KEY-----\n{line}\n-----END PUBLIC KEY-----\n"
 
     def sign(self, at: int, end: Position) -> Checkpoint:
         """Signs the checkpoint over all rows up to `end`."""
         number = end.point.number + 1 if end.point else 1
         point = Checkpoint(number, end.seq, at, end.digest, link(end.point), self.key_id, b"")
-        return replace(point, signature=self._key.sign(signed_text(point)))
+        return replace(point, signature=self._key.sign(signed_text(point)).signature)
 
     def why_not_ours(self, point: Checkpoint) -> str:
         """Returns what is wrong with a signature; "" if it is valid."""
         if point.key_id != self.key_id:
             return f"checkpoint {point.number} was signed with key {point.key_id}, which is not available"
         try:
-            self._key.public_key().verify(point.signature, signed_text(point))
-        except InvalidSignature:
+            self._key.verify_key.verify(signed_text(point), point.signature)
+        except CryptoError:  # also where it is no bytes, or not 64 of them
             return f"the signature of checkpoint {point.number} is wrong"
         return ""
 
@@ -206,11 +210,11 @@ def _is_held(db: Connection, point: Checkpoint) -> bool:
     return row is not None and Checkpoint(*row) == point
 
 
-def _load_or_create(path: Path) -> Ed25519PrivateKey:
-    secret = files.load_or_create(path, Ed25519PrivateKey.generate().private_bytes_raw())
+def _load_or_create(path: Path) -> SigningKey:
+    secret = files.load_or_create(path, bytes(SigningKey.generate()))
     if len(secret) != 32:
         raise StoreError(
             f"{path} is not an audit signing key. No changes were made.",
             "Restore it from a backup. It is required for verifying checkpoints.",
         )
-    return Ed25519PrivateKey.from_private_bytes(secret)
+    return SigningKey(secret)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Encrypts values that operators typed until an agent receives them: AES-256-GCM with `values.key`.
 
-The key is in the data folder, outside the database, so a copy of the database does not reveal the values.
+The key is in the data folder, outside the database, so a copy of the database does not reveal the values. `cryptography` is imported
+with the first such value: it needs 10 MB, and most servers have none.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import base64
 import json
 import secrets
 from pathlib import Path
-from typing import Any, Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Any, Final
 
 from z4j import files
 from z4j.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_FILE: Final = "values.key"
 _NONCE: Final = 12
@@ -41,6 +42,8 @@ class Seal:
 
     def open(self, text: str, about: str) -> Any:
         """Decrypts the text. Raises SealError if it was encrypted with another key or another `about`."""
+        from cryptography.exceptions import InvalidTag
+
         try:
             data = base64.b64decode(text)
             return json.loads(self._load(makes=False).decrypt(data[:_NONCE], data[_NONCE:], about.encode()))
@@ -52,6 +55,8 @@ class Seal:
 
     def _load(self, *, makes: bool) -> AESGCM:
         if self._aead is None:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
             key = files.load_or_create(self.path, secrets.token_bytes(32)) if makes else self.path.read_bytes()
             if len(key) != 32:
                 raise SealError(f"{self.path} is not a 32-byte key. Nothing was stored.", "Restore it from a backup.")

@@ -2,17 +2,16 @@
 """Two-factor authentication: a code of an authenticator app, or a recovery code.
 
 The secret is stored in the database, encrypted with a key that is a file beside it, so that a stolen copy of the database is not enough to
-sign in. Each code is valid once. The number of wrong codes is limited per person, whatever address they come from.
+sign in. Each code is valid once. The number of wrong codes is limited per person, whatever address they come from. `cryptography` is
+imported with the first secret: it needs 10 MB.
 """
 
 from __future__ import annotations
 
 import secrets
+from functools import cached_property
 from pathlib import Path
-from typing import Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Final
 
 from z4j import clock, files
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany, WrongState
@@ -22,6 +21,9 @@ from z4j.store.access import totp
 from z4j.store.access.audit import AuditLog
 from z4j.store.access.users import UserRow
 from z4j.store.sqlite.db import Connection, Store
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 WRONG_AT_MOST: Final = 5
 WRONG_PER_US: Final = 5 * 60_000_000
@@ -34,7 +36,7 @@ class SecondStep:
     def __init__(self, store: Store, audit: AuditLog, folder: Path) -> None:
         self.store = store
         self.audit = audit
-        self._seal = AESGCM(_load_or_make(folder / "totp.key"))
+        self._key = _load_or_make(folder / "totp.key")
         self._wrong = Attempts(WRONG_AT_MOST, WRONG_PER_US)
 
     async def is_on(self, user_id: int) -> bool:
@@ -113,6 +115,12 @@ class SecondStep:
         await self._record(user, "turn_off_totp", address)
 
     # -- pieces --------------------------------------------------------------------------------------------------------
+    @cached_property
+    def _seal(self) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
+
     async def _must_be_on(self, user: UserRow) -> None:
         if not await self.is_on(user.id):
             raise WrongState("Two-factor authentication is off. No changes were made.")
@@ -122,6 +130,8 @@ class SecondStep:
         return nonce + self._seal.encrypt(nonce, secret, str(user_id).encode())
 
     def _open(self, user_id: int, sealed: bytes) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
         try:
             return self._seal.decrypt(sealed[:NONCE], sealed[NONCE:], str(user_id).encode())
         except InvalidTag as error:

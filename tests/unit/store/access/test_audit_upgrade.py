@@ -37,7 +37,7 @@ def old_log(folder: Path, log: AuditLog, rows: int, heads: tuple[int, ...]) -> N
             db.execute(f"INSERT INTO audit VALUES ({marks})", [getattr(whole, name) for name in AuditRow.__slots__])
             if seq in heads:
                 point = Checkpoint(0, seq, T + seq, digest, b"", log.signer.key_id, b"")
-                signature = log.signer._key.sign(signed_text(point))
+                signature = log.signer._key.sign(signed_text(point)).signature
                 db.execute("INSERT INTO audit_head VALUES (?, ?, ?, ?, ?)", (seq, T + seq, digest, log.signer.key_id, signature))
 
 

@@ -88,7 +88,7 @@ def write_log(db: sqlite3.Connection, log: AuditLog, version: int) -> None:
             continue
         is_chained = version >= NUMBERED
         point = Checkpoint(seq if is_chained else 0, seq, seq, digest, link(before) if is_chained else b"", log.signer.key_id, b"")
-        signature = log.signer._key.sign(signed_text(point))
+        signature = log.signer._key.sign(signed_text(point)).signature
         before = Checkpoint(point.number, seq, seq, digest, point.previous, point.key_id, signature)
         columns = ["seq", "at", "digest", "key_id", "signature", *(["number", "previous"] if is_chained else [])]
         db.execute(
