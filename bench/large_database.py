@@ -62,8 +62,12 @@ def database(tasks: int) -> Path:
     data = folder() / f"{tasks}-schema-{newest()}-form-{FORM}"
     if not (data / "whole").exists():
         shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(parents=True, mode=0o700)
-        _make(data / "z4j.db", tasks)
+        earlier = _of_earlier_schema(tasks)
+        if earlier:
+            _migrate_copy(earlier, data)
+        else:
+            data.mkdir(parents=True, mode=0o700)
+            _make(data / "z4j.db", tasks)
         (data / "whole").touch()
     with closing(sqlite3.connect(data / "z4j.db")) as db:
         is_added_to = db.execute("SELECT max(id) > ? FROM task", (tasks,)).fetchone()[0]
@@ -71,6 +75,24 @@ def database(tasks: int) -> Path:
         forget_news(data / "z4j.db", tasks)
     _read_once(data / "z4j.db")
     return data
+
+
+def _of_earlier_schema(tasks: int) -> Path | None:
+    """The whole database of the same form with the newest earlier schema, if there is one."""
+    found = {}
+    for each in folder().glob(f"{tasks}-schema-*-form-{FORM}"):
+        schema = int(each.name.split("-")[2])
+        if schema < newest() and (each / "whole").exists():
+            found[schema] = each
+    return found[max(found)] if found else None
+
+
+def _migrate_copy(earlier: Path, data: Path) -> None:
+    """A migration takes seconds where filling takes half an hour. The earlier database is only read."""
+    shutil.copytree(earlier, data, ignore=shutil.ignore_patterns("whole"))
+    began = time.monotonic()
+    migrate(data / "z4j.db", is_copied=False)
+    print(f"    {earlier.name} migrated to schema {newest()} in {time.monotonic() - began:.1f} s")
 
 
 def _read_once(path: Path) -> None:

@@ -128,7 +128,7 @@ def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one
     assert missing == []
 
 
-@pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker", "label"])
+@pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker", "bad_name", "bad_queue", "bad_worker", "label"])
 @pytest.mark.parametrize("direction", ["older", "newer"])
 def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: str, direction: str) -> None:
     steps = plan(db, "tasks/tasks", f"walk_{drive}_{direction}")

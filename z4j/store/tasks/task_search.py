@@ -43,6 +43,8 @@ LOOK_EVERY: Final = 16
 MAX_STREAMS: Final = 40
 """Stretches of an index that are walked side by side."""
 END_OF_TIME: Final = 1 << 62
+BAD_ENDS: Final = frozenset(STATES[name] for name in ("lost", "cancelled", "expired", "rejected", "failed"))
+"""Codes of the states whose tasks are also in indexes of their own by name, queue and worker."""
 
 _KINDS: Final = (FAILED, RETRIED, CURED)
 Direction = Literal["older", "newer"]
@@ -162,7 +164,19 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     # Workers have no counter of their own; the tasks of one are few beside those of a name or a queue.
     weights = {"state": row[0], "name": row[1], "queue": row[2]}
     weights["worker"] = min(weights[kind] for kind in weights) // 8 or 1
+    states = _codes(params)
+    if "state" in candidates and BAD_ENDS.issuperset(states):
+        both = [kind for kind in candidates if kind != "state" and _count(params[f"{kind}_ids"]) * len(states) <= MAX_STREAMS]
+        if both:
+            return f"bad_{min(both, key=lambda kind: weights[kind])}"
     return min(candidates, key=lambda drive: weights[drive], default="first")
+
+
+def _codes(params: Params) -> list[int]:
+    """The states that the conditions leave."""
+    mask = params["states"]
+    assert isinstance(mask, int)
+    return [code for code in STATES.values() if mask >> code & 1]
 
 
 def _count(ids: str | None) -> int:
@@ -171,14 +185,15 @@ def _count(ids: str | None) -> int:
 
 def _stretches(drive: str, direction: Direction, params: Params) -> partial[Iterator[Step]]:
     """A walk along one index, as a function of a connection and its start."""
-    mask = params["states"]
-    assert isinstance(mask, int)
     streams: list[Params] = [{}]
     # Each state, and each of several names, is its own stretch of the index.
     if drive == "state":
-        streams = [{"state": code} for code in STATES.values() if mask >> code & 1]
+        streams = [{"state": code} for code in _codes(params)]
     elif drive in ("name", "queue", "worker"):
         streams = [{f"{drive}_id": id} for id in json.loads(params[f"{drive}_ids"])]
+    elif drive.startswith("bad_"):
+        kind = drive.removeprefix("bad_")
+        streams = [{f"{kind}_id": id, "state": code} for id in json.loads(params[f"{kind}_ids"]) for code in _codes(params)]
     elif drive == "error_group":
         streams = [{"fingerprint": id, "kind": kind} for id in json.loads(params["fingerprints"]) for kind in _KINDS]
     block = SQL[f"walk_{drive}_{direction}"]

@@ -73,6 +73,13 @@ FILTERS: dict[str, tuple[TaskFilter, Callable[[int], object]]] = {
         TaskFilter(label="nightly", name="shop.n1", states=("failed",)),
         lambda n: n % 7 == 0 and n % 2 and n % 3 == 0,
     ),
+    "name and failed": (TaskFilter(name="shop.n0", states=("failed",)), lambda n: n % 6 == 0 and n % 20),
+    "queue and failed or cancelled": (TaskFilter(queue="slow", states=("failed", "cancelled")), lambda n: n % 15 == 0 and n % 20),
+    "worker and failed": (TaskFilter(worker="w2", states=("failed",)), lambda n: n % 6 == 0 and n % 20),
+    "worker, name, queue and failed": (
+        TaskFilter(worker="w1", name="shop.n1", queue="fast", states=("failed", "lost")),
+        lambda n: n % 6 == 3 and n % 5 and n % 20,
+    ),
     "no such label": (TaskFilter(label="never"), lambda n: False),
     "no such queue": (TaskFilter(queue="never"), lambda n: False),
     "no such app": (TaskFilter(app="never"), lambda n: False),
