@@ -8,9 +8,10 @@ no release: the worker is still unknown), its last start, its end.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from z4j.rules.tasks.states import FINAL_CODES, STATES
@@ -102,17 +103,17 @@ def percentile(buckets: Mapping[int, int], share: float) -> float | None:
 
 def at_shares(buckets: Mapping[int, int], shares: Sequence[float]) -> tuple[float | None, ...]:
     """Returns the same for several shares, which rise."""
-    known = sorted((bucket, count) for bucket, count in buckets.items() if count > 0)
+    known = sorted([item for item in buckets.items() if item[1] > 0])
     if not known:
         return (None,) * len(shares)
-    total, found = sum(count for _, count in known), []
-    following = iter(known)
-    last, below = next(following)
+    if len(known) == 1:
+        return (_middle(known[0][0]),) * len(shares)
+    sums = list(accumulate([count for _, count in known]))
+    total, last, index = sums[-1], len(sums) - 1, 0
+    found = []
     for share in shares:
-        rank = max(share * total, 1e-9)
-        while below < rank and (step := next(following, None)) is not None:
-            last, below = step[0], below + step[1]
-        found.append(_middle(last))
+        index = min(bisect_left(sums, share * total, index), last)
+        found.append(_middle(known[index][0]))
     return tuple(found)
 
 

@@ -36,7 +36,12 @@ class Scale:
 
     def y(self, value: float) -> float:
         """Returns the vertical position of a value of 0 to `top`, in pixels with one decimal."""
-        return round(self.height * (1 - min(value / self.top, 1)), 1)
+        return self.ys((value,))[0]
+
+    def ys(self, values: Iterable[float]) -> list[float]:
+        """Returns the same of many values, in their order."""
+        top, height = self.top, self.height
+        return [round(height * (1 - min(value / top, 1)), 1) for value in values]
 
 
 def scale(values: Iterable[float | None], unit: str, height: int, most: int = 4) -> Scale:

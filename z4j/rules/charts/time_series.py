@@ -6,9 +6,11 @@ Horizontal positions run from 0 to `scales.WIDTH`, vertical ones are pixels from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from z4j.rules.charts.mark_labels import PlacedMark, place_labels
 from z4j.rules.charts.model import Series, TimeChart
@@ -16,8 +18,7 @@ from z4j.rules.charts.scales import Scale, at_least, scale
 from z4j.rules.charts.time_axis import Tick, position, ticks
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(NamedTuple):
     """A part of the time axis."""
 
     x: float
@@ -32,8 +33,7 @@ class Line:
     dots: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One layer of one slot: the indexes of its series and slot, its top and its height."""
 
     series: int
@@ -73,7 +73,7 @@ class BarDrawing:
 def draw_lines(chart: TimeChart) -> LineDrawing:
     """Returns the positions of a line chart. A missing value interrupts its line."""
     frame = _frame(chart, [value for series in chart.series for value in series.values])
-    middles = [round(slot.x + slot.width / 2, 1) for slot in frame.slots]
+    middles = [f"{round(x + width / 2, 1):g}" for x, width in frame.slots]
     return LineDrawing(frame, tuple(_line(chart, series, middles, frame.scale) for series in chart.series))
 
 
@@ -82,16 +82,19 @@ def draw_bars(chart: TimeChart) -> BarDrawing:
     totals = [total(chart.series, slot) for slot in range(len(chart.times))]
     frame = _frame(chart, totals)
     bars = []
+    layers = list(zip(*(series.values for series in chart.series), strict=True))
     for slot, known in enumerate(totals):
-        bottom = 0.0
-        for index, series in enumerate(chart.series):
-            value = series.values[slot]
+        if not known:
+            if known == 0:
+                bars.append(Bar(-1, slot, float(chart.height), 0.0))
+            continue
+        bottom, low = 0.0, float(chart.height)
+        for index, value in enumerate(layers[slot]):
             if value:
-                low, high = frame.scale.y(bottom), frame.scale.y(bottom + value)
-                bars.append(Bar(index, slot, *at_least(high, low)))
                 bottom += value
-        if known == 0:
-            bars.append(Bar(-1, slot, float(chart.height), 0.0))
+                high = frame.scale.y(bottom)
+                bars.append(Bar(index, slot, *at_least(high, low)))
+                low = high
     return BarDrawing(frame, tuple(bars))
 
 
@@ -126,39 +129,44 @@ def _band(start: int, end: int, since: int, until: int) -> Band:
 
 
 def _gaps(chart: TimeChart) -> tuple[Band, ...]:
-    known = [at for at, *values in zip(chart.times, *(one.values for one in chart.series), strict=True) if values.count(None) < len(values)]
+    count = len(chart.series)
+    known = [
+        at for at, values in zip(chart.times, zip(*(one.values for one in chart.series), strict=True), strict=True)
+        if values.count(None) < count
+    ] if count else []  # fmt: skip
     if not known:
         return ()
     found = []
     since, until, slot = chart.since, chart.until, chart.slot
-    end = since
+    furthest, end = _furthest(slot), since
     for at in (*known, until):
-        if not _adjoins(slot, at - end + slot):
+        if at - end + slot > furthest:
             found.append(_band(end, at, since, until))
         end = at + slot
     return tuple(found)
 
 
-def _line(chart: TimeChart, series: Series, middles: Sequence[float], axis: Scale) -> Line:
-    """The points of a series, in runs of neighbors that all have values."""
+def _line(chart: TimeChart, series: Series, middles: Sequence[str], axis: Scale) -> Line:
+    """The points of a series, in runs of neighbors that all have values. `middles` are those of the slots."""
     runs: list[list[str]] = []
-    slot, before = chart.slot, None
+    furthest, before = _furthest(chart.slot), -math.inf
+    heights = iter(axis.ys([value for value in series.values if value is not None]))
     for at, x, value in zip(chart.times, middles, series.values, strict=True):
         if value is None:
-            before = None
+            before = -math.inf
             continue
-        if before is None or not _adjoins(slot, at - before):
-            runs.append([])
-        runs[-1].append(f"{x:g} {axis.y(value):g}")
+        if at - before > furthest:
+            runs.append(run := [])
+        run.append(f"{x} {next(heights):g}")
         before = at
     path = [f"M{' '.join(run)}" for run in runs if len(run) > 1]
     dots = [f"M{run[0]}h0" for run in runs if len(run) == 1]
     return Line("".join(path), "".join(dots))
 
 
-def _adjoins(slot: int, distance: int) -> bool:
-    """Whether a slot begins where the one before it ends. A local day has 23 to 25 hours, so half a slot more is no gap."""
-    return distance <= slot * 3 // 2
+def _furthest(slot: int) -> int:
+    """How far apart two neighbors begin at most. A local day has 23 to 25 hours, so half a slot more is no gap."""
+    return slot * 3 // 2
 
 
 def _place_marks(chart: TimeChart) -> tuple[PlacedMark, ...]:

@@ -259,12 +259,16 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 
 def _add_histograms(found: dict[int, Histograms], rows: Iterable[Row]) -> None:
-    for key, bucket, tasks in rows:
-        if tasks:
-            of_key = found.get(key)
-            if of_key is None:
-                of_key = found[key] = Histograms({}, {})
-            if bucket < WAITS:
-                of_key.ran[bucket] = of_key.ran.get(bucket, 0) + tasks
-            else:
-                of_key.waited[bucket - WAITS] = of_key.waited.get(bucket - WAITS, 0) + tasks
+    before: int | None = None
+    ran: dict[int, int] = {}
+    waited: dict[int, int] = {}
+    for key, bucket, tasks in rows:  # those of one key follow each other
+        if not tasks:
+            continue
+        if key != before:
+            before = key
+            ran, waited = found[key] if key in found else found.setdefault(key, Histograms({}, {}))
+        if bucket < WAITS:
+            ran[bucket] = ran.get(bucket, 0) + tasks
+        else:
+            waited[bucket - WAITS] = waited.get(bucket - WAITS, 0) + tasks

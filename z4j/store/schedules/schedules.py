@@ -231,6 +231,11 @@ async def list_schedules(store: Store, limit: int = SHOWN) -> list[ScheduleRow]:
     return [_row(row) for row in await store.fetch_all(SQL["list_schedules"], {"limit": limit})]
 
 
+async def list_of_task(store: Store, name: str) -> list[ScheduleRow]:
+    """Lists the schedules that create tasks of a name, next due first."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_of_task"], {"name": name, "limit": SHOWN})]
+
+
 async def get_schedule(store: Store, id: int) -> ScheduleRow | None:
     """Returns a schedule by its row id, also one that was removed; None if there is none."""
     row = await store.fetch_one(SQL["get_schedule"], {"id": id})

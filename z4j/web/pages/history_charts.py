@@ -86,16 +86,16 @@ COLUMNS_OF_QUEUE: Final = (
 
 
 def _rate(history: History, count: Callable[[Sums], int]) -> tuple[float | None, ...]:
-    found = history.window
+    found, sums, uncounted = history.window, history.sums, _uncounted_until(history)
     return tuple(
-        found.per_minute(slot, max(count(history.sums.get(slot, NO_SUMS)), 0)) if _is_counted(history, slot) else None
-        for slot in found.slots
+        None if slot <= uncounted else found.per_minute(slot, max(count(sums[slot]), 0)) if slot in sums else 0.0 for slot in found.slots
     )
 
 
-def _is_counted(history: History, slot: int) -> bool:
-    """Whether there were sums then: before, nothing is known, which is not the same as no tasks."""
-    return history.counted_from is not None and slot + history.window.slot_us > history.counted_from
+def _uncounted_until(history: History) -> int:
+    """Returns the beginning of the last slot that may lie before the first sums: of these nothing is known, which is not the same as no
+    tasks."""
+    return history.window.until if history.counted_from is None else history.counted_from - history.window.slot_us
 
 
 def percentiles(history: History, measure: Measure, rows: Filters, marks: Sequence[Mark] = ()) -> TimeChart:
@@ -142,16 +142,17 @@ def _durations(measure: Measure, first: int, after: int) -> str:
 
 def heat(found: Window, runtimes: Mapping[int, Mapping[int, int]], rows: Filters) -> HeatMap:
     """Returns the runtimes of a range by time and size."""
-    known = [bucket for buckets in runtimes.values() for bucket in buckets]
+    known = set().union(*runtimes.values())
     width = 4 if not known or max(known) - min(known) < 4 * HEAT_ROWS else 8
     first, last = (min(known) // width, max(known) // width) if known else (0, 0)
     steps = [number * width for number in range(max(first, last - HEAT_ROWS + 1), last + 1)]
     sizes = {step: _durations("ran", step, step + width) for step in steps}
-    counts, links = [], []
+    counts: list[Sequence[float | None]] = []
+    links: list[Sequence[str]] = []
     for slot, link in zip(found.slots, slot_links(found, rows), strict=True):
         of_slot = merged(runtimes.get(slot, {}), width)
-        counts.append(tuple(of_slot.get(step, 0) if of_slot else None for step in steps))
-        links.append(tuple(f"{link}&{sizes[step]}" if of_slot.get(step) else "" for step in steps))
+        counts.append([of_slot.get(step, 0) for step in steps] if of_slot else [None] * len(steps))
+        links.append([f"{link}&{sizes[step]}" if of_slot.get(step) else "" for step in steps] if of_slot else [""] * len(steps))
     return HeatMap(
         title="Runtimes of the last 7 days", times=tuple(found.slots), rows=tuple(bounds(step)[0] for step in steps), counts=counts,
         links=links, step=found.slot_us,
@@ -237,7 +238,7 @@ def plain_history(history: History, key: str) -> dict[str, Any]:
     return plain_window(history.window, key) | {
         "left_out_series": history.left_out,
         "read_share": round(history.share, 4),
-        "slots": [_plain_slot(history, slot) for slot in history.window.slots],
+        "slots": [_plain_slot(history, slot, _uncounted_until(history)) for slot in history.window.slots],
     }
 
 
@@ -246,8 +247,8 @@ def plain_window(found: Window, key: str) -> dict[str, Any]:
     return {"range": key, "since": found.since, "until": found.until, "slot_us": found.slot_us}
 
 
-def _plain_slot(history: History, slot: int) -> dict[str, Any]:
-    if not _is_counted(history, slot):
+def _plain_slot(history: History, slot: int, uncounted: int) -> dict[str, Any]:
+    if slot <= uncounted:
         return {"at": slot}
     histograms = history.histograms.get(slot)
     found: dict[str, Any] = {"at": slot} | {name: max(value, 0) for name, value in history.sums.get(slot, NO_SUMS)._asdict().items()}

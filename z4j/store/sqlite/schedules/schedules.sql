@@ -72,6 +72,15 @@ FROM schedule AS s JOIN app AS p ON p.id = s.app_id
   LEFT JOIN override AS o ON o.app_id = s.app_id AND o.environment = s.environment AND o.scheduler = s.scheduler AND o.key = s.key
 WHERE s.gone_at IS NULL ORDER BY s.next_at IS NULL, s.next_at, s.name LIMIT :limit;
 
+-- list_of_task --
+-- The same of those that create tasks of one name.
+SELECT s.id, s.app_id, p.name, s.environment, s.scheduler, s.key, s.engine, s.name, s.kind, s.expression, s.timezone, s.task_name, s.args,
+  s.kwargs, s.queue, s.priority, s.is_enabled, s.is_code, s.unable, s.note, s.catch_up, s.overlap, s.jitter_us, s.starts_at, s.ends_at,
+  s.anchor, s.next_at, s.last_at, s.seen_by, s.seen_at, s.gone_at, o.key IS NOT NULL, s.broker
+FROM schedule AS s JOIN app AS p ON p.id = s.app_id
+  LEFT JOIN override AS o ON o.app_id = s.app_id AND o.environment = s.environment AND o.scheduler = s.scheduler AND o.key = s.key
+WHERE s.task_name = :name AND s.gone_at IS NULL ORDER BY s.next_at IS NULL, s.next_at, s.name LIMIT :limit;
+
 -- get_schedule --
 -- One schedule, also one that is gone. Index: the primary key.
 SELECT s.id, s.app_id, p.name, s.environment, s.scheduler, s.key, s.engine, s.name, s.kind, s.expression, s.timezone, s.task_name, s.args,

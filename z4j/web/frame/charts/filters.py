@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from z4j.rules.charts.model import HeatMap, TimeChart
 from z4j.rules.charts.sparklines import draw_sparkline
-from z4j.web.frame.charts import time_views
+from z4j.web.frame.charts import markup, time_views
 from z4j.web.frame.charts.histogram_views import HeatView, histogram_view
 from z4j.web.frame.charts.histogram_views import heat_view as heat_map_view
 from z4j.web.frame.charts.time_views import TimeView
@@ -36,4 +36,8 @@ FILTERS: Final[dict[str, Any]] = {
     "histogram_view": histogram_view,
     "heat_view": heat_view,
     "spark_view": draw_sparkline,
+    "slots": markup.slots,
+    "histogram_bars": markup.histogram_bars,
+    "heat_cells": markup.heat_cells,
+    "table_rows": markup.rows,
 }

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from z4j.formats import NONE, middle, number, plural
 from z4j.rules.charts.heat_maps import SHADES, HeatDrawing, draw_heat
@@ -30,8 +30,7 @@ MOST_ROWS: Final = 200
 """Cells in the table of a heat map; the greatest are listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """The bar of a bucket."""
 
     x: float
@@ -69,8 +68,7 @@ class HistogramView:
     has_many_links: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HeatCell:
+class HeatCell(NamedTuple):
     """A cell that is drawn; `shape` is the data of its SVG path."""
 
     shape: str
@@ -141,18 +139,19 @@ def heat_view(heat: HeatMap) -> HeatView:
     drawing = draw_heat(heat)
     times = slot_times(heat.times, heat.since, heat.until, heat.slot, heat.zone)
     ranges = [_range(low, high, heat.unit) for low, high in zip(heat.rows, (*heat.rows[1:], None), strict=False)]
-    cells, rows = [], []
-    for cell in drawing.cells:
-        ground, count = drawing.grounds[cell.column], heat.counts[cell.column][cell.row]
-        assert ground is not None
-        assert count is not None
-        href = heat.links[cell.column][cell.row] if heat.links else ""
-        time, size = times[cell.column], ranges[cell.row]
-        shape = f"M{ground.x} {cell.y}h{ground.width}v{drawing.row_height}h-{ground.width}z"
-        cells.append(HeatCell(shape, cell.shade, href, f"{time}, {size}: {_counted(count, heat.noun)}"))
-        rows.append((count, time, size))
-    rows.sort(key=lambda row: -row[0])
-    listed = tuple((time, size, number(count)) for count, time, size in rows[:MOST_ROWS])
+    counts = [heat.counts[column][row] or 0 for column, row, _, _ in drawing.cells]
+    texts = [_counted(count, heat.noun) for count in counts]
+    ends = [f"h{ground.width}v{drawing.row_height}h-{ground.width}z" if ground else "" for ground in drawing.grounds]
+    starts = [f"M{ground.x} " if ground else "" for ground in drawing.grounds]
+    cells = [
+        HeatCell(
+            f"{starts[column]}{y}{ends[column]}", shade, heat.links[column][row] if heat.links else "",
+            f"{times[column]}, {ranges[row]}: {text}",
+        )
+        for (column, row, y, shade), text in zip(drawing.cells, texts, strict=True)
+    ]  # fmt: skip
+    greatest = sorted(range(len(counts)), key=lambda index: -counts[index])[:MOST_ROWS]
+    listed = tuple((times[drawing.cells[each].column], ranges[drawing.cells[each].row], number(counts[each])) for each in greatest)
     summary = f"{heat.title}. No data."
     if listed:
         time, size, count_text = listed[0]
@@ -167,7 +166,7 @@ def heat_view(heat: HeatMap) -> HeatView:
         shades=tuple(range(1, SHADES + 1)),
         greatest=number(drawing.greatest),
         table=Table(("time", "from – to", heat.noun), listed),
-        is_empty=not rows,
+        is_empty=not cells,
         has_many_links=sum(bool(cell.href) for cell in cells) > MANY,
     )
 
@@ -180,4 +179,6 @@ def _range(low: float, high: float | None, unit: str) -> str:
 
 
 def _counted(count: float, noun: str) -> str:
+    if noun == "tasks":  # thousands of cells
+        return "1 task" if (tasks := round(count)) == 1 else f"{tasks:,} tasks"
     return plural(round(count), noun.removesuffix("s"), noun) if noun.endswith("s") else f"{number(count)} {noun}"

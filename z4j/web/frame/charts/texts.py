@@ -58,6 +58,13 @@ def value_text(value: float | None, unit: str) -> str:
     return f"{number(value)}{THIN}%" if unit == "%" else f"{number(value)} {unit}".rstrip()
 
 
+def value_texts(values: Sequence[float | None], unit: str) -> list[str]:
+    """Returns the same of many values of one unit, in their order."""
+    if not unit:
+        return [number(value) for value in values]  # None has the same dash
+    return [value_text(value, unit) for value in values]
+
+
 def span_text(us: float) -> str:
     """A duration with two digits below ten seconds, so that neighboring buckets differ: 1.4 ms, 130 ms, 2 s, 1 m 02 s."""
     if us >= 9_950_000:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from z4j.formats import middle, plural
+from z4j.formats import NONE, middle, plural
 from z4j.rules.charts.mark_labels import LABEL_LENGTH
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.charts.time_axis import moment_text
 from z4j.rules.charts.time_series import BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines
-from z4j.web.frame.charts.texts import MANY, AxisLabel, MarkLine, Table, axis_labels, brief, label_y, slot_times, slug, value_text
+from z4j.web.frame.charts.texts import MANY, AxisLabel, MarkLine, Table, axis_labels, brief, label_y, slot_times, slug, value_text, value_texts
 from z4j.web.frame.icons import look
 
 DASHES: Final = ("", "dash", "dotted", "dash-dots")
@@ -33,12 +33,9 @@ class LegendItem:
     href: str
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """A part of the time axis with its link and text. `width` is that of its bars, `x` where they begin."""
 
-    left: float
-    span: float
     x: float
     width: float
     href: str
@@ -47,11 +44,9 @@ class Slot:
     """The data of the SVG path of the whole slot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A bar with a link of its own, or without one."""
 
-    slot: int
     tone: str
     y: float
     height: float
@@ -79,11 +74,6 @@ class TimeView:
     is_tight: bool
     """Whether the bars of neighbors touch."""
     has_many_links: bool
-
-    @property
-    def columns(self) -> list[tuple[Slot, tuple[Segment, ...]]]:
-        """Each slot with its segments."""
-        return list(zip(self.slots, self.segments, strict=True))
 
 
 def line_view(chart: TimeChart) -> TimeView:
@@ -113,7 +103,7 @@ def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
     items = legend(chart.series)
     times = slot_times(chart.times, chart.since, chart.until, chart.slot, chart.zone)
     unit = brief(chart.unit)
-    texts = [[value_text(value, unit) for value in one.values] for one in chart.series]
+    texts = [value_texts(one.values, unit) for one in chart.series]
     rows = tuple(zip(times, *texts, strict=True))
     segments = _segments(chart, drawing, items, rows)
     links = sum(bool(href) for href in chart.links) + sum(bool(bar.href) for slot in segments for bar in slot)
@@ -138,15 +128,15 @@ def _view(chart: TimeChart, drawing: LineDrawing | BarDrawing) -> TimeView:
 def _slots(chart: TimeChart, frame: Frame, rows: Sequence[tuple[str, ...]]) -> tuple[Slot, ...]:
     """`rows` are those of the table: the time of each slot and the texts of its values."""
     is_spaced, links = len(frame.slots) <= MOST_SPACED, chart.links or ("",) * len(rows)
-    names = [one.name for one in chart.series]
-    values = zip(*(one.values for one in chart.series), strict=True) if chart.series else ((),) * len(rows)
+    names = [f"{one.name} " for one in chart.series]
+    has_gaps = any(None in one.values for one in chart.series)
     made = []
-    for band, link, (time, *texts), of_slot in zip(frame.slots, links, rows, values, strict=True):
-        space = max(0.15 * band.width, band.width - WIDEST) if is_spaced else 0.0
-        known = [f"{name} {text}" for name, text, value in zip(names, texts, of_slot, strict=True) if value is not None]
-        text, shape = f"{time}: {', '.join(known) or 'no data'}", f"M{band.x} 0h{band.width}v{chart.height}h-{band.width}z"
-        x, width = (round(band.x + space / 2, 1), round(band.width - space, 1)) if space else (band.x, band.width)
-        made.append(Slot(band.x, band.width, x, width, link if known else "", text, shape))
+    for (x, width), link, (time, *texts) in zip(frame.slots, links, rows, strict=True):
+        shape = f"M{x} 0h{width}v{chart.height}h-{width}z"
+        known = [name + text for name, text in zip(names, texts, strict=True) if not has_gaps or text != NONE]
+        if is_spaced and (space := max(0.15 * width, width - WIDEST)):
+            x, width = round(x + space / 2, 1), round(width - space, 1)
+        made.append(Slot(x, width, link if known else "", f"{time}: {', '.join(known) or 'no data'}", shape))
     return tuple(made)
 
 
@@ -158,10 +148,10 @@ def _segments(
         if bar.series >= 0:
             one = chart.series[bar.series]
             href = one.links[bar.slot] if one.links else ""
-            text = f"{rows[bar.slot][0]}: {one.name} {rows[bar.slot][1 + bar.series]}"
-            slots[bar.slot].append(Segment(bar.slot, items[bar.series].tone, bar.y, bar.height, href, text))
+            text = f"{rows[bar.slot][0]}: {one.name} {rows[bar.slot][1 + bar.series]}" if href else ""
+            slots[bar.slot].append(Segment(items[bar.series].tone, bar.y, bar.height, href, text))
         else:
-            slots[bar.slot].append(Segment(bar.slot, "none", bar.y - 1, 1, "", ""))
+            slots[bar.slot].append(Segment("none", bar.y - 1, 1, "", ""))
     return tuple(map(tuple, slots))
 
 

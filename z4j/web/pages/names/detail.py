@@ -27,7 +27,7 @@ from z4j.store.rollups import series_history
 from z4j.store.rollups.rollups import Series, Sums
 from z4j.store.rollups.series_history import History, Place
 from z4j.store.samples.name_sample import NameSample, sample_of_name
-from z4j.store.schedules.schedules import ScheduleRow, list_schedules
+from z4j.store.schedules.schedules import ScheduleRow, list_of_task
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export
 from z4j.web.frame.render import Choice, Shell, render
@@ -235,7 +235,7 @@ def _by(history: History, key: Callable[[Series], int]) -> dict[int, Sums]:
 
 
 async def _schedules(store: Store, name: str, scope: Filters) -> list[ScheduleRow]:
-    return [row for row in await list_schedules(store) if row.task_name == name and _is_under(scope, row)][:PARTS]
+    return [row for row in await list_of_task(store, name) if _is_under(scope, row)][:PARTS]
 
 
 async def _registered(store: Store, name: str, scope: Filters) -> list[Registered]:
