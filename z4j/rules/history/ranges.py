@@ -32,8 +32,8 @@ SPANS: Final = {
     "7d": Span("7 d", 7 * DAY_US, ((HOUR, 2 * HOUR_US, LOOKUPS), (DAY, DAY_US, LOOKUPS))),
     "90d": Span("90 d", 90 * DAY_US, ((DAY, DAY_US, LOOKUPS),)),
 }  # fmt: skip
-HEAT: Final = Span("7 d", 7 * DAY_US, ((HOUR, HOUR_US, LOOKUPS), (DAY, DAY_US, LOOKUPS)))
-"""The range of a heat map: its columns are hours."""
+HEAT: Final = SPANS["7d"]
+"""The range of a heat map. More columns than its 84 are narrower than a pointer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def delete_of_app(db: Connection, app_id: int, step: int, at: int, seconds: floa
 
 
 def _delete(db: Connection, blocks: tuple[str, ...], params: dict[str, int], seconds: float) -> tuple[bool, int]:
+    if db.sum_cache is not None:
+        db.sum_cache.stage_all()
     ends, rows = time.monotonic() + seconds, 0
     for block in blocks:
         deleted = SOME
@@ -63,6 +65,8 @@ def delete_series(db: Connection, ids: list[int], seconds: float) -> int:
     in_use = rollup_writer.series_since_mark(db)
     if in_use is None:
         return len(ids)
+    if db.sum_cache is not None:
+        db.sum_cache.stage_all()  # an id may be given again
     ends, done = time.monotonic() + seconds, 0
     while done < len(ids) and (time.monotonic() < ends or not done):
         some = ids[done : done + SOME]

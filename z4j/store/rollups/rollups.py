@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import chain
+from operator import add
 from typing import Any, Final, Literal, NamedTuple
 
 from z4j.rules import rollups
@@ -69,6 +71,10 @@ BUCKETS: Final[dict[Measure, dict[str, int]]] = {
 """The buckets of a histogram that are read."""
 
 
+CHUNKS_US: Final = (10 * STEP_US[0], 6 * STEP_US[1], 5 * STEP_US[2])
+"""By step, the slots in which a sum over a whole range is read and kept."""
+
+
 class Range(NamedTuple):
     """Steps from a time on until before another, both microseconds UTC; see `rules.rollups`."""
 
@@ -104,20 +110,20 @@ async def by_time(store: Store, ids: Iterable[int], within: Range, slot_us: int 
     """Returns the sums of some series by the beginning of each slot, which is at least a step long (0: a step); slots without tasks are
     left out."""
     found: dict[int, Sums] = {}
-    params = {"slot": slot_us or STEP_US[within.step]}
+    known = tuple(ids)
     for part in await _parts(store, within):
-        for at, *sums in await _rows(store, "sum_by_time", ids, part, params):
+        for at, *sums in await _rows(store, "sum_by_time", known, part, slot_us or STEP_US[within.step]):
             _add_sums(found, at, Sums(*sums))
     return found
 
 
 async def by_series(store: Store, ids: Iterable[int], within: Range) -> dict[int, Sums]:
     """Returns the sums of a range by series; hours without tasks are omitted."""
-    found: dict[int, Sums] = {}
+    rows: list[Row] = []
+    known = tuple(ids)
     for part in await _few_parts(store, within):
-        for id, *sums in await _rows(store, "sum_by_series", ids, part, {}):
-            _add_sums(found, id, Sums(*sums))
-    return found
+        rows += await _whole_rows(store, "sum_by_series", known, part)
+    return {id: Sums(*sums) for id, *sums in _added(rows, 1)}
 
 
 async def histograms_by_time(
@@ -125,22 +131,79 @@ async def histograms_by_time(
 ) -> dict[int, Histograms]:
     """Returns the histograms of some series by the beginning of each slot, as `by_time`."""
     found: dict[int, Histograms] = {}
-    params = {"slot": slot_us or STEP_US[within.step]} | BUCKETS[measure]
+    known = tuple(ids)
     for part in await _parts(store, within):
-        _add_histograms(found, await _rows(store, "histogram_by_time", ids, part, params))
+        _add_histograms(found, await _rows(store, "histogram_by_time", known, part, slot_us or STEP_US[within.step], measure))
     return found
 
 
 async def histograms_by_series(store: Store, ids: Iterable[int], within: Range, measure: Measure = "both") -> dict[int, Histograms]:
     """Returns the histograms of a range by series."""
     found: dict[int, Histograms] = {}
+    known = tuple(ids)
     for part in await _few_parts(store, within):
-        _add_histograms(found, await _rows(store, "histogram_by_series", ids, part, BUCKETS[measure]))
+        _add_histograms(found, await _whole_rows(store, "histogram_by_series", known, part, measure))
     return found
 
 
-async def _rows(store: Store, block: str, ids: Iterable[int], part: Range, params: Mapping[str, int]) -> list[Row]:
-    return await store.fetch_all(SQL[block], {"ids": json.dumps(list(ids)), "step": part.step, "times": json.dumps(part.times), **params})
+async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Range, measure: Measure | None = None) -> Iterable[Row]:
+    """The rows of a block that adds up a whole range, without the slot. They are read in slots, and the sum of those that are over is kept
+    too."""
+    slot_us, stamp = CHUNKS_US[part.step], store.stamp
+    first, last = -(-part.since // slot_us) * slot_us, part.until // slot_us * slot_us
+    if not ids or last - first < 2 * slot_us:
+        return [row[1:] for row in await _rows(store, block, ids, part, slot_us, measure)]
+    key = (block, measure, part.step, "whole", last, ids)
+    steps = Range(part.step, first, last).times
+    whole = store.sum_cache.find(key, part.step, {first: steps}).get(first)
+    if whole is None:
+        rows = await _rows(store, block, ids, Range(part.step, first, last), slot_us, measure)
+        whole = _added([row[1:] for row in rows], 2 if measure else 1)
+        store.sum_cache.keep(key, stamp, {first: whole})
+    ends = [each for each in (Range(part.step, part.since, first), Range(part.step, last, part.until)) if each.since < each.until]
+    return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, slot_us, measure)]]
+
+
+def _added(rows: Iterable[Row], width: int) -> list[Row]:
+    """Rows whose first `width` columns are equal are added up."""
+    found: dict[Row, list[int] | Row] = {}
+    for row in rows:
+        key, old = row[:width], found.get(row[:width])
+        found[key] = row[width:] if old is None else [*map(add, old, row[width:])]
+    return [(*key, *values) for key, values in found.items()]
+
+
+async def _rows(
+    store: Store, block: str, ids: tuple[int, ...], part: Range, slot_us: int, measure: Measure | None = None
+) -> list[Row]:  # fmt: skip
+    """The rows of a block, whose first column is the beginning of a slot. Slots that lie in the range whole are kept for the next time."""
+    if not ids:
+        return []
+    whole, others = _slots(part, slot_us)
+    key, stamp = (block, measure, part.step, slot_us, ids), store.stamp
+    known = store.sum_cache.find(key, part.step, whole)
+    missing = [at for slot, times in whole.items() if slot not in known for at in times] + others
+    rows: list[Row] = []
+    if missing:
+        params = {"ids": json.dumps(ids), "step": part.step, "times": json.dumps(missing), "slot": slot_us}
+        rows = await store.fetch_all(SQL[block], params | (BUCKETS[measure] if measure else {}))
+        read: dict[int, list[Row]] = {slot: [] for slot in whole if slot not in known}
+        for row in rows:
+            if row[0] in read:
+                read[row[0]].append(row)
+        store.sum_cache.keep(key, stamp, read)
+        store.sum_cache.forget_before(key, min(whole, default=0))
+    return [*chain.from_iterable(known.values()), *rows]
+
+
+def _slots(part: Range, slot_us: int) -> tuple[dict[int, list[int]], list[int]]:
+    """The steps of a range by slot, of slots that lie in it whole; and the other steps."""
+    length = STEP_US[part.step]
+    slots: dict[int, list[int]] = {}
+    for at in part.times:
+        slots.setdefault(at // slot_us * slot_us, []).append(at)
+    whole = {slot: times for slot, times in slots.items() if len(times) == slot_us // length}
+    return whole, [at for slot, times in slots.items() if slot not in whole for at in times]
 
 
 async def _parts(store: Store, within: Range) -> list[Range]:
@@ -203,15 +266,14 @@ async def by_worker(store: Store, app_id: int, within: Range) -> dict[int, Worke
     return found
 
 
-async def of_worker(store: Store, app_id: int, worker_id: int, within: Range) -> dict[int, WorkerSums]:
-    """Returns the sums of one worker by the beginning of each step."""
+async def of_worker(store: Store, app_id: int, worker_id: int, within: Range, slot_us: int = 0) -> dict[int, WorkerSums]:
+    """Returns the sums of one worker by the beginning of each slot, as `by_time`."""
     found: dict[int, WorkerSums] = {}
-    length = STEP_US[within.step]
+    slot = {"slot": slot_us or STEP_US[within.step]}
     for part in await _parts(store, within):
         params = {"app_id": app_id, "worker_id": worker_id, "step": part.step, "times": json.dumps(part.times)}
-        for at, *sums in await store.fetch_all(SQL["worker_by_time"], params):
-            start = at // length * length
-            found[start] = WorkerSums(*map(int.__add__, found.get(start, NO_WORK), sums))
+        for at, *sums in await store.fetch_all(SQL["worker_by_time"], params | slot):
+            found[at] = WorkerSums(*map(add, found.get(at, NO_WORK), sums))
     return found
 
 

@@ -128,8 +128,12 @@ async def _count(store: Store, place: Place, params: dict[str, int]) -> int:
     return int(row[0]) if row else 0
 
 
-async def read_runtimes(store: Store, place: Place, now: int) -> tuple[Window, dict[int, dict[int, int]]]:
-    """Returns the slots of a heat map, and the runtimes of each by bucket."""
+async def read_runtimes(
+    store: Store, place: Place, now: int, history: History | None = None
+) -> tuple[Window, dict[int, dict[int, int]]]:  # fmt: skip
+    """Returns the slots of a heat map, and the runtimes of each by bucket: those of a history that was read for the same range."""
+    if history is not None:
+        return history.window, {slot: each.ran for slot, each in history.histograms.items() if each.ran}
     active, _, _ = await _active(store, place, now - HEAT.us, now)
     found = window(HEAT, now, len(active))
     kept = [series.id for series in active[: max(LOOKUPS // found.lookups, 1)]]

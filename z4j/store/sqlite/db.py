@@ -25,6 +25,7 @@ from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
 from z4j.store.rollups.run_totals import RunTotals
+from z4j.store.rollups.sum_cache import SumCache
 from z4j.store.sqlite import backup, migrate
 from z4j.store.sqlite.errors import not_read
 from z4j.store.sqlite.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Row, Writer
@@ -52,6 +53,8 @@ class _Here(threading.local):
     """The connection whose reads this thread runs, see `Store.at_once`; None in every other thread."""
 
     db: sqlite3.Connection | None = None
+    stamp: int = 0
+    """`SumCache.number` before the first of these reads."""
 
 
 class Store:
@@ -69,7 +72,8 @@ class Store:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = WriterLanes()
         self.run_totals = RunTotals()
-        self._writing = Writer(path, self.seal, self.run_totals)
+        self.sum_cache = SumCache()
+        self._writing = Writer(path, self.seal, self.run_totals, self.sum_cache)
         self._writer: threading.Thread | None = None
         self._is_open = False
 
@@ -205,6 +209,11 @@ class Store:
         here = contextvars.copy_context()
         return await self.read(lambda db: here.run(self._run_at_once, fn, db))
 
+    @property
+    def stamp(self) -> int:
+        """The stamp of sums that are read now, see `SumCache`."""
+        return self.sum_cache.number if self._here.db is None else self._here.stamp
+
     def in_event_loop(self, fn: Callable[[], object]) -> None:
         """Calls a function in the event loop: soon where a page is read in the thread of a reader, else now."""
         if self._here.db is None or self._loop is None:
@@ -214,6 +223,7 @@ class Store:
 
     def _run_at_once(self, fn: Callable[[], Awaitable[T]], db: sqlite3.Connection) -> T:
         reads = fn().__await__()
+        self._here.stamp = self.sum_cache.number
         db.execute("BEGIN")
         self._here.db = db
         try:

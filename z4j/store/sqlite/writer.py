@@ -21,6 +21,7 @@ from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
 from z4j.store.rollups.run_totals import RunTotals
+from z4j.store.rollups.sum_cache import SumCache
 from z4j.store.sqlite.errors import not_written
 from z4j.store.sqlite.sql import for_rows
 from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
@@ -68,6 +69,8 @@ class Connection(sqlite3.Connection):
         self.seal = _NO_SEAL
         self.run_totals: RunTotals | None = None
         """Of the store, for its writer alone."""
+        self.sum_cache: SumCache | None = None
+        """The same."""
         self.is_grouped = False
         """Whether `write_sums` is called before the commit."""
         self._of_step: Sums = {}
@@ -179,10 +182,11 @@ def _merge(into: Sums, statement: str, sums: Mapping[tuple[int, ...], tuple[int,
 class Writer:
     """Lives in one thread. `commit` raises nothing."""
 
-    def __init__(self, path: Path, seal: Seal, run_totals: RunTotals) -> None:
+    def __init__(self, path: Path, seal: Seal, run_totals: RunTotals, sum_cache: SumCache) -> None:
         self.path = path
         self._seal = seal
         self._run_totals = run_totals
+        self._sum_cache = sum_cache
         self._db: Connection | None = None
         self._sparse = logs.Sparse()
         self.commit_s = 0.0
@@ -195,6 +199,7 @@ class Writer:
         self._db = open_writer(self.path)
         self._db.seal = self._seal
         self._db.run_totals = self._run_totals
+        self._db.sum_cache = self._sum_cache
 
     def close(self) -> None:
         """Closes the connection."""
@@ -246,12 +251,15 @@ class Writer:
             self.commit_s = group.commit_s  # before anybody is answered, who may look at it
             if lost is None:
                 self._run_totals.commit()
+                self._sum_cache.commit()
                 group.answer()
             else:
                 self._run_totals.drop()
+                self._sum_cache.drop()
             return lost
         except BaseException as error:  # not even a rollback was possible: the connection is of no use
             self._run_totals.drop()
+            self._sum_cache.drop()
             group.touch(job)
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()

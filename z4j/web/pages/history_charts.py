@@ -195,15 +195,6 @@ def oldest(found: Window, reports: Mapping[int, QueueReport], rows: Filters, mar
     )  # fmt: skip
 
 
-def worker_slots(found: Window, sums: Mapping[int, WorkerSums]) -> dict[int, WorkerSums]:
-    """Returns the sums of a worker by slot."""
-    slots: dict[int, WorkerSums] = {}
-    for at, each in sums.items():
-        before = slots.get(found.slot_of(at), WorkerSums(0, 0, 0))
-        slots[found.slot_of(at)] = WorkerSums(*map(sum, zip(before, each, strict=True)))
-    return slots
-
-
 def worker_charts(
     found: Window, sums: Mapping[int, WorkerSums], rows: Filters, capacity: int | None, marks: Sequence[Mark]
 ) -> tuple[TimeChart, TimeChart]:

@@ -78,12 +78,14 @@ async def test_series_that_were_not_looked_at_are_left_out_too(tmp_path: Path, m
         assert (len(history.by_series), history.left_out) == (2, 3)
 
 
-async def test_runtimes_by_hour_are_those_of_the_last_days(tmp_path: Path) -> None:
+async def test_runtimes_by_time_are_those_of_the_last_days(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await filled(store)
         found, runtimes = await series_history.read_runtimes(store, await of(store, "name", "shop.ship"), NOW)
         assert found.until - found.since == 7 * DAY_US
         assert sum(sum(each.values()) for each in runtimes.values()) == 5
+        history = await series_history.read_history(store, await of(store, "name", "shop.ship"), "7d", NOW)
+        assert await series_history.read_runtimes(store, await of(store, "name", "shop.ship"), NOW, history) == (found, runtimes)
 
 
 async def test_names_are_listed_with_what_they_did(tmp_path: Path) -> None:

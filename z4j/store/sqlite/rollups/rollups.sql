@@ -15,12 +15,12 @@ FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
 GROUP BY 1;
 
 -- sum_by_series --
--- What each series adds up to over all times. Index: the primary key.
-SELECT r.series_id, sum(enqueued), sum(started), sum(retried), sum(waited), sum(waited_us), sum(ran), sum(ran_us), sum(succeeded), sum(failed),
+-- What each series adds up to in each slot of :slot microseconds. Index: the primary key.
+SELECT r.at / :slot * :slot, r.series_id, sum(enqueued), sum(started), sum(retried), sum(waited), sum(waited_us), sum(ran), sum(ran_us), sum(succeeded), sum(failed),
   sum(cancelled), sum(expired), sum(rejected), sum(lost)
 FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
   CROSS JOIN rollup AS r ON r.step = :step AND r.at = t.value AND r.series_id = s.value
-GROUP BY r.series_id;
+GROUP BY 1, 2;
 
 -- histogram_by_time --
 -- Some of the buckets of some series in each slot. Index: the primary key.
@@ -31,12 +31,12 @@ FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
 GROUP BY 1, 2;
 
 -- histogram_by_series --
--- Some of the buckets of each series over all times. Index: the primary key.
-SELECT b.series_id, b.bucket, sum(b.tasks)
+-- Some of the buckets of each series in each slot. Index: the primary key.
+SELECT b.at / :slot * :slot, b.series_id, b.bucket, sum(b.tasks)
 FROM json_each(:times) AS t CROSS JOIN json_each(:ids) AS s
   CROSS JOIN rollup_bucket AS b ON b.step = :step AND b.at = t.value AND b.series_id = s.value
     AND b.bucket >= :first AND b.bucket < :after
-GROUP BY b.series_id, b.bucket;
+GROUP BY 1, 2, 3;
 
 -- first_rollup --
 -- The first time from then on that has sums of a step. Index: the primary key.
@@ -57,10 +57,11 @@ FROM json_each(:times) AS t CROSS JOIN worker_rollup AS r ON r.step = :step AND 
 GROUP BY r.worker_id;
 
 -- worker_by_time --
--- What one worker ended in each step. Index: the primary key.
-SELECT r.at, r.ended, r.failed, r.busy_us
+-- What one worker ended in each slot of :slot microseconds. Index: the primary key.
+SELECT r.at / :slot * :slot, sum(r.ended), sum(r.failed), sum(r.busy_us)
 FROM json_each(:times) AS t
-  CROSS JOIN worker_rollup AS r ON r.step = :step AND r.at = t.value AND r.app_id = :app_id AND r.worker_id = :worker_id;
+  CROSS JOIN worker_rollup AS r ON r.step = :step AND r.at = t.value AND r.app_id = :app_id AND r.worker_id = :worker_id
+GROUP BY 1;
 
 -- queue_by_time --
 -- What brokers reported of one queue in each step. Index: the primary key.

@@ -17,7 +17,7 @@ from z4j.exceptions import NotFound
 from z4j.rules.charts.model import HeatMap, Histogram, TimeChart
 from z4j.rules.findings.activity import BAD
 from z4j.rules.findings.finding import Scope, queue_href
-from z4j.rules.history.ranges import choose
+from z4j.rules.history.ranges import HEAT, SPANS, choose
 from z4j.rules.rollups import bounds
 from z4j.store.fleet.agents import TaskNameRow, list_named
 from z4j.store.fleet.releases import first_sights
@@ -135,7 +135,7 @@ async def detail_page(request: Request) -> Response:
             *chart_marks.action_marks(chart_marks.of_many(await commands.list_commands(store, limit=ACTIONS)), found.since, found.until),
         ]
     )
-    runtimes = await series_history.read_runtimes(store, place, shell.now)
+    runtimes = await series_history.read_runtimes(store, place, shell.now, history if SPANS[key] is HEAT else None)
     whole = history.whole
     sample = await sample_of_name(store, place, found.since)
     page = NamePage(

@@ -58,9 +58,10 @@ async def _read(store: Store, row: WorkerRow, key: str, now: int) -> tuple[Windo
     """The sums of a worker are by its name: those of its environments are added."""
     found = window(SPANS[key], now)
     worker_id = (await names.find(store, {"worker": row.name})).get("worker", 0)
-    sums = await rollups.of_worker(store, row.agent.app_id, worker_id, Range(found.step, found.since, found.until))
+    within = Range(found.step, found.since, found.until)
+    sums = await rollups.of_worker(store, row.agent.app_id, worker_id, within, found.slot_us)
     starts = await list_starts(store, row.agent.app_id, row.environment, worker_id, found.since, found.until)
-    return found, history_charts.worker_slots(found, sums), starts
+    return found, sums, starts
 
 
 async def plain_worker(request: Request, row: WorkerRow) -> dict[str, Any]:
