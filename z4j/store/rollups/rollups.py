@@ -74,6 +74,9 @@ BUCKETS: Final[dict[Measure, dict[str, int]]] = {
 CHUNKS_US: Final = (10 * STEP_US[0], 6 * STEP_US[1], 5 * STEP_US[2])
 """By step, the slots in which a sum over a whole range is read and kept."""
 
+EVER: Final = 1 << 62
+"""A slot that no range contains: its rows are added up and not kept."""
+
 
 class Range(NamedTuple):
     """Steps from a time on until before another, both microseconds UTC; see `rules.rollups`."""
@@ -152,7 +155,7 @@ async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Rang
     slot_us, stamp = CHUNKS_US[part.step], store.stamp
     first, last = -(-part.since // slot_us) * slot_us, part.until // slot_us * slot_us
     if not ids or last - first < 2 * slot_us:
-        return [row[1:] for row in await _rows(store, block, ids, part, slot_us, measure)]
+        return [row[1:] for row in await _rows(store, block, ids, part, EVER, measure)]
     key = (block, measure, part.step, "whole", last, ids)
     steps = Range(part.step, first, last).times
     whole = store.sum_cache.find(key, part.step, {first: steps}).get(first)
@@ -161,7 +164,7 @@ async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Rang
         whole = _added([row[1:] for row in rows], 2 if measure else 1)
         store.sum_cache.keep(key, stamp, {first: whole})
     ends = [each for each in (Range(part.step, part.since, first), Range(part.step, last, part.until)) if each.since < each.until]
-    return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, slot_us, measure)]]
+    return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, EVER, measure)]]
 
 
 def _added(rows: Iterable[Row], width: int) -> list[Row]:
@@ -281,8 +284,8 @@ NO_WORK = WorkerSums(0, 0, 0)
 
 
 class QueueReport(NamedTuple):
-    """What brokers reported of a queue during one step, all brokers together. `depth` is the last report, `oldest_us` the largest age of
-    the oldest task; None: not reported."""
+    """What brokers reported of a queue during the last step of a slot, all brokers together. `depth` is the last report, `oldest_us` the
+    largest age of the oldest task in the whole slot; None: not reported."""
 
     depth: int
     depth_mean: float
@@ -293,31 +296,43 @@ class QueueReport(NamedTuple):
 
 
 async def of_queue(
-    store: Store, app_id: int, environment_id: int, engine_id: int, queue_id: int, within: Range, broker_id: int | None = None
-) -> dict[int, QueueReport]:
-    """Returns what was reported of a queue, by the beginning of each step; of one broker, or of all."""
+    store: Store, app_id: int, environment_id: int, engine_id: int, queue_id: int, within: Range, broker_id: int | None = None,
+    slot_us: int = 0,
+) -> dict[int, QueueReport]:  # fmt: skip
+    """Returns what was reported of a queue, by the beginning of each slot, which is at least a step long (0: a step); of one broker, or of
+    all."""
     params = {
         "app_id": app_id, "environment_id": environment_id, "engine_id": engine_id, "queue_id": queue_id, "step": within.step,
         "times": json.dumps(within.times),
     }  # fmt: skip
-    reports: dict[int, QueueReport] = {}
-    for at, broker, count, depth_sum, depth_max, depth, oldest_us, delayed, dead in await store.fetch_all(SQL["queue_by_time"], params):
-        if broker_id is None or broker == broker_id:
-            report = QueueReport(depth, depth_sum / count, depth_max, oldest_us, delayed, dead)
-            reports[at] = report if at not in reports else _together(reports[at], report)
-    return reports
+    slot_us = slot_us or STEP_US[within.step]
+    last: dict[int, tuple[int, list[Row]]] = {}
+    ages: dict[int, int] = {}
+    for row in await store.fetch_all(SQL["queue_by_time"], params):
+        if broker_id is None or row[1] == broker_id:
+            at, oldest_us = row[0], row[6]
+            slot = at // slot_us * slot_us
+            known = last.get(slot)
+            if known is None or at > known[0]:
+                last[slot] = (at, [row])
+            elif at == known[0]:
+                known[1].append(row)
+            if oldest_us is not None and oldest_us > ages.get(slot, -1):
+                ages[slot] = oldest_us
+    return {slot: _report(rows, ages.get(slot)) for slot, (_, rows) in last.items()}
 
 
-def _together(one: QueueReport, other: QueueReport) -> QueueReport:
-    oldest = [age for age in (one.oldest_us, other.oldest_us) if age is not None]
+def _report(rows: list[Row], oldest_us: int | None) -> QueueReport:
+    """What the brokers reported in one step, together."""
     return QueueReport(
-        one.depth + other.depth, one.depth_mean + other.depth_mean, one.depth_max + other.depth_max, max(oldest) if oldest else None,
-        _sum(one.delayed, other.delayed), _sum(one.dead, other.dead),
+        sum(row[5] for row in rows), sum(row[3] / row[2] for row in rows), sum(row[4] for row in rows), oldest_us,
+        _sum(row[7] for row in rows), _sum(row[8] for row in rows),
     )  # fmt: skip
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else one + other
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _add_histograms(found: dict[int, Histograms], rows: Iterable[Row]) -> None:

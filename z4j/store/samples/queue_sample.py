@@ -77,5 +77,8 @@ async def callers_before(store: Store, place: Place, before: int, since: int) ->
     ids = {row[0]: task_ids.decode(row[1]) for row in rows}
     found = await store.fetch_all(SQL["schedules_of"], {"task_ids": json.dumps(list(ids.values())), "app_id": place.app_id})
     schedules = {task_id: (id, name) for task_id, id, name in found}
-    tasks = Counter(caller_of(schedules.get(ids[id]), parents.get(id), sent_fields(sent)) for id, _, sent in rows)
+    tasks: Counter[Caller] = Counter()
+    # Most tasks of a queue were sent alike.
+    for (schedule, parent, sent), count in Counter((schedules.get(ids[id]), parents.get(id), sent) for id, _, sent in rows).items():
+        tasks[caller_of(schedule, parent, sent_fields(sent))] += count
     return Callers(dict(tasks), len(rows))

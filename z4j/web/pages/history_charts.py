@@ -160,16 +160,6 @@ def heat(found: Window, runtimes: Mapping[int, Mapping[int, int]], rows: Filters
 
 
 # -- what brokers report, what a worker did ----------------------------------------------------------------------------------
-def reports_in_slots(found: Window, reports: Mapping[int, QueueReport]) -> dict[int, QueueReport]:
-    """Returns the last report of each slot, with the largest age of the oldest task."""
-    slots: dict[int, QueueReport] = {}
-    for at in sorted(reports):
-        slot, report = found.slot_of(at), reports[at]
-        ages = [age for age in (report.oldest_us, slots[slot].oldest_us if slot in slots else None) if age is not None]
-        slots[slot] = report._replace(oldest_us=max(ages) if ages else None)
-    return slots
-
-
 def depths(found: Window, reports: Mapping[int, QueueReport], rows: Filters, marks: Sequence[Mark]) -> TimeChart:
     """Returns what the broker held: waiting, delayed and dead; a slot without a report has a gap."""
 

@@ -125,5 +125,12 @@ async def test_what_brokers_report_of_a_queue(tmp_path: Path) -> None:
         assert {at: tuple(report) for at, report in by_minute.items()} == {
             START: (10, 7.0, 10, 3 * SECOND, 0, None), START + MINUTE_US: (2, 2.0, 2, 3 * SECOND, 0, None),
         }  # fmt: skip
+        [of_slot] = (await rollups.of_queue(store, 1, 0, engine, queue, week(MINUTE), slot_us=60 * MINUTE_US)).values()
+        assert tuple(of_slot) == (2, 2.0, 2, 3 * SECOND, 0, None), "the last minute"
+        at = START + 80 * SECOND
+        more = [("celery", "work", "valkey", 7, 1, at - 90 * SECOND, None, 1)]
+        await store.write(lambda db: queues.record(db, 1, 0, more, at))
+        [of_slot] = (await rollups.of_queue(store, 1, 0, engine, queue, week(MINUTE), slot_us=60 * MINUTE_US)).values()
+        assert tuple(of_slot) == (9, 9.0, 9, 90 * SECOND, 0, 1), "of both brokers"
         [of_day] = (await rollups.of_queue(store, 1, 0, engine, queue, week(DAY))).values()
-        assert (of_day.depth, of_day.depth_max) == (2, 10)
+        assert (of_day.depth, of_day.depth_max) == (9, 17)

@@ -77,12 +77,9 @@ def test_a_heat_map_has_a_column_per_two_hours_and_few_rows() -> None:
     assert charts.heat(found, {}, ROWS).counts[0] == [None]
 
 
-def test_reports_of_a_slot_are_the_last_one_with_the_largest_age() -> None:
+def test_a_slot_without_a_report_is_a_gap_and_what_no_broker_reports_has_no_line() -> None:
     found = window(SPANS["7d"], NOW)
-    first = found.since
-    reports = {first: QueueReport(5, 5, 9, 700, None, 1), first + HOUR_US: QueueReport(3, 3, 3, 20, None, 2)}
-    slots = charts.reports_in_slots(found, reports)
-    assert slots == {first: QueueReport(3, 3, 3, 700, None, 2)}
+    slots = {found.since: QueueReport(3, 3, 3, 700, None, 2)}
     chart = charts.depths(found, slots, ROWS, ())
     assert [(series.name, series.values[0], series.values[1]) for series in chart.series] == [("in broker", 3, None), ("dead", 2, None)]
     assert charts.oldest(found, slots, ROWS, ()).series[0].values[0] == 700

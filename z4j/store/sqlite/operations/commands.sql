@@ -59,7 +59,7 @@ FROM command WHERE task = :task ORDER BY created_at DESC LIMIT 50;
 -- What was asked about a queue. Index: command_queue.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
   coalesce(spool, ''), ended_at, environment, queue
-FROM command WHERE queue = :queue AND app_id = :app_id AND engine = :engine AND :environment IN ('', environment)
+FROM command INDEXED BY command_queue WHERE queue = :queue AND queue != '' AND app_id = :app_id AND engine = :engine AND :environment IN ('', environment)
 ORDER BY created_at DESC LIMIT 50;
 
 -- list_of_worker --

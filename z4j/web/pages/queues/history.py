@@ -14,7 +14,7 @@ from z4j.rules.charts.model import TimeChart
 from z4j.rules.findings.backlog import forecast_of
 from z4j.rules.findings.forecast import text_of
 from z4j.rules.history.callers import Caller, Part, compare
-from z4j.rules.history.ranges import SPANS, choose, window
+from z4j.rules.history.ranges import SPANS, Window, choose, window
 from z4j.rules.rollups import HOUR_US
 from z4j.store.fleet.queues import QueueRow
 from z4j.store.names import names
@@ -76,9 +76,7 @@ async def history_of(request: Request, row: QueueRow, commands: list[CommandRow]
     history = await series_history.read_history(store, place, key, now, "waited")
     found, rows = history.window, Filters(queue=row.name, engine=row.engine, app=row.app, environment=row.environment)
     reported = window(SPANS[key], now)
-    reports = history_charts.reports_in_slots(
-        reported, await _reports(store, place, row, Range(reported.step, reported.since, reported.until))
-    )
+    reports = await _reports(store, place, row, reported)
     lines = history_charts.in_order(
         [
             *await chart_marks.release_marks(store, found.since, found.until, app=row.app, environment=row.environment),
@@ -105,11 +103,11 @@ async def history_of(request: Request, row: QueueRow, commands: list[CommandRow]
     )  # fmt: skip
 
 
-async def _reports(store: Store, place: Place, row: QueueRow, within: Range) -> dict[int, QueueReport]:
+async def _reports(store: Store, place: Place, row: QueueRow, found: Window) -> dict[int, QueueReport]:
     """What was reported of it; in several brokers, of the one that is shown."""
-    ids = await names.find(store, {"broker": row.needed_broker})
+    ids, within = await names.find(store, {"broker": row.needed_broker}), Range(found.step, found.since, found.until)
     broker_id = ids.get("broker", 0) if row.needed_broker else None
-    return await rollups.of_queue(store, place.app_id, place.environment_id, place.engine_id, place.id, within, broker_id)
+    return await rollups.of_queue(store, place.app_id, place.environment_id, place.engine_id, place.id, within, broker_id, found.slot_us)
 
 
 async def _callers(store: Store, place: Place, now: int) -> tuple[queue_sample.Callers, queue_sample.Callers]:
@@ -178,9 +176,7 @@ async def plain_queue(request: Request, row: QueueRow) -> dict[str, Any]:
         return head | {"slots": [], "reports": []}
     history = await series_history.read_history(store, place, key, now)
     reported = window(SPANS[key], now)
-    reports = history_charts.reports_in_slots(
-        reported, await _reports(store, place, row, Range(reported.step, reported.since, reported.until))
-    )
+    reports = await _reports(store, place, row, reported)
     callers, earlier = await _callers(store, place, now)
     entered, before = await queue_sample.entered_by_name(store, place, now)
     return (
