@@ -10,7 +10,7 @@ from z4j.rules.findings.finding import Finding, Scope
 from z4j.rules.findings.schedules import SchedulerState, ScheduleState
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.store.schedules import fires, schedules
-from z4j.store.schedules.fires import FireRow
+from z4j.store.schedules.fires import LastFire
 from z4j.store.schedules.scheduler_processes import SchedulerProcesses, facts_of, scheduler_processes
 from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
 from z4j.store.sqlite.db import Store
@@ -34,7 +34,7 @@ def _key(row: ScheduleRow) -> tuple[int, str, str]:
     return row.app_id, row.environment, row.scheduler
 
 
-def _schedule(row: ScheduleRow, processes: SchedulerProcesses, latest: list[FireRow], at: int) -> ScheduleState:
+def _schedule(row: ScheduleRow, processes: SchedulerProcesses, latest: list[LastFire], at: int) -> ScheduleState:
     grace, newest = processes.grace(row), latest[0] if latest else None
     lateness = None if newest is None else facts_of(newest, grace).lateness
     return ScheduleState(

@@ -93,6 +93,7 @@ class Timing:
         return None
 
 
+@lru_cache(maxsize=8_000)
 def _cron_after(expression: str, zone: tzinfo, day_or: bool, at: int) -> int | None:
     now = datetime.fromtimestamp(at / SECOND, UTC).replace(microsecond=0)
     is_hourly = cron.parse(expression).is_every_hour
@@ -186,6 +187,7 @@ def zone_of(name: str) -> tzinfo:
         raise BadSchedule(f"Unknown time zone “{name[:60]}”.") from None
 
 
+@lru_cache(maxsize=2_000)
 def sentence(kind: str, expression: str, *, day_or: bool = True) -> str:
     """Describes an expression as a sentence; returns the expression itself if that is not possible."""
     if kind == "interval":

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from z4j.rules.schedules.fires import GRACE, NEAR, REPORTED, grace_of
 from z4j.rules.tasks.states import FINAL_CODES
@@ -37,6 +37,18 @@ class FireRow:
     outcome: str
     is_late: bool
     is_double: bool
+    task_id: str
+    error: str
+
+
+class LastFire(NamedTuple):
+    """The same for lists of all schedules; the flags are 0 or 1."""
+
+    due_at: int
+    fired_at: int | None
+    outcome: str
+    is_late: int
+    is_double: int
     task_id: str
     error: str
 
@@ -186,11 +198,13 @@ async def list_fires(store: Store, schedule_id: int, *, before: int = NEWEST, li
     return [_fire(row) for row in rows]
 
 
-async def list_latest(store: Store, each: int) -> dict[int, list[FireRow]]:
+async def list_latest(store: Store, each: int) -> dict[int, list[LastFire]]:
     """Returns schedule row id → its last `each` fires, newest first."""
-    latest: dict[int, list[FireRow]] = {}
-    for row in await store.fetch_all(SQL["list_latest"], {"each": each}):
-        latest.setdefault(row[1], []).append(_fire(row))
+    latest: dict[int, list[LastFire]] = {}
+    for schedule_id, *fields in await store.fetch_all(SQL["list_latest"], {"each": each}):
+        fires = latest.setdefault(schedule_id, [])
+        if len(fires) < each:  # several may have the due time of the last one
+            fires.append(LastFire(*fields))
     return latest
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from z4j.rules.schedules.fires import DECISIVE, GRACE, FireFacts, Health, grace_of, health
 from z4j.store.schedules import schedules
-from z4j.store.schedules.fires import FireRow
+from z4j.store.schedules.fires import FireRow, LastFire
 from z4j.store.schedules.schedules import ScheduleRow, SchedulerRow
 from z4j.store.sqlite.db import Store
 
@@ -29,7 +29,7 @@ class SchedulerProcesses:
     def of(self, row: ScheduleRow) -> list[SchedulerRow]:
         return self.rows.get((row.app_id, row.environment, row.scheduler), [])
 
-    def health(self, row: ScheduleRow, latest: Sequence[FireRow], now: int) -> Health:
+    def health(self, row: ScheduleRow, latest: Sequence[FireRow | LastFire], now: int) -> Health:
         """Returns the health of a schedule."""
         grace = self.grace(row)
         firing = [process for process in self.of(row) if process.is_firing]
@@ -41,9 +41,9 @@ class SchedulerProcesses:
         )  # fmt: skip
 
 
-def facts_of(fire: FireRow, grace: int) -> FireFacts:
+def facts_of(fire: FireRow | LastFire, grace: int) -> FireFacts:
     """Returns a stored fire for the rules."""
-    return FireFacts(fire.due_at, fire.fired_at, fire.outcome, fire.is_double, grace)
+    return FireFacts(fire.due_at, fire.fired_at, fire.outcome, bool(fire.is_double), grace)
 
 
 async def scheduler_processes(store: Store) -> SchedulerProcesses:

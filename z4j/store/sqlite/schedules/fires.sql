@@ -60,10 +60,10 @@ SELECT id, schedule_id, due_at, boot, fired_at, outcome, is_late, is_double, tas
 WHERE schedule_id = :schedule_id AND due_at < :before ORDER BY due_at DESC, id DESC LIMIT :limit;
 
 -- list_latest --
--- The last few of every schedule. Index: the unique one, one search for each schedule.
-SELECT f.id, f.schedule_id, f.due_at, f.boot, f.fired_at, f.outcome, f.is_late, f.is_double, f.task_id, f.error
-FROM schedule AS s CROSS JOIN fire AS f ON f.id IN (
-  SELECT id FROM fire AS x WHERE x.schedule_id = s.id ORDER BY x.due_at DESC, x.id DESC LIMIT :each)
+-- At least the last few of every schedule. Index: the unique one, two searches for each schedule.
+SELECT f.schedule_id, f.due_at, f.fired_at, f.outcome, f.is_late, f.is_double, f.task_id, f.error
+FROM schedule AS s CROSS JOIN fire AS f ON f.schedule_id = s.id AND f.due_at >= coalesce(
+  (SELECT x.due_at FROM fire AS x WHERE x.schedule_id = s.id ORDER BY x.due_at DESC LIMIT 1 OFFSET :each - 1), 0)
 WHERE s.gone_at IS NULL ORDER BY f.schedule_id, f.due_at DESC, f.id DESC;
 
 -- last_task --

@@ -27,7 +27,7 @@ from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.times import TwoTimes, reader_zone, relative, two_times
-from z4j.web.pages.schedules.list import Bar, ScheduleLine, bars, line, to_fields
+from z4j.web.pages.schedules.list import Bar, ScheduleLine, Strip, bars, line, to_fields
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
@@ -103,11 +103,11 @@ async def detail_page(request: Request) -> Response:
         page_of = await fires.list_fires(server.store, row.id, before=int(before), limit=SHOWN)
     grace = processes.grace(row)
     late = [facts.lateness for facts in (facts_of(fire, grace) for fire in latest) if facts.lateness is not None]
-    strip = bars(latest[::-1], grace, SHOWN, hrefs=True)
+    strip = bars(latest[::-1], grace, SHOWN)
     viewer = reader_zone()
     page = SchedulePage(
         shell=await make_shell(request, "schedules", Filters(app=row.app, environment=row.environment, engine=row.engine)),
-        line=line(row, processes.health(row, latest, now), ()),
+        line=line(row, processes.health(row, latest, now), Strip()),
         strip=strip,
         fires=tuple(_fire_line(fire, row, grace) for fire in page_of),
         older_href=f"/schedules/{row.id}?before={page_of[-1].due_at}" if len(page_of) == SHOWN else "",
@@ -193,7 +193,7 @@ async def json_fields(request: Request) -> dict[str, Any]:
     except (BadSchedule, ValueError):  # see next_times
         upcoming = []
     return {
-        "schedule": to_fields(line(row, processes.health(row, latest, now), ())) | {"upcoming": upcoming},
+        "schedule": to_fields(line(row, processes.health(row, latest, now), Strip())) | {"upcoming": upcoming},
         "fires": [export.plain(fire) for fire in latest],
         "edits": [export.plain(edit) for edit in await schedules.list_edits(store, row)],
     }

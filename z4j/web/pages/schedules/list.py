@@ -18,7 +18,7 @@ from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import sentence
 from z4j.rules.schedules.fires import DECISIVE, Health, lateness_of, state_of
 from z4j.store.schedules import fires, schedules
-from z4j.store.schedules.fires import FireRow
+from z4j.store.schedules.fires import FireRow, LastFire
 from z4j.store.schedules.scheduler_processes import SchedulerProcesses, scheduler_processes
 from z4j.store.schedules.schedules import ScheduleRow
 from z4j.store.sqlite.db import Store
@@ -47,6 +47,14 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Strip:
+    """The last fires of a schedule: `paths` are (state, data of an SVG path) with the bars of each state, `label` counts them."""
+
+    paths: tuple[tuple[str, str], ...] = ()
+    label: str = "No fires"
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleLine:
     """A schedule as one row."""
 
@@ -54,7 +62,7 @@ class ScheduleLine:
     health: Health
     scheduler: str
     says: str
-    bars: tuple[Bar, ...]
+    strip: Strip
     href: str
 
 
@@ -80,30 +88,48 @@ async def list_lines(store: Store, scope: Filters, now: int, *, strip: int = STR
     for row in await schedules.list_schedules(store):
         if all(getattr(scope, name) in ("", getattr(row, name)) for name in ("app", "environment", "engine")):
             its_fires = latest.get(row.id, [])
-            made = bars(its_fires[::-1], processes.grace(row), strip) if strip else ()
+            made = strip_of(its_fires, processes.grace(row), strip) if strip else Strip()
             lines.append(line(row, processes.health(row, its_fires, now), made))
     return lines, processes
 
 
-def line(row: ScheduleRow, state: Health, strip: tuple[Bar, ...]) -> ScheduleLine:
+def line(row: ScheduleRow, state: Health, strip: Strip) -> ScheduleLine:
     """Returns a row of the store as a row of the page."""
     dialect = DIALECTS.get(row.scheduler)
     says = sentence(row.kind, row.expression, day_or=dialect is None or dialect.day_or)
     return ScheduleLine(row, state, WORDS.get(row.scheduler, row.scheduler), says, strip, f"/schedules/{row.id}")
 
 
-def bars(fires_oldest_first: Sequence[FireRow], grace: int, room: int, *, hrefs: bool = False) -> tuple[Bar, ...]:
-    """Returns the bars of a strip, the newest on the right; a taller bar is later."""
+def bars(fires_oldest_first: Sequence[FireRow], grace: int, room: int) -> tuple[Bar, ...]:
+    """Returns the bars of the strip of one schedule with their labels and links, the newest on the right."""
     made = []
     start = room - len(fires_oldest_first)
     for index, fire in enumerate(fires_oldest_first):
         late = lateness_of(fire.due_at, fire.fired_at)
         state = state_of(fire.outcome, late, grace, is_double=fire.is_double)
-        height = 3 if late is None or late > grace else 2 if late > grace // 4 else 1
         label = state if late is None else f"{state}, {late / 1_000_000:.1f} s after the due time"
-        href = Filters(task_id=fire.task_id).href() if hrefs and fire.task_id else ""
-        made.append(Bar(state, (start + index) * 10, height, label, href))
+        href = Filters(task_id=fire.task_id).href() if fire.task_id else ""
+        made.append(Bar(state, (start + index) * 10, _height(late, grace), label, href))
     return tuple(made)
+
+
+def strip_of(newest_first: Sequence[LastFire], grace: int, room: int) -> Strip:
+    """Returns a strip whose bars have no labels and links: a list has thousands of them. The newest is on the right."""
+    states: dict[str, list[str]] = {}
+    for place, fire in zip(range(room - 1, -1, -1), newest_first, strict=False):
+        late = lateness_of(fire.due_at, fire.fired_at)
+        state = state_of(fire.outcome, late, grace, is_double=bool(fire.is_double))
+        height = 8 * _height(late, grace)
+        states.setdefault(state, []).append(f"M{place * 10 + 1} {24 - height}h7v{height}h-7z")
+    if not states:
+        return Strip()
+    counts = ", ".join(f"{len(shapes)} {state}" for state, shapes in sorted(states.items(), key=lambda item: -len(item[1])))
+    return Strip(tuple((state, "".join(shapes)) for state, shapes in states.items()), f"Last {plural(len(newest_first[:room]), 'fire')}: {counts}")
+
+
+def _height(late: int | None, grace: int) -> int:
+    """1 to 3: a taller bar is later."""
+    return 3 if late is None or late > grace else 2 if late > grace // 4 else 1
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------------

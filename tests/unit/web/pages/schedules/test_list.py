@@ -9,8 +9,8 @@ from tests.support.database import T
 from tests.support.site import text_of
 from tests.unit.web.pages.conftest import EVIL
 from tests.unit.web.pages.schedules.samples import NEW, SECOND, rows
-from z4j.store.schedules.fires import FireRow
-from z4j.web.pages.schedules.list import bars
+from z4j.store.schedules.fires import FireRow, LastFire
+from z4j.web.pages.schedules.list import Strip, bars, strip_of
 
 
 def test_lists_in_every_form(shop: Any) -> None:
@@ -47,9 +47,16 @@ def test_a_strip_ends_at_the_right_and_the_late_ones_are_tall() -> None:
     def fire(late_s: int | None, outcome: str = "sent") -> FireRow:
         return FireRow(1, 3, T, "b", None if late_s is None else T + late_s * SECOND, outcome, False, False, "t", "")
 
-    found = bars([fire(0), fire(30), fire(300), fire(None, "missed")], 60 * SECOND, 20)
+    fires = [fire(0), fire(30), fire(300), fire(None, "missed")]
+    found = bars(fires, 60 * SECOND, 20)
     assert [bar.x for bar in found] == [160, 170, 180, 190]
     assert [bar.height for bar in found] == [1, 2, 3, 3]
     assert [bar.state for bar in found] == ["on time", "on time", "late", "missed"]
-    assert {bar.href for bar in found} == {""}
-    assert bars([fire(0)], SECOND, 1, hrefs=True)[0].href == "/tasks?task_id=t"
+    assert {bar.href for bar in found} == {"/tasks?task_id=t"}
+    last = [LastFire(each.due_at, each.fired_at, each.outcome, 0, 0, "t", "") for each in reversed(fires)]
+    assert strip_of(last, 60 * SECOND, 20) == Strip(
+        (("missed", "M191 0h7v24h-7z"), ("late", "M181 0h7v24h-7z"), ("on time", "M171 8h7v16h-7zM161 16h7v8h-7z")),
+        "Last 4 fires: 2 on time, 1 missed, 1 late",
+    )
+    assert strip_of(last, 60 * SECOND, 2).label == "Last 2 fires: 1 missed, 1 late"
+    assert strip_of([], 60 * SECOND, 20) == Strip()
