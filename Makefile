@@ -41,7 +41,7 @@ docs: environments
 	$(SERVER) -m z4j.settings > docs/settings.md
 
 client: environments
-	$(SERVER) -m z4j.web.api.document | $(SERVER) adapters/client/generate.py
+	$(SERVER) -m z4j.web.api.openapi | $(SERVER) adapters/client/generate.py
 
 environments: .venvs/server/.stamp $(ENGINE_STAMPS) $(FRAMEWORK_STAMPS) .venvs/saq/.stamp
 

@@ -24,12 +24,12 @@ from z4j.agents.connections import Hub
 from z4j.agents.gateway import Gateway
 from z4j.agents.outbox import Outbox
 from z4j.agents.reconcile import Reconcile
-from z4j.appliance import server_address, service_manager
+from z4j.appliance import server_address, systemd
 from z4j.appliance.data_folder import data_lock, prepare_data
 from z4j.appliance.demo import Demo
 from z4j.background.duties import BackgroundDuties
 from z4j.background.nightly_backups import NightlyBackups
-from z4j.background_duty import WHENEVER_S, Duties, repeat
+from z4j.duty_loop import WHENEVER_S, Duties, repeat
 from z4j.exceptions import Z4jError
 from z4j.listener import ports
 from z4j.listener.connection_limits import ClientAddress, Connections, descriptor_limit
@@ -170,7 +170,7 @@ class Server:
 
             beat = heartbeat.OutgoingHeartbeat(self.store, self.duties, self.settings.heartbeat)
             running.append(repeat(self.duties.add(heartbeat.NAME, heartbeat.EVERY_S), beat.round))
-        if watchdog := service_manager.watchdog_s():
+        if watchdog := systemd.watchdog_s():
             running.append(repeat(self.duties.add("watchdog", watchdog / 3), self._report_alive))
         if self.tls is not None:
             running.append(repeat(self.duties.add("certificate", CHECK_S), self.tls.check))
@@ -220,7 +220,7 @@ class Server:
         if tls is not None and tls.certificate.is_self_signed:
             fingerprint = tls.certificate.fingerprint
             print(f"\nFingerprint of the certificate, for comparison in the browser (SHA-256):\n\n    {fingerprint}\n", flush=True)
-        service_manager.notify(f"READY=1\nSTATUS=serving {address}")
+        systemd.notify(f"READY=1\nSTATUS=serving {address}")
         if self.demo is not None:
             await self.demo.on_start(self)
         if not await users.has_admin(self.store):
@@ -230,7 +230,7 @@ class Server:
     async def _report_alive(self, at: int) -> None:
         """Notifies the service manager that this process is responsive: it reads its database, in the loop that serves requests."""
         await users.has_admin(self.store)
-        service_manager.notify("WATCHDOG=1")
+        systemd.notify("WATCHDOG=1")
 
     async def _on_clock_step(self, step: Step) -> None:
         if step.by_us < 0:
@@ -243,7 +243,7 @@ class Server:
     def end_streams(self) -> None:
         """Ends the streams of pages and agents before uvicorn waits for open connections."""
         logs.stopping()
-        service_manager.notify("STOPPING=1")
+        systemd.notify("STOPPING=1")
         self.live.end()
         self.gateway.close_all()
 
@@ -254,9 +254,9 @@ def serve(settings: Settings, demo: Demo | None = None) -> int:
     prepare_data(settings.data)
     if demo is None:
         refuse_demo(settings.database)
-    given = service_manager.take_listener() if demo is None else demo.listener.dup()  # a demo keeps its own open over a reset
+    given = systemd.take_listener() if demo is None else demo.listener.dup()  # a demo keeps its own open over a reset
     if given is not None and demo is None:
-        settings = dataclasses.replace(settings, host=service_manager.address_of(given, settings))
+        settings = dataclasses.replace(settings, host=systemd.address_of(given, settings))
     with (
         data_lock(settings.data),
         contextlib.closing(given or ports.bind(settings.host, settings.port)) as listener,

@@ -17,7 +17,7 @@
 
 `message` says what happened and what was not affected, `hint` what to do; both are shown to users. A private cause travels as
 `__cause__` and is only ever logged. `cause_of` returns one word for the cause of any error, such as `disk_full`;
-`store/sqlite/errors.py` decides which error of SQLite is which of these.
+`store/sqlite/sqlite_exceptions.py` decides which error of SQLite is which of these.
 """
 
 from __future__ import annotations

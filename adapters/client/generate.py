@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generates the client from the server's OpenAPI document: the models, the operations of the asynchronous client and the synchronous one.
 
-    python -m z4j.web.api.document | python adapters/client/generate.py        (`make client`)
+    python -m z4j.web.api.openapi | python adapters/client/generate.py        (`make client`)
 
 METHODS names the method of each operation. An operation without a name is an error: no route of the API is left out. The synchronous face
 is the asynchronous one with other words (SYNC), its hand-written parts included.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from z4j.web.api.document import document
+from z4j.web.api.openapi import document
 from z4j_client import AsyncClient, Client, models
 from z4j_client.decoding import decode
 

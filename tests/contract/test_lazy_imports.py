@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from z4j.cli import GROUPS, _command, _parser
 from z4j.lazy_imports import load
-from z4j.web.api.document import OPERATIONS
+from z4j.web.api.openapi import OPERATIONS
 from z4j.web.routes import PAGES, R, all_rows
 
 

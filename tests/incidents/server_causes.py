@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.incidents.causes import App, backlog, dead_letters, failing_more
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.listener.tls import ServerTls
 from z4j.operations.findings.server import ServerFindings
 from z4j.rules.alerts.threshold_measures import Threshold

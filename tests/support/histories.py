@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from z4j.rules.tasks.fold import Event, fold, state_of
-from z4j.rules.tasks.reused_ids.executions import ReportedEvent, split
+from z4j.rules.tasks.reused_ids.split_executions import ReportedEvent, split
 from z4j.rules.tasks.states import STATE_NAMES
 from z4j.wire.batches import decode_records
 from z4j.wire.records import TaskRecord

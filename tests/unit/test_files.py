@@ -15,13 +15,13 @@ import pytest
 from tests.support.database import T, database, life, tell
 from z4j import files
 from z4j.exceptions import StoreError
-from z4j.store.sqlite.backup import check_database, copy_database
+from z4j.store.sqlite.verified_copy import check_database, copy_database
 
 SLOW = """
 import sys, time
 from pathlib import Path
 from z4j import files
-from z4j.store.sqlite import backup
+from z4j.store.sqlite import verified_copy
 files.publish = lambda *_: time.sleep(60)
 backup.copy_database(Path(sys.argv[1]), Path(sys.argv[2]))
 """

@@ -26,7 +26,7 @@ from z4j.agents.ingest_totals import IngestTotals
 from z4j.agents.outbox import Outbox
 from z4j.agents.session import Batch, ProtocolError, Session
 from z4j.agents.tokens import AgentToken
-from z4j.background_duty import WHENEVER_S, Duties
+from z4j.duty_loop import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.live import Live
 from z4j.store.fleet import agents, gaps

@@ -23,7 +23,7 @@ from z4j.agents.command_frames import OutgoingCommand, frame_of
 from z4j.agents.command_owner import Cause, Chosen, ExpiringOwner, Owner, Refused
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
-from z4j.background_duty import WHENEVER_S, Duties, repeat
+from z4j.duty_loop import WHENEVER_S, Duties, repeat
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.rules.commands import RULES
 from z4j.store.fleet.agents import read_proofs

@@ -21,7 +21,7 @@ from z4j.agents.command_results import Answer
 from z4j.agents.connections import Need
 from z4j.agents.ingest import ServerFact, ingest_facts
 from z4j.agents.outbox import Outbox
-from z4j.background_duty import WHENEVER_S, Duties
+from z4j.duty_loop import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.rules.command_ids import CommandId
 from z4j.rules.tasks.fold import Event

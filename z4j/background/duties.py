@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The table of background duties with their intervals. Each duty is a module beside this one; what repeats it is `z4j.background_duty`.
+"""The table of background duties with their intervals. Each duty is a module beside this one; what repeats it is `z4j.duty_loop`.
 
 `run` starts one loop for each duty, so one that fails or takes long does not delay another. Each looks with a reading connection and
 writes only when there is something to write, so an idle server writes nothing.
@@ -24,7 +24,7 @@ from z4j.background.overdue_schedules import OverdueSchedules
 from z4j.background.retention import RetentionDuty
 from z4j.background.server_events import Changed
 from z4j.background.word_index import WordIndexDuty
-from z4j.background_duty import WHENEVER_S, Duties, repeat
+from z4j.duty_loop import WHENEVER_S, Duties, repeat
 from z4j.store.access.audit import AuditLog
 from z4j.store.fleet import agents
 from z4j.store.rollups import downsampling

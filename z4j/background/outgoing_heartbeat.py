@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from z4j import __version__
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.exceptions import Z4jError
 from z4j.store.access import users
 from z4j.store.sqlite.db import Connection, Store

@@ -12,8 +12,8 @@ from z4j import clock
 from z4j.exceptions import StoreError
 from z4j.store.access import audit_checkpoints
 from z4j.store.access.audit import AuditLog
-from z4j.store.sqlite.backup import Contents
 from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.verified_copy import Contents
 
 ATTEMPTS: Final = 5
 ACTION: Final = "backup"

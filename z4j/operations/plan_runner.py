@@ -17,7 +17,7 @@ from z4j.agents.command_owner import Cause, Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
-from z4j.background_duty import Duty
+from z4j.duty_loop import Duty
 from z4j.live import Live
 from z4j.operations.commands import NEW_ID
 from z4j.rules import plans as rules

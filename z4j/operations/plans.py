@@ -19,7 +19,7 @@ from z4j.agents.command_owner import ExpiringOwner
 from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Need
 from z4j.agents.outbox import Outbox
-from z4j.background_duty import Duties, until_done
+from z4j.duty_loop import Duties, until_done
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
 from z4j.operations import repeated_cancellations

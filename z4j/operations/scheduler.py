@@ -20,7 +20,7 @@ from z4j.agents.command_frames import OutgoingCommand
 from z4j.agents.command_owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.connections import Need
 from z4j.agents.outbox import Outbox
-from z4j.background_duty import WHENEVER_S, Duties, until_done
+from z4j.duty_loop import WHENEVER_S, Duties, until_done
 from z4j.exceptions import StoreError
 from z4j.operations.missed_runs import SKIP_AFTER, times_to_run, write_missed
 from z4j.rules.command_ids import CommandId

@@ -13,7 +13,7 @@ from z4j.appliance.demo import Demo
 from z4j.background.clock_watch import ClockWatch
 from z4j.background.retention import RetentionDuty
 from z4j.background.word_index import WordIndexDuty
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.listener.tls import ServerTls
 from z4j.live import Live
 from z4j.operations.alerts.actions import AlertActions

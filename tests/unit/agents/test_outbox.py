@@ -17,7 +17,7 @@ from z4j.agents.command_results import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.ingest import ingest_batch
 from z4j.agents.outbox import NO_ORIGINAL, Outbox
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.store.fleet import agents
 from z4j.store.operations.value_encryption import SealError

@@ -12,8 +12,8 @@ from tests.support.database import SECOND, T, database
 from tests.unit.background.workers import Heard
 from z4j import clock
 from z4j.background.clock_watch import SETTLE_US, ClockWatch
-from z4j.background_duty import LOG_AGAIN_US, STALLED_US, Duty
 from z4j.clock import DAY_US
+from z4j.duty_loop import LOG_AGAIN_US, STALLED_US, Duty
 from z4j.rules.clock_watch import WAIT_US, Step
 from z4j.store.access.audit import AuditLog, list_audit
 from z4j.store.operations.trusted_time import read_trusted

@@ -19,8 +19,8 @@ from tests.support.site import Site, site
 from tests.support.stack import wait_for
 from z4j import cli
 from z4j.agents.ingest import ingest_batch
-from z4j.background_duty import Duty
-from z4j.store.sqlite.backup import check_database
+from z4j.duty_loop import Duty
+from z4j.store.sqlite.verified_copy import check_database
 from z4j.web.auth import authentication
 from z4j.web.pages.settings.connection_strings import connect_app
 from z4j_agent import wire

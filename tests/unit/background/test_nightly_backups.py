@@ -124,7 +124,7 @@ async def test_a_disk_without_room_is_found_before_anything_is_written(tmp_path:
     async with database(tmp_path) as store:
         nightly = duty(store, tmp_path)
         await nightly.round(T)
-        monkeypatch.setattr("z4j.store.sqlite.backup.SPARE", 1 << 60)
+        monkeypatch.setattr("z4j.store.sqlite.verified_copy.SPARE", 1 << 60)
         failed = await nightly.round(NIGHT)
         assert failed is not None
         assert "are free" in failed.problem

@@ -10,7 +10,7 @@ import pytest
 from tests.support.database import database
 from tests.support.endpoints import endpoint
 from z4j.background.outgoing_heartbeat import NAME, HeartbeatFailed, OutgoingHeartbeat
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.exceptions import StoreError
 
 pytestmark = pytest.mark.anyio

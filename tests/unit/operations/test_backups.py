@@ -19,8 +19,8 @@ from z4j.exceptions import StoreDamaged, StoreError
 from z4j.operations.backups import write_backup
 from z4j.store.access import audit_checkpoints
 from z4j.store.access.audit import AuditLog, list_audit
-from z4j.store.sqlite import backup
-from z4j.store.sqlite.backup import Contents, read_contents
+from z4j.store.sqlite import verified_copy
+from z4j.store.sqlite.verified_copy import Contents, read_contents
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ async def test_an_existing_file_is_left_alone_and_a_failure_is_a_row(tmp_path: P
         with pytest.raises(StoreError, match="already exists"):
             await write_backup(store, log, target, "ada", "admin")
         with pytest.raises(StoreError, match="already exists"):
-            backup.copy_verified(store.path, target)
+            verified_copy.copy_verified(store.path, target)
         assert target.read_text() == "mine"
         assert await list_audit(store) == []
         with pytest.raises(StoreError, match="failed"):
@@ -70,7 +70,7 @@ async def test_an_existing_file_is_left_alone_and_a_failure_is_a_row(tmp_path: P
 async def test_a_copy_that_is_not_what_was_copied_is_removed(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a defect of the disk would change it between the copy and its verification."""
     async with database(tmp_path) as store:
-        log, restore = AuditLog(tmp_path), backup.restore_copy
+        log, restore = AuditLog(tmp_path), verified_copy.restore_copy
 
         def spoiled(source: Path, target: Path) -> None:
             with closing(sqlite3.connect(source)) as db:
@@ -78,7 +78,7 @@ async def test_a_copy_that_is_not_what_was_copied_is_removed(tmp_path: Path, cha
                 db.commit()
             restore(source, target)
 
-        monkeypatch.setattr(backup, "restore_copy", spoiled)
+        monkeypatch.setattr(verified_copy, "restore_copy", spoiled)
         with pytest.raises(StoreDamaged, match="not usable"):
             await write_backup(store, log, tmp_path / "copy.db", "ada", "admin")
         assert not (tmp_path / "copy.db").exists()
@@ -116,6 +116,6 @@ def threads() -> int:
 
 
 def is_copying(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code is not backup.copy_verified.__code__:
+    while frame is not None and frame.f_code is not verified_copy.copy_verified.__code__:
         frame = frame.f_back
     return frame is not None

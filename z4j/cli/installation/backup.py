@@ -14,7 +14,7 @@ from z4j.cli.common.output import say
 from z4j.operations.backups import write_backup
 from z4j.settings import Settings
 from z4j.store.sqlite import migrate as migrations
-from z4j.store.sqlite.backup import Contents
+from z4j.store.sqlite.verified_copy import Contents
 
 KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key", "values.key", "tls/server.pem", "tls/next.pem")
 

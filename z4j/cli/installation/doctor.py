@@ -29,8 +29,8 @@ from z4j.rules.findings.server import LITTLE_SPACE, find_forwarding
 from z4j.settings import Settings
 from z4j.store.backups.backup_results import read_results
 from z4j.store.forwarding.targets import list_states
-from z4j.store.sqlite.backup import check_database
 from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
+from z4j.store.sqlite.verified_copy import check_database
 from z4j.store.tasks import bulk_deletion
 from z4j.text import JsonObject, clean
 

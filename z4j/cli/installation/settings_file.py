@@ -13,9 +13,9 @@ from pathlib import Path
 from z4j import files
 from z4j.agents.connections import Hub
 from z4j.agents.outbox import Outbox
-from z4j.background_duty import Duties
 from z4j.cli.common.offline import Offline, offline
 from z4j.cli.common.output import print_table, say
+from z4j.duty_loop import Duties
 from z4j.exceptions import BadInput, StoreError
 from z4j.live import Live
 from z4j.operations.commands import Dispatch

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from z4j import clock
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
-from z4j.operations.alerts.sender_process import check_address
+from z4j.operations.alerts.sender_supervisor import check_address
 from z4j.operations.audited_change import change, check_role
 from z4j.operations.commands import Actor
 from z4j.operations.signed_links import SignedLinks

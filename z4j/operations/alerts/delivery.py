@@ -12,7 +12,7 @@ from z4j import clock, logs
 from z4j.delivery_tasks import DeliveryTasks
 from z4j.exceptions import StoreError
 from z4j.live import Live
-from z4j.operations.alerts.sender_process import NotDelivered, send
+from z4j.operations.alerts.sender_supervisor import NotDelivered, send
 from z4j.rules.alerts import message as rules
 from z4j.rules.alerts.delivery_retries import next_try
 from z4j.store.alerts import channels, messages

@@ -7,7 +7,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.exceptions import StoreError
 from z4j.listener.tls import ServerTls, days_left, is_ending
 from z4j.rules.findings import server as rules

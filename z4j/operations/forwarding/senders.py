@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from z4j.exceptions import BadInput
-from z4j.operations.alerts.sender_process import NotDelivered, ask_process, check_address
+from z4j.operations.alerts.sender_supervisor import NotDelivered, ask_process, check_address
 from z4j.operations.forwarding import sockets_and_files
 from z4j.rules.forwarding import syslog
 from z4j.rules.forwarding.events import Outgoing

@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 from z4j import __version__, clock
 from z4j.agents.connections import Hub
 from z4j.agents.ingest_totals import IngestTotals
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.exceptions import StoreError
 from z4j.listener.tls import ServerTls
 from z4j.operations.findings.service import Findings
 from z4j.rules.metrics.label_limits import LabelLimit, value_of
-from z4j.rules.schedules.fires import grace_of, lateness_of, state_of
+from z4j.rules.schedules.schedule_health import grace_of, lateness_of, state_of
 from z4j.settings import Settings
 from z4j.store.access.audit import AuditLog
 from z4j.store.alerts import alerts

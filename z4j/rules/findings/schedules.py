@@ -24,7 +24,7 @@ SEVERAL: Final = 3
 
 
 class ScheduleState(NamedTuple):
-    """A schedule with its health (see `rules.schedules.fires`). Times are microseconds UTC. `due_at` is when its newest decided run was
+    """A schedule with its health (see `rules.schedules.schedule_health`). Times are microseconds UTC. `due_at` is when its newest decided run was
     due, `lateness` how late that was, `doubled_at` when the newest run by two processes was due."""
 
     id: int

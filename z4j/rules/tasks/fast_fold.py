@@ -2,7 +2,7 @@
 """Fast path for the ordinary life cycle of a task: enqueued, received, started, ended, each once and reported in this order.
 
 Almost every task follows it, and then its row follows from the previous row and these events, without a merge. The functions here return
-None or False if that is not certain; then `reused_ids.detection` and `fold` decide. For accepted events, `detection.is_one_execution` is
+None or False if that is not certain; then `reused_ids.reuse_check` and `fold` decide. For accepted events, `detection.is_one_execution` is
 always true. Pure.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from z4j.rules.tasks.fold import FACTS, SOURCE, Event, state_key
-from z4j.rules.tasks.reused_ids.detection import IN_ORDER
-from z4j.rules.tasks.reused_ids.executions import SENDER, SKEW_US
+from z4j.rules.tasks.reused_ids.reuse_check import IN_ORDER
+from z4j.rules.tasks.reused_ids.split_executions import SENDER, SKEW_US
 
 OWN: Final = SOURCE["enqueued"]
 """The rank of name, queue and environment as the producer of the first attempt reports them: no other event of the life cycle overrides

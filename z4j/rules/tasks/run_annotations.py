@@ -62,7 +62,7 @@ class ExecutionRow(NamedTuple):
 
 def row_of(started_at: int, executions: Sequence[ExecutionRow]) -> int:
     """Returns the row that a run belongs to: of the executions of one id, the first that ended after the run started, else the newest.
-    An execution begins after the end of all before it, see `reused_ids.executions`."""
+    An execution begins after the end of all before it, see `reused_ids.split_executions`."""
     newest = next((execution.row for execution in executions if execution.is_newest), executions[-1].row)
     earlier = sorted(
         (execution.ended_at, execution.row) for execution in executions if not execution.is_newest and execution.ended_at is not None

@@ -15,7 +15,7 @@ from z4j.store.access.audit_checkpoints import last_row
 from z4j.store.access.audit_restores import Fork, find_fork, fork_from_memory
 from z4j.store.backups import restore, restore_losses
 from z4j.store.backups.restore_losses import Changes, Decided, Silenced
-from z4j.store.sqlite import backup, migrate
+from z4j.store.sqlite import migrate, verified_copy
 from z4j.text import JsonObject
 
 OLDEST_ROLLBACK: Final = 10
@@ -71,7 +71,7 @@ class PreparedRestore:
 
     def discard(self) -> None:
         """Removes the copy. The database is as it was."""
-        backup.remove_database(self.copy)
+        verified_copy.remove_database(self.copy)
 
 
 def prepare(source: Path, database: Path, *, migrates: bool) -> PreparedRestore:
@@ -85,7 +85,7 @@ def prepare(source: Path, database: Path, *, migrates: bool) -> PreparedRestore:
     try:
         return _compare(source, database, copy)
     except BaseException:
-        backup.remove_database(copy)
+        verified_copy.remove_database(copy)
         raise
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from z4j import files
 from z4j.exceptions import StoreBusy, StoreError
-from z4j.store.sqlite import backup, migrate
+from z4j.store.sqlite import migrate, verified_copy
 from z4j.store.sqlite.writer import Connection
 
 RESTORING: Final = "restoring"
@@ -46,17 +46,17 @@ def prepare(source: Path, database: Path, *, migrates: bool) -> Path:
         )
     remove_leftovers(database)
     copy = database.with_name(f"{database.name}.{RESTORING}")
-    backup.refuse_without_space(source, database.parent, 1)
+    verified_copy.refuse_without_space(source, database.parent, 1)
     try:
         os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        backup.restore_copy(source, copy)
+        verified_copy.restore_copy(source, copy)
         if migrates:
             migrate.migrate(copy, is_copied=False)
     except (sqlite3.Error, OSError) as error:
-        backup.remove_database(copy)
+        verified_copy.remove_database(copy)
         raise StoreError(f"{source} cannot be restored: {error}. No changes were made.", "Choose another backup.") from error
     except StoreError:
-        backup.remove_database(copy)
+        verified_copy.remove_database(copy)
         raise
     return copy
 
@@ -65,7 +65,7 @@ def prepare(source: Path, database: Path, *, migrates: bool) -> Path:
 def opened(path: Path) -> Iterator[Connection]:
     """A connection to a copy that is being prepared. The block is one transaction; afterwards the copy is one whole file on the disk."""
     with contextlib.closing(sqlite3.connect(path, factory=Connection, isolation_level=None)) as db:
-        db.execute(f"PRAGMA busy_timeout = {backup.BUSY_MS}")
+        db.execute(f"PRAGMA busy_timeout = {verified_copy.BUSY_MS}")
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
@@ -115,7 +115,7 @@ def replace(copy: Path, database: Path, at: int) -> Path | None:
 
 def remove_leftovers(database: Path) -> None:
     """Removes what a killed restore left: its copy, and the second name of the present database."""
-    backup.remove_database(database.with_name(f"{database.name}.{RESTORING}"))
+    verified_copy.remove_database(database.with_name(f"{database.name}.{RESTORING}"))
     for kept in database.parent.glob(f"{database.name}.{BEFORE}*"):
         if database.exists() and kept.samefile(database):
             kept.unlink()
@@ -126,7 +126,7 @@ def _join_log(database: Path, kept: Path) -> None:
     database. A damaged database keeps its log under the name of the kept file. Raises StoreError."""
     try:
         with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as db:
-            db.execute(f"PRAGMA busy_timeout = {backup.BUSY_MS}")
+            db.execute(f"PRAGMA busy_timeout = {verified_copy.BUSY_MS}")
             if db.execute("PRAGMA journal_mode = DELETE").fetchone() != ("delete",):
                 raise StoreBusy(f"The write-ahead log of {database} is in use. No changes were made.", "Try again.")
     except sqlite3.OperationalError as error:
@@ -158,5 +158,5 @@ def _name_twice(database: Path, kept: Path) -> None:
         part = kept.with_name(f"{kept.name}.part")
         shutil.copyfile(database, part)
         part.chmod(0o600)
-        backup.sync(part)
+        verified_copy.sync(part)
         part.rename(kept)

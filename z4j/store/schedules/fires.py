@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from z4j.rules.schedules.fires import GRACE, NEAR, REPORTED, grace_of
+from z4j.rules.schedules.schedule_health import GRACE, NEAR, REPORTED, grace_of
 from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.fleet import processes
 from z4j.store.operations.value_encryption import SealError

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from z4j.rules.schedules.due_times import Timing
-from z4j.rules.schedules.fires import GRACE, grace_of
+from z4j.rules.schedules.schedule_health import GRACE, grace_of
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from z4j.rules.schedules.fires import DECISIVE, GRACE, FireFacts, Health, grace_of, health
+from z4j.rules.schedules.schedule_health import DECISIVE, GRACE, FireFacts, Health, grace_of, health
 from z4j.store.schedules import schedules
 from z4j.store.schedules.fires import FireRow, LastFire
 from z4j.store.schedules.schedules import ScheduleRow, SchedulerRow

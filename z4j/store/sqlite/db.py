@@ -26,8 +26,8 @@ from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
 from z4j.store.rollups.run_totals import RunTotals
 from z4j.store.rollups.sum_cache import SumCache
-from z4j.store.sqlite import backup, migrate
-from z4j.store.sqlite.errors import not_read
+from z4j.store.sqlite import migrate, verified_copy
+from z4j.store.sqlite.sqlite_exceptions import not_read
 from z4j.store.sqlite.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Row, Writer
 from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
 
@@ -246,10 +246,10 @@ class Store:
         if await asyncio.to_thread(_checkpoint, self.path, least_bytes):
             self._writing.is_log_short = False
 
-    async def backup(self, target: Path) -> backup.Contents:
+    async def backup(self, target: Path) -> verified_copy.Contents:
         """Writes a whole copy of the database to `target` while the database is in use, and verifies it. Returns what it contains. Raises
         StoreError if that fails."""
-        return await backup.copy_in_thread(self.path, target)
+        return await verified_copy.copy_in_thread(self.path, target)
 
 
 def _checkpoint(path: Path, least_bytes: int) -> bool:

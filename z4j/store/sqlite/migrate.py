@@ -10,7 +10,7 @@ from pathlib import Path
 
 from z4j import clock
 from z4j.exceptions import StoreError
-from z4j.store.sqlite import backup
+from z4j.store.sqlite import verified_copy
 
 _NUMBERED = re.compile(r"^(\d{4})_\w+\.sql$")
 
@@ -78,7 +78,7 @@ def migrate(path: Path, *, is_copied: bool = True) -> int:
         db.execute("PRAGMA busy_timeout = 5000")
         if schema and is_copied:
             copy = path.with_name(f"{path.name}.before-{supported}-{clock.now()}")
-            backup.copy_database(path, copy)
+            verified_copy.copy_database(path, copy)
         elif not schema:
             # Only an empty file takes it; it lets retention give space back to the file system.
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")

@@ -22,8 +22,8 @@ from z4j.exceptions import StoreError
 from z4j.store.operations.value_encryption import Seal
 from z4j.store.rollups.run_totals import RunTotals
 from z4j.store.rollups.sum_cache import SumCache
-from z4j.store.sqlite.errors import not_written
 from z4j.store.sqlite.sql import for_rows
+from z4j.store.sqlite.sqlite_exceptions import not_written
 from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
 
 GROUP_LIMIT: Final = 64

@@ -3,7 +3,7 @@
 `agents.ingest` calls it.
 
 The events of such an id are kept until its executions are settled. Each batch computes the rows again from all of them;
-`rules.tasks.reused_ids.executions` decides which event belongs to which execution. A row keeps its id as long as its execution exists. The
+`rules.tasks.reused_ids.split_executions` decides which event belongs to which execution. A row keeps its id as long as its execution exists. The
 newest execution has `life` 0, so that a search for the task id finds it; in each earlier one `life` is the row id.
 """
 
@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from z4j.rules.tasks.fold import AttemptSummary, Event, Summary, fold, original_key, run_join, runs_of
-from z4j.rules.tasks.reused_ids.executions import Execution, ReportedEvent, split
 from z4j.rules.tasks.reused_ids.row_events import events_of
+from z4j.rules.tasks.reused_ids.split_executions import Execution, ReportedEvent, split
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.annotations import attempt_annotations
 from z4j.store.fleet import processes

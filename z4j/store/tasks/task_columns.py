@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from z4j.rules.tasks import fast_fold
 from z4j.rules.tasks.fast_fold import OWN
 from z4j.rules.tasks.fold import MAX_ATTEMPT, NEVER, NOTHING, QUEUED, RECEIVED, RUNNING, Event, Summary, Usage, original_key
-from z4j.rules.tasks.reused_ids.detection import FIRST_FACTS
+from z4j.rules.tasks.reused_ids.reuse_check import FIRST_FACTS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite.db import Connection, Row

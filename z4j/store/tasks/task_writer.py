@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from z4j.rules.tasks.fold import Event, Summary, fold
-from z4j.rules.tasks.reused_ids.detection import is_one_execution, is_ordinary
+from z4j.rules.tasks.reused_ids.reuse_check import is_one_execution, is_ordinary
 from z4j.rules.tasks.states import FINAL_CODES, FLAGS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits

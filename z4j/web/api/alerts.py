@@ -17,7 +17,7 @@ from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 from z4j.store.alerts import alert_rules, channels
 from z4j.store.alerts.channels import Channel, ChannelKind
-from z4j.web.api.operations import Operation, Saved, answer, read_body
+from z4j.web.api.endpoints import Operation, Saved, answer, read_body
 from z4j.web.frame import export
 from z4j.web.pages.alerts.list import detail_json, list_json
 from z4j.web.services import services

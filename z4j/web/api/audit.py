@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.store.access import audit
-from z4j.web.api.operations import PAGE, Operation, answer
+from z4j.web.api.endpoints import PAGE, Operation, answer
 from z4j.web.api.plans import BEFORE
 from z4j.web.frame import export
 from z4j.web.frame.paging import before_of

@@ -13,7 +13,7 @@ from z4j.exceptions import BadInput, NotFound
 from z4j.rules.commands import RULES
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
-from z4j.web.api.operations import PAGE, Operation, answer
+from z4j.web.api.endpoints import PAGE, Operation, answer
 from z4j.web.api.plans import BEFORE, PlanState, plan_state
 from z4j.web.frame.paging import before_of
 from z4j.web.services import services

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from z4j.exceptions import BadInput
 from z4j.store.errors.error_groups import ErrorGroup
 from z4j.store.operations.plans import PlanRow
-from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.endpoints import Operation, answer, read_body
 from z4j.web.pages.errors.actions import split_of
 from z4j.web.pages.errors.detail import detail_json
 from z4j.web.pages.errors.list import list_json

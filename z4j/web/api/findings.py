@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.web.api.operations import LISTED, Operation, answer
+from z4j.web.api.endpoints import LISTED, Operation, answer
 from z4j.web.pages.finding_items import FindingList, findings_of
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from z4j.store.samples.name_sample import SlowTask
-from z4j.web.api.operations import Operation
+from z4j.web.api.endpoints import Operation
 from z4j.web.pages.names import detail as name_detail
 from z4j.web.pages.names import list as name_list
 from z4j.web.pages.queues import detail as queue_detail

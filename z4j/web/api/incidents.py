@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from z4j.rules.incidents.record import Record
 from z4j.store.incidents.incidents import Incident
-from z4j.web.api.operations import Operation, Saved, answer, read_body
+from z4j.web.api.endpoints import Operation, Saved, answer, read_body
 from z4j.web.pages.incidents.detail import detail_json
 from z4j.web.pages.incidents.list import list_json
 from z4j.web.services import services

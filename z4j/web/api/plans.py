@@ -15,7 +15,7 @@ from z4j.operations.plans import Source
 from z4j.rules.plans import Item, read_pace
 from z4j.store.operations import plans
 from z4j.store.operations.plans import GroupRow, ItemRow, PlanRow
-from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.endpoints import Operation, answer, read_body
 from z4j.web.pages.tasks.filters import Filters, from_query
 from z4j.web.services import services
 

@@ -13,7 +13,7 @@ from z4j.store.fleet.paused_queues import PausedQueueRow, list_paused
 from z4j.store.fleet.queues import QueueRow, list_queues
 from z4j.web import command_requests
 from z4j.web.api.commands import Commands, check_word
-from z4j.web.api.operations import LISTED, Operation, answer, read_body
+from z4j.web.api.endpoints import LISTED, Operation, answer, read_body
 from z4j.web.frame.paging import text_of
 from z4j.web.pages.queues.list import EXPORTED, page_of, position_from
 from z4j.web.pages.tasks.filters import Filters

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from z4j.operations.releases import mark_release
 from z4j.rules.releases.verdicts import Word
-from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.endpoints import Operation, answer, read_body
 from z4j.web.pages.releases.detail import detail_json
 from z4j.web.pages.releases.list import list_json
 from z4j.web.services import services

@@ -17,7 +17,7 @@ from z4j.store.schedules import schedules
 from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
 from z4j.web import command_requests
-from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.endpoints import Operation, answer, read_body
 from z4j.web.frame.status_bar import scope_of
 from z4j.web.pages.schedules.detail import find_schedule, json_fields
 from z4j.web.pages.schedules.list import list_lines, to_fields

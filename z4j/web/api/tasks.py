@@ -20,7 +20,7 @@ from z4j.store.operations.commands import CommandRow
 from z4j.store.tasks.tasks import TaskDetail, TaskRow, list_tasks
 from z4j.web import command_requests
 from z4j.web.api.commands import Commands
-from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.endpoints import Operation, answer, read_body
 from z4j.web.pages.tasks.exports import PAGE, limit_of
 from z4j.web.pages.tasks.filters import filters_of
 from z4j.web.pages.tasks.logs import read_request

@@ -14,7 +14,7 @@ from z4j.formats import DAY
 from z4j.store.fleet.workers import WorkerRow, list_workers
 from z4j.web import command_requests
 from z4j.web.api.commands import Commands, check_word
-from z4j.web.api.operations import LISTED, Operation, answer, read_body
+from z4j.web.api.endpoints import LISTED, Operation, answer, read_body
 from z4j.web.frame.paging import text_of
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.pages.workers import list as worker_pages

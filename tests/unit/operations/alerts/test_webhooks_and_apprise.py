@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from tests.support.endpoints import endpoint
-from z4j.operations.alerts import sender_process
-from z4j.operations.alerts.sender_process import NotDelivered
+from z4j.operations.alerts import sender_supervisor
+from z4j.operations.alerts.sender_supervisor import NotDelivered
 from z4j.operations.alerts.webhooks_and_apprise import run, sign
 from z4j.store.alerts.channels import Address
 
@@ -27,15 +27,15 @@ def test_it_answers_one_object() -> None:
 def test_one_that_hangs_is_killed_and_one_that_fails_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
     address = Address("hook", "webhook", "https://hooks.example/canary", "k", True)
     message = {"id": "m", "kind": "test", "title": "t", "text": "x", "findings": [], "more": 0}
-    monkeypatch.setattr(sender_process, "LONGEST_S", 0.3)
-    monkeypatch.setattr(sender_process, "_program", lambda: [sys.executable, "-c", "import time; time.sleep(30)"])
+    monkeypatch.setattr(sender_supervisor, "LONGEST_S", 0.3)
+    monkeypatch.setattr(sender_supervisor, "_program", lambda: [sys.executable, "-c", "import time; time.sleep(30)"])
     with pytest.raises(NotDelivered, match=r"longer than 0\.3 seconds"):
-        sender_process.send(address, message)
-    monkeypatch.setattr(sender_process, "LONGEST_S", 30.0)
+        sender_supervisor.send(address, message)
+    monkeypatch.setattr(sender_supervisor, "LONGEST_S", 30.0)
     for program in ("import sys; sys.exit('canary')", "print('canary')"):
-        monkeypatch.setattr(sender_process, "_program", lambda program=program: [sys.executable, "-c", program])
+        monkeypatch.setattr(sender_supervisor, "_program", lambda program=program: [sys.executable, "-c", program])
         with pytest.raises(NotDelivered) as failed:
-            sender_process.send(address, message)
+            sender_supervisor.send(address, message)
         assert "canary" not in str(failed.value)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.database import T, database
-from z4j.background_duty import Duties
+from z4j.duty_loop import Duties
 from z4j.operations.findings.server import ServerFindings
 from z4j.rules.backups import OLD_US
 from z4j.settings import Settings

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from z4j.rules.tasks import fast_fold
 from z4j.rules.tasks.fold import Event, Summary, fold, state_key
-from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_execution
-from z4j.rules.tasks.reused_ids.executions import SKEW_US
+from z4j.rules.tasks.reused_ids.reuse_check import IN_ORDER, is_one_execution
+from z4j.rules.tasks.reused_ids.split_executions import SKEW_US
 
 T = 1_795_000_000_000_000
 SECOND = 1_000_000

@@ -60,7 +60,7 @@ def test_the_replaced_database_is_kept_also_without_hard_links(tmp_path: Path, m
 
 
 def test_a_database_in_use_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("z4j.store.sqlite.backup.BUSY_MS", 50)
+    monkeypatch.setattr("z4j.store.sqlite.verified_copy.BUSY_MS", 50)
     path, other = database(tmp_path / "z4j.db", "present"), database(tmp_path / "other.db", "other")
     copy = restore.prepare(other, path, migrates=True)
     with closing(sqlite3.connect(path)) as user:

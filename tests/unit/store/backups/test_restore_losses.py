@@ -18,8 +18,8 @@ from z4j.store.access.audit import AuditLog
 from z4j.store.backups import prepared_restore, restore_losses
 from z4j.store.backups.restore_losses import Silenced, find_changes, read_decided, settle, silence
 from z4j.store.forwarding import targets
-from z4j.store.sqlite.backup import copy_database
 from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.verified_copy import copy_database
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.database_image import image, opened
 from z4j.rules.tasks.fold import Event, Sent, Summary, Usage, fold
-from z4j.rules.tasks.reused_ids.detection import IN_ORDER, is_one_execution
-from z4j.rules.tasks.reused_ids.executions import SKEW_US
+from z4j.rules.tasks.reused_ids.reuse_check import IN_ORDER, is_one_execution
+from z4j.rules.tasks.reused_ids.split_executions import SKEW_US
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks.task_columns import decode, encode, first_columns, next_columns
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.unit.web.api.test_document import shop
+
 from tests.unit.operations.alerts.examples import EMAILS
 from tests.unit.web.api import test_document
-from tests.unit.web.api.test_document import shop
 from z4j import clock
 
 __all__ = ["shop"]

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.unit.web.api.test_document import ask, shop
 
 __all__ = ["shop"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from z4j.rules.schedules.fires import Health
+from z4j.rules.schedules.schedule_health import Health
 from z4j.store.schedules.fires import FireRow
 from z4j.store.schedules.schedules import EditRow, ScheduleRow, SchedulerRow
 from z4j.web.frame.render import Choice, Shell
@@ -23,9 +23,13 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         True, False, {}, evil, "skip", "allow", 2_000_000, now, now, 0, now + 5_000_000, now, "", now, None, True,
     )  # fmt: skip
     bar = schedule_list.Bar("late", 490, 3, evil, "/tasks?task_id=x")
-    line = schedule_list.ScheduleLine(row, Health("missed", evil), "z4j", evil, schedule_list.Strip((("late", "M1 0h7v24h-7z"),), evil), "/schedules/3")
+    line = schedule_list.ScheduleLine(
+        row, Health("missed", evil), "z4j", evil, schedule_list.Strip((("late", "M1 0h7v24h-7z"),), evil), "/schedules/3"
+    )
     off = dataclasses.replace(
-        line, row=dataclasses.replace(row, is_enabled=False, is_code=True, kind="interval", timezone="", is_overridden=False), strip=schedule_list.Strip()
+        line,
+        row=dataclasses.replace(row, is_enabled=False, is_code=True, kind="interval", timezone="", is_overridden=False),
+        strip=schedule_list.Strip(),
     )
     times = (TwoTimes(now, "Fri 27 Nov 02:30 +0100", "Fri 27 Nov 01:30 +0000"),)
     process = SchedulerRow(

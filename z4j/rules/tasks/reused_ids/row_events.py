@@ -23,7 +23,7 @@ from z4j.rules.tasks.fold import (
     is_end,
     state_of,
 )
-from z4j.rules.tasks.reused_ids.executions import SENDER
+from z4j.rules.tasks.reused_ids.split_executions import SENDER
 from z4j.rules.tasks.states import FLAGS
 
 TELL_RECEIPT: Final = ("succeeded", "failed")

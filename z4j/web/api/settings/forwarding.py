@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from z4j.rules.forwarding.target import TargetKind, TargetRequest, patterns_of
 from z4j.store.forwarding import deliveries, targets
-from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.endpoints import Operation, answer, read_body
 from z4j.web.frame import export
 from z4j.web.services import services
 

@@ -12,7 +12,19 @@ from z4j.rules.charts.mark_labels import LABEL_LENGTH
 from z4j.rules.charts.model import Series, TimeChart
 from z4j.rules.charts.time_axis import moment_text
 from z4j.rules.charts.time_series import BarDrawing, Frame, Line, LineDrawing, draw_bars, draw_lines
-from z4j.web.frame.charts.texts import MANY, AxisLabel, MarkLine, Table, axis_labels, brief, label_y, slot_times, slug, value_text, value_texts
+from z4j.web.frame.charts.texts import (
+    MANY,
+    AxisLabel,
+    MarkLine,
+    Table,
+    axis_labels,
+    brief,
+    label_y,
+    slot_times,
+    slug,
+    value_text,
+    value_texts,
+)
 from z4j.web.frame.icons import look
 
 DASHES: Final = ("", "dash", "dotted", "dash-dots")

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 
 from z4j import clock
-from z4j.background_duty import WHENEVER_S
+from z4j.duty_loop import WHENEVER_S
 from z4j.rules.findings.finding import Scope, queue_href, worker_href
 from z4j.rules.queries.search_ranking import EXACT, MOST, PART, PER_KIND, Candidate, Found, best, closest
 from z4j.store.search import saved_views, searchable_names

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from z4j import clock
-from z4j.background_duty import WHENEVER_S, Duty
+from z4j.duty_loop import WHENEVER_S, Duty
 from z4j.exceptions import StoreError
 from z4j.formats import iso
 from z4j.store.access.users import has_admin

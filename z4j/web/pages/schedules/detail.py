@@ -16,7 +16,7 @@ from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupporte
 from z4j.rules.commands import RULES
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.due_times import BadSchedule
-from z4j.rules.schedules.fires import percentile
+from z4j.rules.schedules.schedule_health import percentile
 from z4j.store.operations.value_encryption import SealError
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow

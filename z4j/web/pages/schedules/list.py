@@ -16,7 +16,7 @@ from z4j.formats import number, plural
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import sentence
-from z4j.rules.schedules.fires import DECISIVE, Health, lateness_of, state_of
+from z4j.rules.schedules.schedule_health import DECISIVE, Health, lateness_of, state_of
 from z4j.store.schedules import fires, schedules
 from z4j.store.schedules.fires import FireRow, LastFire
 from z4j.store.schedules.scheduler_processes import SchedulerProcesses, scheduler_processes
@@ -124,7 +124,9 @@ def strip_of(newest_first: Sequence[LastFire], grace: int, room: int) -> Strip:
     if not states:
         return Strip()
     counts = ", ".join(f"{len(shapes)} {state}" for state, shapes in sorted(states.items(), key=lambda item: -len(item[1])))
-    return Strip(tuple((state, "".join(shapes)) for state, shapes in states.items()), f"Last {plural(len(newest_first[:room]), 'fire')}: {counts}")
+    return Strip(
+        tuple((state, "".join(shapes)) for state, shapes in states.items()), f"Last {plural(len(newest_first[:room]), 'fire')}: {counts}"
+    )
 
 
 def _height(late: int | None, grace: int) -> int:

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.background.clock_watch import ClockWatch
 from z4j.background.word_index import IndexReport
-from z4j.background_duty import WHENEVER_S
 from z4j.clock import DAY_US
+from z4j.duty_loop import WHENEVER_S
 from z4j.exceptions import StoreError
 from z4j.listener.tls import ServerTls, days_left
 from z4j.rules.backups import OLD_US

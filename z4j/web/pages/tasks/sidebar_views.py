@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from z4j import clock
-from z4j.background_duty import WHENEVER_S, Duties
+from z4j.duty_loop import WHENEVER_S, Duties
 from z4j.exceptions import BadInput
 from z4j.store.search import saved_views
 from z4j.store.search.saved_views import TaskView

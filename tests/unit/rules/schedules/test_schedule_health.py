@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from z4j.rules.schedules import fires
-from z4j.rules.schedules.fires import GRACE, SECOND, FireFacts, grace_of, health, percentile
+from z4j.rules.schedules import schedule_health
+from z4j.rules.schedules.schedule_health import GRACE, SECOND, FireFacts, grace_of, health, percentile
 
 NOW = 1_800_000_000 * SECOND
 
@@ -89,9 +89,9 @@ def test_lateness_counts_from_the_due_time_and_is_never_negative() -> None:
 
 
 def test_words_that_are_stored_and_what_an_agent_may_report() -> None:
-    assert fires.OUTCOMES == ("waiting", "handed", "sent", "failed", "missed", "skipped", "unknown")
-    assert set(fires.OUTCOMES) - {"waiting", "handed", "unknown"} == fires.REPORTED
-    assert (GRACE, fires.MOST_GRACE, fires.NEAR, SECOND) == (10_000_000, 45_000_000, 0.9, 1_000_000)
+    assert schedule_health.OUTCOMES == ("waiting", "handed", "sent", "failed", "missed", "skipped", "unknown")
+    assert set(schedule_health.OUTCOMES) - {"waiting", "handed", "unknown"} == schedule_health.REPORTED
+    assert (GRACE, schedule_health.MOST_GRACE, schedule_health.NEAR, SECOND) == (10_000_000, 45_000_000, 0.9, 1_000_000)
 
 
 @pytest.mark.parametrize(("tick_s", "grace_s"), [(0, 10), (1, 10), (5, 10), (6, 11), (30, 35), (40, 45), (300, 305)])

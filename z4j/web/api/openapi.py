@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from z4j import __version__
 from z4j.web.api import alerts, audit, commands, errors, findings, history, incidents, plans, queues, releases, schedules, tasks, workers
-from z4j.web.api.operations import Operation
+from z4j.web.api.endpoints import Operation
 from z4j.web.api.settings import forwarding
 from z4j.web.frame import export
 from z4j.wire.frames import CapabilityItem, RunningItem

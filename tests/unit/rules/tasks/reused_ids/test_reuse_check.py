@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.unit.rules.tasks.reused_ids.test_executions import histories
 
 from tests.support.histories import Plan, events_of, history
-from tests.unit.rules.tasks.reused_ids.test_executions import histories
 from z4j.rules.tasks.fold import MAX_ATTEMPT, Event, Summary, fold
-from z4j.rules.tasks.reused_ids import detection, executions
-from z4j.rules.tasks.reused_ids.detection import is_one_execution, is_ordinary
-from z4j.rules.tasks.reused_ids.executions import SKEW_US, ReportedEvent, split
+from z4j.rules.tasks.reused_ids import reuse_check, split_executions
+from z4j.rules.tasks.reused_ids.reuse_check import is_one_execution, is_ordinary
+from z4j.rules.tasks.reused_ids.split_executions import SKEW_US, ReportedEvent, split
 
 T = 1_700_000_000_000_000
 S = 1_000_000
-LATE = detection.LATE_US
+LATE = reuse_check.LATE_US
 CLOCKS = {"p": "h", "w": "h", "v": "other", "": ""}
 """Runs and the host of each: the producer and one worker share one."""
 
@@ -359,8 +359,8 @@ def test_the_runs_are_asked_only_then() -> None:
 
 
 def test_numbers_that_lives_are_told_apart_by() -> None:
-    assert (detection.LATE_US, SKEW_US) == (10 * S, 5 * S)
-    assert executions.SENDER == 2
-    assert known(ev("enqueued", 0, 1)).state[0] >= detection.FIRST_FACTS  # type: ignore[union-attr]
-    assert known(ev("failed", 0)).state[0] >= detection.FIRST_FACTS  # type: ignore[union-attr]
-    assert known(ev("started", 0)).state[0] < detection.FIRST_FACTS  # type: ignore[union-attr]
+    assert (reuse_check.LATE_US, SKEW_US) == (10 * S, 5 * S)
+    assert split_executions.SENDER == 2
+    assert known(ev("enqueued", 0, 1)).state[0] >= reuse_check.FIRST_FACTS  # type: ignore[union-attr]
+    assert known(ev("failed", 0)).state[0] >= reuse_check.FIRST_FACTS  # type: ignore[union-attr]
+    assert known(ev("started", 0)).state[0] < reuse_check.FIRST_FACTS  # type: ignore[union-attr]

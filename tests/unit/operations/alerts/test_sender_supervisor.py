@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.endpoints import endpoint, mail_server
 from z4j.exceptions import BadInput
-from z4j.operations.alerts.sender_process import NotDelivered, check_address, send
+from z4j.operations.alerts.sender_supervisor import NotDelivered, check_address, send
 from z4j.operations.alerts.webhooks_and_apprise import SIGNATURE
 from z4j.store.alerts.channels import Address, ChannelKind
 

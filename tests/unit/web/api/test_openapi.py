@@ -20,7 +20,7 @@ from z4j import clock
 from z4j.agents.connections import AgentLink
 from z4j.agents.ingest import ingest_batch
 from z4j.store.fleet import agents
-from z4j.web.api.document import OPERATIONS, document
+from z4j.web.api.openapi import OPERATIONS, document
 from z4j.web.auth import authentication
 from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
 from z4j.wire.frames import Discovery, Hello, QueueItem, TaskItem, WorkerFacts
@@ -191,7 +191,7 @@ def test_too_large_a_body_is_refused(shop: Any) -> None:
 
 def test_the_executable_has_the_document() -> None:
     """It is compiled without documentation texts, of which the schemas take their descriptions."""
-    command = [sys.executable, "-OO", "-m", "z4j.web.api.document"]
+    command = [sys.executable, "-OO", "-m", "z4j.web.api.openapi"]
     printed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert printed["paths"] == document()["paths"]
     assert set(printed["components"]["schemas"]) == set(document()["components"]["schemas"])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.histories import S, T, ended, enqueued, started, told
 from z4j.rules.tasks.fold import Event
-from z4j.rules.tasks.reused_ids.executions import Execution, ReportedEvent, split
+from z4j.rules.tasks.reused_ids.split_executions import Execution, ReportedEvent, split
 
 SENT = ("", "", "", "", "shop:1", "", -1, 0, "", "")
 """As an application sends a task; () is a message that the engine publishes again."""

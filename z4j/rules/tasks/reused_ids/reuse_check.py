@@ -24,7 +24,7 @@ from z4j.rules.tasks.fold import (
     is_end,
     state_of,
 )
-from z4j.rules.tasks.reused_ids.executions import SENDER, SKEW_US
+from z4j.rules.tasks.reused_ids.split_executions import SENDER, SKEW_US
 
 LATE_US: Final = 10_000_000
 """Agents ship their records within a second or two. What is later than this behind other news of its id may be of an earlier execution."""

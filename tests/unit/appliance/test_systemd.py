@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from z4j.appliance.service_manager import address_of, notify, take_listener, watchdog_s
+from z4j.appliance.systemd import address_of, notify, take_listener, watchdog_s
 from z4j.exceptions import StoreError
 from z4j.settings import Settings
 
@@ -65,7 +65,7 @@ def test_the_socket_of_the_manager_is_used_and_its_variables_are_removed() -> No
         bound.listen()
         child = (
             "import os; os.environ['LISTEN_PID'] = str(os.getpid())\n"
-            "from z4j.appliance.service_manager import take_listener\n"
+            "from z4j.appliance.systemd import take_listener\n"
             "found = take_listener()\n"
             "print(found.getsockname()[1], sorted(name for name in os.environ if name.startswith('LISTEN_')))\n"
         )
