@@ -65,6 +65,9 @@ class Timing:
     def between(self, after: int, until: int) -> Iterator[int]:
         """Yields every due time after `after`, up to and including `until`."""
         due = self.after(after)
+        if due is not None and self.kind == "interval":
+            yield from range(due, min(until, LAST_AT, until if self.ends_at is None else self.ends_at) + 1, self._interval)
+            return
         while due is not None and due <= until:
             yield due
             due = self.after(due)
@@ -81,9 +84,13 @@ class Timing:
             return float(self.expression) <= HOUR_S
         return self.kind == "cron" and cron.parse(self.expression).is_every_hour
 
+    @property
+    def _interval(self) -> int:
+        return int(float(self.expression) * SECOND)
+
     def _after(self, at: int) -> int | None:
         if self.kind == "interval":
-            every = int(float(self.expression) * SECOND)
+            every = self._interval
             return self.anchor + ((at - self.anchor) // every + 1) * every if at >= self.anchor else self.anchor
         if self.kind == "once":
             due = at_of(self.expression)

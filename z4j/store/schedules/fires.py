@@ -201,10 +201,10 @@ async def list_fires(store: Store, schedule_id: int, *, before: int = NEWEST, li
 async def list_latest(store: Store, each: int) -> dict[int, list[LastFire]]:
     """Returns schedule row id → its last `each` fires, newest first."""
     latest: dict[int, list[LastFire]] = {}
-    for schedule_id, *fields in await store.fetch_all(SQL["list_latest"], {"each": each}):
-        fires = latest.setdefault(schedule_id, [])
+    for row in await store.fetch_all(SQL["list_latest"], {"each": each}):
+        fires = latest.setdefault(row[0], [])
         if len(fires) < each:  # several may have the due time of the last one
-            fires.append(LastFire(*fields))
+            fires.append(LastFire._make(row[1:]))
     return latest
 
 

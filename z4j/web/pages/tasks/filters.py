@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from starlette.requests import Request
 
@@ -40,6 +40,11 @@ KEPT: Final = 2_000
 _TIME_HINT: Final = "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."
 
 
+@cache
+def _names_of(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 class UrlFilters:
     """Filters in the URL of a list: the fields of a dataclass in their order. App, environment and engine apply to every page."""
 
@@ -50,7 +55,7 @@ class UrlFilters:
 
     def pairs(self) -> list[tuple[str, str]]:
         """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
-        values = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        values = [(name, getattr(self, name)) for name in _names_of(type(self))]
         return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
 
     def scope(self) -> Filters:
@@ -118,8 +123,13 @@ class Filters(UrlFilters):
 
 
 @lru_cache(KEPT)
+def _quoted(text: str) -> str:
+    return quote_plus(text, safe=",:*")
+
+
+@lru_cache(KEPT)
 def _href(filters: Filters, path: str, extra: tuple[tuple[str, str], ...]) -> str:
-    query = urlencode([*filters.pairs(), *extra], safe=",:*")
+    query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in (*filters.pairs(), *extra)])
     return f"{path}?{query}" if query else path
 
 
