@@ -120,6 +120,19 @@ def test_intervals_count_from_their_anchor() -> None:
     assert timing.period_us(0) == 90 * SECOND
 
 
+@pytest.mark.parametrize("bounds", [{}, {"starts_at": us("2026-12-01") + 7}, {"ends_at": us("2026-12-01") + 3_600_000_000}])
+def test_the_due_times_of_an_interval_are_those_one_by_one(bounds: dict[str, int]) -> None:
+    timing, until = Timing("interval", "90.5", anchor=us("2026-11-30") + 3, **bounds), us("2026-12-01") + 2 * 3_600_000_000
+    due, one_by_one = timing.after(us("2026-12-01")), []
+    while due is not None and due <= until:
+        one_by_one.append(due)
+        due = timing.after(due)
+    assert list(timing.between(us("2026-12-01"), until)) == one_by_one
+    assert len(one_by_one) > 30
+    assert list(timing.between(us("2026-12-01"), one_by_one[4])) == one_by_one[:5], "the end is included"
+    assert list(timing.between(us("2026-12-01"), one_by_one[0] - 1)) == []
+
+
 def test_beginning_and_end() -> None:
     timing = Timing("cron", "0 0 * * *", starts_at=us("2027-01-02"), ends_at=us("2027-01-03"))
     assert list(timing.between(us("2026-12-01"), us("2027-12-01"))) == [us("2027-01-02"), us("2027-01-03")]

@@ -147,7 +147,7 @@ ORDER BY t.first_at ASC, t.id ASC;
 -- Older tasks of one name that ended in one state of task_search.BAD_ENDS. Index: task_bad_name.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_name
-WHERE t.name_id = :name_id AND t.state = :state AND t.state IN (6, 8, 9, 10, 11)
+WHERE t.name_id = :name_id AND t.state = :state AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
@@ -155,7 +155,7 @@ ORDER BY t.first_at DESC, t.id DESC;
 -- Newer tasks of one name that ended in one state of task_search.BAD_ENDS. Index: task_bad_name.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_name
-WHERE t.name_id = :name_id AND t.state = :state AND t.state IN (6, 8, 9, 10, 11)
+WHERE t.name_id = :name_id AND t.state = :state AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
@@ -163,7 +163,7 @@ ORDER BY t.first_at ASC, t.id ASC;
 -- Older tasks of one queue that ended in one state of task_search.BAD_ENDS. Index: task_bad_queue.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_queue
-WHERE t.queue_id = :queue_id AND t.state = :state AND t.state IN (6, 8, 9, 10, 11)
+WHERE t.queue_id = :queue_id AND t.state = :state AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
@@ -171,7 +171,7 @@ ORDER BY t.first_at DESC, t.id DESC;
 -- Newer tasks of one queue that ended in one state of task_search.BAD_ENDS. Index: task_bad_queue.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_queue
-WHERE t.queue_id = :queue_id AND t.state = :state AND t.state IN (6, 8, 9, 10, 11)
+WHERE t.queue_id = :queue_id AND t.state = :state AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
@@ -179,7 +179,7 @@ ORDER BY t.first_at ASC, t.id ASC;
 -- Older tasks of one worker that ended in one state of task_search.BAD_ENDS. Index: task_bad_worker.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_worker
-WHERE t.worker_id = :worker_id AND t.state = :state AND t.state IN (6, 8, 9, 10, 11) AND t.worker_id != 0
+WHERE t.worker_id = :worker_id AND t.state = :state AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
@@ -187,7 +187,7 @@ ORDER BY t.first_at DESC, t.id DESC;
 -- Newer tasks of one worker that ended in one state of task_search.BAD_ENDS. Index: task_bad_worker.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_worker
-WHERE t.worker_id = :worker_id AND t.state = :state AND t.state IN (6, 8, 9, 10, 11) AND t.worker_id != 0
+WHERE t.worker_id = :worker_id AND t.state = :state AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
