@@ -164,11 +164,9 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     # Workers have no counter of their own; the tasks of one are few beside those of a name or a queue.
     weights = {"state": row[0], "name": row[1], "queue": row[2]}
     weights["worker"] = min(weights[kind] for kind in weights) // 8 or 1
-    states = _codes(params)
-    if "state" in candidates and BAD_ENDS.issuperset(states):
-        both = [kind for kind in candidates if kind != "state" and _count(params[f"{kind}_ids"]) * len(states) <= MAX_STREAMS]
-        if both:
-            return f"bad_{min(both, key=lambda kind: weights[kind])}"
+    others = [kind for kind in candidates if kind != "state"]
+    if "state" in candidates and others and BAD_ENDS.issuperset(_codes(params)):
+        return f"bad_{min(others, key=lambda kind: weights[kind])}"
     return min(candidates, key=lambda drive: weights[drive], default="first")
 
 
@@ -189,11 +187,8 @@ def _stretches(drive: str, direction: Direction, params: Params) -> partial[Iter
     # Each state, and each of several names, is its own stretch of the index.
     if drive == "state":
         streams = [{"state": code} for code in _codes(params)]
-    elif drive in ("name", "queue", "worker"):
-        streams = [{f"{drive}_id": id} for id in json.loads(params[f"{drive}_ids"])]
-    elif drive.startswith("bad_"):
-        kind = drive.removeprefix("bad_")
-        streams = [{f"{kind}_id": id, "state": code} for id in json.loads(params[f"{kind}_ids"]) for code in _codes(params)]
+    elif (kind := drive.removeprefix("bad_")) in ("name", "queue", "worker"):
+        streams = [{f"{kind}_id": id} for id in json.loads(params[f"{kind}_ids"])]
     elif drive == "error_group":
         streams = [{"fingerprint": id, "kind": kind} for id in json.loads(params["fingerprints"]) for kind in _KINDS]
     block = SQL[f"walk_{drive}_{direction}"]

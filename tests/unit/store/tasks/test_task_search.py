@@ -54,7 +54,8 @@ async def test_a_task_that_ended_badly_is_the_first_row_that_is_read(
         assert found.searched_to == T + 2 * SECOND
 
 
-async def test_states_that_did_not_end_badly_are_still_found(tmp_path: Path) -> None:
+async def test_states_that_did_not_end_badly_are_still_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_search, "WALK_US", 60_000_000)
     async with database(tmp_path) as store:
         await fill(store)
         every = await find(store, TaskFilter(name="shop.pay", states=("failed", "succeeded")), None, None, 100)

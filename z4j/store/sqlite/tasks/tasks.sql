@@ -144,50 +144,50 @@ WHERE t.worker_id = :worker_id AND t.worker_id != 0 AND (t.first_at, t.id) > (:a
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_bad_name_older --
--- Older tasks of one name that ended in one state of task_search.BAD_ENDS. Index: task_bad_name.
+-- Older tasks of one name that ended in a state of task_search.BAD_ENDS. Index: task_bad_name.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_name
-WHERE t.name_id = :name_id AND t.state = :state AND t.state > 5 AND t.state < 12
+WHERE t.name_id = :name_id AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_bad_name_newer --
--- Newer tasks of one name that ended in one state of task_search.BAD_ENDS. Index: task_bad_name.
+-- Newer tasks of one name that ended in a state of task_search.BAD_ENDS. Index: task_bad_name.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_name
-WHERE t.name_id = :name_id AND t.state = :state AND t.state > 5 AND t.state < 12
+WHERE t.name_id = :name_id AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_bad_queue_older --
--- Older tasks of one queue that ended in one state of task_search.BAD_ENDS. Index: task_bad_queue.
+-- Older tasks of one queue that ended in a state of task_search.BAD_ENDS. Index: task_bad_queue.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_queue
-WHERE t.queue_id = :queue_id AND t.state = :state AND t.state > 5 AND t.state < 12
+WHERE t.queue_id = :queue_id AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_bad_queue_newer --
--- Newer tasks of one queue that ended in one state of task_search.BAD_ENDS. Index: task_bad_queue.
+-- Newer tasks of one queue that ended in a state of task_search.BAD_ENDS. Index: task_bad_queue.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_queue
-WHERE t.queue_id = :queue_id AND t.state = :state AND t.state > 5 AND t.state < 12
+WHERE t.queue_id = :queue_id AND t.state > 5 AND t.state < 12
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
 -- walk_bad_worker_older --
--- Older tasks of one worker that ended in one state of task_search.BAD_ENDS. Index: task_bad_worker.
+-- Older tasks of one worker that ended in a state of task_search.BAD_ENDS. Index: task_bad_worker.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_worker
-WHERE t.worker_id = :worker_id AND t.state = :state AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
+WHERE t.worker_id = :worker_id AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
 -- walk_bad_worker_newer --
--- Newer tasks of one worker that ended in one state of task_search.BAD_ENDS. Index: task_bad_worker.
+-- Newer tasks of one worker that ended in a state of task_search.BAD_ENDS. Index: task_bad_worker.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_worker
-WHERE t.worker_id = :worker_id AND t.state = :state AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
+WHERE t.worker_id = :worker_id AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
