@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,17 +76,6 @@ async def test_what_is_over_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
         assert seen == []
 
 
-CHANGES: dict[str, Callable[[Store], Any]] = {
-    "new tasks": lambda store: tell(store, *life("new", T + 3 * MINUTE_US)),
-    "late tasks": lambda store: tell(store, *life("late", T - 20 * HOUR_US, "failed")),
-    "minutes added to hours and days": lambda store: rolling.roll(store, T + 2 * HOUR_US),
-    "late tasks of minutes that were added": lambda store: roll_and_tell(store),
-    "old minutes deleted": lambda store: store.write(lambda db: rollup_deletion.delete_old(db, MINUTE, T - HOUR_US, 60)),
-    "old hours deleted": lambda store: roll_and_delete(store),
-    "an app deleted": lambda store: store.write(lambda db: rollup_deletion.delete_of_app(db, 1, MINUTE, T // MINUTE_US * MINUTE_US, 60)),
-}
-
-
 async def roll_and_tell(store: Store) -> None:
     await rolling.roll(store, T + 2 * HOUR_US)
     await read(store)
@@ -97,6 +86,17 @@ async def roll_and_delete(store: Store) -> None:
     await rolling.roll(store, T + 2 * HOUR_US)
     await read(store)
     await store.write(lambda db: rollup_deletion.delete_old(db, HOUR, T, 60))
+
+
+CHANGES: dict[str, Callable[[Store], Any]] = {
+    "new tasks": lambda store: tell(store, *life("new", T + 3 * MINUTE_US)),
+    "late tasks": lambda store: tell(store, *life("late", T - 20 * HOUR_US, "failed")),
+    "minutes added to hours and days": lambda store: rolling.roll(store, T + 2 * HOUR_US),
+    "late tasks of minutes that were added": roll_and_tell,
+    "old minutes deleted": lambda store: store.write(lambda db: rollup_deletion.delete_old(db, MINUTE, T - HOUR_US, 60)),
+    "old hours deleted": roll_and_delete,
+    "an app deleted": lambda store: store.write(lambda db: rollup_deletion.delete_of_app(db, 1, MINUTE, T // MINUTE_US * MINUTE_US, 60)),
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -128,8 +128,6 @@ async def test_a_page_that_began_before_a_commit_keeps_nothing_that_is_valid_aft
         async def page() -> Any:
             await rollups.list_series(store)
             assert store._loop is not None
-            import asyncio
-
             asyncio.run_coroutine_threadsafe(tell(store, *life("meanwhile", T + 3 * MINUTE_US)), store._loop).result(30)
             return await rollups.by_time(store, ids, within, slot_us)
 
@@ -189,4 +187,3 @@ def test_no_other_statement_writes_sums() -> None:
     assert {stem for stem in stems if any(writes.search(block) for block in sql.load(stem).values())} == {
         "rollups/rollup_writer", "rollups/rolling", "rollups/rollup_deletion",
     }  # fmt: skip
-    assert sqlite3.sqlite_version_info

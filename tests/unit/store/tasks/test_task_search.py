@@ -66,7 +66,9 @@ async def test_the_indexes_hold_exactly_the_states_of_the_search(tmp_path: Path)
     """As a range: SQLite builds a table for a longer list at each statement that changes a task, which took 120 µs of ingest per task."""
     async with database(tmp_path) as store:
         with closing(sqlite3.connect(store.path)) as db:
-            every = [row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'task' AND sql IS NOT NULL")]
+            every = [
+                row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'task' AND sql IS NOT NULL")
+            ]
     assert {code for code in STATES.values() if 5 < code < 12} == BAD_ENDS
     assert sum("WHERE state > 5 AND state < 12" in text for text in every) == 3
     assert not [text for text in every if re.search(r" IN \(\d+, \d+, ", text)]

@@ -143,11 +143,11 @@ def _slots(chart: TimeChart, frame: Frame, rows: Sequence[tuple[str, ...]]) -> t
     names = [f"{one.name} " for one in chart.series]
     has_gaps = any(None in one.values for one in chart.series)
     made = []
-    for (x, width), link, (time, *texts) in zip(frame.slots, links, rows, strict=True):
-        shape = f"M{x} 0h{width}v{chart.height}h-{width}z"
+    for (left, span), link, (time, *texts) in zip(frame.slots, links, rows, strict=True):
+        shape, x, width = f"M{left} 0h{span}v{chart.height}h-{span}z", left, span
         known = [name + text for name, text in zip(names, texts, strict=True) if not has_gaps or text != NONE]
-        if is_spaced and (space := max(0.15 * width, width - WIDEST)):
-            x, width = round(x + space / 2, 1), round(width - space, 1)
+        if is_spaced and (space := max(0.15 * span, span - WIDEST)):
+            x, width = round(left + space / 2, 1), round(span - space, 1)
         made.append(Slot(x, width, link if known else "", f"{time}: {', '.join(known) or 'no data'}", shape))
     return tuple(made)
 
