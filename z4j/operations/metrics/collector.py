@@ -147,7 +147,7 @@ class ServerMetrics:
             if row.is_enabled and (last := latest.get(row.id)):
                 lateness = lateness_of(last[0].due_at, last[0].fired_at)
                 grace = grace_of(0) if not last[0].is_late else -1  # the row knows its scheduler's tick
-                state = state_of(last[0].outcome, lateness, grace, is_double=last[0].is_double)
+                state = state_of(last[0].outcome, lateness, grace, is_double=bool(last[0].is_double))
             labels = self._scopes["z4j_schedules"].fit(safe((row.app, row.environment)))
             scrape.put("z4j_schedules", 1, *labels, state)
 

@@ -14,8 +14,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Final
 
-KEPT: Final = 60_000
-"""Rows of all keys together, about 100 bytes each. What was not used for the longest time is dropped."""
+KEPT: Final = 150_000
+"""Values in the rows of all keys together, at most 50 bytes each. What was not used for the longest time is dropped."""
 CHANGES: Final = 20_000
 """Steps whose last change is known. With more of them, everything that was kept is dropped."""
 
@@ -34,7 +34,7 @@ class SumCache:
         self._staged: set[tuple[int, int]] = set()
         self._is_all_staged = False
         self._kept: OrderedDict[Hashable, dict[int, _Entry]] = OrderedDict()
-        self._rows = 0
+        self._values = 0
         self._lock = threading.Lock()
 
     @property
@@ -61,7 +61,7 @@ class SumCache:
             if self._is_all_staged or len(self._changed) > CHANGES:
                 self._changed.clear()
                 self._kept.clear()
-                self._rows = 0
+                self._values = 0
                 self._oldest = self._number
         self.drop()
 
@@ -97,12 +97,12 @@ class SumCache:
             for slot, of_slot in rows.items():
                 old = kept.get(slot)
                 if old is None or old[0] <= stamp:
-                    self._rows += len(of_slot) + 1 - (len(old[1]) + 1 if old else 0)
+                    self._values += _values(of_slot) - (_values(old[1]) if old else 0)
                     kept[slot] = (stamp, of_slot)
             self._kept.move_to_end(key)
-            while self._rows > KEPT and self._kept:
+            while self._values > KEPT and self._kept:
                 _, dropped = self._kept.popitem(last=False)
-                self._rows -= sum(len(of_slot) + 1 for _, of_slot in dropped.values())
+                self._values -= sum(_values(of_slot) for _, of_slot in dropped.values())
 
     def forget_before(self, key: Hashable, slot: int) -> None:
         """Drops the slots of a key before one: a range that moves on does not read them again."""
@@ -110,4 +110,9 @@ class SumCache:
             kept = self._kept.get(key)
             for old in [at for at in kept or () if at < slot]:
                 assert kept is not None
-                self._rows -= len(kept.pop(old)[1]) + 1
+                self._values -= _values(kept.pop(old)[1])
+
+
+def _values(rows: Sequence[Row]) -> int:
+    """The size of a slot, which has one too if it is empty; its rows are equally long."""
+    return 1 + len(rows) * len(rows[0]) if rows else 1

@@ -159,10 +159,10 @@ def test_the_number_of_rows_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
         cache.keep(("histogram", number), cache.number, {0: rows})
     assert cache.find(("histogram", 19), MINUTE, {0: [0]}) == {0: rows}
     assert cache.find(("histogram", 0), MINUTE, {0: [0]}) == {}
-    assert cache._rows == sum(len(of[1]) + 1 for kept in cache._kept.values() for of in kept.values()) <= 100
+    assert cache._values == 28 * sum(map(len, cache._kept.values())) <= 100
     cache.forget_before(("histogram", 19), 1)
     assert cache.find(("histogram", 19), MINUTE, {0: [0]}) == {}
-    assert cache._rows == sum(len(of[1]) + 1 for kept in cache._kept.values() for of in kept.values())
+    assert cache._values == 28 * sum(map(len, cache._kept.values()))
 
 
 def test_with_too_many_changes_nothing_is_kept_and_older_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ before there was a query language; everything else is in `q`, as text of the lan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -40,11 +40,6 @@ KEPT: Final = 2_000
 _TIME_HINT: Final = "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z."
 
 
-@cache
-def _names_of(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
 class UrlFilters:
     """Filters in the URL of a list: the fields of a dataclass in their order. App, environment and engine apply to every page."""
 
@@ -55,7 +50,7 @@ class UrlFilters:
 
     def pairs(self) -> list[tuple[str, str]]:
         """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
-        values = [(name, getattr(self, name)) for name in _names_of(type(self))]
+        values = [(name, getattr(self, name)) for name in self.__slots__]
         return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
 
     def scope(self) -> Filters:
