@@ -71,9 +71,8 @@ BUCKETS: Final[dict[Measure, dict[str, int]]] = {
 """The buckets of a histogram that are read."""
 
 
-CHUNKS_US: Final = (10 * STEP_US[0], 6 * STEP_US[1], 5 * STEP_US[2])
-"""By step, the slots in which a sum over a whole range is read and kept."""
-
+CHUNK_US: Final = 10 * STEP_US[MINUTE]
+"""The slots in which minutes of a sum over a whole range are read and kept."""
 EVER: Final = 1 << 62
 """A slot that no range contains: its rows are added up and not kept."""
 
@@ -150,18 +149,18 @@ async def histograms_by_series(store: Store, ids: Iterable[int], within: Range, 
 
 
 async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Range, measure: Measure | None = None) -> Iterable[Row]:
-    """The rows of a block that adds up a whole range, without the slot. They are read in slots, and the sum of those that are over is kept
-    too."""
-    slot_us, stamp = CHUNKS_US[part.step], store.stamp
-    first, last = -(-part.since // slot_us) * slot_us, part.until // slot_us * slot_us
-    if not ids or last - first < 2 * slot_us:
+    """The rows of a block that adds up a whole range, without the slot. The sum of the steps that lie in it whole is kept: of hours and
+    days until the range moves on; minutes, which move on all the time, in slots that make up the sum."""
+    is_fine, stamp = part.step == MINUTE, store.stamp
+    length, slot_us = (CHUNK_US, CHUNK_US) if is_fine else (STEP_US[part.step], EVER)
+    first, last = -(-part.since // length) * length if is_fine else part.since // length * length, part.until // length * length
+    if not ids or last <= first:
         return [row[1:] for row in await _rows(store, block, ids, part, EVER, measure)]
-    key = (block, measure, part.step, "whole", last, ids)
-    steps = Range(part.step, first, last).times
-    whole = store.sum_cache.find(key, part.step, {first: steps}).get(first)
+    inside, key = Range(part.step, first, last), (block, measure, part.step, "whole", first, last, ids)
+    whole = store.sum_cache.find(key, part.step, {first: inside.times}).get(first)
     if whole is None:
-        rows = await _rows(store, block, ids, Range(part.step, first, last), slot_us, measure)
-        whole = _added([row[1:] for row in rows], 2 if measure else 1)
+        rows = [row[1:] for row in await _rows(store, block, ids, inside, slot_us, measure)]
+        whole = _added(rows, 2 if measure else 1) if is_fine else rows
         store.sum_cache.keep(key, stamp, {first: whole})
     ends = [each for each in (Range(part.step, part.since, first), Range(part.step, last, part.until)) if each.since < each.until]
     return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, EVER, measure)]]

@@ -50,7 +50,8 @@ class UrlFilters:
 
     def pairs(self) -> list[tuple[str, str]]:
         """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
-        values = [(name, getattr(self, name)) for name in self.__slots__]
+        names: tuple[str, ...] = self.__slots__
+        values = [(name, getattr(self, name)) for name in names]
         return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in values if value]
 
     def scope(self) -> Filters:
