@@ -31,18 +31,20 @@ def move_horizon(db: Connection, app_id: int, step: int, before: int) -> None:
 def delete_old(db: Connection, step: int, before: int, seconds: float) -> tuple[bool, int]:
     """Deletes sums of a step before a time until `seconds` are over. Returns (whether nothing is left, rows deleted)."""
     move_horizon(db, rollup_writer.EVERY_APP, step, before)
+    if db.sum_cache is not None:
+        db.sum_cache.stage_deletion(step, before)
     return _delete(db, OLD, {"step": step, "before": before}, seconds)
 
 
 def delete_of_app(db: Connection, app_id: int, step: int, at: int, seconds: float) -> tuple[bool, int]:
     """Deletes the sums of one app of the step that begins at `at`, as `delete_old`."""
     move_horizon(db, app_id, step, at + 1)
+    if db.sum_cache is not None:
+        db.sum_cache.stage([(step, at)])
     return _delete(db, OF_APP, {"step": step, "at": at, "app_id": app_id}, seconds)
 
 
 def _delete(db: Connection, blocks: tuple[str, ...], params: dict[str, int], seconds: float) -> tuple[bool, int]:
-    if db.sum_cache is not None:
-        db.sum_cache.stage_all()
     ends, rows = time.monotonic() + seconds, 0
     for block in blocks:
         deleted = SOME

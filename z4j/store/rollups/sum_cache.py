@@ -33,6 +33,9 @@ class SumCache:
         self._changed: dict[tuple[int, int], int] = {}
         self._staged: set[tuple[int, int]] = set()
         self._is_all_staged = False
+        self._deleted: dict[int, tuple[int, int]] = {}
+        """By step, the time before which sums were deleted, and the number of the last such change."""
+        self._staged_deletions: dict[int, int] = {}
         self._kept: OrderedDict[Hashable, dict[int, _Entry]] = OrderedDict()
         self._values = 0
         self._lock = threading.Lock()
@@ -47,17 +50,23 @@ class SumCache:
         """Remembers that the present transaction changes the sums of these (step, its beginning)."""
         self._staged.update(steps)
 
+    def stage_deletion(self, step: int, before: int) -> None:
+        """Remembers that the present transaction deletes sums of a step before a time (microseconds UTC)."""
+        self._staged_deletions[step] = max(before, self._staged_deletions.get(step, 0))
+
     def stage_all(self) -> None:
-        """Remembers that the present transaction may change any sum, or the meaning of a series' id."""
+        """Remembers that the present transaction may change the meaning of a series' id."""
         self._is_all_staged = True
 
     def commit(self) -> None:
         """What was staged is committed."""
-        if not self._staged and not self._is_all_staged:
+        if not self._staged and not self._staged_deletions and not self._is_all_staged:
             return
         with self._lock:
             self._number += 1
             self._changed.update(dict.fromkeys(self._staged, self._number))
+            for step, before in self._staged_deletions.items():
+                self._deleted[step] = (max(before, self._deleted.get(step, (0, 0))[0]), self._number)
             if self._is_all_staged or len(self._changed) > CHANGES:
                 self._changed.clear()
                 self._kept.clear()
@@ -68,23 +77,24 @@ class SumCache:
     def drop(self) -> None:
         """What was staged is rolled back."""
         self._staged.clear()
+        self._staged_deletions.clear()
         self._is_all_staged = False
 
     # -- reading ---------------------------------------------------------------------------------------------------------------
     def find(self, key: Hashable, step: int, slots: Mapping[int, Sequence[int]]) -> dict[int, Sequence[Row]]:
         """Returns the valid ones of the rows that are kept under a key, by the beginning of their slot. `slots` has the beginnings of the
-        steps of each."""
+        steps of each, in their order."""
         found = {}
         with self._lock:
             kept = self._kept.get(key)
             if kept is None:
                 return {}
             self._kept.move_to_end(key)
-            changed = self._changed
+            changed, (deleted, number) = self._changed, self._deleted.get(step, (0, 0))
             for slot, steps in slots.items():
                 if (entry := kept.get(slot)) is not None:
                     stamp, rows = entry
-                    if not any(changed.get((step, at), 0) > stamp for at in steps):
+                    if (steps[0] >= deleted or stamp >= number) and not any(changed.get((step, at), 0) > stamp for at in steps):
                         found[slot] = rows
         return found
 
