@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.rules.findings.examples import T, queue
 from z4j.rules.findings.activity import QueueMinute
-from z4j.rules.findings.backlog import find
+from z4j.rules.findings.backlog import FORECAST_MIN, GROWTH_MIN, LEAST_AGE_US, LEAST_WAITING, LONG_MIN, UNSERVED_US, find
+from z4j.rules.findings.finding import Finding
 
 MINUTE_US = 60_000_000
 GROWS = QueueMinute(5_000, 120, 80, 0)
@@ -54,3 +57,58 @@ def test_nobody_takes_from_it() -> None:
     unknown = find(queue(depth=None, consumers=0, running=0, oldest_us=None, queued=7))
     assert unknown is not None
     assert unknown.text == "7 tasks waiting"
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert (LEAST_WAITING, LEAST_AGE_US, FORECAST_MIN, GROWTH_MIN, LONG_MIN, UNSERVED_US) == (50, 60_000_000, 30, 5, 30.0, 30_000_000)
+
+
+def test_exactly_as_many_and_as_old_as_is_needed() -> None:
+    assert find(queue(GROWS, depth=50, oldest_us=MINUTE_US))
+    assert not find(queue(GROWS, depth=50, oldest_us=MINUTE_US - 1))
+    assert find(queue(GROWS, depth=50, oldest_us=None)), "the age is not known"
+    served = queue(depth=30, consumers=0, running=0, oldest_us=30_000_000, queued=30)
+    assert find(served)
+    assert not find(replace(served, running=1))
+    assert not find(replace(served, consumers=1))
+
+
+def test_growth_and_level() -> None:
+    def look(entered: int, left: int, minutes: int, **changes: int | None) -> tuple[str, str, float]:
+        found = find(queue(QueueMinute(9_000, entered, left, 0), **{"depth": 9_000, "oldest_us": minutes * MINUTE_US} | changes))
+        assert found is not None
+        return found.title, found.level, found.weight
+
+    assert look(105, 100, 5) == ("Queue emails drains slowly", "warn", 240), "five of a hundred are no growth"
+    assert look(106, 100, 5) == ("Queue emails is growing", "warn", 390)
+    assert look(106, 100, 10) == ("Queue emails is growing", "warn", 390)
+    assert look(106, 100, 11) == ("Queue emails is growing", "bad", 390)
+    assert look(100, 100, 99) == ("Queue emails drains slowly", "warn", 240)
+    assert look(106, 100, 11, oldest_us=None)[1] == "warn"
+    assert look(106, 100, 11, depth=99_999_999)[2] == 550
+
+
+def test_unserved_weight_and_names() -> None:
+    def look(depth: int, names: dict[str, int]) -> Finding:
+        found = find(queue(depth=depth, consumers=0, running=0, oldest_us=MINUTE_US, queued=30, names=names))
+        assert found is not None
+        return found
+
+    assert [look(depth, {}).weight for depth in (9, 10_000, 100_000)] == [640, 800, 800]
+    assert look(9, {}).why == "the broker reports no consumers"
+    assert look(9, {"a": 0}).why == "the broker reports no consumers"
+    assert look(9, {"a": 3}).why == "the broker reports no consumers. All are a"
+    assert look(9, {"a": 3, "b": 3}).why == "the broker reports no consumers. 50% are b"
+
+
+def test_the_forecast_with_more_workers_is_left_out_where_it_says_nothing() -> None:
+    def why(**changes: int) -> str:
+        found = find(queue(QueueMinute(5_000, 120, 80, 0), depth=5_000, oldest_us=5 * MINUTE_US, **changes))
+        assert found is not None
+        return found.why
+
+    assert "with twice the workers (concurrency 16)" in why()
+    assert "twice" not in why(concurrency=0)
+    far = find(queue(QueueMinute(5_000, 300, 80, 0), depth=5_000, oldest_us=5 * MINUTE_US))
+    assert far is not None
+    assert "twice" not in far.why, "twice as many would not be enough"

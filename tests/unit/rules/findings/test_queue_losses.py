@@ -6,9 +6,10 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 from tests.unit.rules.findings.examples import T, queue
-from z4j.rules.findings.activity import QueueMinute
-from z4j.rules.findings.queue_losses import find
-from z4j.rules.history.queue_ledger import Ledger, LedgerHour
+from z4j.rules.findings.activity import QueueActivity, QueueMinute
+from z4j.rules.findings.finding import Scope
+from z4j.rules.findings.queue_losses import LEAST_DEAD, LEAST_MISSING, LEAST_SHARE, LEAST_UNACCOUNTED, find, queued_href
+from z4j.rules.history.queue_ledger import Balance, Ledger, LedgerHour
 from z4j.rules.rollups import HOUR_US
 
 FULL, EMPTY = QueueMinute(400, 0, 0, 0), QueueMinute(0, 0, 0, 0)
@@ -84,3 +85,78 @@ def test_a_ledger_that_balances_or_cannot_be_judged() -> None:
     for changes in ({"delayed": 4}, {"is_paused": True}, {"depth": 2}, {"reported_us": 91_000_000}, {"reported_us": None}):
         assert kinds(EMPTY, **changes) == []
     assert kinds(EMPTY, queued=1_000) == ["broker_loss"], "not twice"
+
+
+def lost(*minutes: QueueMinute, before: QueueActivity | None = None, **changes: int | None) -> bool:
+    fields = {"depth": 0, "queued": 400} | changes
+    return [each.kind for each in find(queue(*minutes, **fields), before)] == ["broker_loss"]
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert (LEAST_MISSING, LEAST_SHARE, LEAST_DEAD, LEAST_UNACCOUNTED) == (10, 0.2, 5, 3)
+
+
+def test_the_last_two_reports_of_three_minutes_count() -> None:
+    unknown = QueueMinute(None)
+    assert lost(FULL, EMPTY, EMPTY, reported_us=90_000_000), "a report that is just fresh enough"
+    assert lost(FULL, EMPTY, unknown, EMPTY)
+    assert not lost(FULL, EMPTY, unknown, unknown, EMPTY), "the one before is older"
+    assert not lost(FULL, FULL, unknown, EMPTY)
+    assert not lost(FULL, unknown, unknown, EMPTY), "one report"
+    assert lost(FULL, EMPTY, EMPTY, depth=320), "a fifth is missing"
+    assert not lost(FULL, EMPTY, EMPTY, depth=321)
+
+
+def test_a_look_before_that_saw_just_as_many_missing() -> None:
+    def seen(depth: int | None, delayed: int | None = 0) -> QueueActivity:
+        return queue(FULL, EMPTY, depth=depth, queued=400, delayed=delayed)
+
+    assert lost(FULL, EMPTY, before=seen(320))
+    assert not lost(FULL, EMPTY, before=seen(321))
+    assert not lost(FULL, EMPTY, before=seen(None))
+    assert lost(FULL, EMPTY, before=seen(320, None), delayed=None)
+    assert not lost(FULL, EMPTY, before=seen(0), ahead=400), "workers may have taken them ahead"
+
+
+def test_what_the_broker_had_before() -> None:
+    def why(*minutes: QueueMinute) -> str:
+        return find(queue(*minutes, depth=0, queued=400))[0].why
+
+    some = QueueMinute(30, 0, 0, 0)
+    assert "; it had up to 400 within the last hour." in why(EMPTY, some, FULL, some, *(EMPTY,) * 3)
+    assert "had up to" not in why(*(EMPTY,) * 60)
+    assert "had up to" not in why(*(QueueMinute(None),) * 58, EMPTY, EMPTY)
+    [first] = find(queue(*(EMPTY,) * 58, some, EMPTY, depth=0, queued=400))
+    assert "had up to" not in first.why, "the last two minutes are those that count as now"
+
+
+def test_how_many_the_broker_had_at_most() -> None:
+    def why(*minutes: QueueMinute, depth: int = 0, queued: int = 9) -> str:
+        [found] = find(queue(*minutes, depth=depth, queued=queued))
+        assert found.kind == "unaccounted"
+        return found.why
+
+    three = QueueMinute(3, 0, 0, 0)
+    assert "at most 3 in the last 15 minutes" in why(EMPTY, three, *(EMPTY,) * 14)
+    assert "at most 0 in the last 15 minutes" in why(EMPTY, three, *(EMPTY,) * 15)
+    assert "at most 4 in the last 15 minutes" in why(*(three,) * 60, depth=4)
+
+
+def test_weights_and_hours() -> None:
+    def weight(queued: int) -> float:
+        return find(queue(EMPTY, depth=0, queued=queued, ahead=0))[0].weight
+
+    assert [weight(queued) for queued in (3, 9)] == [200, 200]
+    hours = [Balance(LedgerHour(T - 3 * HOUR_US, 5, 5), 5), Balance(LedgerHour(T - 2 * HOUR_US, 5, 5), 5)]
+    query = parse_qs(urlsplit(queued_href(Scope("shop"), "emails", hours)).query)
+    assert (query["since"], query["until"]) == (["2026-11-18T08:06:00.000000Z"], ["2026-11-18T10:06:00.000000Z"])
+    assert queued_href(Scope(), "a", []) == "/tasks?queue=a&state=queued"
+
+
+def test_dead_letters_since_the_first_report_of_the_hour() -> None:
+    minutes = [QueueMinute(0), *[QueueMinute(0, 1, 1, 3)] * 29, QueueMinute(0, 1, 1, 9)]
+    [five] = find(queue(*minutes, dead=8))
+    assert (five.text, five.weight) == ("5 more in the last hour, 8 in total", 140)
+    assert find(queue(*minutes, dead=7)) == []
+    assert find(queue(*[QueueMinute(0)] * 60, dead=9)) == [], "not reported before"
+    assert find(queue(*minutes, dead=99_999_999))[0].weight == 400

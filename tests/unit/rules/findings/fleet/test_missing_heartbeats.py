@@ -50,3 +50,21 @@ def test_an_idle_host_that_was_taken_away_is_forgotten_after_an_hour() -> None:
     assert missing_heartbeats.find([silent(quiet_s=3_601)], T) == []
     assert len(missing_heartbeats.find([silent(quiet_s=3_599)], T)) == 1
     assert len(missing_heartbeats.find([silent(quiet_s=80_000, held=1)], T)) == 1
+
+
+def test_which_workers_are_named() -> None:
+    assert (missing_heartbeats.QUIET_US, missing_heartbeats.IDLE_US, missing_heartbeats.NAMED) == (45 * SECOND_US, 3_600 * SECOND_US, 3)
+    whys = [missing_heartbeats.find([silent(f"w{n}") for n in range(count)], T)[0].why for count in (3, 4)]
+    assert whys == [
+        "w0, w1, w2 sent no heartbeat and did not report a shutdown", "w0, w1, w2 … sent no heartbeat and did not report a shutdown",
+    ]  # fmt: skip
+    [finding] = missing_heartbeats.find([silent("w1", 300), silent("w2", 100)], T)
+    assert (finding.since, finding.weight, finding.evidence) == (T - 100 * SECOND_US, 340, ()), "silent since the last heartbeat of any"
+    assert missing_heartbeats.find([silent("w1")], T)[0].evidence == (), "nothing was running"
+    assert missing_heartbeats.find([silent(held=1_000)], T)[0].weight == 900
+    assert missing_heartbeats.find([silent("w1", held=1), silent("w2", held=1)], T)[0].evidence == ()
+
+
+def test_the_edges_of_silence() -> None:
+    assert missing_heartbeats.find([silent(quiet_s=3_600)], T) == [], "an hour to the second"
+    assert not missing_heartbeats.is_silent(process(seen_at=T - 900 * SECOND_US), T), "connected, whatever was reported"

@@ -34,3 +34,25 @@ def test_a_task_is_not_stuck_within_a_minute_or_three_times_its_p99() -> None:
     few = {(SHOP, "emails.send"): replace(name(usual=()), ran={20: 19})}
     assert stuck_tasks.find([runs_for(9_000)], few, T) == []
     assert stuck_tasks.find([runs_for(9_000, task="other")], quick, T) == []
+
+
+def test_the_edges_of_stuck() -> None:
+    assert (stuck_tasks.FACTOR, stuck_tasks.LEAST_US, stuck_tasks.LEAST_RUNS) == (3.0, 60_000_000, 20)
+    enough = {(SHOP, "emails.send"): replace(name(usual=()), ran={20: 20})}
+    assert len(stuck_tasks.find([runs_for(61)], enough, T)) == 1
+    assert stuck_tasks.find([runs_for(60)], enough, T) == [], "a minute to the second"
+    rare = {(SHOP, "emails.send"): replace(name(usual=()), ran={20: 995, 120: 5})}
+    assert len(stuck_tasks.find([runs_for(61)], rare, T)) == 1, "five of a thousand are beyond the p99"
+    assert stuck_tasks.find([replace_start(T + 60_000_000)], enough, T) == [], "a clock that is ahead"
+
+
+def replace_start(at: int) -> RunningTask:
+    return RunningTask(SHOP, "emails.send", "w1", at)
+
+
+def test_weight_and_evidence_have_limits() -> None:
+    quick = {(SHOP, "emails.send"): name()}
+    [three] = stuck_tasks.find([runs_for(90, f"w{number}") for number in range(3)], quick, T)
+    [many] = stuck_tasks.find([runs_for(90, f"w{number}") for number in range(30)], quick, T)
+    assert (three.weight, many.weight) == (290, 600)
+    assert [link.text for link in many.evidence] == ["w0", "w1", "w10"]

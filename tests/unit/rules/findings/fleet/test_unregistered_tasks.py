@@ -38,3 +38,21 @@ def test_a_rejected_name_is_over_when_it_is_registered_and_those_that_rejected_i
     assert unregistered_tasks.find([rejected._replace(registered_at=T)], []), "a deployment is half done"
     assert unregistered_tasks.find([gone._replace(registered_at=T)], []) == []
     assert unregistered_tasks.find([gone._replace(registered_at=T), rejected._replace(queue="other")], []), "of another queue"
+
+
+def test_only_rejections_as_unknown_and_from_the_first_on() -> None:
+    assert unregistered_tasks.find([end(3, "failed", "unknown_task")], []) == []
+    early, late = (end(3, "rejected", "unknown_task")._replace(first_at=at, queue=name) for at, name in ((T - 9, "a"), (T - 5, "b")))
+    [finding] = unregistered_tasks.find([late, early], [])
+    assert (finding.since, finding.weight) == (T - 9, 700)
+    assert finding.text == "workers rejected 6 tasks as unknown in 15 minutes", "of several queues"
+    assert unregistered_tasks.find([end(90, "rejected", "unknown_task")], [])[0].weight == 800
+    there, registered = (end(1, "rejected", "unknown_task")._replace(is_there=False, registered_at=at) for at in (None, T))
+    assert unregistered_tasks.find([there, registered], []) == [], "one of the processes that rejected it is gone, and it is registered"
+
+
+def test_waiting_for_a_minute_in_any_queue() -> None:
+    assert unregistered_tasks.LEAST_WAIT_US == MINUTE_US
+    [finding] = unregistered_tasks.find([], [waiting(waits_us=MINUTE_US, queue="", tasks=90)])
+    assert finding.text == "90 tasks waiting in a queue, and none started in the last hour"
+    assert finding.weight == 800
