@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Alert, Decision, Match, decide, next_at
+from z4j.rules.alerts.alert_states import Alert, Decision, Item, Match, decide, next_at
 from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 
@@ -120,3 +121,19 @@ def test_the_next_time_is_when_something_happens_by_itself() -> None:
     assert following(at_once(), held, match(), maintenance=window) == T + HOUR
     known = Alert(SHOP, T, "bad", alert.items, T, acknowledged_at=T)
     assert following(rule, known, match()) is None
+
+
+def test_what_is_next_without_an_escalation_and_without_findings() -> None:
+    fired = Alert(SHOP, T, "bad", (Item(match(), T),), T)
+    later = {"last_fired_at": None, "maintenance": ()}
+    assert next_at(at_once(), fired, [match()], **later) is None
+    assert next_at(at_once(escalate_s=60, escalate_to=(1,)), fired, [match()], **later) == T + MINUTE
+    assert next_at(at_once(escalate_s=60, escalate_to=(1,)), replace(fired, escalated_at=T), [match()], **later) is None
+    over = replace(fired, items=(Item(match(), T, T + 1),), fired_at=None)
+    assert next_at(at_once(cooldown_s=600), over, [], **later) is None, "nothing is open"
+    assert fired.acknowledged_by == ""
+
+
+def test_an_alert_opens_with_the_first_of_its_findings() -> None:
+    opened, _ = step(at_once(for_s=60), None, match("a", since=T), match("b", since=T + 30 * SECOND), at=T + 90 * SECOND)
+    assert opened.opened_at == T + MINUTE

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
-from z4j.rules.alerts.evaluation import Progress
+from z4j.rules.alerts.evaluation import STEPS, Progress
 
 
 def test_between_two_looks_everything_happens_at_its_time() -> None:
@@ -39,3 +39,18 @@ def test_nothing_happens_without_findings() -> None:
     progress = Progress(at_once(), SHOP)
     assert progress.look({}, T) == []
     assert progress.look({}, T + HOUR) == []
+
+
+def test_what_is_due_at_the_time_of_the_look_is_decided_with_its_findings() -> None:
+    assert STEPS == 10_000
+    progress = Progress(at_once(for_s=60), SHOP)
+    progress.look({"a": match()}, T)
+    assert progress.look({}, T + MINUTE) == [], "it was over at the moment at which it would have fired"
+    assert progress.last_fired_at is None
+
+
+def test_a_reminder_does_not_begin_another_cooldown() -> None:
+    progress = Progress(at_once(reminder_s=60, cooldown_s=600), SHOP)
+    progress.look({"a": match()}, T)
+    [reminder] = progress.look({"a": match()}, T + MINUTE)
+    assert (reminder.messages, progress.last_fired_at) == (("reminder",), T)

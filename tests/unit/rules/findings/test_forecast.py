@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from z4j.rules.findings.forecast import HORIZON_MIN, Forecast, drain, text_of
+from z4j.rules.findings.forecast import BLOCK, FAR_MIN, HIGH, HORIZON_MIN, LOW, RUNS, WIDER, Forecast, drain, short_text, text_of
 
 HOURS = 50
 BEFORE = 30
@@ -88,3 +88,39 @@ def test_nothing_waits_and_nothing_is_known() -> None:
 )  # fmt: skip
 def test_words(forecast: Forecast, words: str) -> None:
     assert text_of(forecast) == words
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert (RUNS, BLOCK, WIDER, FAR_MIN, HORIZON_MIN, LOW, HIGH) == (200, 4, 1.8, 60, 1_440, 0.05, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("backlog", "entered", "left", "more", "low", "high"),
+    [
+        (100, [0] * 8, [10] * 8, 1.0, 10.0, 10.0), (95, [0] * 8, [10] * 8, 1.0, 9.5, 9.5), (600, [0] * 8, [10] * 8, 1.0, 60.0, 60.0),
+        (601, [0] * 8, [10] * 8, 1.0, 60.1, 60.1), (14_390, [0] * 8, [10] * 8, 1.0, 1_439.0, 1_439.0),
+        (14_400, [0] * 8, [10] * 8, 1.0, None, None),
+        (100, [5] * 8, [10] * 8, 1.0, 20.0, 20.0), (100, [5] * 8, [10] * 8, 2.0, 6.667, 6.667),
+        (900, [100, 80, 120, 90, 110, 95], [130, 120, 150, 110, 150, 125], 1.0, 24.167, 35.417),
+        (3_000, [100, 80, 120, 90, 110, 95], [130, 120, 150, 110, 150, 125], 1.0, 79.646, 116.883),
+    ],
+)  # fmt: skip
+def test_ranges_of_known_minutes(
+    backlog: int, entered: list[int], left: list[int], more: float, low: float | None, high: float | None
+) -> None:  # fmt: skip
+    found = drain(backlog, entered, left, more=more)
+    assert found is not None
+    assert tuple(each and round(each, 3) for each in found) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "text", "short"),
+    [
+        (Forecast(None, None), "never at this rate", "never"), (Forecast(200, None), "over 3.3 h", "> 3.3 h"),
+        (Forecast(0.2, 0.6), "under 1 min", "< 1 min"), (Forecast(0.2, 1.0), "1 min", "1 min"), (Forecast(0.2, 1.9), "1–2 min", "1–2 min"),
+        (Forecast(1.0, 119.9), "1–120 min", "1–120 min"), (Forecast(119.9, 120.0), "120 min–2.0 h", "120 min–2.0 h"),
+        (Forecast(0.0, 1.0), "0–1 min", "0–1 min"), (Forecast(1.0, 2.0), "1–2 min", "1–2 min"), (Forecast(9, 11), "9–11 min", "9–11 min"),
+    ],
+)  # fmt: skip
+def test_words_for_a_sentence_and_for_a_column(forecast: Forecast, text: str, short: str) -> None:
+    assert (text_of(forecast), short_text(forecast)) == (text, short)

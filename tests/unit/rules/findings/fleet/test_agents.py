@@ -49,3 +49,22 @@ def test_agents_that_have_much_to_send() -> None:
     assert finding.why.startswith("reported by 2 of its processes")
     assert agents.find_behind([process(spool_bytes=3_999_999)]) == []
     assert agents.find_behind([process(spool_bytes=9_000_000, left_at=T)]) == []
+
+
+def test_several_reports_of_an_app_are_joined() -> None:
+    [dropped] = agents.find_dropped([GapReport("shop", T, 9, T, T, "spool_full"), GapReport("shop", T, 1, T, T, "disk")])
+    assert dropped.why == "reported by its agents in the last hour; cause: disk, spool full"
+    assert dropped.weight == 500
+    assert agents.find_dropped([GapReport("shop", T, 10**12, T, T, "")])[0].weight == 900
+    [refused] = agents.find_refused([RefusedReport("shop", "3 refused", T), RefusedReport("shop", "5 renamed", T)])
+    assert refused.text == "3 refused; 5 renamed"
+    [fault] = agents.find_faults([FaultReport("shop", T, "spool", "x" * 201, 1)])
+    assert fault.why.startswith(f"last in spool: {'x' * 200}. The application")
+
+
+def test_the_clock_of_a_host_is_the_one_that_is_farthest_off() -> None:
+    assert (agents.SKEW_US, agents.BEHIND_BYTES) == (2 * SECOND_US, 4_000_000)
+    for skews in ((-4, 3), (3, -4)):
+        [finding] = agents.find_clocks([process(f"w{n}", skew_us=skew * SECOND_US) for n, skew in enumerate(skews)])
+        assert (finding.text, finding.weight) == ("4.0\u202fs ahead of this server", 184)
+    assert agents.find_clocks([process(skew_us=900 * SECOND_US)])[0].weight == 400

@@ -43,3 +43,20 @@ def test_queues_of_the_same_workers_are_one_finding() -> None:
     workers = [process("w1", queues=("a", "b", "c")), process("w2", release="1.1", queues=("a", "b", "c"))]
     [finding] = worker_differences.find(workers, T)
     assert finding.title == "Workers of a and 2 more queues differ"
+
+
+def test_how_many_are_named_and_linked() -> None:
+    assert (worker_differences.SETTLED_US, worker_differences.NAMED, worker_differences.LINKED) == (10 * MINUTE_US, 3, 4)
+    [three] = worker_differences.find([process(f"w{n}", release=f"1.{n}") for n in range(3)], T)
+    assert three.text == "release: 1 with 1.0, 1 with 1.1, 1 with 1.2"
+    [four] = worker_differences.find([process(f"w{n}", release=f"1.{n}") for n in range(4)], T)
+    assert four.text == "release: 1 with 1.0, 1 with 1.1, 1 with 1.2 …"
+    assert [link.text for link in four.evidence] == ["w0", "w3", "the queue"], "the first and the last value"
+    ordered = [process(f"a{n}") for n in range(6)] + [process(f"b{n}", release="2") for n in range(5)] + [process("c", release="3")]
+    [finding] = worker_differences.find(ordered, T)
+    assert [link.text for link in finding.evidence] == ["c", "the queue"], "that with the least common value"
+    halves = [process(f"a{n}") for n in range(4)] + [process(f"b{n}", release="2", pool="x" if n else "y") for n in range(4)]
+    [many] = worker_differences.find(halves, T)
+    assert [link.text for link in many.evidence] == ["a0", "a1", "a2", "b0", "the queue"]
+    settled = process("w2", release="2", began_at=T - 10 * MINUTE_US)
+    assert worker_differences.find([process("w1"), settled], T), "ten minutes to the microsecond"

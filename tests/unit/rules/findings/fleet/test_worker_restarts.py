@@ -63,3 +63,67 @@ def test_a_worker_that_starts_in_a_loop() -> None:
     assert len(worker_restarts.find_loops(by_seat, T)) == 1
     assert worker_restarts.find_loops([replace(each, seat=str(number)) for number, each in enumerate(by_seat)], T) == []
     assert "all of them shut down cleanly" in worker_restarts.find_loops(starts(3, is_orderly=True), T)[0].why
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    of = worker_restarts
+    assert (of.WINDOW_US, of.LEAST_STARTS, of.LEAST_KILLS, of.RECENT_MIN) == (10 * MINUTE_US, 3, 2, 15)
+    assert (of.GAPS, of.QUIET_US, of.STEADY) == (3, 30 * SECOND_US, 3)
+
+
+def test_the_edges_of_kills() -> None:
+    [two] = worker_restarts.find_killed([end(2)], T)
+    assert (two.weight, two.title) == (660, "reports.build kills its worker process")
+    [half] = worker_restarts.find_killed([end(2), end(2, reason="shutdown")], T)
+    assert half.title == "reports.build kills its worker process", "half of them were killed"
+    [third] = worker_restarts.find_killed([end(2), end(3, reason="shutdown")], T)
+    assert third.title == "Tasks of reports.build are lost"
+    [none] = worker_restarts.find_killed([end(2, reason="shutdown")], T)
+    assert none.why == "within 4\u202fm\u202f00\u202fs. Common causes: out of memory, a crash in native code, a signal"
+    assert worker_restarts.find_killed([end(90)], T)[0].weight == 850
+    early, late = end(1)._replace(first_at=T - 9 * MINUTE_US), end(1)._replace(last_at=T - SECOND_US)
+    for ends in ([early, late], [late, early]):
+        [finding] = worker_restarts.find_killed(ends, T)
+        assert finding.since == T - 9 * MINUTE_US
+        assert finding.why.startswith("within 8\u202fm\u202f59\u202fs")
+
+
+def test_when_it_is_quiet() -> None:
+    assert worker_restarts.is_quiet(T, T - 130 * SECOND_US, T - 90 * SECOND_US, 3) is True, "60 s: three times the 20 s between two"
+    assert worker_restarts.is_quiet(T, T - 130 * SECOND_US, T - 60 * SECOND_US, 3) is False
+    assert worker_restarts.is_quiet(T, T - 80 * SECOND_US, T - 60 * SECOND_US, 2) is True
+    assert worker_restarts.is_quiet(T, T - 81 * SECOND_US, T - 60 * SECOND_US, 2) is False
+    assert worker_restarts.is_quiet(T, T - 30 * SECOND_US, T - 30 * SECOND_US, 1) is True
+    assert end(1).is_there
+    assert end(1).ran == 0
+
+
+def test_the_edges_of_loops() -> None:
+    assert worker_restarts.find_loops(starts(3, role="scheduler"), T), "a scheduler, too"
+    assert worker_restarts.find_loops(starts(3, role="producer"), T) == []
+    nameless = [replace(each, worker="") for each in starts(3)]
+    assert worker_restarts.find_loops(nameless, T) == []
+    window = [replace(each, began_at=T - 10 * MINUTE_US) if not n else each for n, each in enumerate(reversed(starts(3)))]
+    assert worker_restarts.find_loops(window, T) == [], "ten minutes to the microsecond"
+    two = [replace(each, left_at=None) if n == 1 else each for n, each in enumerate(starts(4))]
+    assert worker_restarts.find_loops(two, T) == [], "two of them are connected: a pool of workers of one name"
+
+
+def test_steady_is_three_times_the_longest_run_and_45_seconds() -> None:
+    def runs(*ages_s: int) -> bool:
+        made = [process("w1", boot=f"b{age}", began_at=T - age * SECOND_US, left_at=T if n else None) for n, age in enumerate(ages_s)]
+        return worker_restarts.find_loops(made, T) == []
+
+    assert runs(90, 120, 125), "30 seconds at most"
+    assert not runs(89, 120, 125)
+    assert runs(45, 46, 47), "45 seconds at least"
+    assert not runs(44, 45, 46)
+
+
+def test_loops_of_several_workers() -> None:
+    other = [replace(each, worker="w2", boot=f"c{n}") for n, each in enumerate(starts(3))]
+    [finding] = worker_restarts.find_loops([*starts(3), *other], T)
+    assert (finding.title, finding.weight) == ("2 workers on host-7 keep restarting", 680)
+    assert worker_restarts.find_loops(starts(30), T)[0].weight == 800
+    newer = [replace(each, worker=f"w-{9 - n}", seat="1") for n, each in enumerate(starts(3))]
+    assert worker_restarts.find_loops(newer, T)[0].title == "w-9 on host-7 keeps restarting", "the name of the newest"
