@@ -105,3 +105,55 @@ def test_several_schedules_are_one_finding() -> None:
 
 def test_all_is_well() -> None:
     assert find(schedule(1), schedule(2, "skipped"), schedule(3, "unknown"), schedule(4, "missed", is_enabled=False)) == []
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert (QUIET_US, schedules.FORGOTTEN_US, schedules.RECENT_US, schedules.OLD_US) == (45_000_000, 7 * DAY_US, HOUR_US, DAY_US)
+    assert schedules.SEVERAL == 3
+
+
+def test_weights_of_a_silent_scheduler() -> None:
+    def look(*its: ScheduleState) -> Finding:
+        [finding] = find(*its, connected=(), silent_since=T - HOUR_US)
+        return finding
+
+    assert (look(schedule(1, "missed"), schedule(2)).weight, look(*(schedule(n, "missed") for n in range(40))).weight) == (672, 900)
+    assert "; it runs 2 schedules, 1 of which was due since" in look(schedule(1, "missed"), schedule(2)).text
+
+
+def test_the_edges_of_doubled_runs() -> None:
+    both = ("a", "b")
+    assert find(schedule(doubled_at=T - HOUR_US), connected=both) == [], "an hour to the microsecond"
+    assert find(schedule(doubled_at=T - HOUR_US + 1), connected=both)
+    assert find(connected=both) == []
+    early, late = schedule(1, doubled_at=T - 9), schedule(2, doubled_at=T - 5)
+    [finding] = find(late, early, connected=("a", "b", "c", "d"))
+    assert (finding.since, finding.weight) == (T - 9, 700)
+    assert finding.why.startswith("run by a and b and c. Each task")
+    [many] = find(*(schedule(n, doubled_at=T - 9) for n in range(40)), connected=both)
+    assert (many.weight, [link.text for link in many.evidence]) == (900, ["nightly-0", "nightly-1", "nightly-2"])
+    [one] = find(schedule(doubled_at=T - MINUTE_US, due_at=T - MINUTE_US), connected=("a",))
+    assert one.why.startswith("run by two processes."), "one of them has stopped, and no run was decided since"
+    assert find(schedule(doubled_at=T - MINUTE_US, due_at=T - 9), connected=("a",)) == [], "the next run was no longer doubled"
+    assert find(schedule(doubled_at=T - MINUTE_US, due_at=None), connected=("a",)), "no run was decided at all"
+
+
+def test_when_the_run_of_a_state_was_due() -> None:
+    overdue = schedule(1, "missed", next_at=T - MINUTE_US, due_at=T - HOUR_US)
+    assert find(overdue)[0].since == T - MINUTE_US
+    assert find(schedule(1, "missed", next_at=T, due_at=T - HOUR_US))[0].since == T - HOUR_US, "the next one is due just now"
+    assert find(schedule(1, "missed", next_at=None, due_at=T - HOUR_US))[0].since == T - HOUR_US
+    assert find(schedule(1, "failed", next_at=T - MINUTE_US, due_at=T - HOUR_US))[0].since == T - HOUR_US
+    unknown = find(schedule(1, "missed", due_at=None))[0]
+    assert (unknown.since, unknown.text) == (None, "it was due")
+    assert find(schedule(1, "late", due_at=T - HOUR_US)) == []
+    assert find(schedule(1, "late", due_at=T - HOUR_US + 1))
+    assert find(schedule(1, "missed", due_at=T - DAY_US)) == []
+
+
+def test_several_begin_with_the_first_of_them() -> None:
+    its = [schedule(n, "missed", due_at=T - n * MINUTE_US if n else None, error="" if n else "no worker") for n in range(5)]
+    [finding] = find(*its)
+    assert (finding.since, finding.weight, finding.why) == (T - 4 * MINUTE_US, 565, "no worker")
+    assert find(*(schedule(n, "missed") for n in range(99)))[0].weight == 700
+    assert find(*(schedule(n, "missed", due_at=None) for n in range(4)))[0].since is None
