@@ -26,7 +26,7 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 as 12%; below ten percent with one decimal: 0.4%."""
+    """Returns a share from 0 to 1 as 12%; below ten percent with one decimal: 0.4%."""
     return f"{share * 100:.1f}%" if 0 < share < 0.1 else f"{share * 100:.0f}%"
 
 
@@ -73,7 +73,7 @@ def iso(at: int) -> str:
 
 
 def hour(at: int) -> str:
-    """The hour of a table: 14:00."""
+    """Returns the hour of a table: 14:00."""
     return f"{moment(at):%H:%M}"
 
 

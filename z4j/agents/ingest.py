@@ -204,7 +204,7 @@ class _Batch:
         self.originals: list[tuple[task_writer.Key, Event, bytes, str, int]] = []
         self.notes: dict[tuple[task_writer.Key, attempt_annotations.RunKey], run_annotations.RunNotes] = {}
         self.links: set[tuple[task_writer.Key, str, str]] = set()
-        self.lines: dict[log_lines.RunKey, list[log_lines.Line]] = {}
+        self.lines: dict[log_lines.RunKey, list[log_lines.LogLine]] = {}
         self.answers: list[Answer] = []
         self.topics: set[str] = set()
 
@@ -232,7 +232,7 @@ class _Batch:
         attempt, started_at = min(record.attempt, MAX_ATTEMPT), record.started_at or 0
         run = log_lines.RunKey(engine, task_ids.encode(record.task_id), attempt, record.run, started_at)
         logger, message = text(record.logger, records.LOGGER_LIMIT), text(record.message, records.MESSAGE_LIMIT)
-        line = log_lines.Line(record.seq, record.at, record.level, logger, message, record.dropped)
+        line = log_lines.LogLine(record.seq, record.at, record.level, logger, message, record.dropped)
         self.lines.setdefault(run, []).append(line)
 
     def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:

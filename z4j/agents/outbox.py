@@ -240,7 +240,7 @@ class _BrokerNames:
 
 
 def task_of_original(command: OutgoingCommand) -> int | None:
-    """The row ID of the task whose original the agent must get with this command; None where it needs none."""
+    """Returns the row ID of the task whose original the agent must get with this command; None where it needs none."""
     is_needed = command.task is not None and RULES[command.need.action].needs_original
     return command.task if is_needed else None
 

@@ -56,7 +56,7 @@ def count_start(sums: list[int], sign: int, attempt: int, waited_us: int | None)
 
 
 def count_end(sums: list[int], sign: int, state: int, runtime_us: int | None) -> int:
-    """The same when it ends in the state with this code after running for `runtime_us`, None if unknown."""
+    """Returns the same when it ends in the state with this code after running for `runtime_us`, None if unknown."""
     sums[_END_COLUMN[state]] += sign
     if runtime_us is None:
         return -1

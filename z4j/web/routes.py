@@ -246,7 +246,7 @@ IN_EVENT_LOOP: Final = frozenset(
 
 @cache
 def api_rows() -> tuple[R, ...]:
-    """The operations of the API, which this imports."""
+    """Returns the operations of the API, which this imports."""
     operations = lazy_imports.load("z4j.web.api.openapi:OPERATIONS")
     return tuple(R(each.method, each.path, _name_of(each.endpoint), each.role) for each in operations)
 

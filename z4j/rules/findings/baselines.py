@@ -19,11 +19,11 @@ class Usual(NamedTuple):
     samples: int
 
     def above(self, *, factor: float, mads: float) -> float:
-        """The limit above which a value is unusual: both a multiple of the median and a number of MADs above it."""
+        """Returns the limit above which a value is unusual: both a multiple of the median and a number of MADs above it."""
         return max(self.median * factor, self.median + self.mad * mads)
 
     def below(self, *, factor: float, mads: float) -> float:
-        """The limit below which a value is unusual."""
+        """Returns the limit below which a value is unusual."""
         return min(self.median * factor, self.median - self.mad * mads)
 
 

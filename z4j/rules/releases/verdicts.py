@@ -42,7 +42,7 @@ class Side:
         return self.bad / self.ended if self.ended else 0.0
 
     def quantile(self, share: float) -> int | None:
-        """A percentile of the runtime in microseconds."""
+        """Returns a percentile of the runtime in microseconds."""
         found = percentile(self.ran, share)
         return None if found is None else round(found)
 

@@ -50,7 +50,7 @@ def find_fork(replaced: sqlite3.Connection, restored: sqlite3.Connection) -> For
 
 
 def fork_from_memory(remembered: Iterable[Head], restored: sqlite3.Connection) -> Fork:
-    """The same, from what the files beside an unreadable database remember."""
+    """Returns the same, from what the files beside an unreadable database remember."""
     marks = _left(restored, [(head.seq, head.mark) for head in remembered])
     last = restored.execute(AUDIT["last_audit"]).fetchone()
     seq = last[0] if last else 0

@@ -37,8 +37,9 @@ class RunKey(NamedTuple):
     started_at: int
 
 
-class Line(NamedTuple):
-    """One line, or with level 0 the note that the run has ended. `dropped`: lines of its run that were dropped before it."""
+class LogLine(NamedTuple):
+    """One line, or with level 0 the note that the run has ended. `at` is in microseconds UTC, `level` a number of the module `logging`,
+    `dropped` the number of lines of its run that were dropped before it."""
 
     seq: int
     at: int
@@ -46,19 +47,6 @@ class Line(NamedTuple):
     logger: str
     message: str
     dropped: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """A stored line; `at` is in microseconds UTC, `level` a number of the module `logging`."""
-
-    seq: int
-    at: int
-    level: int
-    logger: str
-    message: str
-    dropped: int
-    """Lines of the run that were dropped before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +66,7 @@ class LogRun:
     lines: list[LogLine]
 
 
-def save(db: Connection, app_id: int, news: Mapping[RunKey, list[Line]]) -> bool:
+def save(db: Connection, app_id: int, news: Mapping[RunKey, list[LogLine]]) -> bool:
     """Stores lines by their runs. Returns whether anything changed."""
     grown_lines = grown_bytes = 0
     is_changed = False
@@ -111,23 +99,23 @@ def save(db: Connection, app_id: int, news: Mapping[RunKey, list[Line]]) -> bool
     return is_changed
 
 
-def _put(db: Connection, run: int, lines: Iterable[Line], *, is_new: bool) -> tuple[int, int]:
+def _put(db: Connection, run: int, lines: Iterable[LogLine], *, is_new: bool) -> tuple[int, int]:
     """Writes what is not stored. Returns by how many lines and bytes the run grew."""
-    best: dict[int, Line] = {}
+    best: dict[int, LogLine] = {}
     for line in lines:
         if line.level and line.seq < MAX_LINES:
             best[line.seq] = max(line, best.get(line.seq, line))
     if not best:
         return 0, 0
     span = {"run": run, "low": min(best), "high": max(best)}
-    stored = {} if is_new else {row[0]: Line(*row) for row in db.execute(SQL["read_lines"], span)}
+    stored = {} if is_new else {row[0]: LogLine(*row) for row in db.execute(SQL["read_lines"], span)}
     puts = [line for seq, line in best.items() if seq not in stored or line > stored[seq]]
     db.write_rows(SQL["put_line"], [(run, *line) for line in puts])
     grown = sum(_size(line) - (_size(stored[line.seq]) if line.seq in stored else 0) for line in puts)
     return sum(line.seq not in stored for line in puts), grown
 
 
-def _size(line: Line) -> int:
+def _size(line: LogLine) -> int:
     return LINE_BYTES + len(line.logger) + len(line.message)
 
 

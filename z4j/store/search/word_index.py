@@ -97,7 +97,7 @@ async def list_new(store: Store, after: int, to: int, limit: int, oldest_day: in
 
 
 async def list_old(store: Store, before: int, limit: int, oldest_day: int) -> tuple[list[Entry], int]:
-    """The same of tasks before an id, newest first, and the last ID read: 0 at the end."""
+    """Returns the same of tasks before an id, newest first, and the last ID read: 0 at the end."""
 
     def read(db: sqlite3.Connection) -> tuple[list[Entry], int]:
         rows = db.execute(SQL["list_old"], {"before": before, "limit": limit}).fetchall()

@@ -47,7 +47,7 @@ class PasswordHashing:
         return f"$argon2id$v={ARGON2_VERSION}$m={made.memory_cost},t={made.time_cost},p={made.parallelism}${salt}${digest}"
 
     async def hash(self, password: str) -> str:
-        """The hash to store. Raises TooMany."""
+        """Returns the hash to store. Raises TooMany."""
         return await self._run(WAITING, self._hasher.hash, password)
 
     async def verify(self, hashed: str, password: str, *, may_wait: bool = False) -> bool:

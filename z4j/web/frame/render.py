@@ -125,7 +125,7 @@ class Shell:
 
 @cache
 def environment() -> Environment:
-    """The one Jinja environment. An unknown variable is an error, everything is escaped."""
+    """Returns the one Jinja environment. An unknown variable is an error, everything is escaped."""
     env = TemplateEnvironment(
         loader=FileSystemLoader(resources.templates()),
         autoescape=True,

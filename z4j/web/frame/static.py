@@ -57,7 +57,7 @@ def _folder() -> Path:
 
 @cache
 def url(name: str) -> str:
-    """The URL of a static file for a template. Raises KeyError for a missing file: a broken build."""
+    """Returns the URL of a static file for a template. Raises KeyError for a missing file: a broken build."""
     return load(_folder())[name].url
 
 

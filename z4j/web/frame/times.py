@@ -132,7 +132,7 @@ def weekday(at: int, now: int) -> str:
 
 
 def until_text(at: int | None, now: int) -> str:
-    """The relative time and, where it is not UTC, the absolute one in UTC: the title of an absolute time."""
+    """Returns the relative time and, where it is not UTC, the absolute one in UTC: the title of an absolute time."""
     if at is None:
         return NONE
     away = formats.relative(at, now, _zone())

@@ -133,7 +133,7 @@ class Agent:
         original: dict[str, Any] | None,
         names: tuple[str, ...] = (),
     ) -> bytes:
-        """The record of a task's arguments (redacted) and its original (sealed where something was masked).
+        """Returns the record of a task's arguments (redacted) and its original (sealed where something was masked).
 
         `names` are the positional parameters of the task, so that a secret passed by position is masked by its name.
         """
@@ -184,7 +184,7 @@ class Agent:
         )
 
     def show(self, value: Any) -> str:
-        """A result as redacted display text."""
+        """Returns a result as redacted display text."""
         return display.show(value, self.settings.redact)[0]
 
     def become_worker(self, worker: str, seat: str = "") -> None:
@@ -225,7 +225,7 @@ class Agent:
         self.append(encode_record(["fired", self.run, time.time_ns() // 1000, facts]))
 
     def override_store(self, scheduler: str) -> OverrideStore:
-        """The stored overrides of a scheduler whose entries are defined in code."""
+        """Returns the stored overrides of a scheduler whose entries are defined in code."""
         if scheduler not in self._override_stores:
             self._override_stores[scheduler] = open_store(self.settings, self.shipper.folder, scheduler)
         return self._override_stores[scheduler]
@@ -317,7 +317,7 @@ class Agent:
         return False
 
     def origin(self) -> bytes:
-        """The first record of every segment, which identifies the writing process."""
+        """Returns the first record of every segment, which identifies the writing process."""
         facts = {
             "host": self.host,
             "pid": self._boot_pid,

@@ -45,7 +45,7 @@ def settings_of(
     spool: str | Path | None = None,
     is_plaintext_allowed: bool = False,
 ) -> Settings | None:
-    """The settings that `start` uses. None without a connection string; raises BadSettings."""
+    """Returns the settings that `start` uses. None without a connection string; raises BadSettings."""
     return Settings.from_environment(
         {**_configured, **os.environ},
         url=url,
@@ -133,7 +133,7 @@ def has(part: Adapter | Scheduler) -> bool:
 
 
 def current() -> Agent | None:
-    """The agent of this process tree, if one was started."""
+    """Returns the agent of this process tree, if one was started."""
     return _agent
 
 

@@ -187,7 +187,7 @@ def _pin(text: str) -> bytes:
 
 
 def default_spool() -> Path:
-    """The default spool folder, which outlives the process: in the user's state folder, else in the temporary one."""
+    """Returns the default spool folder, which outlives the process: in the user's state folder, else in the temporary one."""
     state = os.environ.get("XDG_STATE_HOME")
     if state:
         return Path(state) / "z4j" / "spool"
@@ -198,7 +198,7 @@ def default_spool() -> Path:
 
 
 def find_release(start: Path | None = None) -> str:
-    """The git commit (12 digits) of the application's working folder, "" if there is none.
+    """Returns the git commit (12 digits) of the application's working folder, "" if there is none.
 
     Read from git's files: starting a program inside the application would be too expensive.
     """
@@ -230,7 +230,7 @@ def _read_ref(git: Path, ref: str) -> str:
 
 
 def agent_version() -> str:
-    """The installed version of this package."""
+    """Returns the installed version of this package."""
     from importlib import metadata
 
     try:

@@ -21,7 +21,7 @@ def reference_of(function: Any) -> str:
 
 
 def name_of(job: Any) -> str:
-    """The reference of a job's function; without one, its location in the code."""
+    """Returns the reference of a job's function; without one, its location in the code."""
     if job.func_ref:
         return str(job.func_ref)
     function = job.func
@@ -48,5 +48,5 @@ class Offered:
             self._functions[name] = function
 
     def get(self, name: str) -> Any:
-        """The callable or its reference; None if it was not offered."""
+        """Returns the callable or its reference; None if it was not offered."""
         return self._functions.get(name)

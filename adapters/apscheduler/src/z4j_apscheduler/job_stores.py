@@ -27,7 +27,7 @@ class Read(NamedTuple):
 
 
 def read_jobs(scheduler: Any, store: Any) -> Read:
-    """Every job of a started store. Reads a copy of it, so that the store itself is not changed."""
+    """Returns every job of a started store. Reads a copy of it, so that the store itself is not changed."""
     if not hasattr(store, "_reconstitute_job"):
         with scheduler._jobstores_lock:
             return Read(list(store.get_all_jobs()), 0)

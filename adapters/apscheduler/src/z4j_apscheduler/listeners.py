@@ -85,7 +85,7 @@ class Watch:
         return gevent_bridge.ask(self.hub, act)
 
     def key_of(self, store: str, id: str) -> str:
-        """The key of a job: its ID in the store `default`, which most jobs are in."""
+        """Returns the key of a job: its ID in the store `default`, which most jobs are in."""
         return f"{self.name + '/' if self.name else ''}{'' if store == 'default' else store + '/'}{id}"
 
     # -- the listener --------------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ class Rule:
 
 
 def rule_of(trigger: Any, own_zone: str) -> Rule:
-    """The rule of a trigger; of kind `other`, with the trigger's own text, if no expression is equivalent. `own_zone` is the scheduler's
-    time zone."""
+    """Returns the rule of a trigger; of kind `other`, with the trigger's own text, if no expression is equivalent. `own_zone` is the
+    scheduler's time zone."""
     if type(trigger) is CronTrigger:
         zone, text = zone_name(trigger.timezone), expression_of(trigger)
         if zone is not None and text is not None:
@@ -53,7 +53,7 @@ def rule_of(trigger: Any, own_zone: str) -> Rule:
 
 
 def limits_of(trigger: Any) -> list[str]:
-    """The further limits of a trigger, as texts."""
+    """Returns the further limits of a trigger, as texts."""
     jitter, start, end = (getattr(trigger, name, None) for name in ("jitter", "start_date", "end_date"))
     limits = [f"up to {jitter} s later, at random"] if jitter else []
     if start is not None and (type(trigger) is CronTrigger or start > datetime.now(UTC)):
@@ -63,7 +63,7 @@ def limits_of(trigger: Any) -> list[str]:
 
 # -- cron ------------------------------------------------------------------------------------------------------------------
 def expression_of(trigger: Any) -> str | None:
-    """The cron expression of a trigger; None if there is none: a year, a week, the last day, the first Monday."""
+    """Returns the cron expression of a trigger; None if there is none: a year, a week, the last day, the first Monday."""
     sets = sets_of(trigger)
     if sets is None:
         return None
@@ -82,7 +82,7 @@ def expression_of(trigger: Any) -> str | None:
 
 
 def sets_of(trigger: Any) -> dict[str, frozenset[int]] | None:
-    """The sets of a trigger by APScheduler's names; weekdays count from Monday, 0."""
+    """Returns the sets of a trigger by APScheduler's names; weekdays count from Monday, 0."""
     sets: dict[str, frozenset[int]] = {}
     for field in trigger.fields:
         if field.name in ("year", "week"):
@@ -108,7 +108,7 @@ def _numbers(part: Any, low: int, high: int) -> set[int] | None:
 
 
 def cron_trigger(expression: Cron, zone: str, old: Any = None) -> Any:
-    """A cron trigger, with the jitter and the limits of an older one."""
+    """Returns a cron trigger, with the jitter and the limits of an older one."""
     options: dict[str, Any] = {"timezone": zone}
     if type(old) is CronTrigger:
         options |= {"jitter": old.jitter, "start_date": old.start_date, "end_date": old.end_date}
@@ -134,7 +134,7 @@ def _five(expression: Cron) -> tuple[frozenset[int], ...]:
 
 # -- requests------------------------------------------------------------------------------------------------
 def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
-    """A new trigger, with the jitter and the end of the old one of the same kind. Raises Refused if it is not supported."""
+    """Returns a new trigger, with the jitter and the end of the old one of the same kind. Raises Refused if it is not supported."""
     if spec.kind == "interval":
         options = {"jitter": old.jitter, "end_date": old.end_date} if type(old) is IntervalTrigger else {}
         return IntervalTrigger(seconds=read_interval(spec.expression), timezone=own_zone, **options)
@@ -149,7 +149,7 @@ def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
 
 
 def zone_name(zone: tzinfo | None) -> str | None:
-    """The IANA name of a zone of zoneinfo, pytz or the standard library; None without a name."""
+    """Returns the IANA name of a zone of zoneinfo, pytz or the standard library; None without a name."""
     name = getattr(zone, "key", None) or getattr(zone, "zone", None)
     if isinstance(name, str) and is_zone(name):
         return name

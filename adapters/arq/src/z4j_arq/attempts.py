@@ -128,7 +128,7 @@ class Run:
         self.runtime = (time.perf_counter_ns() - self.began_ns) // 1000
 
     def head(self, at: int, token: str) -> tuple[str, str, int, int, str, str, str]:
-        """The common fields of this run's records."""
+        """Returns the common fields of this run's records."""
         return ENGINE, self.task_id, max(self.attempt, 0), at, token, self.name, self.queue
 
 

@@ -23,7 +23,7 @@ class Discovery(ArqPart):
     """Lists functions, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """The functions of this process's workers, or those passed to a producer, with the signature for callers."""
+        """Returns the functions of this process's workers, or those passed to a producer, with the signature for callers."""
         tasks: dict[str, TaskInfo] = {}
         for name, (coroutine, queue) in self.state.functions().items():
             # arq itself passes the first argument (arq/worker.py: `self.functions[…].coroutine(ctx, *args)`)
@@ -46,7 +46,7 @@ class Discovery(ArqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """The jobs of this process's workers; those that have not started wait for a hook of the application."""
+        """Returns the jobs of this process's workers; those that have not started wait for a hook of the application."""
         return [
             RunningTask(run.task_id, max(run.attempt, 0), run.name, run.queue, run.started_at or 0, os.getpid())
             for run in list(self.state.running.values())

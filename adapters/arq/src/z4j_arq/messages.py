@@ -41,7 +41,7 @@ _EXECUTION = re.compile(r"(.*)@(\d{13})", re.S)
 
 
 def task_id_of(job_id: str, enqueued_ms: int) -> str:
-    """The task's ID: the job's ID; if the application chose one that may be used again, followed by the time of the enqueueing.
+    """Returns the task's ID: the job's ID; if the application chose one that may be used again, followed by the time of the enqueueing.
 
     An ID may be used again as soon as its job and result are gone (arq, connections.py:enqueue_job), which in arq is the way to have a
     job only once at a time. Each of them is a task of its own: under one ID, a first success would hide every later failure.
@@ -50,7 +50,7 @@ def task_id_of(job_id: str, enqueued_ms: int) -> str:
 
 
 def job_id_of(task_id: str) -> str:
-    """The job's ID in arq."""
+    """Returns the job's ID in arq."""
     match = None if _ONCE_ONLY.fullmatch(task_id) else _EXECUTION.fullmatch(task_id)
     return match[1] if match else task_id
 
@@ -62,7 +62,7 @@ def execution_ms_of(task_id: str) -> int:
 
 
 def attempt_of(job_try: Any) -> int:
-    """The attempt, from 0. arq counts tries from 1, and a producer may choose a later first try."""
+    """Returns the attempt, from 0. arq counts tries from 1, and a producer may choose a later first try."""
     return max(int(job_try or 1), 1) - 1
 
 
@@ -80,7 +80,7 @@ def due(at: int, defer_until: Any, defer_by: Any) -> int | None:
 
 
 def setting(settings: Any, name: str) -> Any:
-    """A setting of the class or dict that arq's command takes; None if it is missing."""
+    """Returns a setting of the class or dict that arq's command takes; None if it is missing."""
     return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
 
 
@@ -97,7 +97,7 @@ def functions_in(settings: Any) -> dict[str, Callable[..., Any]]:
 
 
 def parameter_names(coroutine: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the positional parameters after `ctx`."""
+    """Returns the names of the positional parameters after `ctx`."""
     return hooks.parameter_names(coroutine)[1:]
 
 

@@ -44,7 +44,7 @@ class Job:
 
 
 def record_of_arguments(agent: Agent, job: Job, rank: int) -> bytes:
-    """The record of a job's arguments, empty if the agent's thread appends it.
+    """Returns the record of a job's arguments, empty if the agent's thread appends it.
 
     They are read at once, because the task may change them as soon as it runs. Only a large message is packed in the agent's thread,
     from the bytes in Redis.
@@ -58,7 +58,7 @@ def record_of_arguments(agent: Agent, job: Job, rank: int) -> bytes:
 
 
 def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
-    """The record itself, of any size; only in the agent's own thread."""
+    """Returns the record itself, of any size; only in the agent's own thread."""
     text, is_masked = display.show_arguments(job.args, job.kwargs, agent.settings.redact, job.names)
     data = {"args": list(job.args), "kwargs": job.kwargs} if is_plain(job.args) and is_plain(job.kwargs) else None
     return _payload(agent, job, rank, text, is_masked, data)

@@ -25,7 +25,7 @@ OLDEST_LOOKED_AT = 200
 
 
 def brokers_by_queue(state: ArqState, only: str = "") -> dict[QueueKey, Broker]:
-    """The queues of this process's workers, then those to which it has enqueued, with their Redis; of one Redis or of all."""
+    """Returns the queues of this process's workers, then those to which it has enqueued, with their Redis; of one Redis or of all."""
     known = state.known
     own = {(known.identity_of(each.pool), str(each.queue_name)): known.broker_of(each.pool, each) for each in _with_pool(state)}
     sections = own | {key: broker for key, broker in known.met() if key not in own}
@@ -54,8 +54,8 @@ def has_queue(state: ArqState, queue: str, only: str = "") -> bool:
 
 
 def broker_of(state: ArqState, queue: str, only: str = "") -> tuple[str, Broker]:
-    """A queue and its broker; "" is the first queue of this process. Raises Refused if the process has no Redis yet, no such queue, or
-    one in several brokers."""
+    """Returns a queue and its broker; "" is the first queue of this process. Raises Refused if the process has no Redis yet, no such queue,
+    or one in several brokers."""
     known = brokers_by_queue(state, only)
     if not known:
         raise Refused("this process has not connected to arq's Redis yet. No changes were made.")
@@ -74,8 +74,8 @@ def broker_of(state: ArqState, queue: str, only: str = "") -> tuple[str, Broker]
 
 
 def find(state: ArqState, job_id: str, only: str = "") -> tuple[QueueKey, Broker] | None:
-    """The queue and the broker of a waiting or running job. If no known queue has it, every sorted set is searched, for a limited time.
-    Raises Refused if several Redis databases have it, because that is ambiguous."""
+    """Returns the queue and the broker of a waiting or running job. If no known queue has it, every sorted set is searched, for a limited
+    time. Raises Refused if several Redis databases have it, because that is ambiguous."""
     known = brokers_by_queue(state, only)
     locations: dict[str, tuple[QueueKey, Broker]] = {}
     for (identity, queue), broker in known.items():
@@ -121,15 +121,15 @@ class ArqPart(SeveralBrokers):
     state: ArqState
 
     def brokers(self) -> Mapping[str, str]:
-        """The Redis of each worker, also before it has connected, then those to which this process has enqueued."""
+        """Returns the Redis of each worker, also before it has connected, then those to which this process has enqueued."""
         agent = z4j_agent.current()
         fingerprints = agent.fingerprints if agent is not None else {}
         own = (self.state.known.identity_of_worker(worker) for worker in list(self.state.workers))
         return {identity: fingerprints.get(identity, "") for identity in (*own, *servers(self.state))}
 
     def list_queues(self) -> list[QueueInfo]:
-        """Every queue of this process. Deferred and running jobs do not count as waiting. A Redis that cannot be reached does not affect
-        the others' queues."""
+        """Returns every queue of this process. Deferred and running jobs do not count as waiting. A Redis that cannot be reached does not
+        affect the others' queues."""
         queues, known = [], brokers_by_queue(self.state)
         for (identity, queue), broker in sorted(known.items(), key=lambda item: item[0]):
             try:

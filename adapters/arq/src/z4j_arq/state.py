@@ -38,7 +38,7 @@ class ArqState:
         self._settings.append(settings)
 
     def coroutine_of(self, name: str) -> Callable[..., Any] | None:
-        """The function of a name, None if this process does not have it."""
+        """Returns the function of a name, None if this process does not have it."""
         while self._settings:
             self._functions.update(functions_in(self._settings.pop()))
         if name in self._functions:

@@ -76,7 +76,7 @@ def _enqueue(
 
 
 def score_of(at: int) -> float:
-    """A score above all earlier ones. arq's are milliseconds, and of equal ones the smaller ID runs first: a hundred jobs that are
+    """Returns a score above all earlier ones. arq's are milliseconds, and of equal ones the smaller ID runs first: a hundred jobs that are
     restored within a millisecond would lose their order.
     """
     _last[0] = max(at / 1000, _last[0] + STEP_MS)
@@ -97,7 +97,7 @@ class TaskCommands(ArqPart):
         return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, retried_id=original.task_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The stored job's arguments as JSON values. Raises Refused."""
+        """Returns the stored job's arguments as JSON values. Raises Refused."""
         arguments = originals.arguments_of(original)
         if arguments is None:
             _, broker = broker_of(self.state, original.queue, original.broker)

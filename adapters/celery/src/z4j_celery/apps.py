@@ -24,7 +24,7 @@ _brokers: dict[int, str] = {}
 
 
 def real(app: Any) -> Any:
-    """The app itself where `celery.current_app`, or another proxy of it, was given."""
+    """Returns the app itself where `celery.current_app`, or another proxy of it, was given."""
     return app._get_current_object() if type(app) is Proxy else app
 
 
@@ -56,7 +56,7 @@ def is_sending(app: Any) -> bool:
 
 
 def name_of(app: Any) -> str:
-    """The name of the app in originals: "" if it is the only one that is monitored, its `main` if that is unique."""
+    """Returns the name of the app in originals: "" if it is the only one that is monitored, its `main` if that is unique."""
     if len(_watched) < 2:
         return ""
     main = str(app.main or "")
@@ -64,8 +64,8 @@ def name_of(app: Any) -> str:
 
 
 def choose(apps: list[Any], name: str, queue: str, *, is_sure: bool) -> Any:
-    """The app of an original, the first one if it names none. `is_sure`: all of these apps have its broker, so that any of them can send
-    it. Raises Refused if the app is not in this process, or the broker is ambiguous."""
+    """Returns the app of an original, the first one if it names none. `is_sure`: all of these apps have its broker, so that any of them can
+    send it. Raises Refused if the app is not in this process, or the broker is ambiguous."""
     main, _, broker = name.rpartition("@") if "@" in name else (name, "", "")
     chosen = [app for app in apps if not name or (str(app.main or "") == main and (not broker or _broker(app) == broker))]
     if not chosen and is_sure:
@@ -79,7 +79,7 @@ def choose(apps: list[Any], name: str, queue: str, *, is_sure: bool) -> Any:
 
 # -- brokers ---------------------------------------------------------------------------------------------------------------
 def the_one(apps: list[Any]) -> Any:
-    """The first app, if all of these have one broker. Raises Refused."""
+    """Returns the first app, if all of these have one broker. Raises Refused."""
     if not apps:
         raise Refused("no app with this broker is monitored in this process now. No changes were made.", check="broker.unknown")
     if len({broker_key_of(app) for app in apps}) > 1:
@@ -91,12 +91,13 @@ def the_one(apps: list[Any]) -> Any:
 
 
 def broker_key_of(app: Any) -> str | int:
-    """A key that is equal for two apps with one broker."""
+    """Returns a key that is equal for two apps with one broker."""
     return identity_of(app) or id(app)
 
 
 def identity_of(app: Any) -> str:
-    """The identity of the broker that the app sends to. The owner's own name (`Z4J_BROKER`) applies to the broker of the first app."""
+    """Returns the identity of the broker that the app sends to. The owner's own name (`Z4J_BROKER`) applies to the broker of the first
+    app."""
     return _identities.of(app, _watched[0] if _watched else None)
 
 

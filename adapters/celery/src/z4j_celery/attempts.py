@@ -48,7 +48,7 @@ class Run:
         return (time.perf_counter_ns() - self.began_ns) // 1000
 
     def interrupted_by(self) -> Exception | None:
-        """The exception that is passing through Celery's tracer now; None if Celery handles the task's end itself.
+        """Returns the exception that is passing through Celery's tracer now; None if Celery handles the task's end itself.
 
         Called from `task_postrun`, which is sent in a `finally`. Such an exception comes from the handling of the end, for instance
         because the result backend is unreachable, and then no other signal reports the task's end.
@@ -60,7 +60,7 @@ class Run:
 
 
 def delivery_mode_of_publish() -> Any:
-    """The delivery mode of the message being published; None if unknown. The signal does not contain it."""
+    """Returns the delivery mode of the message being published; None if unknown. The signal does not contain it."""
     frame: Any = sys._getframe(2)
     for _ in range(NEAR):
         if frame is None:
@@ -77,5 +77,5 @@ def traceback_of(einfo: Any) -> str:
 
 
 def text_of_traceback(error: BaseException | None) -> str:
-    """The traceback as Python prints it, not yet redacted."""
+    """Returns the traceback as Python prints it, not yet redacted."""
     return "".join(tracebacks.format_exception(error)) if error is not None else ""

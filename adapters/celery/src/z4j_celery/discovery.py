@@ -19,7 +19,7 @@ class Discovery(CeleryPart):
     """Lists tasks, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every registered task except Celery's own, with the signature for callers."""
+        """Returns every registered task except Celery's own, with the signature for callers."""
         tasks: dict[str, TaskInfo] = {}
         for app in self.serving():
             for name, task in sorted(app.tasks.items()):
@@ -46,7 +46,7 @@ class Discovery(CeleryPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """The tasks of this worker: running, and reserved with `started_at` 0.
+        """Returns the tasks of this worker: running, and reserved with `started_at` 0.
 
         Celery's state lists no received tasks if a task has its own strategy (celery-batches).
         """

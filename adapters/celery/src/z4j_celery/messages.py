@@ -50,7 +50,7 @@ _COMMANDS = ("/celery", "/celery/__main__.py")
 
 
 def to_us(moment: Any) -> int | None:
-    """An ISO text, datetime or seconds since 1970 as microseconds UTC; a naive datetime is UTC, as in Celery's headers."""
+    """Returns an ISO text, datetime or seconds since 1970 as microseconds UTC; a naive datetime is UTC, as in Celery's headers."""
     if isinstance(moment, float):
         return int(moment * 1_000_000)
     if isinstance(moment, str):
@@ -71,7 +71,7 @@ def due(when: Any, at: int) -> int | None:
 
 
 def queue_of(exchange: Any, routing_key: Any) -> str:
-    """The queue of a message. A delayed message carries its delay as bits in front of the real routing key."""
+    """Returns the queue of a message. A delayed message carries its delay as bits in front of the real routing key."""
     key = str(routing_key or "")
     if key[1:2] == ".":
         parts = key.split(".")
@@ -100,7 +100,7 @@ def repeats(task_id: str) -> Iterator[None]:
 
 
 def repeated() -> str | None:
-    """The task that is being repeated, or None."""
+    """Returns the task that is being repeated, or None."""
     return getattr(_repeating, "task_id", None)
 
 
@@ -110,7 +110,7 @@ def _label(shadow: Any) -> str | None:
 
 
 def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, /, **more: Any) -> str:
-    """The origin of a task, as the meta of an `enqueued` or `received` record. A retry has itself as parent and root."""
+    """Returns the origin of a task, as the meta of an `enqueued` or `received` record. A retry has itself as parent and root."""
     get = headers.get
     if (parent_id := get("parent_id")) != task_id:
         more["parent_id"] = parent_id

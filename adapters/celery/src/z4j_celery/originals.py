@@ -96,7 +96,7 @@ def is_plain_json(app: Any, name: str) -> bool:
 
 
 def parameter_names(app: Any, name: str) -> tuple[str, ...]:
-    """The names of a task's positional parameters, () when it is not registered here."""
+    """Returns the names of a task's positional parameters, () when it is not registered here."""
     task = app.tasks.get(name)
     return () if task is None else hooks.parameter_names(task.run)
 
@@ -130,7 +130,7 @@ def is_reported_run(request: Any) -> bool:
 
 
 def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
-    """The body of an original without the mark, so that the worker that takes it reports its arguments."""
+    """Returns the body of an original without the mark, so that the worker that takes it reports its arguments."""
     if data.get("type", JSON) != JSON or not isinstance(body, str) or not body.endswith(_REPORTED):
         return body
     return f"{body[: -len(_REPORTED)]}{_NOTHING_FURTHER}}}]"
@@ -139,8 +139,8 @@ def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
 # -- reading a message at the producer, the worker and the
 # queue--------------------------------------------------------------------------------
 def stored_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties that are sent again: all except a persistent delivery mode and a correlation ID equal to the task's ID, which are the
-    defaults."""
+    """Returns the properties that are sent again: all except a persistent delivery mode and a correlation ID equal to the task's ID, which
+    are the defaults."""
     stored: dict[str, Any] = {}
     for name in KEPT_PROPERTIES if properties else ():
         value = properties.get(name)
@@ -192,14 +192,14 @@ def _as_json(body: Any) -> str:
 def payload_of_publish(
     agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str, exchange: Any, key: Any
 ) -> bytes:
-    """The record at the producer, after the broker has accepted the message."""
+    """Returns the record at the producer, after the broker has accepted the message."""
     if exchange:
         message = message._replace(exchange=str(getattr(exchange, "name", exchange)), key=str(key or ""))
     return _payload(agent, app, message, task_id, attempt, name, queue, BY_PRODUCER)
 
 
 def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue: str) -> bytes:
-    """The record in the worker's main process. Celery has decoded the arguments; the body is unchanged."""
+    """Returns the record in the worker's main process. Celery has decoded the arguments; the body is unchanged."""
     message = _message_of_delivery(
         request.args, request.kwargs, request.message.headers or {}, request.body, request.content_type, request.content_encoding,
         request.delivery_info, request.message.properties,
@@ -208,7 +208,8 @@ def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue
 
 
 def payload_of_run(agent: Agent, app: Any, request: Any, attempt: int, name: str, queue: str) -> bytes:
-    """The record where the task runs, before its function is called. `request` is `Task.request`; the body is in Celery's own frame."""
+    """Returns the record where the task runs, before its function is called. `request` is `Task.request`; the body is in Celery's own
+    frame."""
     found = _delivered_to_tracer()
     if found is None:  # a tracer of another package: only the fields of the body can be sent again
         body, content_type, encoding = (request.args, request.kwargs, {each: getattr(request, each) for each in NO_CALLBACKS}), None, None
@@ -250,12 +251,12 @@ def _message_of_delivery(
 
 
 def payload_of_waiting(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str) -> bytes:
-    """The record for a message in its queue, made before the message is removed."""
+    """Returns the record for a message in its queue, made before the message is removed."""
     return _payload(agent, app, message, task_id, attempt, name, queue, BY_WORKER)
 
 
 def payload_of_call(agent: Agent, app: Any, task_id: str, attempt: int, name: str, args: Any, kwargs: Any) -> bytes:
-    """The record for a task that ran in its caller. There is no message to send again."""
+    """Returns the record for a task that ran in its caller. There is no message to send again."""
     return agent.payload(ENGINE, task_id, attempt, name, "", BY_PRODUCER, args, kwargs, None, parameter_names(app, name))
 
 
@@ -339,7 +340,7 @@ def _original(message: Message, extra: dict[str, Any], queue: str) -> dict[str, 
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
 def body_of(data: Mapping[str, Any]) -> str | bytes:
-    """The body of an original. Raises Refused if it has none."""
+    """Returns the body of an original. Raises Refused if it has none."""
     if "body" in data:
         return str(data["body"])
     if "body64" in data:

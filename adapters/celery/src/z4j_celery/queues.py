@@ -61,7 +61,7 @@ class Queues(CeleryPart):
     """Depths of the queues of this process's apps."""
 
     def list_queues(self) -> list[QueueInfo]:
-        """The queues of each app; two apps with one broker share them. A broker that cannot be reached does not affect the others'
+        """Returns the queues of each app; two apps with one broker share them. A broker that cannot be reached does not affect the others'
         queues."""
         queues_by_broker: dict[tuple[str | int, str], QueueInfo] = {}
         names: dict[str | int, tuple[Any, dict[str, None]]] = {}

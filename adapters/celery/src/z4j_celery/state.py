@@ -57,11 +57,11 @@ class AppState:
         return destinations.knows_queue(self.app, self.consumer, self.sent, queue)
 
     def known_queues(self) -> list[str]:
-        """The application's queues that this process has."""
+        """Returns the application's queues that this process has."""
         return destinations.known_queues(self.app, self.consumer, self.sent)
 
     def queue_in(self, info: Any) -> str:
-        """The queue a request came from; "" if unknown (a task called directly)."""
+        """Returns the queue a request came from; "" if unknown (a task called directly)."""
         if not info:
             return ""
         consumed = destinations.consumed(self.consumer) if info.get("exchange") and self.consumer is not None else ()
@@ -80,12 +80,12 @@ class AppState:
             self._sweep_at = max(SWEEP_AT, 2 * len(self._requests))
 
     def request_of(self, task_id: str) -> Any:
-        """The worker's request of this task, or None if Celery has dropped it."""
+        """Returns the worker's request of this task, or None if Celery has dropped it."""
         reference = self._requests.get(task_id)
         return reference() if reference is not None else None
 
     def received_requests(self) -> list[Any]:
-        """The requests that Celery has not dropped."""
+        """Returns the requests that Celery has not dropped."""
         references: list[ref[Any]] = read_steadily(lambda: list(self._requests.values()), list[ref[Any]]())
         return [request for each in references if (request := each()) is not None]
 
@@ -106,7 +106,7 @@ class CeleryPart(SeveralTargets):
         return next((state.hub for state in self.states if state.hub is not None), None)
 
     def states_in_scope(self) -> list[AppState]:
-        """The apps to which a command may apply, the worker's first."""
+        """Returns the apps to which a command may apply, the worker's first."""
         first = self.first
         ordered = [first, *(state for state in self.states if state is not first)]
         return [state for state in ordered if self.only in ("", apps.identity_of(state.app))]
@@ -116,16 +116,16 @@ class CeleryPart(SeveralTargets):
         return [state.app for state in self.states_in_scope()]
 
     def serving(self) -> list[Any]:
-        """The apps whose tasks this process runs: the worker's app, in a producer all apps."""
+        """Returns the apps whose tasks this process runs: the worker's app, in a producer all apps."""
         return [self.first.app] if self.first.consumer is not None else self.apps
 
     def app_of(self, original: Original) -> Any:
-        """The app of a stored message. Raises Refused."""
+        """Returns the app of a stored message. Raises Refused."""
         own = [app for app in self.apps if original.broker in ("", apps.identity_of(app))]
         return apps.choose(own, str(original.data.get("app", "")), original.queue, is_sure=bool(original.broker) and original.is_bound)
 
     def app_with(self, queue: str) -> Any:
-        """An app that declares the queue, else the first. Raises Refused if the broker is ambiguous."""
+        """Returns an app that declares the queue, else the first. Raises Refused if the broker is ambiguous."""
         return apps.the_one([app for app in self.apps if queue in app.amqp.queues] or [self.first.app])
 
 

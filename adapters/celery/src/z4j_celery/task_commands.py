@@ -123,14 +123,14 @@ def can_terminate(pool: Any) -> bool:
 
 
 def panel() -> Any:
-    """The functions of Celery's remote control. Imported here: every worker has them, and a producer pays nothing for them."""
+    """Returns the functions of Celery's remote control. Imported here: every worker has them, and a producer pays nothing for them."""
     from celery.worker.control import Panel
 
     return Panel.data
 
 
 def state_of(app: Any, consumer: Any) -> Any:
-    """The state object that Celery's remote control commands take."""
+    """Returns the state object that Celery's remote control commands take."""
     return AttributeDict(app=app, hostname=consumer.hostname, consumer=consumer, tset=set)
 
 
@@ -155,7 +155,7 @@ class TaskCommands(CeleryPart):
         return _publish(app, original, new_id, originals.body_of(original.data), eta_at, priority)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The stored message's arguments as JSON values. Raises Refused."""
+        """Returns the stored message's arguments as JSON values. Raises Refused."""
         app = self.app_of(original)
         args, kwargs, _ = originals.decode(app, original.data)
         if not is_editable(args) or not is_editable(kwargs):

@@ -110,7 +110,7 @@ class Running:
         return entry[0] if entry is not None else None
 
     def all(self) -> list[Run]:
-        """A copy; the dictionary is copied in one step of the interpreter, so no lock is needed."""
+        """Returns a copy; the dictionary is copied in one step of the interpreter, so no lock is needed."""
         return [run for run, _ in list(self._runs.values())]
 
     def stop(self, task_id: str) -> bool:

@@ -19,8 +19,8 @@ watched: list[DramatiqPart] = []
 
 
 def identity_of(broker: Any) -> str:
-    """The identity of a broker; "" for one in memory or of an unknown kind. The owner's own name (`Z4J_BROKER`) applies to the first
-    broker."""
+    """Returns the identity of a broker; "" for one in memory or of an unknown kind. The owner's own name (`Z4J_BROKER`) applies to the
+    first broker."""
     agent = z4j_agent.current()
     if agent is None:
         return ""
@@ -79,7 +79,7 @@ class DramatiqPart(Adapter):
         return watched or [self]
 
     def broker_of(self, original: Original) -> Any:
-        """The adapter for the original's broker; one that names none belongs to the only broker. Raises Refused."""
+        """Returns the adapter for the original's broker; one that names none belongs to the only broker. Raises Refused."""
         if not original.broker and len(watched) > 1:
             raise Refused(
                 "this process uses several brokers, and the original names none. Nothing was sent.",

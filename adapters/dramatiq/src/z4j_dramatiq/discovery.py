@@ -29,7 +29,8 @@ class Discovery(DramatiqPart):
     """Lists actors, queues, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every declared actor with the signature for callers. For an async one, `fn` is Dramatiq's wrapper with the same signature."""
+        """Returns every declared actor with the signature for callers. For an async one, `fn` is Dramatiq's wrapper with the same
+        signature."""
         tasks = []
         for name, actor in sorted(self.broker.actors.items()):
             signature, doc = signature_of(actor.fn)
@@ -52,7 +53,7 @@ class Discovery(DramatiqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """The running tasks of this worker's threads. Prefetched tasks were not reported as received, so they are not listed."""
+        """Returns the running tasks of this worker's threads. Prefetched tasks were not reported as received, so they are not listed."""
         return [
             RunningTask(run.task_id, run.attempt, run.name, run.queue, run.started_at or 0, os.getpid()) for run in self.state.running.all()
         ]

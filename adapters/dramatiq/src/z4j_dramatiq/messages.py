@@ -21,12 +21,13 @@ _COMMANDS = ("/dramatiq", "/dramatiq/__main__.py")
 
 
 def queue_of(name: str) -> str:
-    """The queue itself; a delayed message names the queue of delayed messages, and a worker may be started with the names of all three."""
+    """Returns the queue itself; a delayed message names the queue of delayed messages, and a worker may be started with the names of all
+    three."""
     return name[: -len(DELAYED)] if name.endswith((DELAYED, DEAD)) else name
 
 
 def attempt_of(options: Mapping[str, Any]) -> int:
-    """The attempt, counted from 0 by the Retries middleware, which increments it in the message that has just failed."""
+    """Returns the attempt, counted from 0 by the Retries middleware, which increments it in the message that has just failed."""
     retries = options.get("retries")
     return retries if isinstance(retries, int) else 0
 
@@ -38,12 +39,12 @@ def eta_of(options: Mapping[str, Any]) -> int | None:
 
 
 def actor_of(broker: Any, name: str) -> Any:
-    """The actor, or None if it is not declared in this process."""
+    """Returns the actor, or None if it is not declared in this process."""
     return broker.actors.get(name)
 
 
 def parameter_names(broker: Any, name: str) -> tuple[str, ...]:
-    """The names of an actor's positional parameters, () when it is not declared here."""
+    """Returns the names of an actor's positional parameters, () when it is not declared here."""
     actor = actor_of(broker, name)
     return () if actor is None else hooks.parameter_names(actor.fn)
 
@@ -71,7 +72,7 @@ def calling_code() -> str:
 
 
 def sent_meta(broker: Any, message: Any, **more: Any) -> str:
-    """The origin of a task, as the meta of an `enqueued` or `received` record."""
+    """Returns the origin of a task, as the meta of an `enqueued` or `received` record."""
     options = message.options
     age, priority = max_age_of(broker, message), options.get("broker_priority")
     return records.meta(

@@ -49,7 +49,7 @@ def is_plain_json() -> bool:
 
 
 def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int) -> bytes:
-    """The record of a message's arguments and original, in the producer or, if that is not monitored, in the worker."""
+    """Returns the record of a message's arguments and original, in the producer or, if that is not monitored, in the worker."""
     identity = identity_of(broker)
     names = parameter_names(broker, message.actor_name)
     shown = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
@@ -94,7 +94,7 @@ def _is_large(value: Any) -> bool:
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
 def message_again(original: Original, new_id: str) -> tuple[Message[Any], str]:
-    """The message under a new ID, and a note for the operator if something was left out. Raises Refused."""
+    """Returns the message under a new ID, and a note for the operator if something was left out. Raises Refused."""
     data = original.data
     if original.queue.endswith((DELAYED, DEAD)):
         raise Refused(f"{original.queue[:80]} is a queue of Dramatiq's own. Nothing was sent.", check="queue.unknown")

@@ -34,12 +34,12 @@ def kind_of(broker: Any) -> str:
 
 
 def declared(broker: Any) -> list[str]:
-    """The declared queues; the stub broker also lists those of delayed messages."""
+    """Returns the declared queues; the stub broker also lists those of delayed messages."""
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
 def list_queues(broker: Any, poller: QueuePoller, *, is_persistent: bool) -> list[QueueInfo]:
-    """Every declared queue, with what its two additional ones hold."""
+    """Returns every declared queue, with what its two additional ones hold."""
     names = declared(broker)
     match "" if is_gevent_active() else kind_of(broker):  # there the agent cannot use the broker's connections
         case "redis":
@@ -84,7 +84,7 @@ def find_in_redis(broker: Any, task_id: str) -> Iterator[tuple[str, Any, Message
 
 
 def read(raw: Any) -> Message[Any] | None:
-    """A message as a worker would read it; None if it cannot be decoded."""
+    """Returns a message as a worker would read it; None if it cannot be decoded."""
     try:
         return Message.decode(_bytes(raw))
     except DecodeError:

@@ -119,7 +119,7 @@ class TaskCommands(DramatiqPart):
         return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The stored message's arguments as JSON values. Raises Refused."""
+        """Returns the stored message's arguments as JSON values. Raises Refused."""
         message, _ = originals.message_again(original, "read")
         if not is_editable(message.args) or not is_editable(message.kwargs):
             raise Refused("its arguments are objects that cannot be written as text")

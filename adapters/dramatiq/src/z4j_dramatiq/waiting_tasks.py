@@ -38,14 +38,15 @@ class WaitingMessage(NamedTuple):
 
 
 def need(state: BrokerState, queue: str) -> Any:
-    """The broker, if it has this queue. Raises Refused."""
+    """Returns the broker, if it has this queue. Raises Refused."""
     if queue not in declared(state.broker):
         raise Refused(f"this process declares no queue {queue[:80]}. No changes were made.", check="queue.unknown")
     return state.broker
 
 
 def in_redis(broker: Any, name: str, section: str, limit: int) -> list[WaitingMessage]:
-    """The first messages of a section, in the order in which they would run; of the delayed ones those that no worker has in its memory."""
+    """Returns the first messages of a section, in the order in which they would run; of the delayed ones those that no worker has in its
+    memory."""
     key, client = key_of(broker, name + SUFFIXES[section]), broker.client
     ids = client.zrange(key, 0, limit - 1) if section == "dead" else client.lrange(key, 0, limit - 1)
     raws = client.hmget(f"{key}.msgs", ids) if ids else []

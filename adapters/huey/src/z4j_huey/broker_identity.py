@@ -26,12 +26,12 @@ watched: list[Any] = []
 
 
 def identity_of(huey: Any) -> str:
-    """The identity of an object's broker; "" for a storage in memory or of an unknown kind."""
+    """Returns the identity of an object's broker; "" for a storage in memory or of an unknown kind."""
     return _identities.of(huey.storage, watched[0].storage if watched else None)
 
 
 def broker_key_of(huey: Any) -> tuple[str | int, str]:
-    """A key that is equal for two objects with the same queue."""
+    """Returns a key that is equal for two objects with the same queue."""
     return identity_of(huey) or id(huey.storage), str(huey.name)
 
 
@@ -62,7 +62,7 @@ def _path_of(storage: Any) -> Path | None:
 
 
 def fingerprint(huey: Any) -> str:
-    """The fingerprint of a storage: the same through every address. "" if unknown. Sends a request to Redis."""
+    """Returns the fingerprint of a storage: the same through every address. "" if unknown. Sends a request to Redis."""
     storage = huey.storage
     if hasattr(getattr(storage, "pool", None), "connection_kwargs"):
         return fingerprint_redis(storage.conn, storage.pool)
@@ -97,15 +97,15 @@ class HueyPart(SeveralTargets):
         return {identity: fingerprints.get(identity, "") for identity in identities if identity}
 
     def states_in_scope(self) -> list[HueyState]:
-        """The objects to which a command may apply."""
+        """Returns the objects to which a command may apply."""
         return [state for state in list(self.states) if self.only in ("", identity_of(state.huey))]
 
     def serving(self) -> list[HueyState]:
-        """The objects whose tasks this process runs; in a producer all objects."""
+        """Returns the objects whose tasks this process runs; in a producer all objects."""
         return [state for state in self.states if state.lifecycle.consumer is not None] or list(self.states)
 
     def named(self, queue: str, name: str = "", broker: str = "") -> HueyState:
-        """The monitored object of this name in this broker, of several one that has the task. Raises Refused."""
+        """Returns the monitored object of this name in this broker, of several one that has the task. Raises Refused."""
         states = [state for state in self.states_in_scope() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
         if not states:
             raise Refused(

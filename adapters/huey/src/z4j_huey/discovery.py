@@ -25,7 +25,7 @@ class Discovery(HueyPart):
     """Lists tasks, the consumer and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every task in Huey's registry."""
+        """Returns every task in Huey's registry."""
         tasks = []
         for state in self.serving():
             for name, task_class in sorted(dict(state.huey._registry._registry).items()):
@@ -52,8 +52,8 @@ class Discovery(HueyPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """The running tasks of the consumers. Raises ValueError if a child could not be read: an incomplete list would look like lost
-        tasks."""
+        """Returns the running tasks of the consumers. Raises ValueError if a child could not be read: an incomplete list would look like
+        lost tasks."""
         return [task for state in list(self.states) for task in _running_in(state)]
 
 

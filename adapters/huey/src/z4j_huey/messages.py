@@ -35,7 +35,7 @@ _COMMANDS = ("/huey_consumer", "/huey_consumer.py", "/bin/huey_consumer.py")
 
 
 def name_of(task: Any) -> str:
-    """The name in Huey's registry, `module.function`."""
+    """Returns the name in Huey's registry, `module.function`."""
     return f"{type(task).__module__}.{type(task).__name__}"
 
 
@@ -82,7 +82,7 @@ def has_room(huey: Any) -> bool:
 
 
 def with_trailer(data: bytes, task: Any) -> bytes:
-    """A message, followed by its attempt if that is added, or else by the mark that its producer reports the arguments."""
+    """Returns a message, followed by its attempt if that is added, or else by the mark that its producer reports the arguments."""
     attempt: int | None = vars(task).get(ATTEMPT)
     if attempt is not None:
         return data + TRAILER + attempt.to_bytes(2, "big")
@@ -109,7 +109,7 @@ def hide_old_mark(task: Any, at: datetime) -> None:
 
 
 def to_us(moment: Any, *, is_utc: bool) -> int | None:
-    """A datetime as microseconds UTC. Huey's are naive, in UTC or local time according to the Huey object."""
+    """Returns a datetime as microseconds UTC. Huey's are naive, in UTC or local time according to the Huey object."""
     if not isinstance(moment, datetime):
         return None
     if moment.tzinfo is None and is_utc:
@@ -118,7 +118,7 @@ def to_us(moment: Any, *, is_utc: bool) -> int | None:
 
 
 def function_of(task_class: Any) -> Callable[..., Any] | None:
-    """The function of a task class: it is only in the closure of its `execute` (huey/api.py, create_task)."""
+    """Returns the function of a task class: it is only in the closure of its `execute` (huey/api.py, create_task)."""
     execute: Any = getattr(task_class, "execute", None)
     code = getattr(execute, "__code__", None)
     if code is None or "func" not in code.co_freevars:
@@ -128,7 +128,7 @@ def function_of(task_class: Any) -> Callable[..., Any] | None:
 
 
 def sent_meta(task: Any, *, is_utc: bool, parent_id: str = "", retry_of: str = "", is_eager: bool = False) -> str:
-    """The origin of a task, as the meta of a record."""
+    """Returns the origin of a task, as the meta of a record."""
     expires = task.resolve_expires(is_utc) if task.expires else None  # Huey does the same next
     chord = getattr(task, "chord_config", None)  # newer than Huey 2.5
     return records.meta(

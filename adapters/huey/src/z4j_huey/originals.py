@@ -32,7 +32,7 @@ OPTIONS = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
 
 
 def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | None = None) -> bytes:
-    """The record of a task's arguments and original; `attempt` if the task no longer contains it."""
+    """Returns the record of a task's arguments and original; `attempt` if the task no longer contains it."""
     function = function_of(type(task))
     names = parameter_names(function) if function is not None else ()
     shown = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
@@ -60,7 +60,7 @@ def _keywords(task: Any) -> dict[str, Any]:
 
 
 def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
-    """The stored task under a new ID, and a note for the operator if something was left out. Raises Refused."""
+    """Returns the stored task under a new ID, and a note for the operator if something was left out. Raises Refused."""
     registry = huey._registry
     data = original.data
     if "body64" in data:
@@ -89,7 +89,7 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
 
 
 def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """The stored task's arguments as JSON values. Raises Refused if they have no JSON form, or are a pickle that was not sealed."""
+    """Returns the stored task's arguments as JSON values. Raises Refused if they have no JSON form, or are a pickle that was not sealed."""
     data = original.data
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]

@@ -22,7 +22,7 @@ class Queues(HueyPart):
     """Depths of the queues of this process's Huey objects."""
 
     def list_queues(self) -> list[QueueInfo]:
-        """The queue of each Huey object with its schedule. A broker that cannot be reached does not affect the others."""
+        """Returns the queue of each Huey object with its schedule. A broker that cannot be reached does not affect the others."""
         by_broker = {broker_key_of(state.huey): state for state in reversed(self.states)}
         queues = []
         for state in reversed(by_broker.values()):

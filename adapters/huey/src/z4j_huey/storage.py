@@ -32,7 +32,7 @@ class Section:
         return int(self.storage.schedule_size() if self.is_schedule else self.storage.queue_size())
 
     def first(self, limit: int) -> list[WaitingMessage]:
-        """The first messages, in the order in which they would run."""
+        """Returns the first messages, in the order in which they would run."""
         read = self.storage.scheduled_items if self.is_schedule else self.storage.enqueued_items
         return [WaitingMessage(data, bytes(data)) for data in read(limit)[:limit]]
 
@@ -102,7 +102,8 @@ class Sqlite(Section):
 
 
 def section_of(huey: Any, *, is_schedule: bool) -> Section:
-    """The queue or the schedule of this Huey object, by the names of Huey's classes, because an application may have its own class."""
+    """Returns the queue or the schedule of this Huey object, by the names of Huey's classes, because an application may have its own
+    class."""
     names = {owner.__name__ for owner in type(huey.storage).__mro__}
     if "RedisStorage" in names:
         is_set = is_schedule or "RedisPriorityQueue" in names

@@ -49,7 +49,7 @@ class TaskCommands(HueyPart):
         return _send(state, task, original.task_id, note)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The stored task's arguments as JSON values. Raises Refused."""
+        """Returns the stored task's arguments as JSON values. Raises Refused."""
         return originals.read_arguments(self.of_original(original).huey, original)
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:

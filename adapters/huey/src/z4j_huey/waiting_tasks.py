@@ -25,14 +25,14 @@ LOOKED_THROUGH = 20_000
 
 
 def section_named(state: HueyState, section: str) -> Section:
-    """The section `waiting` or `delayed`. Raises Refused for `dead`, which Huey does not have."""
+    """Returns the section `waiting` or `delayed`. Raises Refused for `dead`, which Huey does not have."""
     if section == "dead":
         raise Refused("Huey does not store failed tasks in a queue")
     return section_of(state.huey, is_schedule=section == "delayed")
 
 
 def find(state: HueyState, section: str, task_id: str) -> tuple[Section, WaitingMessage, Any]:
-    """A waiting task: its section, its message, and the task itself. Raises Refused if it is not there."""
+    """Returns a waiting task: its section, its message, and the task itself. Raises Refused if it is not there."""
     there = section_named(state, section)
     for message in there.first(LOOKED_THROUGH):
         task = read(state, message.data)
@@ -42,7 +42,7 @@ def find(state: HueyState, section: str, task_id: str) -> tuple[Section, Waiting
 
 
 def read(state: HueyState, data: bytes) -> Any:
-    """The task in a message; None if the application has no such task, or it is not a message of Huey."""
+    """Returns the task in a message; None if the application has no such task, or it is not a message of Huey."""
     try:
         return state.huey.deserialize_task(data)
     except Exception as error:
@@ -87,7 +87,7 @@ class WaitingTasks(HueyPart):
     """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """The first tasks of a section. Changes nothing. Huey's messages do not contain their time."""
+        """Returns the first tasks of a section. Changes nothing. Huey's messages do not contain their time."""
         state, agent = self.named(queue), z4j_agent.current()
 
         def look() -> list[WaitingTask]:

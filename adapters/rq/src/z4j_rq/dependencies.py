@@ -13,7 +13,7 @@ MOST = 20
 
 
 def names_of(job: Job) -> list[str] | None:
-    """The IDs of the jobs that it depends on, None if RQ stored none."""
+    """Returns the IDs of the jobs that it depends on, None if RQ stored none."""
     return [str(id) for id in job._dependency_ids][:MOST] or None
 
 

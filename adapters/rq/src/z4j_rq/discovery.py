@@ -35,7 +35,7 @@ class Discovery(RqPart):
     """Lists tasks, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every task that belongs to the application; see `known_queues`."""
+        """Returns every task that belongs to the application; see `known_queues`."""
         tasks = []
         for name, queue in sorted(self.state.known.tasks().items()):
             function = function_of(name)
@@ -63,7 +63,7 @@ class Discovery(RqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """The running task of each worker; `started_at` is 0 while its horse is being started."""
+        """Returns the running task of each worker; `started_at` is 0 while its horse is being started."""
         return [
             RunningTask(running.task_id, running.attempt, running.name, running.queue, running.started_at, running.pid)
             for running in self.state.hands.all()

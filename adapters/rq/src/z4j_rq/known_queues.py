@@ -70,12 +70,12 @@ class Known:
         return name in self.names or name in self._offered or is_decorated(name)
 
     def tasks(self) -> dict[str, str]:
-        """Every known name and its queue, "" if unknown."""
+        """Returns every known name and its queue, "" if unknown."""
         return dict(decorated()) | dict.fromkeys(self._offered, "") | {name: queue for name, queue in list(self.names.items()) if name}
 
     # -- queues and their brokers------------------------------------------------------------------------------------
     def queues(self, broker: str = "") -> dict[QueueKey, Queue]:
-        """The queues from which this process's workers take, then those to which it has enqueued; of one broker or of all."""
+        """Returns the queues from which this process's workers take, then those to which it has enqueued; of one broker or of all."""
         queues: dict[QueueKey, Queue] = {}
         for worker in self._workers():
             for queue in worker.queues:
@@ -92,7 +92,7 @@ class Known:
         return {key[0]: self.fingerprints.get(key[0], "") for key in self.queues()}
 
     def identity_of(self, connection: Any) -> str:
-        """The broker's identity. The owner's own name for it (`Z4J_BROKER`) is that of the first connection this process uses."""
+        """Returns the broker's identity. The owner's own name for it (`Z4J_BROKER`) is that of the first connection this process uses."""
         pool = connection.connection_pool
         identity = self._identities.get(pool)
         if identity is None:

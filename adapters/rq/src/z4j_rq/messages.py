@@ -25,19 +25,19 @@ _COMMANDS = ("/rq", "/rq/cli/__main__.py", "/rqscheduler")
 
 
 def job_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Job | None:
-    """The job among a method's arguments, which differ between RQ 2 and 3."""
+    """Returns the job among a method's arguments, which differ between RQ 2 and 3."""
     return next((value for value in (*args, *kwargs.values()) if isinstance(value, Job)), None)
 
 
 def to_us(moment: datetime | None) -> int | None:
-    """A datetime as microseconds UTC; RQ's naive ones are UTC."""
+    """Returns a datetime as microseconds UTC; RQ's naive ones are UTC."""
     if moment is None:
         return None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
 
 
 def name_of(job: Job) -> str:
-    """The task name; "" for a job that cannot be read here."""
+    """Returns the task name; "" for a job that cannot be read here."""
     try:
         return str(job.func_name or "")
     except DeserializationError:
@@ -45,7 +45,7 @@ def name_of(job: Job) -> str:
 
 
 def function_of(name: str) -> Callable[..., Any] | None:
-    """The function of this name, if its module is already loaded. Imports nothing."""
+    """Returns the function of this name, if its module is already loaded. Imports nothing."""
     module, _, rest = name.rpartition(".")
     while module:
         if module in sys.modules:
@@ -59,7 +59,7 @@ def function_of(name: str) -> Callable[..., Any] | None:
 
 
 def sent_meta(job: Job, retry_of: Any = None, **more: Any) -> str:
-    """The origin of a task, as the meta of a record."""
+    """Returns the origin of a task, as the meta of a record."""
     parent = get_current_job()
     return records.meta(
         {

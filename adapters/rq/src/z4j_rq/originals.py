@@ -34,8 +34,8 @@ OPTIONS = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry
 
 
 def show_job(agent: Agent, job: Job) -> tuple[str, bool]:
-    """A job's arguments for display, and whether any was masked. For a function that is not loaded here nothing is shown: any argument
-    may be secret. Raises DeserializationError."""
+    """Returns a job's arguments for display, and whether any was masked. For a function that is not loaded here nothing is shown: any
+    argument may be secret. Raises DeserializationError."""
     name = name_of(job)
     function = function_of(name) if job.instance is None else getattr(job.instance, name, None)
     if function is None:
@@ -49,7 +49,7 @@ def show_unread(job: Job) -> str:
 
 
 def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
-    """The record of a job's arguments and original. `broker` is the identity of its Redis."""
+    """Returns the record of a job's arguments and original. `broker` is the identity of its Redis."""
     name, data = name_of(job), job.data
     body: dict[str, Any] | None = None
     try:
@@ -82,13 +82,13 @@ def _stored_meta(job: Job) -> dict[str, Any]:
 
 
 def unreadable_meta(job: Job) -> bytes | None:
-    """The bytes of a meta that RQ could not read ({"unserialized": bytes}), None if it could."""
+    """Returns the bytes of a meta that RQ could not read ({"unserialized": bytes}), None if it could."""
     value = job.meta.get("unserialized") if isinstance(job.meta, dict) and len(job.meta) == 1 else None
     return value if isinstance(value, bytes) else None
 
 
 def read_arguments(original: Original, serializer: Any, job_class: type[Job]) -> tuple[list[Any], dict[str, Any]]:
-    """The stored job's arguments as JSON values. Raises Refused if they have no JSON form, or are a pickle that was not sealed."""
+    """Returns the stored job's arguments as JSON values. Raises Refused if they have no JSON form, or are a pickle that was not sealed."""
     data = original.data
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]
@@ -104,13 +104,13 @@ def read_arguments(original: Original, serializer: Any, job_class: type[Job]) ->
 
 
 def edited(original: Original, args: list[Any], kwargs: dict[str, Any]) -> Original:
-    """The stored job with other arguments."""
+    """Returns the stored job with other arguments."""
     rest = {key: value for key, value in original.data.items() if key in ("job", "meta", "meta64")}
     return replace(original, data={"args": args, "kwargs": kwargs, **rest})
 
 
 def job_again(original: Original, new_id: str, connection: Any, serializer: Any, job_class: type[Job]) -> Job:
-    """The stored job under a new ID, not written yet. Raises Refused."""
+    """Returns the stored job under a new ID, not written yet. Raises Refused."""
     data = original.data
     if job_class.exists(new_id, connection=connection):
         raise Refused("a job with the new ID already exists in RQ. Nothing was sent.", check="task_id.exists")

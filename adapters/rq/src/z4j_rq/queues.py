@@ -30,12 +30,12 @@ def _keys(settings: Settings) -> set[str]:
 
 
 def like(queue: Queue, name: str) -> Queue:
-    """A queue with another name, of the same class and with the same serialiser."""
+    """Returns a queue with another name, of the same class and with the same serialiser."""
     return type(queue)(name, connection=queue.connection, job_class=queue.job_class, serializer=queue.serializer)
 
 
 def fingerprint_of(queue: Queue) -> str:
-    """The fingerprint of a Redis, with the database and prefix: the same through every address. "" if it may not be read."""
+    """Returns the fingerprint of a Redis, with the database and prefix: the same through every address. "" if it may not be read."""
     try:
         run_id = str(queue.connection.info("server").get("run_id") or "")
     except RedisError:
@@ -74,7 +74,7 @@ class RqPart(SeveralBrokers):
     state: RqState
 
     def list_queues(self) -> list[QueueInfo]:
-        """The length of each queue, the time of its oldest job, and the number of its workers."""
+        """Returns the length of each queue, the time of its oldest job, and the number of its workers."""
         known = self.state.known
         queues = known.queues()
         for (broker, _), queue in queues.items():
@@ -83,7 +83,7 @@ class RqPart(SeveralBrokers):
         return [_info(queue, broker) for (broker, _), queue in queues.items()]
 
     def queue_named(self, name: str, broker: str = "") -> Queue:
-        """A queue of this name with the connection, serialiser and classes that this process uses. Raises Unsupported, Refused."""
+        """Returns a queue of this name with the connection, serialiser and classes that this process uses. Raises Unsupported, Refused."""
         known = self.state.known.queues(broker or self.only)
         if not known:
             raise Unsupported("this process has used no queue yet, so it has no connection to Redis")
@@ -96,7 +96,7 @@ class RqPart(SeveralBrokers):
         return named[0] if named else like(next(iter(known.values())), name)
 
     def find_job(self, task_id: str) -> Job | None:
-        """The job in Redis, if it belongs to this application; None if no Redis of this process has it. Raises Refused."""
+        """Returns the job in Redis, if it belongs to this application; None if no Redis of this process has it. Raises Refused."""
         jobs: list[Job] = []
         seen: set[str] = set()
         for (broker, _), queue in self.state.known.queues(self.only).items():
@@ -119,5 +119,5 @@ class RqPart(SeveralBrokers):
         return agent is not None and mark_of(job).get("app") in _keys(agent.settings)
 
     def queue_of(self, job: Job) -> Queue:
-        """The queue of a job."""
+        """Returns the queue of a job."""
         return self.queue_named(job.origin or "", self.state.known.identity_of(job.connection))

@@ -19,5 +19,5 @@ class RqState:
         self.hands = RunningJobs()
 
     def workers(self) -> list[Any]:
-        """The RQ workers of this process: none in a producer, usually one, several if they run in threads."""
+        """Returns the RQ workers of this process: none in a producer, usually one, several if they run in threads."""
         return list(self.alive.values())

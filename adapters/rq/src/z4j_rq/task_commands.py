@@ -69,7 +69,7 @@ class TaskCommands(RqPart):
         return self.retry_task(originals.edited(original, args, kwargs), new_id=new_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments of a stored job, unmasked. Raises Refused, Unsupported."""
+        """Returns the arguments of a stored job, unmasked. Raises Refused, Unsupported."""
         queue = self.queue_named(original.queue, original.broker)
         return originals.read_arguments(original, queue.serializer, queue.job_class)
 

@@ -87,7 +87,7 @@ class WaitingTasks(RqPart):
     """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """The first jobs of a section in the order in which they would run. Changes nothing."""
+        """Returns the first jobs of a section in the order in which they would run. Changes nothing."""
         named, agent = self.queue_named(queue), z4j_agent.current()
         return [_shown(agent, id, job, due) for id, job, due in _first(named, section, limit)]
 

@@ -26,7 +26,7 @@ class Discovery(TaskiqPart):
     """Lists tasks, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every task of this process, also shared ones, with the signature of its function."""
+        """Returns every task of this process, also shared ones, with the signature of its function."""
         tasks: dict[str, TaskInfo] = {}
         for state in self.states:
             for name, task in state.broker.get_all_tasks().items():
@@ -52,7 +52,7 @@ class Discovery(TaskiqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """The tasks of this process: running, and those that wait for a thread with `started_at` 0."""
+        """Returns the tasks of this process: running, and those that wait for a thread with `started_at` 0."""
         wake_stopping(self.states)
         runs = [run for state in self.states for run in state.running.copy().values()]
         return [RunningTask(run.task_id, run.attempt, run.name, run.queue, run.started_at or 0, os.getpid()) for run in runs]

@@ -26,7 +26,7 @@ _COMMANDS = ("/taskiq", "/taskiq/__main__.py")
 
 
 def number(value: Any) -> int:
-    """A counting label: text in an encoded message, a number in the process that created it; 0 if it is neither."""
+    """Returns a counting label: text in an encoded message, a number in the process that created it; 0 if it is neither."""
     try:
         return int(value or 0)
     except (TypeError, ValueError):
@@ -39,7 +39,7 @@ def requeues(labels: Mapping[str, Any]) -> int:
 
 
 def attempt_of(labels: Mapping[str, Any]) -> int:
-    """The attempt, counted from 0. A retry and a requeue are another attempt each; both numbers are labels of the message."""
+    """Returns the attempt, counted from 0. A retry and a requeue are another attempt each; both numbers are labels of the message."""
     return number(labels.get(RETRIES)) + requeues(labels)
 
 
@@ -54,7 +54,7 @@ def is_rabbitmq(broker: Any) -> bool:
 
 
 def rabbitmq_queues(broker: Any) -> list[str]:
-    """The names of the task queues of a RabbitMQ broker; one object each since taskiq-aio-pika 0.6, a single name before."""
+    """Returns the names of the task queues of a RabbitMQ broker; one object each since taskiq-aio-pika 0.6, a single name before."""
     queues = getattr(broker, "_task_queues", None)
     if queues is None:
         return [str(getattr(broker, "_queue_name", "taskiq"))]
@@ -62,7 +62,7 @@ def rabbitmq_queues(broker: Any) -> list[str]:
 
 
 def queue_of(broker: Any, labels: Mapping[str, Any]) -> str:
-    """The queue to which a message is sent, computed like the broker does."""
+    """Returns the queue to which a message is sent, computed like the broker does."""
     if is_rabbitmq(broker):
         names = rabbitmq_queues(broker)
         if len(names) == 1:
@@ -99,7 +99,7 @@ def take_old_marks(message: Any) -> tuple[bool, str]:
 def sent_meta(
     labels: Mapping[str, Any], *, code: str = "", route: str = "", parent_id: str = "", is_redelivered: bool = False, retry_of: str = ""
 ) -> str:
-    """The origin of a task, as the meta of an `enqueued` or `received` record."""
+    """Returns the origin of a task, as the meta of an `enqueued` or `received` record."""
     if not (route or parent_id or is_redelivered or "priority" in labels or retry_of):
         return f'{{"code":{quote(code)}}}' if code else records.NO_META
     priority = number(labels["priority"]) if "priority" in labels else None

@@ -50,14 +50,14 @@ def is_plain_json(broker: Any) -> bool:
 
 
 def parameter_names(broker: Any, name: str) -> tuple[str, ...] | None:
-    """The names of a task's positional parameters; None if this process does not have the task."""
+    """Returns the names of a task's positional parameters; None if this process does not have the task."""
     task = broker.find_task(name)
     return None if task is None else hooks.parameter_names(task.original_func)
 
 
 # -- records at the producer and the worker----------------------------------------------------------------------------------
 def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: int, queue: str, names: tuple[str, ...]) -> bytes:
-    """The record at the producer, after the broker has accepted the message."""
+    """Returns the record at the producer, after the broker has accepted the message."""
     shown = (message.args, message.kwargs, message.labels)
     data: dict[str, Any] | None = None
     if not is_large((*message.args, message.kwargs, message.labels)):
@@ -73,7 +73,8 @@ def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: 
 def payload_of_delivery(
     agent: Agent, broker: Any, raw: bytes, task_id: str, name: str, attempt: int, queue: str, shown: tuple[Any, Any, Any]
 ) -> bytes:
-    """The record at the worker, in the agent's thread. `shown` are arguments and labels as taskiq decoded them, before it converted any."""
+    """Returns the record at the worker, in the agent's thread. `shown` are arguments and labels as taskiq decoded them, before it converted
+    any."""
     data: dict[str, Any] | None = None
     if len(raw) <= LARGE:
         data = _fields(json.loads(raw)) if is_plain_json(broker) else _opaque(raw)
@@ -142,7 +143,7 @@ def _payload(
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
 def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage:
-    """The stored message under a new ID, as if sent for the first time. Raises Refused if there is none or it cannot be decoded."""
+    """Returns the stored message under a new ID, as if sent for the first time. Raises Refused if there is none or it cannot be decoded."""
     data = original.data
     if BYTES in data:
         try:
@@ -173,7 +174,7 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
 
 
 def sent_to(broker: Any, message: TaskiqMessage, queue: str) -> TaskiqMessage:
-    """The message with the label for this queue. Raises Refused if no label selects it."""
+    """Returns the message with the label for this queue. Raises Refused if no label selects it."""
     if queue_of(broker, message.labels) == queue:
         return message
     label = getattr(broker, "_label_for_routing", "queue_name")

@@ -20,7 +20,7 @@ PAGE = 500
 
 
 def names_of(broker: Any) -> list[str]:
-    """The queues from which a worker of this broker takes messages."""
+    """Returns the queues from which a worker of this broker takes messages."""
     if is_rabbitmq(broker):
         return rabbitmq_queues(broker)
     more = getattr(broker, "additional_streams", None) or {}
@@ -139,7 +139,7 @@ class Queues(TaskiqPart):
     """Depths of the queues of this process's brokers."""
 
     def list_queues(self) -> list[QueueInfo]:
-        """Every queue of these brokers. A broker that cannot be reached does not affect the others."""
+        """Returns every queue of these brokers. A broker that cannot be reached does not affect the others."""
         queues: dict[tuple[str | int, str], QueueInfo] = {}
         states = list(self.states)
         for state in states:

@@ -116,7 +116,7 @@ class TaskCommands(TaskiqPart):
         return _send(state, original.name, originals.message_again(state.broker, original, new_id), retried_id=original.task_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The stored message's arguments as JSON values. Raises Refused."""
+        """Returns the stored message's arguments as JSON values. Raises Refused."""
         state = self._sender_of(original)
         message = originals.message_again(state.broker, original, "read")
         if not is_editable(message.args) or not is_editable(message.kwargs):

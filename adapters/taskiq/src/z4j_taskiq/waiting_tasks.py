@@ -42,7 +42,7 @@ class WaitingMessage(NamedTuple):
 
 
 def first(client: Any, broker: Any, queue: str, limit: int) -> list[WaitingMessage]:
-    """The first messages of a queue, in the order they would run."""
+    """Returns the first messages of a queue, in the order they would run."""
     if redis_kind(broker) == "list":
         return [WaitingMessage("", raw) for raw in islice(waiting_in(client, queue), limit)]
     import redis

@@ -44,7 +44,8 @@ class Ledger:
         self._known: dict[str, str] = {}
 
     def status(self, command_id: str) -> str | None:
-        """The last status written for this id, or None if it was never started here. Raises OSError if the ledger cannot be read."""
+        """Returns the last status written for this id, or None if it was never started here. Raises OSError if the ledger cannot be
+        read."""
         if self._lines is not None:
             self._lines.read(self._take)
         return self._known.get(command_id)

@@ -102,7 +102,7 @@ def _position(text: str) -> int:
 
 
 def merge_value(new: Any, old: Any, where: str) -> Any:
-    """The operator's value, with the original's values for masks, and with the original's types. Raises Refused; see `unmask`."""
+    """Returns the operator's value, with the original's values for masks, and with the original's types. Raises Refused; see `unmask`."""
     try:
         return unmask(new, old, where, typed=_of_type)
     except CannotUnmask as error:

@@ -42,14 +42,14 @@ class CommandParams:
     """The spool folder."""
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A text parameter. Raises Refused when it is missing and has no default."""
+        """Returns a text parameter. Raises Refused when it is missing and has no default."""
         value = self.command.params.get(name, default)
         if not isinstance(value, str):
             raise Refused(f"the command lacks {name}")
         return value
 
     def number(self, name: str) -> float | None:
-        """A number, or None if the parameter is missing."""
+        """Returns a number, or None if the parameter is missing."""
         value = self.command.params.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise Refused(f"{name} is not a number")
@@ -75,14 +75,14 @@ class CommandParams:
         return args, kwargs
 
     def new_id(self) -> str:
-        """The id of the new task. Only a UUID, so that it cannot equal an id that the application chose itself."""
+        """Returns the id of the new task. Only a UUID, so that it cannot equal an id that the application chose itself."""
         value = self.text("new_id")
         if not _UUID.fullmatch(value):
             raise Refused("the command's new task id is not a UUID", check="task_id.form")
         return value
 
     def queue(self) -> str:
-        """A queue of the application. Raises Refused for any other."""
+        """Returns a queue of the application. Raises Refused for any other."""
         name = self.text("queue")
         self._check_queue(name)
         return name
@@ -124,7 +124,7 @@ class CommandParams:
         return to
 
     def with_reported_queue(self) -> Adapter:
-        """The adapter with the queue that the server reports for the task, if that is a queue of the application."""
+        """Returns the adapter with the queue that the server reports for the task, if that is a queue of the application."""
         name, proof = ("from_queue", "from_queue_proof") if self.command.action == "move_task" else ("queue", "queue_proof")
         queue = self.text(name, "")
         with contextlib.suppress(Refused):

@@ -63,12 +63,12 @@ class PausedQueues:
         return states.get((queue, broker), states.get((queue, ""), False))
 
     def queues(self, broker: str = "") -> frozenset[str]:
-        """All paused queues of one broker, as stored in the file now."""
+        """Returns all paused queues of one broker, as stored in the file now."""
         states = self._read()
         return frozenset(queue for queue, _ in states if states.get((queue, broker), states.get((queue, ""), False)))
 
     def names(self) -> frozenset[str]:
-        """The queues that are paused in any broker."""
+        """Returns the queues that are paused in any broker."""
         return frozenset(queue for (queue, _), is_paused in self._read().items() if is_paused)
 
     def pause(self, queue: str, broker: str = "") -> None:
@@ -134,8 +134,8 @@ def _decoded_shared(text: bytes) -> Any:
 
 
 def paused_queues_of(engine: str) -> PausedQueues:
-    """Those of the spool folder and environment of this process's agent. While there is no agent, or its owner does not permit pauses, the
-    list is in memory, for this process alone."""
+    """Returns those of the spool folder and environment of this process's agent. While there is no agent, or its owner does not permit
+    pauses, the list is in memory, for this process alone."""
     agent = lifecycle.current()
     is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")
     folder = agent.shipper.folder if agent is not None and is_shared else None

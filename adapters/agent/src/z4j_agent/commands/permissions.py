@@ -38,7 +38,7 @@ def is_permitted(settings: Settings, action: str) -> bool:
 
 
 def keys_of(settings: Settings) -> tuple[SealKey, ...]:
-    """The keys that may open what this application's agents closed, the present one first."""
+    """Returns the keys that may open what this application's agents closed, the present one first."""
     return (*((settings.seal_key,) if settings.seal_key else ()), *settings.old_keys)
 
 
@@ -82,7 +82,8 @@ def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) ->
 
 
 def queue_of(engine: str) -> str:
-    """The engine's part in the proof of a queue. It differs from that of a task: the proof of a queue proves no task of that name."""
+    """Returns the engine's part in the proof of a queue. It differs from that of a task: the proof of a queue proves no task of that
+    name."""
     return f"{engine} queue"
 
 

@@ -60,7 +60,7 @@ class Scheduling:
         self._listed_at = {}
 
     def frames(self, now: float) -> list[dict[str, Any]]:
-        """The lists that have changed or are due; `now` is seconds of the monotonic clock."""
+        """Returns the lists that have changed or are due; `now` is seconds of the monotonic clock."""
         frames = []
         for scheduler in self._schedulers():
             name = scheduler.scheduler

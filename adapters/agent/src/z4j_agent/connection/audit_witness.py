@@ -38,16 +38,16 @@ class Witness:
         self._last: dict[str, Any] | None = None
 
     def stored_head(self) -> dict[str, Any] | None:
-        """The last head that was received; None if there is none, or if the file was never readable."""
+        """Returns the last head that was received; None if there is none, or if the file was never readable."""
         return self._head.read()
 
     def in_hello(self) -> dict[str, Any]:
-        """The fields of a hello. Later heads are compared with the head in them."""
+        """Returns the fields of a hello. Later heads are compared with the head in them."""
         self._last = self.stored_head()
         return _in_frame(self._last)
 
     def in_frame(self) -> dict[str, Any]:
-        """The fields of a heartbeat: the head on disk, so that a server whose log was replaced while it ran is found, too."""
+        """Returns the fields of a heartbeat: the head on disk, so that a server whose log was replaced while it ran is found, too."""
         return _in_frame(self.stored_head())
 
     def see(self, head: dict[str, Any] | None) -> str:

@@ -256,7 +256,7 @@ class Connection:
             log.warning("the z4j server has restored a backup; row %s of its audit log names the rows that it abandoned", row)
 
     def audit_head(self) -> dict[str, Any]:
-        """The field of a heartbeat with the audit head that is stored in the spool folder; the server looks for it in its log."""
+        """Returns the field of a heartbeat with the audit head that is stored in the spool folder; the server looks for it in its log."""
         return self._witness.in_frame()
 
     def take_wake(self) -> bool:

@@ -29,7 +29,7 @@ def _element(der: bytes, at: int) -> tuple[int, int, int]:
 
 
 def public_key_info(der: bytes) -> bytes:
-    """The SubjectPublicKeyInfo of a certificate: the seventh field of its TBSCertificate, the version being optional."""
+    """Returns the SubjectPublicKeyInfo of a certificate: the seventh field of its TBSCertificate, the version being optional."""
     certificate, _, _ = _element(der, 0)
     at, _, _ = _element(der, certificate)
     _, end, tag = _element(der, at)
@@ -46,7 +46,7 @@ class CannotReadCa(ssl.SSLError):
 
 
 def make_context(pins: Sequence[bytes], ca: str = "") -> ssl.SSLContext:
-    """A client context that trusts exactly the pinned keys; without pins, the system's CAs and those of the file `ca`. Raises
+    """Returns a client context that trusts exactly the pinned keys; without pins, the system's CAs and those of the file `ca`. Raises
     CannotReadCa."""
     if not pins:
         context = ssl.create_default_context()

@@ -69,7 +69,8 @@ class WorkerInfo:
 
 
 def name_of(thing: Any) -> str:
-    """The full name of a function or class, or of the class of an object: what two workers compare where they have no setting's text."""
+    """Returns the full name of a function or class, or of the class of an object: what two workers compare where they have no setting's
+    text."""
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{getattr(named, '__module__', None) or '?'}.{named.__qualname__}"
 
@@ -127,7 +128,7 @@ class Adapter:
     other queue; "" if unknown. A process need not declare the queues that other processes send to."""
 
     def engine_version(self) -> str:
-        """The installed version of the engine, for the hello."""
+        """Returns the installed version of the engine, for the hello."""
         raise NotImplementedError
 
     def install(self) -> None:
@@ -162,7 +163,8 @@ class Adapter:
         vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unsupported)
 
     def of_broker(self, broker: str) -> Adapter:
-        """The adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns a copy for this broker."""
+        """Returns the adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns a copy for this
+        broker."""
         return self
 
     # -- authority: what the server may name. Called for each command, so without a question to the broker where possible ------
@@ -193,8 +195,8 @@ class Adapter:
         raise Unsupported
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments of an original as JSON-able values, unmasked; they stay in this process. Raises Refused if the message is a pickle
-        that was not sealed, or contains a value without a JSON form."""
+        """Returns the arguments of an original as JSON-able values, unmasked; they stay in this process. Raises Refused if the message is a
+        pickle that was not sealed, or contains a value without a JSON form."""
         raise Unsupported
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
@@ -232,11 +234,11 @@ class Adapter:
         raise Unsupported
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """The state of a task in the engine: {"state": "succeeded|failed|cancelled|queued|running|unknown", ...}."""
+        """Returns the state of a task in the engine: {"state": "succeeded|failed|cancelled|queued|running|unknown", ...}."""
         raise Unsupported
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """The first `limit` tasks of a section of a queue, in the order in which they would run. Changes nothing."""
+        """Returns the first `limit` tasks of a section of a queue, in the order in which they would run. Changes nothing."""
         raise Unsupported
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
@@ -251,7 +253,7 @@ class Adapter:
         raise Unsupported
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        """The reverse of `pause_queue`. Does nothing if the queue is not paused."""
+        """Reverses `pause_queue`. Does nothing if the queue is not paused."""
         raise Unsupported
 
     def shutdown_worker(self) -> dict[str, Any]:
@@ -304,7 +306,7 @@ class SeveralTargets(SeveralBrokers):
         self.captures = [self.make_capture(target)]
 
     def make_capture(self, target: Any) -> Any:
-        """The hooks of one target, not connected yet."""
+        """Returns the hooks of one target, not connected yet."""
         raise NotImplementedError
 
     @property

@@ -74,8 +74,8 @@ def resolve(overrides: Iterable[Override], coded: Container[str], build: Callabl
 
 
 def merge_arguments(spec: ScheduleSpec, args: Any = (), kwargs: Any = None) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a spec, where `args` and `kwargs` are the entry's own: values that the spec leaves out or that are masked in it stay
-    unchanged. Raises Refused, see `unmask`."""
+    """Returns the arguments of a spec, where `args` and `kwargs` are the entry's own: values that the spec leaves out or that are masked in
+    it stay unchanged. Raises Refused, see `unmask`."""
     old_args, old_kwargs = list(args or ()), dict(kwargs or {})
     return (
         old_args if spec.args is None else list(merge_value(spec.args, old_args, "args")),
@@ -124,7 +124,7 @@ class OverrideStore:
         return True
 
     def read(self) -> list[Override]:
-        """The overrides that apply now."""
+        """Returns the overrides that apply now."""
         self.changed()
         return self.overrides
 
@@ -196,6 +196,6 @@ def _whole(content: Any) -> dict[str, Any]:
 
 
 def open_store(settings: Settings, folder: Path | None, scheduler: str) -> OverrideStore:
-    """The overrides of this spool folder and environment; none if the owner no longer permits overrides."""
+    """Returns the overrides of this spool folder and environment; none if the owner no longer permits overrides."""
     stored_in = folder if is_permitted(settings, "apply_overrides") else None
     return OverrideStore(stored_in, settings.environment, scheduler, runs_tasks=is_permitted(settings, "run_task"), keys=keys_of(settings))

@@ -171,7 +171,7 @@ class Scheduler:
 
 
 def capabilities(scheduler: Scheduler) -> list[Capability]:
-    """The capabilities of a scheduler for the hello: the methods that its class overrides."""
+    """Returns the capabilities of a scheduler for the hello: the methods that its class overrides."""
     own = [action for action in ACTIONS if getattr(type(scheduler), action) is not getattr(Scheduler, action)]
     return [Capability(action, "scheduler" if "apply_overrides" in own else "any", "exact") for action in own]
 

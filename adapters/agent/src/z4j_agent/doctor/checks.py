@@ -132,7 +132,7 @@ def of_adapters(adapters: Iterable[Adapter]) -> list[Finding]:
 
 
 def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
-    """The findings of the adapters about their engines. Never raises."""
+    """Returns the findings of the adapters about their engines. Never raises."""
     findings = []
     for adapter in adapters:
         try:
@@ -146,7 +146,7 @@ def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
 
 
 def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
-    """The current warnings for the worker's page. Never raises.
+    """Returns the current warnings for the worker's page. Never raises.
 
     `is_in_folder`: events are stored in the folder of the settings; if they are not, the agent's notes contain the reason.
     """
@@ -160,12 +160,12 @@ def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
 
 
 def sentence_of(finding: Finding) -> str:
-    """A finding and its remedy as one text."""
+    """Returns a finding and its remedy as one text."""
     return f"{finding.what} {finding.remedy}".strip()
 
 
 def installed(distribution: str) -> str:
-    """The version of an installed distribution, "" if it is not installed."""
+    """Returns the version of an installed distribution, "" if it is not installed."""
     from importlib import metadata
 
     try:
@@ -184,7 +184,7 @@ def _version_of(adapter: Adapter) -> str:
 
 
 def of_log(settings: Settings) -> list[Finding]:
-    """The newest warnings of this application's agents: they are in a file of their own, because the agent writes nothing to the
+    """Returns the newest warnings of this application's agents: they are in a file of their own, because the agent writes nothing to the
     application's log."""
     findings = []
     for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above

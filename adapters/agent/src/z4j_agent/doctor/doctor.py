@@ -226,7 +226,7 @@ def as_json(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """The report as plain text for a terminal."""
+    """Returns the report as plain text for a terminal."""
     lines, last = [f"z4j-agent {agent_version()}, Python {sys.version.split()[0]}"], ""
     for topic, finding in report:
         if topic != last:

@@ -95,12 +95,12 @@ class Sink:
                 self._path.replace(self._path.with_name(f"{FILE}.1"))
 
     def last(self, lines: int) -> list[str]:
-        """The newest lines, oldest first, for the doctor."""
+        """Returns the newest lines, oldest first, for the doctor."""
         return (self._early if self._path is None else read_log(self._path))[-lines:]
 
 
 def read_log(path: Path) -> list[str]:
-    """The lines of a log, oldest first; [] where there is none that can be read."""
+    """Returns the lines of a log, oldest first; [] where there is none that can be read."""
     try:
         with open(_open(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()

@@ -67,7 +67,7 @@ class Installation:
             faults.report("uninstall", error)
 
     def part_for(self, target: Any = None) -> Any:
-        """The adapter or scheduler that monitors this target, None if none does."""
+        """Returns the adapter or scheduler that monitors this target, None if none does."""
         self._forget_stopped()
         watched = self._watched.get(id(self._real(target)))
         return None if watched is None else watched[1]

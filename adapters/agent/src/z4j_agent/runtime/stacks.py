@@ -41,7 +41,7 @@ _watched: list[int] = []
 
 
 def why_not(settings: Settings, adapter: Adapter) -> str:
-    """The reason why this worker cannot report the stacks of its tasks, as a clause without a full stop; "" if it can."""
+    """Returns the reason why this worker cannot report the stacks of its tasks, as a clause without a full stop; "" if it can."""
     if has_green_threads():
         return "greenlets share a thread, and their stacks cannot be read from outside"
     if adapter.runs_in_children() and not settings.are_children_watched:
@@ -50,8 +50,8 @@ def why_not(settings: Settings, adapter: Adapter) -> str:
 
 
 def read(folder: Path | None, engine: str, task_id: str, token: str) -> dict[str, Any]:
-    """The stack of a running task: {"stack": lines, the outermost first, "of": "thread" or "asyncio task"}. `token` is the process that
-    runs it, `folder` the spool folder. Raises Refused."""
+    """Returns the stack of a running task: {"stack": lines, the outermost first, "of": "thread" or "asyncio task"}. `token` is the process
+    that runs it, `folder` the spool folder. Raises Refused."""
     found = _here()
     if folder is not None and _TOKEN.fullmatch(token) and token.rpartition(".")[2] != str(os.getpid()):
         found = _ask_child(folder, token) or found

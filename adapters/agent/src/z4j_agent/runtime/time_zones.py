@@ -15,7 +15,7 @@ _UTC: Final = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal"
 
 
 def zone_of_host() -> str:
-    """The IANA name of this host's zone; without one, its current offset as `UTC+05:30`."""
+    """Returns the IANA name of this host's zone; without one, its current offset as `UTC+05:30`."""
     try:
         linked = os.readlink("/etc/localtime").partition("zoneinfo/")[2]
     except OSError:
@@ -59,7 +59,7 @@ def is_zone(name: str) -> bool:
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """The time zone of a name. Raises Refused if there is none."""
+    """Returns the time zone of a name. Raises Refused if there is none."""
     if not is_zone(name):
         raise Refused(f"unknown time zone {name[:60]}. No changes were made.")
     return ZoneInfo(name)

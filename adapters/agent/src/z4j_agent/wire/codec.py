@@ -40,24 +40,24 @@ def make_encoder(separators: tuple[str, str], *, is_ascii: bool = True, default:
 
 
 def digest_of(value: Any) -> str:
-    """A digest of a JSON value, with which both ends compare values."""
+    """Returns a digest of a JSON value, with which both ends compare values."""
     import hashlib  # costs a millisecond of import time, and few processes need it
 
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def split_records(data: bytes) -> list[bytes]:
-    """The complete records inside `data`, without their framing. Torn records are left out."""
+    """Returns the complete records inside `data`, without their framing. Torn records are left out."""
     return [part[:-1] for part in data.split(RECORD_START) if part.endswith(RECORD_END)]
 
 
 def pack_batch(seq: int, records: bytes) -> bytes:
-    """A binary frame: sequence number, then records exactly as in the spool."""
+    """Returns a binary frame: sequence number, then records exactly as in the spool."""
     return _SEQ.pack(seq) + records
 
 
 def unpack_batch(frame: bytes) -> tuple[int, bytes]:
-    """The reverse of `pack_batch`. Raises ValueError if the frame is too short for a sequence number."""
+    """Reverses `pack_batch`. Raises ValueError if the frame is too short for a sequence number."""
     if len(frame) < _SEQ.size:
         raise ValueError("a batch has at least eight bytes")
     return _SEQ.unpack_from(frame)[0], frame[_SEQ.size :]

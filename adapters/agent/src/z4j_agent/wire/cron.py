@@ -94,7 +94,7 @@ class Cron:
         return day.month in self.months and ((is_day or is_weekday) if day_or else (is_day and is_weekday))
 
     def next_after(self, at: int, zone: tzinfo, *, day_or: bool = True, by_clock: bool = False) -> int | None:
-        """The first due time after `at`, in microseconds UTC; None if there is none within forty years.
+        """Returns the first due time after `at`, in microseconds UTC; None if there is none within forty years.
 
         On the day of a clock change there are two rules. By z4j's own, a local time that does not exist is due later by the skipped
         time, and one that occurs twice is due the first time, or both times if every hour matches. `by_clock` is the rule of schedulers
@@ -185,7 +185,7 @@ def expression(
     weekdays: Iterable[int],
     seconds: Iterable[int] | None = None,
 ) -> str:
-    """The expression that matches these sets; weekdays count from Monday, 0."""  # fmt: skip
+    """Returns the expression that matches these sets; weekdays count from Monday, 0."""
     fields = (
         _text(minutes, 0, 59), _text(hours, 0, 23), _text(days, 1, 31), text_of_months(frozenset(months)),
         text_of_weekdays(frozenset(weekdays)),

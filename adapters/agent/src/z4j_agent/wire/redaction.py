@@ -45,7 +45,7 @@ def is_secret_key(key: object, extra: Iterable[str] = ()) -> bool:
 
 
 def redact_string(text: str) -> tuple[str, bool]:
-    """The string with all recognised credentials masked, and whether anything was masked or cut off."""
+    """Returns the string with all recognised credentials masked, and whether anything was masked or cut off."""
     is_cut = len(text) > MAX_SCAN
     if is_cut:
         text = text[:MAX_SCAN]
@@ -73,7 +73,7 @@ HOST_TEXTS: Final = frozenset(
 
 
 def redact_answer(facts: Any, name: str = "") -> Any:
-    """An agent's answer with its texts of the application masked. IDs, names and messages that are sent back are unchanged."""
+    """Returns an agent's answer with its texts of the application masked. IDs, names and messages that are sent back are unchanged."""
     if isinstance(facts, dict):
         is_of_host = name in HOST_TEXTS
         return {key: redact_answer(value, name if is_of_host else key) for key, value in facts.items()}
@@ -104,7 +104,7 @@ def _mask(text: str) -> str:
 
 
 def redact(value: Any, extra: Iterable[str] = ()) -> tuple[Any, bool]:
-    """A copy of plain data with secrets masked, and whether anything was masked or left out.
+    """Returns a copy of plain data with secrets masked, and whether anything was masked or left out.
 
     Mappings, sequences and sets are processed to MAX_DEPTH, MAX_ITEMS each and MAX_LEAVES in all; any other object is shown as its type
     name, never by its own `__repr__`, which is code of the application. Raises only the exceptions of `guard.never_swallow`.
@@ -170,7 +170,7 @@ class _Walk:
         return value
 
     def named(self, name: Any, value: Any, depth: int) -> Any:
-        """A value under a name."""
+        """Returns a value under a name."""
         level = key_names.level(name, self.extra)
         if level == key_names.NONE or value is None or isinstance(value, bool):
             return self.value(value, depth) if level != key_names.OWNERS or value is None else self._masked()

@@ -84,14 +84,14 @@ class Session:
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def send_hello(self, facts: dict[str, Any]) -> str:
-        """The first frame. Raises ProtocolError if one was sent before."""
+        """Returns the first frame. Raises ProtocolError if one was sent before."""
         if self.state is not State.NEW:
             raise ProtocolError("hello is the first frame and is sent once")
         self.state = State.HELLO_SENT
         return _frame("hello", {"protocol": wire.PROTOCOL, **facts})
 
     def send_batch(self, records: bytes) -> tuple[int, bytes]:
-        """A binary frame and its sequence number. Raises ProtocolError unless `may_send_batch`."""
+        """Returns a binary frame and its sequence number. Raises ProtocolError unless `may_send_batch`."""
         if not self.may_send_batch:
             raise ProtocolError("no room in the window, or no welcome yet")
         self.seq += 1

@@ -53,7 +53,7 @@ class Broker:
         )
 
     def identity(self, this_host: str) -> str:
-        """The identity by its address; with Sentinel by the service's name, which stays the same after a failover."""
+        """Returns the identity by its address; with Sentinel by the service's name, which stays the same after a failover."""
         database, path = str(self.settings.get("db") or 0), self.settings.get("path")
         if self.sentinels:
             return identify("redis+sentinel", self.master, 1, database, this_host=this_host)
@@ -85,7 +85,7 @@ class Broker:
 
 
 def identity_of_settings(settings: Any, this_host: str) -> str:
-    """The identity by arq's RedisSettings, with which a worker will connect (arq/connections.py: `create_pool`)."""
+    """Returns the identity by arq's RedisSettings, with which a worker will connect (arq/connections.py: `create_pool`)."""
     database, path = str(settings.database or 0), getattr(settings, "unix_socket_path", None)
     if settings.sentinel:
         return identify("redis+sentinel", str(settings.sentinel_master), 1, database, this_host=this_host)

@@ -43,7 +43,7 @@ class Known:
         return [(key, broker) for key, (_, broker) in list(self._met.items())]
 
     def broker_of(self, pool: Any, writer: Any = None) -> Broker:
-        """The broker of an ArqRedis; `writer` is a Worker with serialisers of its own."""
+        """Returns the broker of an ArqRedis; `writer` is a Worker with serialisers of its own."""
         keyed_by = pool if writer is None else writer
         broker = self._brokers.get(keyed_by)
         if broker is None:
@@ -57,8 +57,8 @@ class Known:
         return identity
 
     def identity_of_worker(self, worker: Any) -> str:
-        """The identity of a worker's Redis, by its settings while it has no pool: arq creates one at the worker's start (arq/worker.py:
-        `main`)."""
+        """Returns the identity of a worker's Redis, by its settings while it has no pool: arq creates one at the worker's start
+        (arq/worker.py: `main`)."""
         if worker.pool is not None:
             return self.identity_of(worker.pool)
         agent = z4j_agent.current()

@@ -136,7 +136,7 @@ class CronTables:
         briefly."""
 
     def table_of(self, worker: Any) -> Table:
-        """The table of this worker; at the first call, its list is the code's."""
+        """Returns the table of this worker; at the first call, its list is the code's."""
         table = self._tables.get(worker)
         if table is None:
             coded = keyed(worker.cron_jobs)

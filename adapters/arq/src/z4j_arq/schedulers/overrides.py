@@ -25,13 +25,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micro(moment: datetime) -> int:
-    """An aware datetime as microseconds UTC."""
+    """Returns an aware datetime as microseconds UTC."""
     return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 # -- what arq has ------------------------------------------------------------------------------------------------------
 def expression_of(job: Any) -> str | None:
-    """The fields of a CronJob as an expression, with seconds unless they are just 0; None if they never match."""
+    """Returns the fields of a CronJob as an expression, with seconds unless they are just 0; None if they never match."""
     sets = {name: _set(getattr(job, name), name) for name in (*FIELDS, "second")}
     if not all(sets.values()):
         return None
@@ -61,7 +61,8 @@ def next_of(job: Any, zone: tzinfo) -> int | None:
 
 # -- what arq supports----------------------------------------------------------------------------------------------
 def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
-    """The fields of a CronJob, and the displayed expression. Raises Refused with the reason, and the nearest expression if there is one."""
+    """Returns the fields of a CronJob, and the displayed expression. Raises Refused with the reason, and the nearest expression if there is
+    one."""
     if spec.kind == "interval":
         raise Refused(f"arq has cron expressions only; the nearest is {_nearest(spec.expression)}")
     if spec.kind != "cron":
@@ -101,7 +102,7 @@ def _nearest(text: str) -> str:
 
 # -- zones -------------------------------------------------------------------------------------------------------------
 def zone_of(zone: tzinfo) -> str:
-    """The name of a worker's time zone; for a plain offset, `UTC` or `UTC+05:30`."""
+    """Returns the name of a worker's time zone; for a plain offset, `UTC` or `UTC+05:30`."""
     for name in (getattr(zone, "key", None), getattr(zone, "zone", None)):
         if isinstance(name, str) and name:
             return name

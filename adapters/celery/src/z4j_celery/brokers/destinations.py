@@ -47,8 +47,8 @@ class Routes:
         self._declared = -1
 
     def queue(self, exchange: Any, routing_key: Any, consumed: Iterable[str] = ()) -> str:
-        """The queue bound to the exchange by that key: of several, one that this worker consumes, else the first by name. "" if the app
-        declares none: then the routing key is not the name of a queue."""
+        """Returns the queue bound to the exchange by that key: of several, one that this worker consumes, else the first by name. "" if the
+        app declares none: then the routing key is not the name of a queue."""
         name = str(getattr(exchange, "name", exchange) or "")
         key = queue_of(exchange, routing_key)
         if not name or name == key or name.startswith("celery_delayed_"):
@@ -101,7 +101,7 @@ def knows_queue(app: Any, consumer: Any, sent: Iterable[str], queue: str) -> boo
 
 
 def known_queues(app: Any, consumer: Any, sent: Iterable[str]) -> list[str]:
-    """All queues for which `knows_queue` is true, sorted by name."""
+    """Returns all queues for which `knows_queue` is true, sorted by name."""
     names = {*app.amqp.queues, *sent, *(consumed(consumer) if consumer is not None else ())}
     return sorted(name for name in names if not is_control(app, name))
 

@@ -44,7 +44,7 @@ class ReadableBroker(Protocol):
         """Removes this message. Returns whether it was still in the queue."""
 
     def find(self, task_id: str, queues: list[str], *, is_fresh: bool = False) -> tuple[str, Waiting] | None:
-        """The queue of a waiting task, and its message; with `is_fresh` the cache is not used."""
+        """Returns the queue of a waiting task, and its message; with `is_fresh` the cache is not used."""
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
         """Moves a message atomically, with this priority (None: its own). Returns False if another process has taken it."""

@@ -47,7 +47,7 @@ def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
 
 
 def fields_of(spec: ScheduleSpec) -> dict[str, str]:
-    """The arguments of `crontab` for an expression. Raises Refused."""
+    """Returns the arguments of `crontab` for an expression. Raises Refused."""
     expression = read_cron(spec.expression, "Celery Beat")
     # Numbers written out: Celery supports fewer notations, for example not `5/10`.
     plain = cron.expression(expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays)
@@ -64,7 +64,7 @@ def _utc() -> datetime:
 
 
 def rule_of(spec: ScheduleSpec, app: Any) -> Any:
-    """The schedule object for a cron expression or an interval. Raises Refused."""
+    """Returns the schedule object for a cron expression or an interval. Raises Refused."""
     if spec.kind == "interval":
         return schedule(timedelta(seconds=read_interval(spec.expression)), app=app)
     return crontab(**fields_of(spec), app=app)
@@ -134,7 +134,7 @@ def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:
 
 
 def readable(key: str, make: Callable[[], ScheduleInfo], task_name: str = "", *, is_enabled: bool = True) -> ScheduleInfo:
-    """The result of `make`; for an entry that cannot be read, one that states this, so that the others are still listed."""
+    """Returns the result of `make`; for an entry that cannot be read, one that states this, so that the others are still listed."""
     unsupported_edits = dict.fromkeys(("save", "fire"), "its content cannot be read")
     try:
         return make()
@@ -167,7 +167,7 @@ def read_json(column: str, text: str | None, kind: type[T]) -> T:
 
 
 def with_queue_and_priority(options: Any, spec: ScheduleSpec) -> dict[str, Any]:
-    """The options of an entry with the queue and the priority of a spec."""
+    """Returns the options of an entry with the queue and the priority of a spec."""
     others = {name: value for name, value in (options or {}).items() if name not in ("queue", "priority")}
     return others | {name: value for name, value in (("queue", spec.queue or None), ("priority", spec.priority)) if value is not None}
 

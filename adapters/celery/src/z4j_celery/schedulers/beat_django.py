@@ -230,7 +230,7 @@ class DjangoStore:
         return _change(act)
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
-        """The entry's task with the options of `ModelEntry`, except the entry's end, which does not apply to this task."""
+        """Returns the entry's task with the options of `ModelEntry`, except the entry's end, which does not apply to this task."""
         with _database():
             row = self._find(key)
             options = {

@@ -194,7 +194,7 @@ class SqlalchemyStore:
             return {}
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
-        """The entry's task with the options of `ModelEntry`, except the entry's end, which does not apply to this task."""
+        """Returns the entry's task with the options of `ModelEntry`, except the entry's end, which does not apply to this task."""
         with self._session() as session:
             row = self._find(session, key)
             options = {

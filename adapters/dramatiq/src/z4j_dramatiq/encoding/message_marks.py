@@ -58,13 +58,13 @@ def repeating(task_id: str) -> Iterator[None]:
 
 
 def repeated() -> str:
-    """The task that is being repeated in this thread, "" for none."""
+    """Returns the task that is being repeated in this thread, "" for none."""
     return _retry_of.get()
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 def of(message: Any) -> Mark:
-    """The mark of a message, or of Dramatiq's proxy for one."""
+    """Returns the mark of a message, or of Dramatiq's proxy for one."""
     read = getattr(message, "_message", message)
     entry = _marks.get(id(read))
     return entry[1] if entry is not None and entry[0]() is read else NONE
@@ -103,7 +103,7 @@ def sent() -> None:
 
 
 def encoded(message: Any, data: bytes) -> bytes:
-    """The bytes followed by the mark."""
+    """Returns the bytes followed by the mark."""
     message_and_mark = getattr(_next, "sending", None)
     if message_and_mark is None or message_and_mark[0] is not message or type(get_encoder()) not in _ENCODERS:
         return data

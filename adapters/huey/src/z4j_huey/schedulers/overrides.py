@@ -43,7 +43,7 @@ class OverriddenEntry:
             self._at = int(read_time(spec.expression).timestamp() * SECOND)
 
     def after(self, at: int) -> int | None:
-        """The first due time after `at`. Intervals count from 1970, so that neither a restart nor a second consumer moves them."""
+        """Returns the first due time after `at`. Intervals count from 1970, so that neither a restart nor a second consumer moves them."""
         if self._cron is not None:
             return next_match(self._cron, at, is_utc=self._is_utc)
         if self._every:
@@ -54,7 +54,7 @@ class OverriddenEntry:
         self.next_at = self.after(at)
 
     def latest(self, due_at: int, at: int) -> int:
-        """The due time between `due_at` and `at` that is fired."""
+        """Returns the due time between `due_at` and `at` that is fired."""
         return at // self._every * self._every if self._every else due_at
 
     def make(self) -> Any:
@@ -79,8 +79,8 @@ class State:
 
 
 def state_of(state: HueyState, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
-    """The state for the code's entries with these overrides, and key → reason of overrides that cannot be applied. Unchanged entries
-    keep their next time."""
+    """Returns the state for the code's entries with these overrides, and key → reason of overrides that cannot be applied. Unchanged
+    entries keep their next time."""
     coded = {task_name(task_class) for task_class in list(state.huey._registry._periodic_tasks)}
     resolved = resolve(overrides, coded, lambda override, spec: _planned(state, override, spec, before.plan.get(override.key)))
     for key, planned in resolved.changed.items():
@@ -92,7 +92,7 @@ def state_of(state: HueyState, overrides: list[Override], before: State, at: int
 
 
 def task_name(task_class: Any) -> str:
-    """The name of a task class, like `Registry.task_to_string` (huey/registry.py)."""
+    """Returns the name of a task class, like `Registry.task_to_string` (huey/registry.py)."""
     return f"{task_class.__module__}.{task_class.__name__}"
 
 
@@ -120,7 +120,7 @@ def _planned(state: HueyState, override: Override, spec: ScheduleSpec, before: O
 
 
 def zone_of(huey: Any) -> str:
-    """The time zone in which this object compares times."""
+    """Returns the time zone in which this object compares times."""
     return "UTC" if huey.utc else zone_of_host()
 
 

@@ -148,6 +148,6 @@ class Periodic:
 
 
 def expression_of(validator: Any, default: str) -> str:
-    """The text for an entry without an expression: the location of its function."""
+    """Returns the text for an entry without an expression: the location of its function."""
     module, name = getattr(validator, "__module__", ""), getattr(validator, "__qualname__", "")
     return f"{module}.{name}" if module and name else default

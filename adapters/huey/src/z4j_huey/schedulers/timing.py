@@ -27,14 +27,14 @@ _WRITING = frozenset({"STORE_DEREF", "STORE_GLOBAL", "STORE_ATTR", "STORE_SUBSCR
 
 
 def validator_of(task_class: Any) -> Callable[[datetime], Any] | None:
-    """The function that the application passed to `periodic_task`: it is in the closure of `validate_datetime` (huey/api.py,
+    """Returns the function that the application passed to `periodic_task`: it is in the closure of `validate_datetime` (huey/api.py,
     periodic_task)."""
     validator = _closure_of(getattr(task_class, "validate_datetime", None)).get("validate_datetime")
     return validator if callable(validator) else None
 
 
 def cron_in(validator: Any) -> Cron | None:
-    """The expression of a function of `crontab()`, which counts weekdays from Sunday; None for any other function, or if nothing
+    """Returns the expression of a function of `crontab()`, which counts weekdays from Sunday; None for any other function, or if nothing
     matches."""
     if getattr(validator, "__module__", "") != "huey.api" or getattr(validator, "__qualname__", "") != "crontab.<locals>.validate_date":
         return None
@@ -89,8 +89,8 @@ def _is_constant(value: Any, depth: int) -> bool:
 
 # -- the next time -----------------------------------------------------------------------------------------------------
 def next_match(expression: Cron, after: int, *, is_utc: bool) -> int | None:
-    """The first matching minute after `after`, None if there is none for forty years. In local time, a minute that the clocks skip does
-    not occur, and a repeated one occurs twice, as in Huey."""
+    """Returns the first matching minute after `after`, None if there is none for forty years. In local time, a minute that the clocks skip
+    does not occur, and a repeated one occurs twice, as in Huey."""
     return expression.next_after(after, UTC if is_utc else _HERE, day_or=False, by_clock=True)
 
 

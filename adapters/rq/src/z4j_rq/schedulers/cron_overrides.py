@@ -49,7 +49,7 @@ class Entry:
         return self.is_enabled and not self.is_deleted
 
     def call_options(self) -> dict[str, Any]:
-        """The job's own options, as arguments of `Queue.enqueue_call`."""
+        """Returns the job's own options, as arguments of `Queue.enqueue_call`."""
         return {("timeout" if key == "job_timeout" else key): value for key, value in self.job.job_options.items()}
 
 
@@ -69,7 +69,7 @@ class Plan:
         return [entry.job for entry in self.entries if entry.is_firing]
 
     def coded_jobs(self) -> list[Any]:
-        """The entries that the application has registered."""
+        """Returns the entries that the application has registered."""
         return [job for _, job in self._coded]
 
     def meet(self, cron: Any) -> None:
@@ -152,7 +152,7 @@ def name_of_cron(job: Any) -> str:
 
 
 def task_of(job: Any) -> str:
-    """The task name. RQ 2.5 stores only the function."""
+    """Returns the task name. RQ 2.5 stores only the function."""
     return str(getattr(job, "func_name", "") or f"{job.func.__module__}.{job.func.__name__}")
 
 
@@ -187,7 +187,7 @@ def resume(job: Any, old: Any) -> None:
 
 
 def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, state: RqState) -> Any:
-    """A `CronJob` for a requested entry. Raises Refused."""
+    """Returns a `CronJob` for a requested entry. Raises Refused."""
     from rq.cron import CronJob
 
     check_priority(spec.priority)

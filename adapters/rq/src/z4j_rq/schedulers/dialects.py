@@ -25,7 +25,7 @@ _NEAREST = re.compile(r"\d+w|w\d+")
 
 
 def sets_of(cron: Cron) -> tuple[frozenset[int] | None, ...]:
-    """The sets of an expression. Second 0 alone equals no seconds."""
+    """Returns the sets of an expression. Second 0 alone equals no seconds."""
     return None if cron.seconds == frozenset({0}) else cron.seconds, *cron.sets
 
 
@@ -39,7 +39,7 @@ class Crontab:
 
     @staticmethod
     def disorder(text: str) -> str:
-        """The library's text in z4j's order, if that is possible."""
+        """Returns the library's text in z4j's order, if that is possible."""
         parts = text.split()
         return " ".join(parts[:6]) if len(parts) == 7 else text
 
@@ -99,7 +99,7 @@ def _sets(lists: list[Iterable[int] | None]) -> Cron:
 
 
 def read(dialect: Dialect, text: str) -> Cron | None:
-    """The sets that the library reads; None also if it cannot read the text."""
+    """Returns the sets that the library reads; None also if it cannot read the text."""
     try:
         return dialect.read(text)
     except Exception as error:
@@ -108,7 +108,7 @@ def read(dialect: Dialect, text: str) -> Cron | None:
 
 
 def handed(dialect: Dialect, cron: Cron) -> str:
-    """The library's text for this expression. Raises Refused if the library does not support it."""
+    """Returns the library's text for this expression. Raises Refused if the library does not support it."""
     for candidate in (cron.text, _plain(cron)):
         given = dialect.order(candidate)
         if (reading := read(dialect, given)) is not None and sets_of(reading) == sets_of(cron):

@@ -142,8 +142,8 @@ class RqScheduler(Scheduler):
         return float(getattr(self._reached(), "_interval", 60))
 
     def zone(self) -> str:
-        """The host's time zone, also without `use_local_timezone`: rq_scheduler/utils.py searches from `datetime.now()` and converts
-        after that."""
+        """Returns the host's time zone, also without `use_local_timezone`: rq_scheduler/utils.py searches from `datetime.now()` and
+        converts after that."""
         return zone_of_host()
 
     # -- the list ------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ class Times:
 
 
 def next_match(text: str, *, is_local: bool) -> int:
-    """The next time as the scheduler computes it. Raises Refused if there is none."""
+    """Returns the next time as the scheduler computes it. Raises Refused if there is none."""
     from rq_scheduler.utils import get_next_scheduled_time
 
     try:
@@ -110,7 +110,7 @@ def meta_of(job: Job) -> dict[str, Any]:
 
 
 def kind_of(meta: dict[str, Any]) -> Kind:
-    """The kind of an entry, checked in the order of the scheduler (rq_scheduler/scheduler.py, enqueue_job)."""
+    """Returns the kind of an entry, checked in the order of the scheduler (rq_scheduler/scheduler.py, enqueue_job)."""
     return "interval" if meta.get("interval") else "cron" if meta.get("cron_string") else "once"
 
 
@@ -121,7 +121,7 @@ def is_call(job: Job) -> bool:
 
 
 def title_of(job: Job, task_name: str) -> str:
-    """The name of an entry: its description, its ID, or, if RQ generated both, its task."""
+    """Returns the name of an entry: its description, its ID, or, if RQ generated both, its task."""
     if not is_call(job):
         return redact_text(str(job.description))[:200]
     return task_name if is_made_up(job.id) and task_name else str(job.id)
@@ -179,7 +179,7 @@ def _fetch(made: Any, ids: list[str]) -> list[tuple[str, Job | None]]:
 
 
 def find(made: Any, key: str) -> ScheduledEntry:
-    """The entry of a key. Raises Refused if it does not exist."""
+    """Returns the entry of a key. Raises Refused if it does not exist."""
     score = made.connection.zscore(made.scheduled_jobs_key, key)
     disabled_jobs = made.connection.hget(off_key(made), key) if score is None else None
     due_at = moment(score if score is not None else disabled_jobs)
@@ -250,7 +250,7 @@ def drop(pipe: Any, made: Any, entry: ScheduledEntry) -> None:
 
 
 def copy_of(job: Job) -> Job:
-    """A new job with the same call, not written yet."""
+    """Returns a new job with the same call, not written yet."""
     job.id = str(uuid4())
     job.meta = {key: value for key, value in meta_of(job).items() if key not in (*OWN, MARK)}
     job.created_at = datetime.now(UTC)

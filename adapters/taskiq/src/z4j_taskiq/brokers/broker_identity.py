@@ -20,12 +20,12 @@ SEVERAL = "several brokers of this process match, and the command names none. No
 
 
 def identity_of(broker: Any) -> str:
-    """The identity of a broker; "" for one in memory or of an unknown kind."""
+    """Returns the identity of a broker; "" for one in memory or of an unknown kind."""
     return _identities.of(broker, watched[0] if watched else None)
 
 
 def broker_key_of(broker: Any) -> str | int:
-    """A key that is equal for two objects of one broker."""
+    """Returns a key that is equal for two objects of one broker."""
     return identity_of(broker) or id(broker)
 
 
@@ -52,7 +52,7 @@ _identities: Final = Identities(_identify, z4j_agent.current)
 
 
 def the_one(states: Iterable[BrokerState]) -> BrokerState | None:
-    """The first of these, None without any. Raises Refused if they belong to several brokers."""
+    """Returns the first of these, None without any. Raises Refused if they belong to several brokers."""
     candidates = list(states)
     if len({broker_key_of(state.broker) for state in candidates}) > 1:
         raise Refused(SEVERAL, check="broker.unknown")
@@ -78,17 +78,17 @@ class TaskiqPart(SeveralTargets):
     states: list[BrokerState]
 
     def brokers(self) -> Mapping[str, str]:
-        """The brokers, those of this process's worker first."""
+        """Returns the brokers, those of this process's worker first."""
         agent = z4j_agent.current()
         fingerprints = agent.fingerprints if agent is not None else {}
         ordered = sorted(self.states, key=lambda state: state.receiver is None)
         return {identity: fingerprints.get(identity, "") for state in ordered if (identity := identity_of(state.broker))}
 
     def states_in_scope(self, broker: str = "") -> list[BrokerState]:
-        """The brokers to which a command may apply."""
+        """Returns the brokers to which a command may apply."""
         only = broker or self.only
         return [state for state in list(self.states) if only in ("", identity_of(state.broker))]
 
     def listening(self) -> list[BrokerState]:
-        """Those of them whose worker this process is."""
+        """Returns those of them whose worker this process is."""
         return [state for state in self.states_in_scope() if state.receiver is not None]

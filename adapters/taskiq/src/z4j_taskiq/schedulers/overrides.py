@@ -41,7 +41,7 @@ class Rule:
 
 
 def rule_of(task: Any) -> Rule:
-    """The rule of an entry; of kind `other`, with taskiq's own text, if no expression is equivalent."""
+    """Returns the rule of an entry; of kind `other`, with taskiq's own text, if no expression is equivalent."""
     if task.cron is not None:
         zone = zone_of(task.cron_offset)[1]
         read = read_cron(task.cron)
@@ -57,7 +57,7 @@ def rule_of(task: Any) -> Rule:
 
 
 def interval_of(task: Any) -> int | None:
-    """An interval in microseconds; taskiq has whole seconds, as a number or as a timedelta."""
+    """Returns an interval in microseconds; taskiq has whole seconds, as a number or as a timedelta."""
     every = getattr(task, "interval", None)
     if every is None:
         return None
@@ -69,7 +69,7 @@ def is_once(task: Any) -> bool:
 
 
 def time_of(task: Any) -> int:
-    """The time of a one-off, in microseconds UTC; a naive time is UTC (cli/scheduler/run.py, to_tz_aware)."""
+    """Returns the time of a one-off, in microseconds UTC; a naive time is UTC (cli/scheduler/run.py, to_tz_aware)."""
     at = task.time
     return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * SECOND)
 
@@ -121,7 +121,7 @@ def _digest(task: Any) -> str:
 
 # -- requests------------------------------------------------------------------------------------------------
 def task_of(broker: Any, spec: ScheduleSpec, schedule_id: str, old: Any = None) -> Any:
-    """The entry of a spec; fields that it leaves out stay as in the old one. Raises Refused if taskiq does not support it."""
+    """Returns the entry of a spec; fields that it leaves out stay as in the old one. Raises Refused if taskiq does not support it."""
     name = spec.task_name or (old.task_name if old is not None else "")
     known = broker.find_task(name)
     if known is None and (old is None or name != old.task_name):

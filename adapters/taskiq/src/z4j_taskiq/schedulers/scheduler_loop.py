@@ -222,7 +222,7 @@ class Firing:
         self.hurry()
 
     def last_run(self, task: Any) -> datetime | None:
-        """The last run of an interval, from which the loop counts."""
+        """Returns the last run of an interval, from which the loop counts."""
         return self._last("interval", task)
 
     def _last(self, kind: str, task: Any) -> datetime | None:

@@ -40,8 +40,8 @@ class Read:
     """The expression in z4j's form; None if there is no equivalent one."""
 
     def next_after(self, at: int, zone: tzinfo) -> int | None:
-        """The next due time. taskiq checks every second whether the minute of the zone matches (cli/scheduler/run.py, is_cron_task_now):
-        a minute that the clocks skip does not occur, a repeated one occurs twice."""
+        """Returns the next due time. taskiq checks every second whether the minute of the zone matches (cli/scheduler/run.py,
+        is_cron_task_now): a minute that the clocks skip does not occur, a repeated one occurs twice."""
         return None if self.cron is None else self.cron.next_after(at, zone, day_or=self.day_or, by_clock=True)
 
 

@@ -48,7 +48,7 @@ _SECRETARY: Final = ("secretar", "secreti", "secretor", "tokeniz", "tokenis", "a
 
 
 def level(key: object, extra: Iterable[str] = ()) -> int:
-    """The level of a name: NONE to OWNERS."""
+    """Returns the level of a name: NONE to OWNERS."""
     if isinstance(key, bytes):
         key = key.decode("utf-8", "replace")
     if not isinstance(key, str):

@@ -71,5 +71,5 @@ def _is_mixed(word: str) -> bool:
 
 
 def turns(word: str) -> int:
-    """The number of changes between kinds of characters in a word."""
+    """Returns the number of changes between kinds of characters in a word."""
     return len(_KIND.findall(word))
