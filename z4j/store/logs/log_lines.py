@@ -37,16 +37,18 @@ class RunKey(NamedTuple):
     started_at: int
 
 
-class LogLine(NamedTuple):
-    """One line, or with level 0 the note that the run has ended. `at` is in microseconds UTC, `level` a number of the module `logging`,
-    `dropped` the number of lines of its run that were dropped before it."""
+@dataclass(frozen=True, slots=True, order=True)
+class LogLine:
+    """A log line; `at` is in microseconds UTC, `level` a number of the module `logging`."""
 
     seq: int
     at: int
     level: int
+    """0: the note of an agent that the run has ended, which is not stored."""
     logger: str
     message: str
     dropped: int
+    """Lines of the run that were dropped before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def _put(db: Connection, run: int, lines: Iterable[LogLine], *, is_new: bool) ->
     span = {"run": run, "low": min(best), "high": max(best)}
     stored = {} if is_new else {row[0]: LogLine(*row) for row in db.execute(SQL["read_lines"], span)}
     puts = [line for seq, line in best.items() if seq not in stored or line > stored[seq]]
-    db.write_rows(SQL["put_line"], [(run, *line) for line in puts])
+    db.write_rows(SQL["put_line"], [(run, line.seq, line.at, line.level, line.logger, line.message, line.dropped) for line in puts])
     grown = sum(_size(line) - (_size(stored[line.seq]) if line.seq in stored else 0) for line in puts)
     return sum(line.seq not in stored for line in puts), grown
 

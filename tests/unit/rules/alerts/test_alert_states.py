@@ -125,12 +125,14 @@ def test_the_next_time_is_when_something_happens_by_itself() -> None:
 
 def test_what_is_next_without_an_escalation_and_without_findings() -> None:
     fired = Alert(SHOP, T, "bad", (Item(match(), T),), T)
-    later = {"last_fired_at": None, "maintenance": ()}
-    assert next_at(at_once(), fired, [match()], **later) is None
-    assert next_at(at_once(escalate_s=60, escalate_to=(1,)), fired, [match()], **later) == T + MINUTE
-    assert next_at(at_once(escalate_s=60, escalate_to=(1,)), replace(fired, escalated_at=T), [match()], **later) is None
+    assert next_at(at_once(), fired, [match()], last_fired_at=None, maintenance=()) is None
+    assert next_at(at_once(escalate_s=60, escalate_to=(1,)), fired, [match()], last_fired_at=None, maintenance=()) == T + MINUTE
+    assert (
+        next_at(at_once(escalate_s=60, escalate_to=(1,)), replace(fired, escalated_at=T), [match()], last_fired_at=None, maintenance=())
+        is None
+    )
     over = replace(fired, items=(Item(match(), T, T + 1),), fired_at=None)
-    assert next_at(at_once(cooldown_s=600), over, [], **later) is None, "nothing is open"
+    assert next_at(at_once(cooldown_s=600), over, [], last_fired_at=None, maintenance=()) is None, "nothing is open"
     assert fired.acknowledged_by == ""
 
 

@@ -88,7 +88,7 @@ def test_exactly_as_many_runs_as_are_needed() -> None:
 
 
 def test_more_than_twice_as_long_or_six_deviations() -> None:
-    assert [kind(look({bucket: 40})) for bucket in (84, 85)] == ["", "slow"], "exactly twice as long is not more"
+    assert [kind(look({bucket: 40}, {})) for bucket in (84, 85)] == ["", "slow"], "exactly twice as long is not more"
     assert [kind(look({90: 40}, {bucket: 40})) for bucket in (84, 85)] == ["", "slow"]
     wild = (*[Hour(Counts(40, 40), {80: 40})] * 6, *[Hour(Counts(40, 40), {84: 40})] * 6)
     found = [find(replace(name(), ran={bucket: 40}, latest_ran={}, usual=wild)) for bucket in (88, 89)]
@@ -99,7 +99,8 @@ def test_more_than_twice_as_long_or_six_deviations() -> None:
 
 
 def test_a_few_runs_do_not_decide() -> None:
-    assert kind(look({80: 39, 100: 1})) == "", "the 95th percentile and not the longest"
+    assert kind(look({80: 39, 100: 1}, {})) == "", "the 95th percentile and not the longest"
+    assert kind(look({60: 40}, usual={60: 39, 80: 1})) == "", "it was always as fast"
     assert kind(look({90: 40}, usual={80: 39, 100: 1})) == "slow"
     assert kind(look({90: 40}, {80: 39, 100: 1})) == ""
     assert kind(look({60: 25, 80: 15}, {60: 6, 80: 1})) == "quick", "the median, before and in the newest minutes"

@@ -38,3 +38,4 @@ def test_where_an_increase_begins() -> None:
     assert compare({}, {"a": 0.0}, 9) == {"a": Part(0, 0.0, False)}
     assert compare({}, {"a": 70}, 9)["a"].now == 0
     assert list(compare({"b": 0.5, "c": 0.25}, {"a": 0.0, "d": 0.4}, 3)) == ["b", "c", "d"], "little is more than nothing"
+    assert list(compare({"b": 0.5, "c": 0.25}, {"d": 0.75}, 2)) == ["b", "d"]

@@ -179,7 +179,7 @@ class LogRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """A stored line; `at` is in microseconds UTC, `level` a number of the module `logging`."""
+    """A log line; `at` is in microseconds UTC, `level` a number of the module `logging`."""
 
     seq: int
     at: int
