@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from tests.unit.rules.findings.examples import T, queue
 from z4j.rules.findings.activity import QueueMinute
-from z4j.rules.findings.backlog import FORECAST_MIN, GROWTH_MIN, LEAST_AGE_US, LEAST_WAITING, LONG_MIN, UNSERVED_US, find
+from z4j.rules.findings.backlog import FORECAST_MIN, GROWTH_MIN, LEAST_AGE_US, LEAST_WAITING, LONG_MIN, UNSERVED_US, find, forecast_of
 from z4j.rules.findings.finding import Finding
+from z4j.rules.findings.forecast import drain
 
 MINUTE_US = 60_000_000
 GROWS = QueueMinute(5_000, 120, 80, 0)
@@ -112,3 +113,32 @@ def test_the_forecast_with_more_workers_is_left_out_where_it_says_nothing() -> N
     far = find(queue(QueueMinute(5_000, 300, 80, 0), depth=5_000, oldest_us=5 * MINUTE_US))
     assert far is not None
     assert "twice" not in far.why, "twice as many would not be enough"
+
+
+def why(*minutes: QueueMinute, **changes: int) -> str:
+    found = find(queue(*minutes, **{"depth": 5_000, "oldest_us": 5 * MINUTE_US} | changes))
+    return "" if found is None else found.why.removesuffix(". 90% are emails.send")
+
+
+def test_growth_is_that_of_the_last_five_whole_minutes() -> None:
+    minutes = [QueueMinute(0, 100, 90, 0)] * 54 + [QueueMinute(0, 120, 80, 0)] * 4 + [QueueMinute(0, 140, 80, 0), QueueMinute(0, 0, 0, 0)]
+    assert why(*minutes).startswith("124 in and 80 out per minute; ")
+    assert why(QueueMinute(0, 120, 80, 0)) == (
+        "120 in and 80 out per minute; time to drain: never at this rate; with twice the workers (concurrency 16): 2.1 h"
+    )
+    assert why(QueueMinute(0, 120, 80, 0), concurrency=0) == "120 in and 80 out per minute; time to drain: never at this rate"
+    assert why(QueueMinute(0, 300, 80, 0)) == "300 in and 80 out per minute; time to drain: never at this rate"
+    assert find(replace(queue(depth=5_000, oldest_us=5 * MINUTE_US), minutes=())) is None, "nothing is known"
+
+
+def test_the_forecast_is_from_the_last_thirty_whole_minutes() -> None:
+    minutes = [QueueMinute(0, 0, 0, 0)] * 29 + [QueueMinute(0, 0, 10, 0)] * 29 + [QueueMinute(0, 0, 40, 0), QueueMinute(0, 0, 0, 0)]
+    assert forecast_of(queue(*minutes, depth=100)) == drain(100, [0] * 30, [10] * 29 + [40])
+
+
+def test_what_drains_within_half_an_hour_is_left_alone_unless_it_grows() -> None:
+    slow = QueueMinute(0, 100, 110, 0)
+    assert [bool(why(slow, depth=depth)) for depth in (299, 300, 500)] == [False, True, True], "30 minutes to the task"
+    turning = [QueueMinute(0, 0, 200, 0)] * 54 + [QueueMinute(0, 120, 100, 0)] * 6
+    assert why(*turning, depth=600).startswith("120 in and 100 out per minute; time to drain: ")
+    assert find(queue(depth=0, consumers=0, running=0, queued=0, oldest_us=None)) is None

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from z4j.rules.releases.verdicts import Side, Word, verdicts, worst
+from z4j.rules.releases.verdicts import ALPHA, LEAST, SHARE_FACTOR, SHIFT, SPEED_FACTOR, WORDS, Side, Word, verdicts, worst
 from z4j.rules.rollups import bucket_of
 
 
@@ -88,3 +88,56 @@ def test_one_that_is_worse_counts_most() -> None:
 )  # fmt: skip
 def test_the_text_names_the_test_and_the_sample(bad: int, text: str) -> None:
     assert verdicts(Side(1_000, 5), Side(1_000, bad))[0].text == text
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert (LEAST, ALPHA, SHARE_FACTOR, SHIFT, SPEED_FACTOR) == (50, 0.001, 1.25, 0.06, 1.1)
+    assert WORDS == ("worse", "too few runs", "no difference", "better")
+    assert (Side().ended, Side().bad, Side().started, Side().retried, Side().bad_share) == (0, 0, 0, 0, 0.0)
+    assert Side(4, 1).bad_share == 0.25
+
+
+def test_every_text() -> None:
+    before, after = Side(1_000, 100, 1_000, 200, {60: 1_000}), Side(1_000, 10, 1_000, 20, {52: 1_000})
+    assert [verdict.text for verdict in verdicts(before, after)] == [
+        "10 of 1,000 (1.0%) failed, 100 of 1,000 (10%) before (Fisher's exact test, p < 0.0001)",
+        "p50 8\u202fms, 35\u202fms before; p95 8\u202fms, 35\u202fms before (Mann-Whitney test, p < 0.0001)",
+        "20 retries of 1,000 runs, 200 of 1,000 before (Fisher's exact test, p < 0.0001)",
+    ]
+    assert [verdict.text for verdict in verdicts(Side(), Side(1, 0, 1))] == [
+        "0 of 1 (0%) failed, 0 of 0 before", "p50 –, – before; p95 –, – before", "0 retries of 1 runs, 0 of 0 before",
+    ]  # fmt: skip
+    assert [verdict.p for verdict in verdicts(Side(), Side(1, 0, 1))] == [1.0, 1.0, 1.0]
+    assert [verdict.measure for verdict in verdicts(Side(), Side())] == ["failures", "runtime", "retries"]
+    p = verdicts(Side(1_000, 5), Side(1_000, 20))[0]
+    assert p.text.endswith("(Fisher's exact test, p = 0.0039)")
+    assert 0.0038 < p.p < 0.004
+
+
+def test_fifty_runs_are_enough() -> None:
+    enough, few = Side(50, 1, 50, 1, {40: 50}), Side(49, 1, 49, 1, {40: 49})
+    assert set(words(enough, enough).values()) == {"no difference"}
+    assert set(words(few, enough).values()) == set(words(enough, few).values()) == {"too few runs"}
+    assert words(Side(0, 0, 9, 9), Side(0, 0, 40, 0))["retries"] == "better", "few, but a certain difference"
+
+
+def test_a_quarter_more_is_no_difference_and_more_than_that_is_one() -> None:
+    def of(bad: int) -> Side:
+        return Side(1_000_000, bad, 1_000_000, bad)
+
+    for measure in ("failures", "retries"):
+        assert [words(of(80_000), of(bad))[measure] for bad in (100_000, 100_001)] == ["no difference", "worse"]
+        assert [words(of(100_000), of(bad))[measure] for bad in (80_000, 79_999)] == ["no difference", "better"]
+    assert words(Side(0, 0, 100, 900), Side(0, 0, 100, 100))["retries"] == "no difference", "a run that is retried counts once"
+
+
+def test_a_runtime_needs_a_shift_and_a_ratio() -> None:
+    def of(slow: int, bucket: int = 44) -> Side:
+        return Side(ran={40: 10_000 - slow, bucket: slow})
+
+    assert [words(of(0), of(slow))["runtime"] for slow in (1_100, 1_300)] == ["no difference", "worse"], "more than 6 of 100"
+    assert [words(of(slow), of(0))["runtime"] for slow in (1_100, 1_300)] == ["no difference", "better"]
+    assert words(of(0), of(400))["runtime"] == "no difference", "the p95 is the same"
+    both = Side(ran={40: 5_000, 41: 5_000}), Side(ran={40: 4_400, 41: 5_600})
+    assert words(*both)["runtime"] == "no difference", "hardly more often slower"
+    assert words(Side(ran={0: 1_000}), Side(ran={40: 1_000}))["runtime"] == "worse"
