@@ -160,3 +160,20 @@ def test_dead_letters_since_the_first_report_of_the_hour() -> None:
     assert find(queue(*minutes, dead=7)) == []
     assert find(queue(*[QueueMinute(0)] * 60, dead=9)) == [], "not reported before"
     assert find(queue(*minutes, dead=99_999_999))[0].weight == 400
+
+
+def test_weights_and_the_first_report_and_the_last_hour() -> None:
+    def weight(depth: int, queued: int) -> float:
+        [found] = find(queue(QueueMinute(depth, 0, 0, 0), depth=depth, queued=queued))
+        assert found.kind == "unaccounted"
+        return found.weight
+
+    assert [weight(60, 74), weight(10_000_000, 11_500_000)] == [240, 400]
+    assert "; it had up to 30 within" in find(queue(*(EMPTY,) * 57, QueueMinute(30, 0, 0, 0), EMPTY, EMPTY, depth=0, queued=400))[0].why
+    minutes = [QueueMinute(0, 1, 1, 3), *[QueueMinute(0, 1, 1, 4)] * 59]
+    assert find(queue(*minutes, dead=9))[0].text == "6 more in the last hour, 9 in total"
+    hours = tuple(LedgerHour(T - ago * HOUR_US, 9, 3, 0, 0, 6) for ago in (4, 3, 2))
+    [dated] = find(queue(EMPTY, depth=0, queued=9), None, Ledger(hours))
+    assert "enqueued between 07:06 and 10:06 UTC" in dated.text
+    assert dated.action is not None
+    assert parse_qs(urlsplit(dated.action.href).query)["until"] == ["2026-11-18T10:06:00.000000Z"]

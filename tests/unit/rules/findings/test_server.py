@@ -9,7 +9,21 @@ import pytest
 
 from tests.unit.rules.findings.examples import T
 from z4j.rules.backups import OLD_US
-from z4j.rules.findings.server import LATE_US, DutyState, PlanState, ServerState, TargetState, find_forwarding, find_plans, find_server
+from z4j.rules.findings.finding import Finding, Link
+from z4j.rules.findings.server import (
+    LATE_US,
+    LITTLE_SPACE,
+    OLD_PLAN_US,
+    STALLED_US,
+    URGENT_DAYS,
+    DutyState,
+    PlanState,
+    ServerState,
+    TargetState,
+    find_forwarding,
+    find_plans,
+    find_server,
+)
 from z4j.rules.plans import NO_AGENT, STOPPED
 from z4j.rules.rollups import DAY_US, HOUR_US
 
@@ -92,3 +106,95 @@ def test_forwarding_that_lags() -> None:
     [found] = find_forwarding([late._replace(oldest_at=T - DAY_US, error="", failing_since=None)], T)
     assert found.level == "bad"
     assert "takes rows more slowly" in found.why
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert (LITTLE_SPACE, URGENT_DAYS, STALLED_US, LATE_US, OLD_PLAN_US) == (10**9, 14, 60_000_000, 600_000_000, 7 * DAY_US)
+
+
+def one(**changes: Any) -> Finding | None:
+    found = find_server(server(**changes), T)
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_the_edges_of_space_and_certificates() -> None:
+    assert one(free_bytes=LITTLE_SPACE) is None
+    assert one(free_bytes=LITTLE_SPACE - 1)
+
+    def certificate(**changes: Any) -> tuple[str, str, float, str]:
+        found = one(**changes)
+        assert found is not None
+        return found.text, found.level, found.weight, found.why
+
+    usual = "replace the file; the server reloads it automatically"
+    assert certificate(certificate_days=14) == ("it expires in 14 days", "warn", 400, usual)
+    assert certificate(certificate_days=13) == ("it expires in 13 days", "bad", 400, usual)
+    assert certificate(certificate_days=0) == ("it expires in 0 days", "bad", 400, usual)
+    assert certificate(certificate_days=-1) == ("it has expired, and clients that verify it cannot connect", "bad", 900, usual)
+    assert certificate(certificate_problem="no key") == ("its new files are not used", "bad", 400, "no key")
+    assert certificate(certificate_days=20, certificate_problem="no key") == ("it expires in 20 days", "bad", 400, "no key")
+
+
+def test_the_edges_of_backups() -> None:
+    def backup(age_us: int | None, problem: str = "") -> tuple[str, str, str, str] | None:
+        found = one(has_backups=True, backups_since=None if age_us is None else T - age_us, backup_problem=problem)
+        return None if found is None else (found.title, found.text, found.why, found.level)
+
+    assert backup(OLD_US) is None
+    assert backup(None) is None
+    old = backup(OLD_US + 1)
+    assert old is not None
+    assert (old[0], old[3]) == ("There is no recent backup", "bad")
+    assert old[2].startswith("reported after ")
+    assert old[2].endswith("; a backup is made every night")
+    assert backup(None, "full") == ("The last nightly backup failed", "no backup yet", "full", "warn")
+    assert find_server(server(has_backups=False, backup_problem="full"), T) == []
+
+
+def test_duties_in_words() -> None:
+    found = find_server(server(duties=(DutyState("a", "failing", 5, 1, "disk"), DutyState("b", "stalled", None, 0, ""))), T)
+    assert [(each.title, each.text, each.why, each.since) for each in found] == [
+        ("A background duty is failing", "a, 1 time in a row", "disk", 5),
+        ("A background duty is not running", "b", "no run has finished in time; see the server log", None),
+    ]
+
+
+def test_the_edges_of_forwarding() -> None:
+    def look(waits_us: int | None, error: str = "", failing_since: int | None = None) -> Finding | None:
+        target = TargetState("siem", "tls://logs:6514", failing_since, error, 9, None if waits_us is None else T - waits_us)
+        found = find_forwarding([target], T)
+        return found[0] if found else None
+
+    assert look(None) is None
+    assert look(LATE_US - 1) is None
+    late = look(LATE_US)
+    assert late is not None
+    assert (late.kind, late.subject, late.level, late.weight, late.since) == ("forwarding", "siem", "warn", 260, T - LATE_US)
+    assert (late.title, late.text) == ("Forwarding to siem lags", "9 rows to send, the oldest is 10\u202fm\u202f00\u202fs old")
+    assert late.why == "nothing has failed, but tls://logs:6514 takes rows more slowly than they come"
+    assert late.action == Link("Open forwarding", "/settings/forwarding")
+    day = look(DAY_US, "refused", 7)
+    assert day is not None
+    assert (day.level, day.why, day.since) == ("bad", "refused", 7)
+    almost = look(DAY_US - 1)
+    assert almost is not None
+    assert almost.level == "warn"
+    assert len(find_forwarding([TargetState("a", "", None, "", 0, None), TargetState("b", "", None, "", 1, T - LATE_US)], T)) == 1
+
+
+def test_the_edges_of_plans() -> None:
+    def kinds(**changes: Any) -> list[str]:
+        return [each.kind for each in find_plans([plan(**changes)], T)]
+
+    stalled: dict[str, Any] = {"status": "running", "note": NO_AGENT}
+    assert kinds(**stalled, started_at=T - 60_000_000) == ["stalled_plan"]
+    assert kinds(**stalled, started_at=T - 59_999_999) == []
+    assert kinds(**stalled, started_at=None) == []
+    assert kinds(status="running", note="", started_at=T - 90_000_000) == []
+    assert kinds(status="paused", note=NO_AGENT, started_at=T - 90_000_000) == []
+    assert kinds(status="paused", note=f"{STOPPED}9", created_at=T - 7 * DAY_US) == ["stopped_plan"]
+    assert kinds(status="paused", note=f"{STOPPED}9", created_at=T - 7 * DAY_US - 1) == []
+    assert kinds(status="running", note=f"{STOPPED}9") == []
+    old, new = plan(created_at=T - 8 * DAY_US), plan(status="paused", note=f"{STOPPED}9")
+    assert len(find_plans([old, new], T)) == 1
