@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.unit.rules.findings.examples import T
 from tests.unit.rules.findings.fleet.examples import process, silent
-from z4j.rules.findings.fleet.process import SECOND_US, present
+from z4j.rules.findings.fleet.process import MINUTE_US, SECOND_US, present
 
 
 def test_one_process_of_each_worker_is_present() -> None:
@@ -30,3 +30,12 @@ def test_a_silent_process_was_gone_before_that_was_noticed() -> None:
     assert gone.left_at is not None
     assert successor.began_at < gone.left_at
     assert present([gone, successor]) == [successor]
+
+
+def test_a_silent_process_ended_ten_seconds_after_its_last_heartbeat() -> None:
+    assert (SECOND_US, MINUTE_US) == (1_000_000, 60_000_000)
+    gone = silent("w-8121", quiet_s=60, seat="1")
+    for began_s, is_successor in ((50, True), (51, False)):
+        successor = process("w-9000", seat="1", began_at=T - began_s * SECOND_US)
+        assert present([gone, successor]) == ([successor] if is_successor else [gone, successor]), began_s
+    assert (process().skew_us, process().spool_bytes, process().held) == (0, 0, 0)
