@@ -9,7 +9,6 @@ is set back, `undo_ahead` undoes what was decided ahead of time and has not run.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +23,7 @@ from z4j.duty_loop import WHENEVER_S, Duties, until_done
 from z4j.exceptions import StoreError
 from z4j.operations.missed_runs import SKIP_AFTER, times_to_run, write_missed
 from z4j.rules.command_ids import CommandId
+from z4j.rules.schedules.jitter import wake_of
 from z4j.store.schedules import clock_set_back, fires, schedules
 from z4j.store.schedules.fires import OpenFire
 from z4j.store.schedules.schedules import Due
@@ -173,15 +173,6 @@ def command_of(app_id: int, fire: OpenFire, at: int) -> OutgoingCommand:
     }  # fmt: skip
     expires_at, spool = (fire.expires_at, fire.spool) if fire.outcome == "handed" else (at + ANSWER, "")
     return OutgoingCommand(CommandId("fire", fire.task_id), need, expires_at, params, task_name=fire.task_name, spool=spool)
-
-
-def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:
-    """Returns when a due time is acted on (microseconds UTC): later by a part of the jitter that is always the same for one due time, also
-    after a restart."""
-    if due_at is None or not jitter_us:
-        return due_at
-    draw = int.from_bytes(hashlib.sha256(f"{id}:{due_at}".encode()).digest()[:6])
-    return due_at + draw % jitter_us
 
 
 def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], list[Exception]]:

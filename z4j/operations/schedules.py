@@ -21,12 +21,13 @@ from z4j.agents.connections import LEVELS, AgentLink, Need
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Unsupported, WrongState
 from z4j.operations.commands import Actor, CommandRequest, Dispatch
 from z4j.operations.schedule_request import ScheduleRequest, changes_of, placeholder_row, spec_of, validate_schedule
-from z4j.operations.scheduler import Scheduler, wake_of
+from z4j.operations.scheduler import Scheduler
 from z4j.rules.command_ids import CommandId
 from z4j.rules.operator_input import shown_reason, unmasked
 from z4j.rules.permissions import may_act
 from z4j.rules.schedules.dialects import DIALECTS, check
 from z4j.rules.schedules.due_times import BadSchedule, Timing
+from z4j.rules.schedules.jitter import wake_of
 from z4j.store.access.audit import Appended
 from z4j.store.fleet import apps, queues
 from z4j.store.fleet.agents import read_proofs

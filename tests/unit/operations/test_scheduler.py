@@ -13,7 +13,8 @@ from tests.support.database import SECOND, life, origin, task, tell
 from tests.support.scheduling import NOON, Person, house
 from z4j import clock
 from z4j.agents.outbox import Outbox
-from z4j.operations.scheduler import ANSWER, Scheduler, wake_of
+from z4j.operations.scheduler import ANSWER, Scheduler
+from z4j.rules.schedules.jitter import wake_of
 from z4j.store.schedules import fires, schedules
 
 pytestmark = pytest.mark.anyio
