@@ -23,6 +23,8 @@ SLICE_S: Final = 0.006
 """How long one slice may hold the writer, without the commit: acks wait for its end."""
 CHUNK: Final = 1_000
 """Tasks that are read at a time."""
+MERGES: Final = 2
+"""Slices of merging after each chunk. They need a third of one on average, and the largest merges many in a row."""
 SETTLE_US: Final = 1_000_000
 ROUND_US: Final = 10_000_000
 """A round ends after this time, so that the duty reports progress; the next one continues."""
@@ -54,6 +56,8 @@ class WordIndexDuty:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.report = IndexReport()
+        self._unmerged: set[int] = set()
+        """Days to whose tables words were added since nothing was left to merge."""
         self._seen: deque[tuple[int, int]] = deque()
         """(tick, the highest row id there was), oldest first: those that are not indexed yet, and the last one that is."""
         self._drained = clock.ticks()
@@ -81,6 +85,7 @@ class WordIndexDuty:
             is_behind = changed == CHUNK or settled - places.to > CHUNK
             if not is_behind and places.back > 1:
                 await self._index_old(places.back, oldest_day)
+            await self._merge()
             is_left = is_behind or places.back > 1
             await self._note()
         if self._days_at is None or at - self._days_at >= DAYS_US or at < self._days_at:
@@ -119,9 +124,17 @@ class WordIndexDuty:
         while entries or position is not None:
             done = await self.store.write(partial(_add, entries=entries, position=position))
             self._indexed += done
+            self._unmerged.update(entry.day for entry in entries[:done] if entry.words)
             if done == len(entries):
                 return
             entries = entries[done:]
+
+    async def _merge(self) -> None:
+        for day in sorted(self._unmerged):
+            for _ in range(MERGES):
+                if await self.store.write(partial(_merge, day=day)):
+                    self._unmerged.discard(day)
+                    break
 
     async def _drop_old_days(self, at: int) -> None:
         for day in await word_index.old_days(self.store):
@@ -135,7 +148,7 @@ class WordIndexDuty:
 
     async def _drop(self, day: int) -> None:
         while not await self.store.write(partial(word_index.drop, day=day, seconds=SLICE_S)):
-            pass
+            await self._merge()
 
     async def _note(self) -> None:
         now, places = clock.ticks(), await word_index.positions(self.store)
@@ -158,3 +171,7 @@ class WordIndexDuty:
 
 def _add(db: Connection, entries: list[Entry], position: tuple[str, int] | None) -> int:
     return word_index.add(db, entries, SLICE_S, position)
+
+
+def _merge(db: Connection, day: int) -> bool:
+    return word_index.merge(db, day, SLICE_S)

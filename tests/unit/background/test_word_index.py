@@ -226,3 +226,68 @@ async def test_tasks_of_long_ago_make_no_tables(tmp_path: Path, shift: list[int]
         await tell_all(store, *life("a", T - 500 * DAY_US), *life("b", T))
         await settle(WordIndexDuty(store), shift)
         assert await store.fetch_all("SELECT count(*) FROM search_table") == [(1,)]
+
+
+def entries_of(count: int, words: int, first: int = 1) -> list[word_index.Entry]:
+    """Tasks of one day with so many words each, of which every second one is in no other task."""
+    return [
+        word_index.Entry(id, T // DAY_US, " ".join(f"w{number % 97 if number % 2 else id * words + number}" for number in range(words)))
+        for id in range(first, first + count)
+    ]
+
+
+async def segments(store: Store) -> int:
+    return int((await store.fetch_all(f"SELECT count(DISTINCT segid) FROM search_{T // DAY_US}_idx"))[0][0])
+
+
+async def test_segments_are_merged_in_short_steps_and_never_while_words_are_added(tmp_path: Path) -> None:
+    """A statement that adds words must not merge: FTS5 would merge hundreds of pages within it, and ingest would wait."""
+    day, count = T // DAY_US, 30 * word_index.ADDED
+    async with database(tmp_path) as store:
+        entries = entries_of(count, 20)
+        assert await store.write(lambda db: word_index.add(db, entries, 60, None)) == count
+        assert await segments(store) == 30
+        assert not await store.write(lambda db: word_index.merge(db, day, 0)), "one step is not all"
+        steps = 1
+        while not await store.write(lambda db: word_index.merge(db, day, 0)):
+            steps += 1
+        assert steps > 3
+        assert await segments(store) < word_index.OPTIONS["usermerge"]
+        assert await store.write(lambda db: word_index.merge(db, day, 0)), "nothing is left"
+        found = await store.fetch_all(f"SELECT count(*) FROM search_{day} WHERE search_{day} MATCH 'w1'")
+        assert found == [(count,)]
+
+
+async def test_the_duty_merges_what_it_adds(tmp_path: Path, shift: list[int]) -> None:
+    async with database(tmp_path) as store:
+        duty = WordIndexDuty(store)
+        for first in range(20):
+            await tell_all(store, *(task("enqueued", f"t{first}-{n}", T + n, name=f"n{first}.x") for n in range(2)))
+            await settle(duty, shift)
+        assert await segments(store) < 2 * word_index.OPTIONS["usermerge"]
+        assert len(await found(store, "x")) == 40
+
+
+async def test_a_table_of_an_earlier_release_gets_the_options(tmp_path: Path) -> None:
+    day = T // DAY_US
+    async with database(tmp_path) as store:
+        await store.write(lambda db: word_index.add(db, entries_of(1, 3), 60, None))
+        await store.write(lambda db: db.execute(f"INSERT INTO search_{day} (search_{day}, rank) VALUES ('automerge', 8)").rowcount)
+    store = Store(tmp_path / "z4j.db")
+    await store.start()
+    try:
+        await store.write(lambda db: word_index.add(db, entries_of(1, 3, first=2), 60, None))
+        options: dict[str, int] = dict(await store.fetch_all(f"SELECT k, v FROM search_{day}_config"))
+    finally:
+        await store.close()
+    assert word_index.OPTIONS.items() <= options.items()
+
+
+async def test_tasks_with_very_many_words_are_added_few_at_a_time(tmp_path: Path) -> None:
+    """Else one statement would hold the writer for 250 times 400 words."""
+    async with database(tmp_path) as store:
+        entries = entries_of(word_index.ADDED, 200)
+        assert sum(len(entry.words) for entry in entries) > word_index.ADDED_CHARACTERS
+        assert await store.write(lambda db: word_index.add(db, entries, 0, None)) < word_index.ADDED
+        left = entries_of(word_index.ADDED, 2)
+        assert await store.write(lambda db: word_index.add(db, left, 0, None)) == word_index.ADDED

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from z4j import clock
@@ -50,6 +51,15 @@ THIN: Final = 4
 THIN_LEAST: Final = 20_000
 """Tasks of a day for which that is worth it."""
 EMPTY_PAGES: Final = 50
+ADDED: Final = 250
+"""Rows of one statement. FTS5 writes a segment at the end of each statement of several rows: 25 rows cost a fifth more than 250."""
+ADDED_CHARACTERS: Final = 100_000
+"""Of these rows. Tasks with more words are written fewer at a time."""
+MERGE_PAGES: Final = 16
+"""Pages of one step of a merge: about a millisecond."""
+OPTIONS: Final = MappingProxyType({"automerge": 0, "usermerge": 8, "crisismerge": 64})
+"""FTS5 itself merges only where 64 segments have the same size. It would merge hundreds of pages within one statement; `merge` merges
+eight segments at a time, in steps."""
 ALL: Final = INPUT | OUTCOME | NOTES | LINES
 NO_NOTES: Final = "[]"
 _PAIR: Final = "\x80"
@@ -219,13 +229,13 @@ def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[st
     known = db.recall("words days")
     new: dict[int, int] = {}
     while done < len(entries) and (time.monotonic() < ends or not done):
-        some = entries[done : done + ROWS]
+        some = _next(entries, done)
         for day in {entry.day for entry in some if entry.words} - known.keys():
             _make_day(db, day)
             known[day] = True
         for day in {entry.day for entry in some if entry.words}:
             of_its = [entry for entry in some if entry.day == day and entry.words]
-            db.write_rows(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in of_its])
+            db.write_rows(of_day(SQL["add_words"], day), [(entry.id, entry.words) for entry in of_its], at_once=ADDED)
             new[day] = new.get(day, 0) + sum(not entry.change for entry in of_its)
         done += len(some)
     db.executemany(SQL["count_in_day"], [{"day": day, "tasks": tasks} for day, tasks in new.items() if tasks])
@@ -236,6 +246,26 @@ def add(db: Connection, entries: list[Entry], seconds: float, position: tuple[st
     return done
 
 
+def _next(entries: list[Entry], done: int) -> list[Entry]:
+    """Those of the next statement."""
+    some = entries[done : done + ADDED]
+    is_long = len(some) < ADDED or sum(len(entry.words) for entry in some) > ADDED_CHARACTERS
+    return some[:ROWS] if is_long else some
+
+
+def merge(db: Connection, day: int, seconds: float) -> bool:
+    """Merges segments of the table of a day, as far as the time goes. Returns whether it is done."""
+    ends = time.monotonic() + seconds
+    while day in db.recall("words days"):  # not after a rollback, which may have undone the table
+        before = db.total_changes
+        db.execute(of_day(SQL["merge"], day), {"pages": MERGE_PAGES})
+        if db.total_changes - before < 2:
+            break
+        if time.monotonic() > ends:
+            return False
+    return True
+
+
 def claim(db: Connection, to: int) -> None:
     """Call it before `list_new` reads up to an id, see `word_changes`."""
     word_changes.claim(db, to)
@@ -244,7 +274,7 @@ def claim(db: Connection, to: int) -> None:
 def _make_day(db: Connection, day: int) -> None:
     db.execute(of_day(SQL["create_day"], day))
     db.execute(of_day(SQL["create_words"], day))
-    db.execute(of_day(SQL["set_automerge"], day))
+    db.executemany(of_day(SQL["set_option"], day), [{"name": name, "value": value} for name, value in OPTIONS.items()])
     db.execute(SQL["note_day"], {"day": day, "at": clock.now()})
 
 

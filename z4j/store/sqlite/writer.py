@@ -125,18 +125,20 @@ class Connection(sqlite3.Connection):
             if rows := [(*key, *values) for key, values in of_statement.items() if any(values)]:
                 self.executemany(statement, rows)
 
-    def write_rows(self, statement: str, rows: list[Row]) -> int:
+    def write_rows(self, statement: str, rows: list[Row], *, at_once: int = ROWS) -> int:
         """Runs a statement for one row of marks for all rows, many at a time. Returns how many rows it changed.
 
         Other threads get the interpreter while a statement runs, and keep it for the interval of `sys.setswitchinterval` if they compute.
         So few long statements are faster than many short ones.
         """
-        whole, changed = len(rows) // ROWS * ROWS, 0
-        for start in range(0, whole, ROWS):
-            values = [*chain.from_iterable(rows[start : start + ROWS])]
-            changed += self.execute(for_rows(statement, ROWS), values).rowcount
-        if whole < len(rows):
-            changed += self.executemany(statement, rows[whole:]).rowcount
+        start = changed = 0
+        for size in (at_once, ROWS):
+            while len(rows) - start >= size:
+                values = [*chain.from_iterable(rows[start : start + size])]
+                changed += self.execute(for_rows(statement, size), values).rowcount
+                start += size
+        if start < len(rows):
+            changed += self.executemany(statement, rows[start:]).rowcount
         return changed
 
     def recall(self, what: str) -> dict[Any, Any]:

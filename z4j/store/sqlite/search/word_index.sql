@@ -24,9 +24,13 @@ SELECT term FROM search_day_words WHERE term >= :prefix AND term <= :prefix || c
 -- Words of a task. Words that are added later to the same row are found beside the first.
 INSERT INTO search_day (rowid, words) VALUES (?, ?);
 
--- set_automerge --
--- How many small segments of the index are merged into a larger one.
-INSERT INTO search_day (search_day, rank) VALUES ('automerge', 8);
+-- set_option --
+-- An option of the table that decides when FTS5 merges small segments of the index into larger ones.
+INSERT INTO search_day (search_day, rank) VALUES (:name, :value);
+
+-- merge --
+-- Merges so many pages of segments. Changes fewer than two rows if there is nothing to merge.
+INSERT INTO search_day (search_day, rank) VALUES ('merge', :pages);
 
 -- empty_day --
 -- Some pages of a day's index, before it is dropped: to free all of them at once would hold the writer too long. Index: the primary key.
