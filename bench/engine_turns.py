@@ -7,6 +7,7 @@ Each arm is a real worker on a real broker of its own, from the harness of the e
     watched    both have
     worker     only the worker has: its producer is in another language, or an old service
     flower     (Celery) neither has; the worker sends events and Flower reads them
+    options    (with --options) both, and with Z4J_LOG_LINES=info and Z4J_STACKS=1, which are off by default
     before     (with --before) both have, and run the adapter of another checkout in its own environment
 
 With `--sleep` the tasks sleep for 5 ms instead of doing nothing. `--before PATH` is a checkout of an earlier state in which
@@ -62,6 +63,9 @@ FIRST_ELSE = 4_000
 FIRST_ASLEEP = {"rq": 60, "celery": 600, "huey": 600}
 FIRST_ASLEEP_ELSE = 3_000
 """Of tasks that sleep: engines that run many of them at once need more."""
+OPTIONS = {"Z4J_LOG_LINES": "", "Z4J_STACKS": ""}
+"""Log lines and stacks of child processes are off by default. The harness of the conformance tests switches both on, and the thread that
+reads stacks costs each child of RQ 130 pages and 1 ms."""
 SIZES = {b"list": b"LLEN", b"zset": b"ZCARD", b"stream": b"XLEN"}
 
 
@@ -188,12 +192,16 @@ def start_flower(harness: Harness) -> None:
     wait_for(lambda: is_open(port), "Flower answers", seconds=40)
 
 
-def arms_of(engine: str, url: str, folder: Path, stack: ExitStack, *, sleep: bool, before: Path | None) -> list[EngineArm]:
+def arms_of(
+    engine: str, url: str, folder: Path, stack: ExitStack, *, sleep: bool, with_options: bool, before: Path | None
+) -> list[EngineArm]:
     task: tuple[str, tuple[Any, ...]] = ("wait", (0.005,)) if sleep else ("succeed", (1,))
     first = FIRST_ASLEEP.get(engine, FIRST_ASLEEP_ELSE) if sleep else FIRST.get(engine, FIRST_ELSE)
     ways = {"bare": ("", ""), "watched": (url, url), "worker": (url, "")}
     if engine == "celery" and FLOWER.exists():
         ways["flower"] = ("", "")
+    if with_options:
+        ways["options"] = (url, url)
     if before is not None:
         ways["before"] = (url, url)
     arms = []
@@ -206,6 +214,7 @@ def arms_of(engine: str, url: str, folder: Path, stack: ExitStack, *, sleep: boo
             kind = in_environment(kind, checkout / f".venvs/{engine}/bin/python")
         (folder / name).mkdir()
         harness = kind(folder / name, of_worker)
+        harness.variables = {} if name == "options" else dict(OPTIONS)
         stack.callback(harness.tear_down)
         arms.append(EngineArm(name, harness, of_producer, *task, first))
         if name == "flower":
@@ -234,10 +243,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=18)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--sleep", action="store_true")
+    parser.add_argument("--options", action="store_true", dest="with_options")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        arms = arms_of(options.engine, os.environ["Z4J_URL"], Path(folder), stack, sleep=options.sleep, before=options.before)
+        arms = arms_of(
+            options.engine, os.environ["Z4J_URL"], Path(folder), stack,
+            sleep=options.sleep, with_options=options.with_options, before=options.before,
+        )  # fmt: skip
         for arm in arms:
             settle(arm)
         server = tree(int(os.environ["Z4J_SERVER_PID"])) if "Z4J_SERVER_PID" in os.environ else []
