@@ -31,6 +31,7 @@ from z4j_agent.spool.shipper import Shipper
 from z4j_agent.spool.spool import Spool, SpoolUnusable, prepare_folder
 from z4j_agent.spool.spool_location import folder_name, is_network
 from z4j_agent.wire import MAX_RECORD, encode_record, records
+from z4j_agent.wire.credentials import lazy_patterns
 from z4j_agent.wire.redaction import RULES, redact_text
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Agent:
         faults.attach(self._report_fault)
         logged = () if settings.log_level is None else (log_lines.begin,)
         watched = ((stacks.begin,), (stacks.end,)) if settings.are_children_watched else ((), ())
-        current_run.observe((*watched[0], *logged, run_usage.begin), (run_usage.end, log_lines.end, *watched[1]))
+        current_run.observe((*watched[0], *logged, run_usage.begin), (run_usage.end, *watched[1]))
 
     # -- what adapters call --------------------------------------------------------------------------------------------
     def append(self, record: bytes) -> bool:
@@ -192,6 +193,7 @@ class Agent:
 
         `seat` is a name that stays the same when the worker restarts, for an engine that gives a restarted worker another name.
         """
+        lazy_patterns.compile_all()  # 15 ms, which a worker that forks for each task would pay with each of them
         self.role, self.worker, self.seat = "worker", worker, seat[:200]
         self._new_boot()
         self.spool.new_segment()
@@ -354,8 +356,11 @@ class Agent:
         current_run.after_fork_in_child()
         self.spool.after_fork_in_child()
         self.shipper.after_fork_in_child()
-        self._offered = collections.deque(maxlen=OFFERED_AT_MOST)
-        self._connecting = threading.Lock()
+        # Only what needs it is made anew: a memory page that is written here is copied for each child, and RQ forks one for each task.
+        if self._offered:
+            self._offered = collections.deque(maxlen=OFFERED_AT_MOST)
+        if self._connecting.locked():
+            self._connecting = threading.Lock()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.after_fork_in_child()

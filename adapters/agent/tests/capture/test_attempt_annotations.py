@@ -185,12 +185,14 @@ class OtherTools:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.trace, self.event = 0, "before"
-        tracing, sentry = ModuleType("opentelemetry.trace"), ModuleType("sentry_sdk")
+        tracing, context, sentry = ModuleType("opentelemetry.trace"), ModuleType("opentelemetry.context"), ModuleType("sentry_sdk")
         tracing.get_current_span = lambda: self  # type: ignore[attr-defined]
+        context.get_current = lambda: {"current-span": self} if self.trace else {}  # type: ignore[attr-defined]
         sentry.last_event_id = lambda: self.event  # type: ignore[attr-defined]
         sentry.get_isolation_scope = self._scope  # type: ignore[attr-defined]
         self.scope: Callable[[], object] = object
         monkeypatch.setitem(sys.modules, "opentelemetry.trace", tracing)
+        monkeypatch.setitem(sys.modules, "opentelemetry.context", context)
         monkeypatch.setitem(sys.modules, "sentry_sdk", sentry)
 
     def _scope(self) -> object:

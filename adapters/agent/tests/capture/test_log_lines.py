@@ -39,11 +39,8 @@ class Agent:
 
 
 @pytest.fixture
-def agent() -> Iterator[Agent]:
-    made = Agent()
-    current_run.observe((), (log_lines.end,))
-    yield made
-    current_run.observe((), ())
+def agent() -> Agent:
+    return Agent()
 
 
 @pytest.fixture

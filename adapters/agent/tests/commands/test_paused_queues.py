@@ -253,3 +253,20 @@ def test_a_check_before_every_task_reads_the_file_ten_times_a_second(tmp_path: P
     assert not check()
     module.pause("huey", "mail", A)  # by this process: at once
     assert check()
+
+
+def test_a_check_of_all_queues_is_as_old_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    ours = PausedQueues(tmp_path, "rq")
+    monkeypatch.setattr(module, "paused_queues_of", lambda engine: reads.append(engine) or ours)
+    monkeypatch.setattr(module, "ticks", lambda: at)
+    at, is_nothing_paused = 5.0, module.EmptyCheck("rq")
+    assert all(is_nothing_paused() for _ in range(100))
+    assert reads == ["rq"]
+    PausedQueues(tmp_path, "rq").pause("mail", A)  # another process
+    at += module.CHECK_EVERY_S * 1.1
+    assert not is_nothing_paused()
+    ours.resume("mail", A)
+    assert is_nothing_paused()
+    module.pause("rq", "mail", A)  # by this process: at once
+    assert not is_nothing_paused()

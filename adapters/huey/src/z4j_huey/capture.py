@@ -36,6 +36,7 @@ from z4j_huey.messages import (
     attempt_of,
     has_room,
     hide_old_mark,
+    is_old_mark,
     mark_reported,
     name_of,
     read_trailer,
@@ -46,7 +47,7 @@ from z4j_huey.messages import (
     with_trailer,
 )
 from z4j_huey.pausing import Pausing
-from z4j_huey.schedulers.periodic import Periodic
+from z4j_huey.schedulers.periodic import FIRE, Periodic
 from z4j_huey.state import HueyState
 
 HOOK = "z4j"
@@ -73,7 +74,7 @@ class Capture:
         self.state.lifecycle = ConsumerLifecycle(huey, agent, self.state.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
         replaced: dict[str, Callable[..., Any]] = {
-            "enqueue": lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task),
+            "enqueue": self.around_enqueue,
             "execute": self.around_execute,
             "_requeue_task": self.around_requeue,
             "add_schedule": self.around_add_schedule,
@@ -89,8 +90,7 @@ class Capture:
         patches.around(Consumer, "start", self.around_start)
         patches.around(Consumer, "check_worker_health", self.state.lifecycle.around_health_check)
         huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
-        huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, during which this process may be killed
-        huey.signal()(self.on_signal)
+        huey.signal(*SIGNALS)(self.on_signal)  # no others, because every task sends three more
         huey.post_execute(HOOK)(self.on_executed)
 
     def disconnect(self) -> None:
@@ -105,6 +105,11 @@ class Capture:
     # -- enqueueing ----------------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
         """Reports a task after the broker has accepted it; a task that Huey runs immediately is reported before."""
+        if hasattr(task, FIRE):
+            return self.periodic.around_enqueue(partial(self._enqueue, enqueue), task)
+        return self._enqueue(enqueue, task)
+
+    def _enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
         records_to_append = self._before_enqueue(task)
         try:
             if records_to_append is None:
@@ -122,9 +127,10 @@ class Capture:
     @guard("before enqueueing")
     def _before_enqueue(self, task: Any) -> tuple[bytes, bytes] | None:
         """The two records of a task, or one and b""; None for a group, and for a task that was enqueued before and only becomes due."""
-        if not isinstance(task, Task) or vars(task).pop("z4j_is_due", False):
+        if not isinstance(task, Task) or task.__dict__.pop("z4j_is_due", False):
             return None
-        run, is_eager = current.get(), bool(self.huey._immediate)
+        agent, huey, run = self._agent, self.huey, current.get()
+        is_eager = bool(huey._immediate)
         if run is not None and run.task is task:
             self._count_attempt(task, run.attempt + 1)
             if run.error is not None or self.huey._immediate:
@@ -133,22 +139,19 @@ class Capture:
             head = (ENGINE, task.id, run.attempt + 1, now(), self._agent.run, run.name, run.queue)
             return records.enqueued(*head, eta=to_us(task.eta, is_utc=self.huey.utc)), b""
         parent_id = run.task_id if run is not None else ""
-        meta = sent_meta(task, is_utc=self.huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
-        eta = to_us(task.eta, is_utc=self.huey.utc)
-        if not is_eager:
-            self._count_attempt(task, 0)
-        record = self._enqueued(task, eta, meta)
+        meta = sent_meta(task, is_utc=huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
+        has_trailer = has_room(huey)
+        if has_trailer and not is_eager:
+            carry(task, 0)
+        name, attempt = name_of(task), attempt_of(task)
+        eta = None if task.eta is None else to_us(task.eta, is_utc=huey.utc)
+        record = records.enqueued(ENGINE, task.id, attempt, now(), agent.run, name, huey.name, eta=eta, meta=meta)
         if is_eager:
             return record, b""
-        payload = originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER)
-        if has_room(self.huey):
+        payload = originals.payload_of(agent, huey, task, originals.BY_PRODUCER, attempt, name)
+        if has_trailer:
             mark_reported(task)
         return record, payload
-
-    def _enqueued(self, task: Any, eta: int | None, meta: str = records.NO_META) -> bytes:
-        return records.enqueued(
-            ENGINE, task.id, attempt_of(task), now(), self._agent.run, name_of(task), self.huey.name, eta=eta, meta=meta
-        )
 
     @guard("enqueueing")
     def _append_all(self, records_to_append: tuple[bytes, bytes]) -> None:
@@ -205,7 +208,8 @@ class Capture:
         """Wraps the processing of a task that a worker has taken."""
         run = Run(task, self.huey.name)
         uncarry(task)
-        hide_old_mark(task, self.huey._get_timestamp())
+        if is_old_mark(task.eta):
+            hide_old_mark(task, self.huey._get_timestamp())
         token = current.set(run)
         try:
             result = execute(task, *args, **kwargs)
@@ -245,7 +249,8 @@ class Capture:
         if run.is_reported:
             return
         if signal == signals.SIGNAL_EXECUTING:
-            self._payload(run)
+            if not run.has_arguments:
+                self._payload(run)
             if self.huey._pre_execute:  # else the start follows at once, and its record is sufficient
                 head = (ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue)
                 self._agent.append(records.received(*head))
@@ -265,7 +270,7 @@ class Capture:
         """Reports the arguments, unless the message is marked: then its producer does so. The producer's record has precedence."""
         if run.has_arguments:
             return
-        self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER, run.attempt))
+        self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER, run.attempt, run.name))
 
     @guard("the start of a task")
     def on_begin(self, task: Any) -> None:
@@ -446,4 +451,13 @@ REASONS = {
     "rate-limited": "rate_limited",
 }
 """Signals for the end of an attempt, and the reason in its record. The last two are newer than Huey 2.5."""
+SIGNALS = (
+    signals.SIGNAL_EXECUTING,
+    signals.SIGNAL_REVOKED,
+    signals.SIGNAL_EXPIRED,
+    signals.SIGNAL_INTERRUPTED,
+    *REASONS,
+)
+"""Huey calls receivers of a named signal before those of all signals: an interrupted task is reported before the application's own
+receivers run, during which this process may be killed."""
 REFUSED = frozenset({signals.SIGNAL_LOCKED, "rate-limited"})

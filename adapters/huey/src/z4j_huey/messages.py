@@ -41,10 +41,10 @@ def name_of(task: Any) -> str:
 
 def attempt_of(task: Any) -> int:
     """From 0."""
-    stored = vars(task).get(ATTEMPT)
+    stored = task.__dict__.get(ATTEMPT)
     if isinstance(stored, int):
         return stored
-    if task.eta is not None and task.eta.fold:  # by an older agent, see `hide_old_mark`
+    if is_old_mark(task.eta):  # by an older agent, see `hide_old_mark`
         return int(task.eta.microsecond % OLD_MOST)
     return _by_retries(task)
 
@@ -63,8 +63,9 @@ def set_attempt(task: Any, attempt: int) -> None:
 
 def uncarry(task: Any) -> None:
     """Restores the task as the application created it."""
-    vars(task).pop(ATTEMPT, None)
-    vars(task).pop(REPORTED, None)
+    attributes = task.__dict__
+    attributes.pop(ATTEMPT, None)
+    attributes.pop(REPORTED, None)
 
 
 def mark_reported(task: Any) -> None:
@@ -99,11 +100,16 @@ def read_trailer(data: bytes, task: Any, *, is_taken: bool) -> None:
         vars(task)[ATTEMPT] = int.from_bytes(data[-2:], "big")
 
 
+def is_old_mark(eta: Any) -> bool:
+    """Whether an older agent has written an attempt into this eta."""
+    return eta is not None and bool(eta.fold)
+
+
 def hide_old_mark(task: Any, at: datetime) -> None:
     """Reads and removes the mark that an older agent has written into the eta: the attempt below a millisecond, with `fold` as the mark;
     for a task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task must not see it."""
     eta = task.eta
-    if eta is not None and eta.fold:
+    if is_old_mark(eta):
         eta = eta.replace(microsecond=eta.microsecond // OLD_MOST * OLD_MOST, fold=0)
         task.eta = None if at - eta > OLD_PAST else eta
 

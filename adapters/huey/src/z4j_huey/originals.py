@@ -8,9 +8,11 @@ byte for byte. By default that is pickle, so it is always sealed, and only seale
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
+from collections.abc import Hashable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from z4j_agent.agent import Agent
 from z4j_agent.capture import display
@@ -21,7 +23,7 @@ from z4j_agent.commands.edits import is_editable
 from z4j_agent.contract.adapter import Original, Refused
 from z4j_agent.wire.redaction import MASK
 from z4j_huey.broker_identity import identity_of
-from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of
+from z4j_huey.messages import ENGINE, function_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Ranks of the producer's and the worker's record of arguments; the higher one is shown. The worker reports those of messages without the
@@ -31,24 +33,27 @@ _LARGE = 8 * MAX_ORIGINAL
 OPTIONS = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
 
 
-def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | None = None) -> bytes:
-    """Returns the record of a task's arguments and original; `attempt` if the task no longer contains it."""
-    function = function_of(type(task))
-    names = parameter_names(function) if function is not None else ()
-    shown = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
-    data, is_pickle = payload_data(huey, task)
-    attempt = attempt_of(task) if attempt is None else attempt
-    return agent.shown_payload(
-        ENGINE, task.id, attempt, name_of(task), huey.name, rank, shown, data, is_secret=is_pickle, broker=identity_of(huey)
-    )
+def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int, name: str) -> bytes:
+    """Returns the record of a task's arguments and original."""
+    keywords, task_class = _keywords(task), cast("Hashable", type(task))
+    shown = display.show_arguments(task.args, keywords, agent.settings.redact, _names_of(task_class))
+    data, is_pickle = payload_data(huey, task, keywords)
+    return agent.shown_payload(ENGINE, task.id, attempt, name, huey.name, rank, shown, data, is_secret=is_pickle, broker=identity_of(huey))
 
 
-def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
-    """(data from which `task_again` makes the task, None if it is too large; whether it may be a pickle)."""
-    args, kwargs = task.args, _keywords(task)
+@functools.lru_cache(maxsize=4096)
+def _names_of(task_class: Any) -> tuple[str, ...]:
+    function = function_of(task_class)
+    return parameter_names(function) if function is not None else ()
+
+
+def payload_data(huey: Any, task: Any, kwargs: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+    """(data from which `task_again` makes the task, None if it is too large; whether it may be a pickle). `kwargs` are its keyword
+    arguments."""
+    args = task.args
     has_more = task.on_complete is not None or task.on_error is not None or getattr(task, "chord_config", None) is not None
     if not has_more and is_plain(args) and is_plain(kwargs):
-        options = {key: value for key in OPTIONS if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
+        options = {key: value for key in OPTIONS if (value := getattr(task, key, None)) and is_plain(value)}
         return {"args": list(args), "kwargs": kwargs} | ({"task": options} if options else {}), False
     body = huey.serialize_task(task)
     return ({"body64": base64.b64encode(body).decode("ascii")} if len(body) <= _LARGE else None), True
@@ -56,7 +61,8 @@ def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
 
 def _keywords(task: Any) -> dict[str, Any]:
     """The keyword arguments without the task itself, which older versions of Huey add when it runs."""
-    return {key: value for key, value in task.kwargs.items() if value is not task}
+    kwargs = task.kwargs
+    return {key: value for key, value in kwargs.items() if value is not task} if kwargs else {}
 
 
 def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:

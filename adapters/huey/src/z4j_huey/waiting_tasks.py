@@ -77,8 +77,9 @@ def _purge(state: HueyState, section: str) -> dict[str, Any]:
         if task is None:
             payload, task_id, attempt, name = originals.of_unknown(agent, state.huey, message.data)
             return Entry(task_id, attempt, name, partial(take, message), lambda: payload)
-        payload_of_task = partial(originals.payload_of, agent, state.huey, task, originals.BY_WORKER)
-        return Entry(task.id, attempt_of(task), name_of(task), partial(take, message), payload_of_task)
+        attempt, name = attempt_of(task), name_of(task)
+        payload_of_task = partial(originals.payload_of, agent, state.huey, task, originals.BY_WORKER, attempt, name)
+        return Entry(task.id, attempt, name, partial(take, message), payload_of_task)
 
     return purge(agent, ENGINE, state.huey.name, map(entry, there.first(max(there.size(), 1))))
 

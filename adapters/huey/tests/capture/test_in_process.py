@@ -169,7 +169,7 @@ def test_what_json_cannot_hold_comes_back_as_it_was(site: Site) -> None:
     at = datetime(2026, 11, 23, tzinfo=UTC)
     task = keep.s(at, (1, 2))
     body = huey.serialize_task(task)
-    data = originals.payload_data(huey, task)[0]
+    data = originals.payload_data(huey, task, task.kwargs)[0]
     with pytest.raises(Refused, match="not of shop"):
         originals.task_again(huey, Original(task.id, "shop.other", "shop", data or {}, is_bound=False), "new")
     made, note = originals.task_again(huey, Original(task.id, messages.name_of(task), "shop", data or {}), "new")

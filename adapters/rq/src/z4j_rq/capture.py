@@ -29,6 +29,7 @@ from z4j_rq.job_hooks.execution_hooks import Running
 from z4j_rq.job_hooks.job_marks import attempt_of, is_asked, is_reported, mark_of, note_of
 from z4j_rq.job_hooks.outcomes import RunningJob
 from z4j_rq.job_hooks.patches import Look, Patches
+from z4j_rq.job_hooks.rehearsal import rehearse, rehearse_sealing
 from z4j_rq.job_hooks.removal_hooks import Removing
 from z4j_rq.job_hooks.spawning import BOOT
 from z4j_rq.messages import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
@@ -98,6 +99,8 @@ class Capture:
 
             self._pass_on = pass_on
             worker.push_exc_handler(pass_on)
+        elif hasattr(worker, "fork_work_horse"):
+            rehearse(self._agent, self.known, worker.connection)
 
     @guard("a worker's start")
     def after_birth(self, _worker: Any, _seen: Any, _result: Any) -> None:
@@ -128,6 +131,8 @@ class Capture:
             agent.append_with(record, lambda: originals.payload_of(agent, job, originals.BY_WORKER, broker))
         else:
             agent.append(record)
+            if not running.is_reported:
+                rehearse_sealing()
 
     @guard("before a horse")
     def before_fork(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:

@@ -23,16 +23,19 @@ LOOK_S = 0.5
 
 
 class Pausing:
-    """Wraps `Queue.dequeue_any`, with which every worker takes its jobs. While nothing is paused it costs one check of `PausedQueues`.
+    """Wraps `Queue.dequeue_any`, with which every worker takes its jobs. While nothing is paused it costs a look at the clock.
     `identify` takes a connection of a queue and returns the identity of its Redis."""
 
     def __init__(self, identify: Callable[[Any], str]) -> None:
         self._identify = identify
+        self._is_nothing_paused = paused_queues.EmptyCheck(ENGINE)
 
     def connect(self, patches: Patches) -> None:
         patches.around(Queue, "dequeue_any", self._dequeue_any)
 
     def _is_paused(self, queue: Queue) -> bool:
+        if self._is_nothing_paused():
+            return False
         return paused_queues.is_paused(ENGINE, queue.name, lambda: self._identify(queue.connection))
 
     def _dequeue_any(self, dequeue: Any, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
@@ -62,6 +65,7 @@ class PauseCommands(RqPart):
         """Pauses a queue in one Redis, or in every one if none is named. Raises Unsupported in a process that is not a worker."""
         need_worker(self.state)
         paused_queues.pause(ENGINE, queue, self.only)
+        paused_queues.wait_for_checks()  # of the other workers of this host
         return {"note": "no worker of this host and user takes from it until it is resumed"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:

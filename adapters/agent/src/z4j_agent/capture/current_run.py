@@ -9,49 +9,50 @@ function starts have it if they run in a copy of its context (`contextvars.copy_
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any
 
 from z4j_agent.capture import tracing_ids
 from z4j_agent.capture.attempt_annotations import Notes, Process
 
+_MODULES = sys.modules
+
 
 class CurrentRun:
     """One run of a task in this process. `started_at` is in microseconds UTC and equal to the time of its `started` record, `run` is the
-    process token of its records, `thread` the identifier of the thread that began it."""
+    process token of its records, `thread` the identifier of the thread that began it.
 
-    __slots__ = (
-        "asyncio_task", "attempt", "engine", "has_ended", "is_own_process", "lines", "name", "notes", "outer", "process", "queue",
-        "run", "sentry_event_id", "sentry_scope", "shares_sentry_scope", "started_at", "task_id", "thread", "usage", "usage_began",
-    )  # fmt: skip
+    What few runs need is an attribute of the class until it is set: every task has a run, and a child that was forked for one task copies
+    each memory page that it writes.
+    """
+
+    has_ended = False
+    outer: CurrentRun | None = None
+    """The run that called this one: an eager task runs within another task."""
+    notes: Notes | None = None
+    """What is reported about this run beside its course; None while there is nothing."""
+    sentry_event_id = ""
+    """Sentry's last event before this run."""
+    sentry_scope: Any = None
+    """The isolation scope of Sentry in which it began."""
+    shares_sentry_scope = False
+    """Whether another run has run at the same time in that scope: then it is unknown whose event the last one is."""
+    lines: Any = None
+    """What it has logged, see `log_lines`; None while that is nothing."""
+    usage_began: Any = None
+    usage = ""
+    """What it used, see `run_usage`; known at its end."""
+    is_own_process = False
+    """Whether this process executes this run only."""
+    asyncio_task: Any = None
+    """A weak reference to the asyncio task that executes it, if one does."""
 
     def __init__(self, process: Process, engine: str, task_id: str, attempt: int, started_at: int, name: str, queue: str) -> None:
-        self.engine, self.task_id, self.attempt, self.started_at = engine, task_id, attempt, started_at
-        self.process, self.run, self.name, self.queue = process, process.run, name, queue
-        self.thread = threading.get_ident()
-        self.has_ended = False
-        self.outer: CurrentRun | None = None
-        """The run that called this one: an eager task runs within another task."""
-        self.notes: Notes | None = None
-        """What is reported about this run beside its course; None while there is nothing."""
-        self.sentry_event_id = ""
-        """Sentry's last event before this run."""
-        self.sentry_scope: Any = None
-        """The isolation scope of Sentry in which it began."""
-        self.shares_sentry_scope = False
-        """Whether another run has run at the same time in that scope: then it is unknown whose event the last one is."""
-        self.lines: Any = None
-        """What it has logged, see `log_lines`; None while that is nothing."""
-        self.usage_began: Any = None
-        self.usage = ""
-        """What it used, see `run_usage`; known at its end."""
-        self.is_own_process = False
-        """Whether this process executes this run only."""
-        self.asyncio_task: Any = None
-        """A weak reference to the asyncio task that executes it, if one does."""
+        self.process, self.run, self.engine, self.task_id, self.attempt = process, process.run, engine, task_id, attempt
+        self.started_at, self.name, self.queue, self.thread = started_at, name, queue, get_ident()
 
     def take_notes(self) -> Notes:
         """Its notes, empty at first."""
@@ -69,15 +70,18 @@ _ended: list[Callable[[CurrentRun], object]] = []
 def begin(agent: Process, engine: str, task_id: str, attempt: int, started_at: int, name: str, queue: str) -> CurrentRun:
     """Makes a run the current one of this context. Call it right before the task's function, in the context that calls the function."""
     run = CurrentRun(agent, engine, task_id, attempt, started_at, name, queue)
-    run.outer = current()
+    if _current.get() is not None:
+        run.outer = current()
     _running[id(run)] = run
     _current.set(run)
-    if (asyncio := sys.modules.get("asyncio")) is not None and asyncio._get_running_loop() is not None:
+    if (asyncio := _MODULES.get("asyncio")) is not None and asyncio._get_running_loop() is not None:
         task = asyncio.current_task()
         run.asyncio_task = None if task is None else weakref.ref(task)
-    if tracing_ids.are_used():
+    if "sentry_sdk" in _MODULES:
         _enter_sentry_scope(run)
-        report_ids(run)
+    if "opentelemetry.trace" in _MODULES and (trace_id := tracing_ids.trace_id()):
+        run.take_notes().identify("trace_id", trace_id)
+        run.take_notes().send()
     for observe in _begun:
         observe(agent, run)
     return run
@@ -109,10 +113,12 @@ def end(run: CurrentRun | None) -> None:
         return
     for observe in _ended:
         observe(run)
+    if run.lines is not None:
+        run.lines.end(run)
     run.has_ended = True
-    if tracing_ids.are_used():
+    if "opentelemetry.trace" in _MODULES or "sentry_sdk" in _MODULES:
         report_ids(run)
-    if run.notes is not None:
+    elif run.notes is not None:
         run.notes.send()
     _running.pop(id(run), None)
     if _current.get() is run:

@@ -56,6 +56,11 @@ class Lines:
         self.dropped = self.in_second = 0
         self.second = -1
 
+    @guard("log lines")
+    def end(self, run: CurrentRun) -> None:
+        """Sends how many lines were dropped. Called at the end of a run that logged."""
+        run.process.append(_record(run, time.time_ns() // 1000, MAX_LINES, 0, "", "", self.dropped))
+
 
 class LogHandler(logging.Handler):
     """A handler of the module `logging` that sends what a task logs to z4j. It does nothing outside of a task."""
@@ -130,14 +135,6 @@ def begin(agent: Any, run: CurrentRun) -> None:
     """Adds the handler of `Z4J_LOG_LINES`, if it is missing."""
     if agent.settings.log_level is not None:
         attached.ensure(agent.settings.log_level)
-
-
-@guard("log lines")
-def end(run: CurrentRun) -> None:
-    """Sends how many lines were dropped, at the end of a run that logged."""
-    lines = run.lines
-    if lines is not None:
-        run.process.append(_record(run, time.time_ns() // 1000, MAX_LINES, 0, "", "", lines.dropped))
 
 
 class RootHandler(LogHandler):

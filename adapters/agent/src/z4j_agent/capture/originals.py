@@ -38,6 +38,8 @@ _MAC = 16
 _SMALL = 512
 """Characters of a message that are not compressed: zlib sets 270 KB of memory up for each message, to save about 100 bytes of these."""
 MAX_PLAIN_DEPTH = 32
+_FLAT = frozenset({str, int, bool, type(None)})
+"""Types of which JSON preserves every value."""
 _encode = make_encoder((",", ":"))
 
 
@@ -273,12 +275,14 @@ def _name_mac(key: SealKey, engine: str, name: str) -> str:
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether JSON preserves this value: exactly these types, and only text as keys. The outermost tuple may be a list."""
     kind = type(value)
-    if kind in (str, int, bool, type(None)):
+    if kind in _FLAT:
         return True
     if kind is float:
         return bool(value - value == 0.0)  # neither infinite nor NaN
     if depth >= MAX_PLAIN_DEPTH:
         return False
     if kind is list or (kind is tuple and depth == 0):
-        return all(is_plain(item, depth + 1) for item in value)
-    return kind is dict and all(type(key) is str and is_plain(item, depth + 1) for key, item in value.items())
+        return _FLAT.issuperset(map(type, value)) or all(is_plain(item, depth + 1) for item in value)
+    if kind is not dict:
+        return False
+    return not value or all(type(key) is str and is_plain(item, depth + 1) for key, item in value.items())

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from z4j_agent.capture.guard import guard
+from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.runtime.native_threads import has_green_threads
 
 if TYPE_CHECKING:
@@ -26,29 +26,46 @@ except ImportError:  # not a Unix
 PROCESS, THREAD, SHARED = 0, 1, 2
 BYTES_OF_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 """Of `ru_maxrss`."""
+_OF_PROCESS: Final = 0 if resource is None else resource.RUSAGE_SELF
+_WHO: Final = (_OF_PROCESS, getattr(resource, "RUSAGE_THREAD", _OF_PROCESS), _OF_PROCESS)
+"""Of each scope, whose usage is measured."""
 
 
-@guard("run usage")
 def begin(agent: Any, run: CurrentRun) -> None:
-    """Call it in the thread of the run, right before the task's function."""
-    if resource is not None:
+    """Call it in the thread of the run, right before the task's function. Never raises."""
+    if resource is None:
+        return
+    try:
         is_shared = run.asyncio_task is not None or has_green_threads()
         scope = SHARED if is_shared else PROCESS if agent.is_worker_child else THREAD
-        run.usage_began = scope, _usage(scope)
+        run.usage_began = scope, resource.getrusage(_WHO[scope])
+    except Exception as error:
+        let_through(error)
+        faults.report("run usage", error)
 
 
-@guard("run usage")
 def end(run: CurrentRun) -> None:
-    """Sets `run.usage`, what `used` returns. Call it in the thread of the run, right after the task's function."""
+    """Sets `run.usage`, what `used` returns. Call it in the thread of the run, right after the task's function. Never raises."""
     if run.usage_began is None:
         return
-    scope, (cpu_before, peak_before) = run.usage_began
-    cpu, peak = _usage(scope)
-    is_other = scope == THREAD and run.thread != threading.get_ident()
-    if is_other and run.usage:
-        return
-    cpu_us = -1 if scope == SHARED or is_other else max(round((cpu - cpu_before) * 1e6), 0)
-    run.usage = f",[{cpu_us},{THREAD if scope == THREAD else PROCESS},{_kib(peak)},{_kib(peak - peak_before)},{int(run.is_own_process)}]"
+    try:
+        scope, before = run.usage_began
+        after = resource.getrusage(_WHO[scope])  # one system call gives the CPU time and the memory
+        is_other = scope == THREAD and run.thread != threading.get_ident()
+        if is_other and run.usage:
+            return
+        cpu_us = -1
+        if scope != SHARED and not is_other:
+            cpu_us = max(round((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6), 0)
+        peak = max(after.ru_maxrss, 0)
+        rise = max(peak - before.ru_maxrss, 0)
+        run.usage = (
+            f",[{cpu_us},{THREAD if scope == THREAD else PROCESS},{peak * BYTES_OF_UNIT // 1024},{rise * BYTES_OF_UNIT // 1024},"
+            f"{1 if run.is_own_process else 0}]"
+        )
+    except Exception as error:
+        let_through(error)
+        faults.report("run usage", error)
 
 
 def measure(run: CurrentRun | None) -> None:
@@ -64,14 +81,3 @@ def used(run: CurrentRun | None) -> str:
     if not run.has_ended:
         end(run)
     return run.usage
-
-
-def _usage(scope: int) -> tuple[float, int]:
-    """Seconds of CPU, and `ru_maxrss`. One system call gives both."""
-    who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF) if scope == THREAD else resource.RUSAGE_SELF
-    used: Any = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss
-
-
-def _kib(peak: int) -> int:
-    return max(peak, 0) * BYTES_OF_UNIT // 1024

@@ -14,15 +14,16 @@ from z4j_agent.capture.guard import faults, let_through
 _MODULES = sys.modules
 
 
-def are_used() -> bool:
-    """Whether the application has imported one of them."""
-    return "opentelemetry.trace" in _MODULES or "sentry_sdk" in _MODULES
-
-
 def trace_id() -> str:
-    """The trace of OpenTelemetry's current span as 32 hexadecimal digits, "" where there is no valid span."""
+    """The trace of OpenTelemetry's current span as 32 hexadecimal digits, "" where there is no valid span.
+
+    Where nothing is set in the context there is no span either. This is asked first: a library of the application may have imported
+    OpenTelemetry although nobody uses it, as redis-py does, and then it runs for every task.
+    """
     try:
-        module = _MODULES.get("opentelemetry.trace")
+        contexts, module = _MODULES.get("opentelemetry.context"), _MODULES.get("opentelemetry.trace")
+        if contexts is not None and not contexts.get_current():
+            return ""
         context = module.get_current_span().get_span_context() if module is not None else None
         return f"{context.trace_id:032x}" if context is not None and context.is_valid else ""
     except Exception as error:

@@ -157,6 +157,26 @@ _pauses = 0
 """Pauses that this process has stored."""
 
 
+class EmptyCheck:
+    """Whether nothing at all is paused, for a worker that takes from several queues; as old as that of a `PauseCheck` at most."""
+
+    __slots__ = ("_engine", "_pauses", "_until")
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._until = 0.0
+        self._pauses = -1
+
+    def __call__(self) -> bool:
+        now, pauses = ticks(), _pauses
+        if self._pauses == pauses and now < self._until:
+            return True
+        if not paused_queues_of(self._engine).is_empty():
+            return False
+        self._until, self._pauses = now + CHECK_EVERY_S, pauses
+        return True
+
+
 class PauseCheck:
     """`is_paused` for a worker that checks before every task: that nothing is paused is read at most every CHECK_EVERY_S, because two or
     three `stat` are a tenth of a short task. A pause that this process stores applies at once, any other one after that time at most."""
@@ -179,7 +199,7 @@ class PauseCheck:
 
 
 def wait_for_checks() -> None:
-    """Returns when the `PauseCheck` of every process of this host has read what was stored before."""
+    """Returns when the `PauseCheck` and `EmptyCheck` of every process of this host have read what was stored before."""
     SLEEP(CHECK_EVERY_S)
 
 

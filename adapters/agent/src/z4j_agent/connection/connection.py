@@ -113,9 +113,11 @@ class Connection:
         self.poll_lease.give_up()
         inherited, self._socket = self._socket, None
         if inherited is not None:
-            with contextlib.suppress(OSError):
+            try:
                 # Detached, so that no object closes this number again after it was reused.
                 os.close(inherited.socket.detach())
+            except OSError:
+                pass  # the application has closed it
 
     # -- the thread ----------------------------------------------------------------------------------------------------
     def _run(self) -> None:

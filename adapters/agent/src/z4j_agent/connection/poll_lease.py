@@ -7,7 +7,6 @@ Used by the agent's thread alone.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from collections.abc import Collection
@@ -48,6 +47,8 @@ class PollLease:
     def give_up(self) -> None:
         """Releases all leases. Also called in a forked child, which would hold them beyond the death of its parent."""
         for fd in (*self._acquired.values(), *self._tried.values()):
-            with contextlib.suppress(OSError):
+            try:
                 os.close(fd)
+            except OSError:
+                pass  # the application has closed it
         self._acquired, self._tried = {}, {}

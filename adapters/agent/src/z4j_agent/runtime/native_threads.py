@@ -37,8 +37,10 @@ def ticks() -> float:
 def has_green_threads() -> bool:
     """Whether `threading` starts greenlets. Importing gevent or eventlet does not change that; only their patches do."""
     monkey, patcher = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
-    if monkey is not None and any(monkey.is_module_patched(name) for name in ("threading", "_thread", "thread")):
-        return True
+    if monkey is not None:
+        is_patched = monkey.is_module_patched
+        if is_patched("threading") or is_patched("_thread") or is_patched("thread"):
+            return True
     return patcher is not None and bool(patcher.is_monkey_patched("thread"))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Final
 
 Method = Callable[..., Any]
@@ -141,8 +142,12 @@ def _late(owner: Any, name: str) -> Method:
 
     def original(*args: Any, **kwargs: Any) -> Any:
         for kind in type(owner).__mro__:
-            if name in vars(kind):
-                return vars(kind)[name].__get__(owner, type(owner))(*args, **kwargs)
+            attributes = kind.__dict__
+            if name in attributes:
+                attribute = attributes[name]
+                if type(attribute) is FunctionType:  # nearly always: it need not be bound first
+                    return attribute(owner, *args, **kwargs)
+                return attribute.__get__(owner, type(owner))(*args, **kwargs)
         raise AttributeError(name, name=name, obj=owner)
 
     return original

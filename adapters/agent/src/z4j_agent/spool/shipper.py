@@ -98,8 +98,10 @@ class Shipper:
         self.is_holder = self.is_elsewhere = False
         fd, self.lock_fd = self.lock_fd, -1
         if fd >= 0:
-            with contextlib.suppress(OSError):
+            try:
                 os.close(fd)
+            except OSError:
+                pass  # without `contextlib`, whose pages each child would copy
 
     def _is_lock_current(self) -> bool:
         """Whether the locked file is still the one that others would lock: the folder may have been deleted."""

@@ -139,8 +139,9 @@ class Spool:
         return True
 
     def after_fork_in_child(self) -> None:
-        """Called in a forked child, which appends to the inherited descriptor and only needs a new lock."""
-        self._changing = threading.Lock()
+        """Called in a forked child, which appends to the inherited descriptor. It needs a new lock if a thread of its parent holds it."""
+        if self._changing.locked():
+            self._changing = threading.Lock()
 
     def new_segment(self) -> None:
         """Ends the current segment, so that the next one begins with the current origin; opens one if there is none.

@@ -27,7 +27,7 @@ from z4j_huey.schedulers.timing import MINUTE, cron_in, validator_of
 from z4j_huey.state import HueyState
 
 SCHEDULER: Final = "huey_periodic"
-MARK: Final = "z4j_fire"
+FIRE: Final = "z4j_fire"
 """Attribute of a scheduled task between the scheduler's call and the enqueueing: the schedule's key and its due time."""
 TOO_LATE: Final = MINUTE
 """Microseconds after which a time of an expression is skipped: Huey, too, skips the minutes in which it did not run."""
@@ -100,7 +100,7 @@ class Periodic:
             if key in state.hidden:
                 continue
             is_by_minute = cron_in(validator_of(type(task))) is not None
-            setattr(task, MARK, (key, due_at // MINUTE * MINUTE if is_by_minute else due_at))
+            setattr(task, FIRE, (key, due_at // MINUTE * MINUTE if is_by_minute else due_at))
             left.append(task)
         return left
 
@@ -120,18 +120,18 @@ class Periodic:
                 report_fire(SCHEDULER, planned.key, due_at, outcome="missed")
                 continue
             task = planned.make()
-            setattr(task, MARK, (planned.key, planned.latest(due_at, at)))
+            setattr(task, FIRE, (planned.key, planned.latest(due_at, at)))
             due_tasks.append(task)
         return due_tasks
 
     # -- enqueueing ----------------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
         """Called for every enqueued task: reports the fire if the scheduler created it."""
-        fire = getattr(task, MARK, None)
+        fire = getattr(task, FIRE, None)
         if fire is None:
             return enqueue(task)
         with contextlib.suppress(AttributeError):  # it may be pickled later
-            delattr(task, MARK)
+            delattr(task, FIRE)
         try:
             result = enqueue(task)
         except Exception as error:

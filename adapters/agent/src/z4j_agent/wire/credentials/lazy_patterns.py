@@ -6,12 +6,14 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
+_made: list[_Lazy] = []
 _METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split")
 
 
 class _Lazy:
     def __init__(self, pattern: str, flags: int) -> None:
         self._source = pattern, flags
+        _made.append(self)
 
     def __getattr__(self, name: str) -> Any:
         """Called once: afterwards the instance has the compiled pattern's methods as attributes."""
@@ -19,6 +21,13 @@ class _Lazy:
         for method in _METHODS:
             setattr(self, method, getattr(compiled, method))
         return getattr(compiled, name)
+
+
+def compile_all() -> None:
+    """Compiles the patterns that were not used yet, in a process that forks often: otherwise each child compiles those that it uses."""
+    for each in _made:
+        if _METHODS[0] not in vars(each):
+            each.search("")
 
 
 def lazy(pattern: str, flags: int = 0) -> re.Pattern[str]:
