@@ -356,7 +356,7 @@ class Agent:
         current_run.after_fork_in_child()
         self.spool.after_fork_in_child()
         self.shipper.after_fork_in_child()
-        # Only what needs it is made anew: a memory page that is written here is copied for each child, and RQ forks one for each task.
+        # Only what has to be is replaced: a memory page that is written here is copied for each child, and RQ forks one for each task.
         if self._offered:
             self._offered = collections.deque(maxlen=OFFERED_AT_MOST)
         if self._connecting.locked():

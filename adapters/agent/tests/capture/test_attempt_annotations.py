@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import z4j_agent
-from z4j_agent.capture import attempt_annotations, current_run
+from z4j_agent.capture import attempt_annotations, current_run, tracing_ids
 from z4j_agent.capture.current_run import CurrentRun
 
 START = 1_700_000_000_000_000
@@ -218,6 +218,14 @@ def test_ids_of_other_tools_are_reported_at_the_start_and_at_the_end(spool: Spoo
     current_run.report_ids(run)
     current_run.report_ids(run)
     assert ids_of(spool)[2:] == [{"sentry_event_id": "f" * 32}]
+
+
+def test_where_nothing_is_set_in_the_context_opentelemetry_is_not_asked_for_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    OtherTools(monkeypatch)
+    asked: list[str] = []
+    monkeypatch.setattr(sys.modules["opentelemetry.trace"], "get_current_span", lambda: asked.append("span"))
+    assert tracing_ids.trace_id() == ""
+    assert asked == []
 
 
 def test_an_event_from_before_the_run_is_not_its_own(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,15 @@ def test_children_append_to_the_inherited_segment(spool: Spool, segments: Read) 
     assert sorted(split_records(data)[1:]) == [record(n)[1:-1] for n in range(3)]
 
 
+def test_a_lock_that_a_thread_of_the_parent_holds_is_not_held_in_a_child(spool: Spool) -> None:
+    assert spool._changing.acquire(blocking=False)
+    if (pid := os.fork()) == 0:
+        spool.after_fork_in_child()
+        os._exit(0 if spool._changing.acquire(blocking=False) else 1)
+    spool._changing.release()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_threads_tear_nothing(spool: Spool, segments: Read, monkeypatch: Any) -> None:
     monkeypatch.setattr(spool_module, "ROTATE_BYTES", 5_000)
     threads = [threading.Thread(target=lambda t=t: [spool.append(record(t * 1_000 + n)) for n in range(300)]) for t in range(4)]

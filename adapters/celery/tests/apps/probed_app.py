@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from engine_app import app  # noqa: F401 -- for `celery -A probed_app`
+
 from z4j_agent.wire.credentials import lazy_patterns
 
 before: set[str] = set()

@@ -29,7 +29,7 @@ from z4j_agent.runtime import gevent_bridge
 from z4j_agent.runtime.patching import Patches
 from z4j_agent.wire import records
 from z4j_huey import broker_identity, originals
-from z4j_huey.execution.attempts import InFlight, Run, Stopped, current, retry_of
+from z4j_huey.execution.attempts import REASONS, REFUSED, SIGNALS, InFlight, Run, Stopped, current, retry_of
 from z4j_huey.execution.consumer_lifecycle import ConsumerLifecycle
 from z4j_huey.messages import (
     ENGINE,
@@ -442,22 +442,3 @@ class Capture:
         result = start(consumer)
         self.state.lifecycle.after_start()
         return result
-
-
-REASONS = {
-    signals.SIGNAL_CANCELED: "by_itself",
-    signals.SIGNAL_LOCKED: "locked",
-    "timeout": "time_limit",
-    "rate-limited": "rate_limited",
-}
-"""Signals for the end of an attempt, and the reason in its record. The last two are newer than Huey 2.5."""
-SIGNALS = (
-    signals.SIGNAL_EXECUTING,
-    signals.SIGNAL_REVOKED,
-    signals.SIGNAL_EXPIRED,
-    signals.SIGNAL_INTERRUPTED,
-    *REASONS,
-)
-"""Huey calls receivers of a named signal before those of all signals: an interrupted task is reported before the application's own
-receivers run, during which this process may be killed."""
-REFUSED = frozenset({signals.SIGNAL_LOCKED, "rate-limited"})

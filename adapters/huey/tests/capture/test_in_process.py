@@ -14,6 +14,7 @@ from typing import Any
 
 import huey as engine
 import pytest
+from huey import signals
 from huey.consumer import Consumer
 
 import z4j_agent
@@ -397,3 +398,10 @@ def test_time_limits_of_threads_are_found(site: Site) -> None:
     assert "timeout" in whats(site)
     assert "health check" in whats(site)
     assert any("no-periodic" in finding.remedy for finding in site.adapter.findings())
+
+
+def test_signals_that_say_nothing_new_are_not_received(site: Site) -> None:
+    """Every task sends them."""
+    receivers = site.huey()._signal.receivers
+    assert receivers["any"] == []
+    assert not {signals.SIGNAL_ENQUEUED, signals.SIGNAL_COMPLETE} & {name for name, each in receivers.items() if each}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a task, from a worker's taking it to its end, and stopping a run in this process."""
+"""One run of a task, from a worker's taking it to its end, stopping a run in this process, and the signals of Huey that tell of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,30 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from huey import signals
 from huey.exceptions import CancelExecution
 
 from z4j_agent.capture.current_run import CurrentRun
 from z4j_agent.capture.hooks import now
 from z4j_huey.messages import attempt_of, is_reported, name_of
+
+REASONS = {
+    signals.SIGNAL_CANCELED: "by_itself",
+    signals.SIGNAL_LOCKED: "locked",
+    "timeout": "time_limit",
+    "rate-limited": "rate_limited",
+}
+"""Signals for the end of an attempt, and the reason in its record. The last two are newer than Huey 2.5."""
+SIGNALS = (
+    signals.SIGNAL_EXECUTING,
+    signals.SIGNAL_REVOKED,
+    signals.SIGNAL_EXPIRED,
+    signals.SIGNAL_INTERRUPTED,
+    *REASONS,
+)
+"""Huey calls receivers of a named signal before those of all signals: an interrupted task is reported before the application's own
+receivers run, during which this process may be killed."""
+REFUSED = frozenset({signals.SIGNAL_LOCKED, "rate-limited"})
 
 
 class Stopped(CancelExecution):
