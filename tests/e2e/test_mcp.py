@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
-from tests.unit.web.api.test_document import IDS
 
 from tests.support.database import life, origin
 from tests.support.stack import Stack, stack, wait_for
 from tests.support.wire_client import WireClient, now
+from tests.unit.web.api.test_openapi import IDS
 from z4j_agent import wire
 
 pytestmark = pytest.mark.anyio

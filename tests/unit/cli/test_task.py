@@ -8,11 +8,11 @@ from argparse import Namespace
 from typing import Any, cast
 
 import pytest
-from tests.unit.web.api.test_document import IDS
 
 from tests.support.database import SECOND, T, origin, task
 from tests.support.site import Site
 from tests.unit.cli.conftest import Run
+from tests.unit.web.api.test_openapi import IDS
 from z4j.agents.ingest import ingest_batch
 from z4j.cli.common.client import Client, print_command
 from z4j_agent import wire

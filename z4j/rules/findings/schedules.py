@@ -24,8 +24,8 @@ SEVERAL: Final = 3
 
 
 class ScheduleState(NamedTuple):
-    """A schedule with its health (see `rules.schedules.schedule_health`). Times are microseconds UTC. `due_at` is when its newest decided run was
-    due, `lateness` how late that was, `doubled_at` when the newest run by two processes was due."""
+    """A schedule with its health (see `rules.schedules.schedule_health`). Times are microseconds UTC. `due_at` is when its newest decided
+    run was due, `lateness` how late that was, `doubled_at` when the newest run by two processes was due."""
 
     id: int
     scope: Scope

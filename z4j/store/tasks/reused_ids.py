@@ -3,8 +3,8 @@
 `agents.ingest` calls it.
 
 The events of such an id are kept until its executions are settled. Each batch computes the rows again from all of them;
-`rules.tasks.reused_ids.split_executions` decides which event belongs to which execution. A row keeps its id as long as its execution exists. The
-newest execution has `life` 0, so that a search for the task id finds it; in each earlier one `life` is the row id.
+`rules.tasks.reused_ids.split_executions` decides which event belongs to which execution. A row keeps its id as long as its execution
+exists. The newest execution has `life` 0, so that a search for the task id finds it; in each earlier one `life` is the row id.
 """
 
 from __future__ import annotations

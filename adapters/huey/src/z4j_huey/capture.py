@@ -142,7 +142,7 @@ class Capture:
         meta = sent_meta(task, is_utc=huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
         has_trailer = has_room(huey)
         if has_trailer and not is_eager:
-            carry(task, 0)
+            set_attempt(task, 0)
         name, attempt = name_of(task), attempt_of(task)
         eta = None if task.eta is None else to_us(task.eta, is_utc=huey.utc)
         record = records.enqueued(ENGINE, task.id, attempt, now(), agent.run, name, huey.name, eta=eta, meta=meta)

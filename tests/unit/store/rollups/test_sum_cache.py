@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.database import T, database, life, origin, tell
 from z4j.rules.rollups import DAY, DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US
-from z4j.store.rollups import rolling, rollup_deletion, rollups, sum_cache
+from z4j.store.rollups import downsampling, rollup_deletion, rollups, sum_cache
 from z4j.store.rollups.rollups import Range
 from z4j.store.rollups.sum_cache import SumCache
 from z4j.store.sqlite import migrate, sql
@@ -77,13 +77,13 @@ async def test_what_is_over_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def roll_and_tell(store: Store) -> None:
-    await rolling.roll(store, T + 2 * HOUR_US)
+    await downsampling.roll(store, T + 2 * HOUR_US)
     await read(store)
     await tell(store, *life("later", T - 18 * HOUR_US))
 
 
 async def roll_and_delete(store: Store) -> None:
-    await rolling.roll(store, T + 2 * HOUR_US)
+    await downsampling.roll(store, T + 2 * HOUR_US)
     await read(store)
     await store.write(lambda db: rollup_deletion.delete_old(db, HOUR, T, 60))
 
@@ -91,7 +91,7 @@ async def roll_and_delete(store: Store) -> None:
 CHANGES: dict[str, Callable[[Store], Any]] = {
     "new tasks": lambda store: tell(store, *life("new", T + 3 * MINUTE_US)),
     "late tasks": lambda store: tell(store, *life("late", T - 20 * HOUR_US, "failed")),
-    "minutes added to hours and days": lambda store: rolling.roll(store, T + 2 * HOUR_US),
+    "minutes added to hours and days": lambda store: downsampling.roll(store, T + 2 * HOUR_US),
     "late tasks of minutes that were added": roll_and_tell,
     "old minutes deleted": lambda store: store.write(lambda db: rollup_deletion.delete_old(db, MINUTE, T - HOUR_US, 60)),
     "old hours deleted": roll_and_delete,
@@ -185,5 +185,5 @@ def test_no_other_statement_writes_sums() -> None:
     stems = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.sql") if path.parent.name != "migrations"]
     writes = re.compile(r"(?:INSERT INTO|DELETE FROM|UPDATE) (?:rollup|rollup_bucket|series)\b")
     assert {stem for stem in stems if any(writes.search(block) for block in sql.load(stem).values())} == {
-        "rollups/rollup_writer", "rollups/rolling", "rollups/rollup_deletion",
+        "rollups/rollup_writer", "rollups/downsampling", "rollups/rollup_deletion",
     }  # fmt: skip

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.web.api.test_document import shop
-
 from tests.unit.operations.alerts.examples import EMAILS
-from tests.unit.web.api import test_document
+from tests.unit.web.api import test_openapi
+from tests.unit.web.api.test_openapi import shop
 from z4j import clock
 
 __all__ = ["shop"]
@@ -16,7 +15,7 @@ RULE = {"name": "queue", "threshold": {"measure": "depth", "limit": 100}, "chann
 
 
 def ask(shop: Any, method: str, path: str, body: Any = None) -> Any:
-    return test_document.ask(shop, method, path, body, role="admin")
+    return test_openapi.ask(shop, method, path, body, role="admin")
 
 
 def test_rules_are_added_listed_tried_changed_and_deleted(shop: Any) -> None:

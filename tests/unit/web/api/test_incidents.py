@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.web.api.test_document import ask, shop
+from tests.unit.web.api.test_openapi import ask, shop
 
 __all__ = ["shop"]
 

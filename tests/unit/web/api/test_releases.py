@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.web.api.test_document import ask, shop
 
+from tests.unit.web.api.test_openapi import ask, shop
 from z4j import cli
 from z4j.cli.common import client
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.unit.rules.tasks.reused_ids.test_executions import histories
 
 from tests.support.histories import Plan, events_of, history
+from tests.unit.rules.tasks.reused_ids.test_split_executions import histories
 from z4j.rules.tasks.fold import MAX_ATTEMPT, Event, Summary, fold
 from z4j.rules.tasks.reused_ids import reuse_check, split_executions
 from z4j.rules.tasks.reused_ids.reuse_check import is_one_execution, is_ordinary

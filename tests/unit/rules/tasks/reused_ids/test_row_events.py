@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.unit.rules.tasks.reused_ids.test_executions import SENT, execution
 
+from tests.unit.rules.tasks.reused_ids.test_split_executions import SENT, execution
 from z4j.rules.tasks.fold import NEVER, Event, Summary, attempt_delta, fold, runs_of
 from z4j.rules.tasks.reused_ids.row_events import KIND_OF, attempt_event, events_of
 from z4j.rules.tasks.states import FLAGS, STATE_NAMES

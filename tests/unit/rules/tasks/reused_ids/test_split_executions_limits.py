@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.unit.rules.tasks.reused_ids.test_executions import FIRST, ONE, SECOND, SENT, TWO, args, executions_of, say, sent, soup
 
+from tests.unit.rules.tasks.reused_ids.test_split_executions import FIRST, ONE, SECOND, SENT, TWO, args, executions_of, say, sent, soup
 from z4j.rules.tasks.reused_ids.split_executions import ReportedEvent, split
 
 BARE = [say("started", 1), say("failed", 2, began=1), say("started", 60), say("failed", 61, began=60)]
