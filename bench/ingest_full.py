@@ -28,7 +28,7 @@ from bench.measure import percentile
 from bench.traffic import EVENTS_PER_TASK, PRODUCER, TASKS_PER_BATCH, WORKER, in_life, origin
 from z4j import clock
 from z4j.agents.ingest import ingest_batch
-from z4j.app import SWITCH_S
+from z4j.app import tune_interpreter
 from z4j.background import word_index as duty_module
 from z4j.background.word_index import WordIndexDuty
 from z4j.store.errors import error_changes
@@ -120,7 +120,7 @@ class _Arm:
 
 
 async def _measure(before: int) -> dict[str, float]:
-    sys.setswitchinterval(SWITCH_S)
+    tune_interpreter()
     arms, held, rates = [], [], []
     add = duty_module._add
 

@@ -71,7 +71,7 @@ async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, sp
     try:
         size = FINE_SLICE if store.is_contended(app_id) else SLICE
         # Decoded here and not by the writer: while SQLite works, this thread has the interpreter.
-        steps = [partial(_apply, app_id=app_id, decoded=_decoded(part, at), at=at, spool=spool) for part in slices(payload, size)]
+        steps = [partial(_apply, app_id=app_id, decoded=part, at=at, spool=spool) for part in _slices(_decoded(payload, at), size)]
         parts = await store.write_steps(steps, lane=app_id, may_fail=False)
     except StoreError:
         raise
@@ -85,7 +85,7 @@ async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spo
     """Each record in a transaction of its own, after an error of ours: one record that breaks the server must not keep all later ones of
     its app in the agent's spool permanently. That record is counted as refused."""
     results: list[Ingested] = []
-    for record in slices(payload, 1):
+    for record in _singly(payload):
         try:
             results.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at, spool=spool), lane=app_id))
         except StoreError:
@@ -97,15 +97,19 @@ async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spo
     return results
 
 
-def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:
-    """Splits a batch between records, so that other apps get their turn at the writer in between."""
-    chunks = payload.split(wire.RECORD_START)
-    if len(chunks) <= records_each + 1:
-        return [payload]
-    # The bytes before the first record are an incomplete record, and stay with the first slice.
-    cut = [chunks[first : first + records_each] for first in range(1, len(chunks), records_each)]
-    parts = [b"".join(wire.RECORD_START + chunk for chunk in some) for some in cut]
-    return [chunks[0] + parts[0], *parts[1:]]
+def _singly(payload: bytes) -> list[bytes]:
+    """Splits a batch between records. The bytes before the first one are an incomplete record, and are a part of their own."""
+    torn, *others = payload.split(wire.RECORD_START)
+    return [torn] * bool(torn) + [wire.RECORD_START + record for record in others]
+
+
+def _slices(decoded: _Decoded, records_each: int) -> list[_Decoded]:
+    """Splits a batch, so that other apps get their turn at the writer in between. The first part has what was refused of all of it."""
+    found, refused = decoded
+    if len(found) <= records_each:
+        return [decoded]
+    parts = [found[first : first + records_each] for first in range(0, len(found), records_each)]
+    return [(parts[0], refused), *((part, {}) for part in parts[1:])]
 
 
 def _joined(parts: list[Ingested]) -> Ingested:

@@ -12,7 +12,7 @@ from tests.support.contents import connect, contents, recount, recount_rollups
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.agents.test_command_results import add_command
 from z4j import clock
-from z4j.agents.ingest import ServerFact, ingest_batch, ingest_facts
+from z4j.agents.ingest import SLICE, ServerFact, ingest_batch, ingest_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.fleet import gaps
 from z4j.store.tasks import attempts, task_columns, task_writer
@@ -126,6 +126,17 @@ async def test_bad_records_are_counted_and_the_good_ones_kept(tmp_path: Path) ->
         assert {row.app for row in rows} == {"shop"}
         await ingest_batch(store, 1, bad[0], at=T + 1)
         assert {row.cause: row.events for row in await gaps.list_refused(store)}["torn"] == 3
+
+
+async def test_a_long_batch_is_stored_in_parts_and_what_is_refused_is_counted_once(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        count = 2 * SLICE + 5
+        sent = b"".join(wire.encode_record(task("enqueued", f"t{number}", T + number)) for number in range(count))
+        found = await ingest_batch(store, 1, b"rest of a record" + sent + b"\x1e[]\n", at=T)
+        assert (found.tasks, found.records, found.newest_at) == (count, count, T + count - 1)
+        assert found.refused == {"torn": 1, "malformed": 1}
+        assert {row.cause: row.events for row in await gaps.list_refused(store)} == found.refused
+        assert await store.fetch_all("SELECT count(*), min(id), max(id) FROM task") == [(count, 1, count)]
 
 
 async def test_times_before_the_clock_was_set_back_are_taken(tmp_path: Path) -> None:

@@ -42,8 +42,9 @@ class LedgerChanges:
 
     def add(self, app_id: int, engine_id: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
         """Adds the change of a task from the columns `old` to `new`; None: no such row."""
-        if old is not None and new is not None and _of(old) == _of(new):
-            return  # most changes
+        if old is not None and new is not None and _is_same_place(old, new):  # most changes
+            self._move(app_id, engine_id, old, new)
+            return
         before = None if old is None else _place(app_id, engine_id, old)
         after = None if new is None else _place(app_id, engine_id, new)
         if before != after:
@@ -53,10 +54,25 @@ class LedgerChanges:
     def _count(self, place: tuple[_Key, int] | None, sign: int) -> None:
         if place is not None:
             key, column = place
-            hour = self._hours.setdefault(key, [0] * len(COLUMNS))
+            hour = self._of(key)
             hour[column] += sign
             if column != UNMONITORED:
                 hour[SENT] += sign
+
+    def _move(self, app_id: int, engine_id: int, old: TaskColumns, new: TaskColumns) -> None:
+        """Counts a task in another column of the same queue and hour."""
+        before, after = _column(old), _column(new)
+        if before != after and new.queue_id:
+            hour = self._of((app_id, new.environment_id, engine_id, new.queue_id, new.first_at // HOUR_US * HOUR_US))
+            hour[before] -= 1
+            hour[after] += 1
+            hour[SENT] += (before == UNMONITORED) - (after == UNMONITORED)
+
+    def _of(self, key: _Key) -> list[int]:
+        hour = self._hours.get(key)
+        if hour is None:
+            hour = self._hours[key] = [0] * len(COLUMNS)
+        return hour
 
     def write(self, db: Connection) -> None:
         """Writes the sums, at the latest before the commit."""
@@ -66,16 +82,19 @@ class LedgerChanges:
             db.add_sums(SQL["add_to_ledger"], sums)
 
 
-def _of(row: TaskColumns) -> tuple[int, int, int, int, bool]:
-    return row.state, row.first_at, row.queue_id, row.environment_id, row.enqueued_at is None
+def _is_same_place(old: TaskColumns, new: TaskColumns) -> bool:
+    return old.first_at == new.first_at and old.queue_id == new.queue_id and old.environment_id == new.environment_id
+
+
+def _column(row: TaskColumns) -> int:
+    return UNMONITORED if row.enqueued_at is None else _COLUMN[row.state]
 
 
 def _place(app_id: int, engine_id: int, row: TaskColumns) -> tuple[_Key, int] | None:
     """The queue and hour of a task, and the column that it is counted in."""
     if not row.queue_id:
         return None
-    column = UNMONITORED if row.enqueued_at is None else _COLUMN[row.state]
-    return (app_id, row.environment_id, engine_id, row.queue_id, row.first_at // HOUR_US * HOUR_US), column
+    return (app_id, row.environment_id, engine_id, row.queue_id, row.first_at // HOUR_US * HOUR_US), _column(row)
 
 
 async def read_ledger(store: Store, scope: Scope, queue: str, since: int) -> list[LedgerHour]:

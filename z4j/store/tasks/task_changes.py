@@ -24,7 +24,8 @@ class TaskChanges:
     """The changed rows of one batch. Call `write` at the end."""
 
     def __init__(self) -> None:
-        self._counters: dict[tuple[Place, int], int] = {}
+        self._counters: dict[Place, dict[int, int]] = {}
+        """Place → state → how many tasks more."""
         self._rollups = RollupChanges()
         self._ledger = LedgerChanges()
         self._failures: list[int] = []
@@ -33,15 +34,15 @@ class TaskChanges:
     def add(self, app_id: int, engine_id: int, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
         """Notes that the row `task` had the columns `old` (None: is new) and has `new` (None: became part of another)."""
         before = after = None
-        counters = self._counters
         if old is not None:
             before = place_of(app_id, engine_id, old)
-            kind = (before, old.state)
-            counters[kind] = counters.get(kind, 0) - 1
+            states = self._of(before)
+            states[old.state] = states.get(old.state, 0) - 1
         if new is not None:
             after = place_of(app_id, engine_id, new)
-            kind = (after, new.state)
-            counters[kind] = counters.get(kind, 0) + 1
+            if after != before:
+                states = self._of(after)
+            states[new.state] = states.get(new.state, 0) + 1
         self._rollups.add(before, old, after, new)
         self._ledger.add(app_id, engine_id, old, new)
         if error_changes.may_matter(old, new):
@@ -49,13 +50,20 @@ class TaskChanges:
         if old is not None and new is not None:  # a new one is found by its id
             self._words.add(task, old, new)
 
+    def _of(self, place: Place) -> dict[int, int]:
+        states = self._counters.get(place)
+        if states is None:
+            states = self._counters[place] = {}
+        return states
+
     def write(self, db: Connection) -> None:
         """Writes what follows, at the latest before the commit."""
         error_changes.note(db, self._failures)
         self._words.write(db)
         counters: dict[tuple[int, ...], tuple[int, ...]] = {
             (app_id, environment_id, engine_id, queue_id, name_id, state): (tasks,)
-            for ((app_id, environment_id, engine_id, name_id, queue_id), state), tasks in self._counters.items()
+            for (app_id, environment_id, engine_id, name_id, queue_id), states in self._counters.items()
+            for state, tasks in states.items()
         }
         db.add_sums(SQL["add_to_counter"], counters)
         db.add_late(self._rollups)

@@ -153,7 +153,9 @@ class _Saving:
         """Joins news with a stored row, and with what it says where that is known."""
         db, app_id = self.db, self.app_id
         summary = None
+        is_next = True
         if old.flags & AGAIN or (values := next_columns(db, app_id, old, events)) is None:
+            is_next = False
             before = decode(db, old) if before is None else before
             if old.flags & AGAIN or not _is_one_execution(db, app_id, id, before, events):
                 self.again.append((key, engine_id, raw, StoredTask(id, old)))
@@ -162,7 +164,7 @@ class _Saving:
             values = encode(db, app_id, summary, before, old)
         self.ids[key] = id
         if values != old:
-            block, row = _change_of(id, old, values)
+            block, row = (_next_change if is_next else _change_of)(id, old, values)
             self._changed.setdefault(block, []).append(row)
             self._changes.add(app_id, engine_id, id, old, values)
         if values.state not in FINAL_CODES:
@@ -195,21 +197,31 @@ def _change_of(id: int, old: TaskColumns, new: TaskColumns) -> tuple[str, Row]:
     columns, whether or not they change; most news change none but that of the state."""
     if old.first_at != new.first_at or old.name_id != new.name_id or old.queue_id != new.queue_id or old.label != new.label:
         return "change_task", (*new, id)
-    row: Row = new
     if old[_REST] == new[_REST] and old[_ENQUEUE] == new[_ENQUEUE]:
-        if old[_OUTCOME] == new[_OUTCOME] and old.usage == new.usage:
-            return "change_run", (*row[_RUN], new.last_at, *row[_MOMENTS], new.flags, id)
-        if old.worker_id == new.worker_id and old.started_at == new.started_at and old.start_attempt == new.start_attempt:
-            return "change_end", (
-                *row[:_WORKER],
-                *row[_OUTCOME],
-                new.last_at,
-                new.received_attempt,
-                new.received_at,
-                new.flags,
-                new.usage,
-                id,
-            )
+        return _next_change(id, old, new)
+    return _progress(id, old, new)
+
+
+def _next_change(id: int, old: TaskColumns, new: TaskColumns) -> tuple[str, Row]:
+    """The same of columns that `next_columns` has made: they are those of `old` but for the run, its moments and its outcome."""
+    row: Row = new
+    if old[_OUTCOME] == new[_OUTCOME] and old.usage == new.usage:
+        return "change_run", (*row[_RUN], new.last_at, *row[_MOMENTS], new.flags, id)
+    if old.worker_id == new.worker_id and old.started_at == new.started_at and old.start_attempt == new.start_attempt:
+        return "change_end", (
+            *row[:_WORKER],
+            *row[_OUTCOME],
+            new.last_at,
+            new.received_attempt,
+            new.received_at,
+            new.flags,
+            new.usage,
+            id,
+        )
+    return _progress(id, old, new)
+
+
+def _progress(id: int, old: TaskColumns, new: TaskColumns) -> tuple[str, Row]:
     return "change_progress" if old.worker_id == new.worker_id else "change_progress_and_worker", (*new, id)
 
 

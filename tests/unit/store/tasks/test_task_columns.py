@@ -18,6 +18,7 @@ from z4j.rules.tasks.reused_ids.reuse_check import IN_ORDER, is_one_execution
 from z4j.rules.tasks.reused_ids.split_executions import SKEW_US
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks.task_columns import decode, encode, first_columns, next_columns
+from z4j.store.tasks.task_writer import _change_of, _next_change
 
 T = 1_795_000_000_000_000
 SECOND = 1_000_000
@@ -112,6 +113,7 @@ def test_columns_of_the_ordinary_course_are_those_of_the_fold(db: Connection, ne
         joined = fold(summary, rest)
         assert joined is not None
         assert then == encode(db, 1, joined)
+        assert _next_change(7, columns, then) == _change_of(7, columns, then)
 
 
 @pytest.mark.parametrize("cuts", [(5,), (2, 5), (1, 5), (2, 4, 5), (3, 4, 5), (2, 3, 4, 5), (4, 5)])
