@@ -17,16 +17,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from bench.ingest_full import slices_timed
 from bench.ingest_raw import IN_FLIGHT
 from bench.large_database import database, folder
 from bench.traffic import EVENTS_PER_TASK, PRODUCER, WORKER, in_life, origin
 from z4j import clock
 from z4j.agents.ingest import ingest_batch
-from z4j.background import word_index as duty_module
 from z4j.background.word_index import WordIndexDuty
 from z4j.rules.queries.parse import parse
 from z4j.store.search import word_index
-from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.db import Store
 from z4j.store.sqlite.migrate import migrate
 from z4j.store.tasks.tasks import TaskFilter, list_tasks
 
@@ -64,20 +64,12 @@ async def _measure(path: Path, tasks: int) -> None:
     store = Store(path)
     await store.start()
     held: list[float] = []
-    add = duty_module._add
-
-    def timed(db: Connection, entries: list[word_index.Entry], position: tuple[str, int] | None) -> int:
-        began = time.perf_counter()
-        done = add(db, entries, position)
-        held.append(time.perf_counter() - began)
-        return done
-
-    duty_module._add = timed
     duty, began, cpu = WordIndexDuty(store), time.perf_counter(), time.process_time()
     commits: list[float] = []
-    while (await word_index.positions(store)).back > 1:
-        await duty.round(clock.now())
-        commits.append(store.commit_s)
+    with slices_timed(held):
+        while (await word_index.positions(store)).back > 1:
+            await duty.round(clock.now())
+            commits.append(store.commit_s)
     took = time.perf_counter() - began
     held.sort()
     print(f"backlog of {tasks:,}: {tasks / took:,.0f} tasks/s, {(time.process_time() - cpu) / tasks * 1e6:.0f} µs CPU per task")
