@@ -66,6 +66,7 @@ class Run:
         "result",
         "runtime",
         "started_at",
+        "task_id",
         "worker",
     )  # fmt: skip
 
@@ -80,6 +81,7 @@ class Run:
         self.args: Any = ()
         self.kwargs: Any = {}
         self.enqueued_ms = score if score > _YEAR_2001_MS else 0  # until the message is read: the score of a job that was not deferred
+        self.task_id = task_id_of(job_id, self.enqueued_ms)
         self.body = b""
         self.is_marked = False
         """Whether the producer has reported its arguments."""
@@ -107,16 +109,14 @@ class Run:
         self.is_finishing = False
         self.has_ended = False
 
-    @property
-    def task_id(self) -> str:
-        return task_id_of(self.job_id, self.enqueued_ms)
-
     def read(self, body: bytes, message: Any) -> None:
         """arq's message: `f` name, `a` and `k` arguments, `t` the first try, `et` when it was enqueued (jobs.py:serialize_job)."""
         self.body = body
         if isinstance(message, Mapping) and message.keys() >= _KEYS:
             self.name, self.args, self.kwargs = str(message["f"]), message["a"], message["k"]
-            self.enqueued_ms, self.is_marked, self.has_message = int(message["et"] or 0), MARK in message, True
+            self.is_marked, self.has_message, enqueued_ms = MARK in message, True, int(message["et"] or 0)
+            if enqueued_ms != self.enqueued_ms:
+                self.enqueued_ms, self.task_id = enqueued_ms, task_id_of(self.job_id, enqueued_ms)
 
     def begin(self) -> int:
         """Sets the start of the function, by the wall clock and the monotonic clock, and returns it in microseconds UTC."""
