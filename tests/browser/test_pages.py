@@ -90,17 +90,25 @@ def serious_findings(page: Page) -> list[Any]:
 
 
 def test_what_a_screen_reader_cannot_read_is_found_each_time(site: Site) -> None:
-    with site.page("/news") as page:
+    with site.visit("/news") as page:
         assert serious_findings(page) == []
         page.evaluate("document.querySelector('main').append(document.createElement('img'))")
         assert [found[0] for found in serious_findings(page)] == ["image-alt"]
+
+
+def test_an_error_of_a_page_fails_its_own_test_and_no_other(site: Site) -> None:
+    with pytest.raises(AssertionError, match="a fault of this page"), site.visit("/news") as page, page.expect_console_message():
+        page.evaluate("console.error('a fault of this page')")
+    for _ in range(2):
+        with site.visit("/news"):
+            pass
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_opens_clean(site: Site, page: str, shot: Callable[[Page, str], None]) -> None:
     """In both themes and at both widths. The rules for screen readers look at each theme and at each width once, not at every pair."""
     name = page.strip("/").replace("/", "-").replace("?", "-").replace("&", "-").replace("=", "-")
-    with site.page(path_of(site, page)) as open_page:
+    with site.visit(path_of(site, page)) as open_page:
         for theme in ("light", "dark"):
             open_page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             open_page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
@@ -124,7 +132,7 @@ def test_page_opens_clean(site: Site, page: str, shot: Callable[[Page, str], Non
     ("page", "size", "at_least"), [("/tasks", DESK, 14), ("/workers", DESK, 20), ("/queues", DESK, 20), ("/tasks", PHONE, 8)]
 )
 def test_lists_are_dense(site: Site, page: str, size: tuple[int, int], at_least: int) -> None:
-    with site.page(page, width=size[0], height=size[1]) as open_page:
+    with site.visit(page, width=size[0], height=size[1]) as open_page:
         whole = open_page.evaluate(
             """() => {
               const bar = document.querySelector(".rail").getBoundingClientRect();
@@ -165,7 +173,7 @@ def test_lists_are_dense(site: Site, page: str, size: tuple[int, int], at_least:
     ],
 )
 def test_targets_on_a_phone_are_large(site: Site, page: str) -> None:
-    with site.page(path_of(site, page), width=390, height=844) as open_page:
+    with site.visit(path_of(site, page), width=390, height=844) as open_page:
         small = open_page.evaluate(
             """() => [...document.querySelectorAll("a, button, summary, input, select")]
               .filter((el) => el.checkVisibility({ visibilityProperty: true }) && el.type !== "hidden")
@@ -186,7 +194,7 @@ def test_targets_on_a_phone_are_large(site: Site, page: str) -> None:
 
 @pytest.mark.parametrize("page", ["/tasks", "/tasks/failed", "/queues", "/settings/users"])
 def test_focus_is_visible_on_every_control(site: Site, page: str) -> None:
-    with site.page(path_of(site, page)) as open_page:
+    with site.visit(path_of(site, page)) as open_page:
         seen = set()
         for _ in range(90):
             open_page.keyboard.press("Tab")

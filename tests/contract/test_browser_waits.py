@@ -23,7 +23,7 @@ READS = {
 }  # fmt: skip
 WAITS = {
     "expect", "wait_for", "wait_for_url", "wait_for_load_state", "wait_for_function", "goto", "reload", "expect_event", "open_until",
-    "open_palette", "choose_zone", "looked_at", "wait_until_asked", "page",
+    "open_palette", "choose_zone", "looked_at", "wait_until_asked", "page", "visit",
 }  # fmt: skip
 FILES = sorted(
     path

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 CHROMIUM: Final = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 ARGUMENTS: Final = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update",
+    "--no-zygote",  # a page in a context of its own takes 0.4 s of a processor, and 0.57 s with one
 ]  # fmt: skip
 
 
