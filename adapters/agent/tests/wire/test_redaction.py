@@ -232,6 +232,36 @@ def test_ten_megabytes_cost_little() -> None:
 
 
 # -- display -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "part",
+    [
+        "?sig=",
+        "<password>",
+        "cookie: must be ",
+        "authorization: see the ",
+        "token: ",
+        'password="',
+        "a=b&",
+        "x:y@",
+        "reset/abcdef12/",
+        "\\u0070",
+        "4111-\\u0070",
+    ],
+)
+def test_the_time_is_proportional_to_the_length(part: str) -> None:
+    """A text of an exception often contains what somebody has sent: it must not keep a worker busy."""
+
+    def seconds(size: int) -> float:
+        text = (part * (size // len(part) + 1))[:size]
+        began = time.process_time()
+        redact_text(text)
+        return time.process_time() - began
+
+    turns = [(seconds(10_000), seconds(80_000)) for _ in range(3)]
+    short, long = (min(column) for column in zip(*turns, strict=True))
+    assert long < 24 * max(short, 0.001), "quadratic: 64"
+
+
 def test_arguments_in_one_line() -> None:
     assert display.show_arguments([1, "a"], {}) == ('[1, "a"]', False)
     assert display.show_arguments((), {"k": 2}) == ('{"k": 2}', False)

@@ -25,9 +25,9 @@ NAMED: Final = lazy(rf"(?<![\w.-])([^\W_](?:[\w.-]|\[\w*\])*|--?[\w-]+|_[\w.-]+)
 NAMED_PLAIN: Final = lazy(
     rf"(?<![\w.-])([^\W_][\w.-]*+(?:\[\w*\][\w.-]*+)*+|--?[\w-]++|_[\w.-]++)(?:\\*[\"'`]|&quot;)?\]?\s{{0,8}}({_JOIN})"
 )
-#: The same where letters are written as `%22` or `\\u0430`.
+#: The same where letters are written as `%22` or `\\u0430`; no name begins inside of one, or each of many would look at all that follow.
 NAMED_ESCAPED: Final = lazy(
-    rf"(?:(?<![\w.%-])|(?<=%2[0267C])|(?<=%7[Bb])|(?<=%5[Bb])|(?<=%3[FfBb]))((?:[^\W_]|\\u0[0-9a-fA-F]{{3}})(?:[\w.-]|\[\w*\]|\\u0[0-9a-fA-F]{{3}})*"
+    rf"(?:(?<![\w.%-])|(?<=%2[0267C])|(?<=%7[Bb])|(?<=%5[Bb])|(?<=%3[FfBb]))(?!(?<=\\)u0[0-9a-fA-F]{{3}})((?:[^\W_]|\\u0[0-9a-fA-F]{{3}})(?:[\w.-]|\[\w*\]|\\u0[0-9a-fA-F]{{3}})*"
     rf"|--?[\w-]+|_[\w.-]+)(?:\\*[\"'`]|%22|%27|&quot;)?\]?\s{{0,8}}({_JOIN})"
 )
 _JOINT: Final = lazy(r"[=:：＝]|->|→|%3|\\uff")
@@ -191,9 +191,10 @@ def _value(text: str, at: int, name: str, level: int, joint: str, name_start: in
     while end > start and text[end - 1].isspace():
         end -= 1
     value = text[start : min(end, start + _LOOKED_AT)]
-    first = text[start : _TOKEN_END.search(text, start).start()]  # type: ignore[union-attr]
+    token_end = ends.of_token(text, start)
+    first = text[start : min(token_end, start + _LOOKED_AT)]
     if level in (key_names.COUNT, key_names.RANDOM):
-        return (start, start + len(first)) if masks(first, level) else None
+        return (start, token_end) if masks(first, level) else None
     if level == key_names.LINK:
         blank = re.search(r"[\s\"'<>]|\Z", value)
         link = value[: blank.start()] if blank else value
@@ -204,7 +205,7 @@ def _value(text: str, at: int, name: str, level: int, joint: str, name_start: in
         if _is_prose(value):
             return None
         if "%3" in joint:
-            end = start + len(first)
+            end = token_end
     elif joint in ("->", "→") and _is_prose(value):
         return None
     return start, end
@@ -219,6 +220,7 @@ class _Ends:
 
     def __init__(self) -> None:
         self.known = (1, 0)
+        self.known_token = (1, 0)
 
     def after(self, text: str, start: int) -> int:
         since, end = self.known
@@ -227,6 +229,29 @@ class _Ends:
             end = match.start() if match else len(text)
             self.known = (start, end)
         return end
+
+    def of_token(self, text: str, start: int) -> int:
+        """Where the word that begins here ends."""
+        since, end = self.known_token
+        if not since <= start <= end:
+            end = _TOKEN_END.search(text, start).start()  # type: ignore[union-attr]
+            self.known_token = (start, end)
+        return end
+
+
+class _Marks:
+    """Where each of some marks comes next. One that does not come again is not searched for again."""
+
+    def __init__(self, *marks: str) -> None:
+        self.next = dict.fromkeys(marks, -1)
+
+    def after(self, text: str, start: int) -> int:
+        """The first of them from here on."""
+        for mark, at in self.next.items():
+            if at < start:
+                found = text.find(mark, start)
+                self.next[mark] = len(text) if found < 0 else found
+        return min(self.next.values())
 
 
 def _closing(text: str, start: int, quote: str) -> int:
@@ -266,7 +291,8 @@ def _header(text: str, start: int, name_start: int) -> Span | None:
     """The end of a header's value: the end of the line, in a quoted header its closing quote."""
     quote = text[name_start - 1] if name_start and text[name_start - 1] in "\"'" else ""
     end = _QUOTED_END[quote].search(text, start).start()  # type: ignore[union-attr]
-    return (start, end) if end > start and not _is_prose(text[start:end]) else None
+    is_prose = end - start <= _LOOKED_AT and _is_prose(text[start:end])  # otherwise each header of a long line would look at all of it
+    return (start, end) if end > start and not is_prose else None
 
 
 def _is_prose(value: str) -> bool:
@@ -300,11 +326,12 @@ def masks(value: str, level: int) -> bool:
 
 
 def _elements(text: str) -> Iterator[Span]:
+    marks = _Marks("<", "]]>", "&lt;")
     for match in _ELEMENT.finditer(text):
         level = key_names.level(match[1])
         if level:
             start = _CDATA.match(text, match.end()).end()  # type: ignore[union-attr]
-            end = min((at for at in (text.find(mark, start) for mark in ("<", "]]>", "&lt;")) if at >= 0), default=len(text))
+            end = marks.after(text, start)
             if masks(text[start:end], level):
                 yield start, end
     for match in _ENTRY_ELEMENT.finditer(text):
