@@ -25,13 +25,19 @@ MANY_S: Final = 25.0
 """After so long `send_many` begins no further message."""
 SIGNATURE: Final = "Z4J-Signature"
 MESSAGE_ID: Final = "Z4J-Message-Id"
-LOCAL: Final = frozenset({"dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
-"""Apprise services that show a notification on the screen of this host, where it would not be seen."""
+LOCAL: Final = frozenset({"blink1", "dbus", "glib", "gnome", "kde", "macosx", "qt", "syslog", "windows"})
+"""Apprise services that show a notification on this host, where it would not be seen."""
+PATHS: Final = frozenset({"form", "forms", "json", "jsons", "xml", "xmls"})
+"""Apprise's own webhooks: their path is often a secret, and Apprise shows it."""
+LONGEST_TITLE: Final = 900
+"""Bytes of a title in quoted-printable form: mail servers accept 998 in a line."""
 NO_WEBHOOK: Final = "A webhook is an address that begins with https:// or http://."
-NO_SERVICE: Final = "Apprise does not support this address."
+NO_SERVICE: Final = "Apprise does not support this address, or it refers to a file or to another address."
 REASON: Final = 300
 _SECRET: Final = 4
 """Parts of an address of at least this length are removed from a reason."""
+_PART: Final = re.compile(r"[/?&=,:;@#\s]+")
+_MENTION: Final = re.compile(r"@(?=(?:everyone|here|channel|all)\b)|<(?=[!@#])", re.IGNORECASE)
 
 
 def run(request: Mapping[str, Any]) -> dict[str, str]:
@@ -47,7 +53,7 @@ def run(request: Mapping[str, Any]) -> dict[str, str]:
     if request["action"] == "check":
         return _check_webhook(url) if request["kind"] == "webhook" else _check_service(url)
     why = _post(request) if request["kind"] == "webhook" else _notify(request)
-    return {"why": _without_secrets(why, url)}
+    return {"why": _reason(why, request)}
 
 
 def sign(key: str, at: int, body: bytes) -> str:
@@ -75,7 +81,7 @@ def _post_many(request: Mapping[str, Any]) -> dict[str, str]:
             if why:
                 break
             sent += 1
-    return {"why": _without_secrets(why, request["url"]), "sent": str(sent), "status": str(status)}
+    return {"why": _reason(why, request), "sent": str(sent), "status": str(status)}
 
 
 def _post_one(session: Any, url: str, key: str, message: Mapping[str, Any]) -> tuple[str, int]:
@@ -109,13 +115,15 @@ class Collector(logging.Handler):
 def _notify(request: Mapping[str, Any]) -> str:
     import apprise
 
-    sender = apprise.Apprise(asset=_asset())
-    if not sender.add(request["url"]):
+    service = _service(request["url"])
+    if service is None:
         return NO_SERVICE
+    sender = apprise.Apprise(asset=_asset())
+    sender.add(service)
     collector = Collector()
     logging.getLogger("apprise").addHandler(collector)
     is_sent = sender.notify(
-        title=request["title"], body=request["text"], notify_type=apprise.NotifyType(request["type"]),
+        title=_title(request["title"]), body=_without_mentions(request["text"]), notify_type=apprise.NotifyType(request["type"]),
         body_format=apprise.NotifyFormat.TEXT,
     )  # fmt: skip
     return "" if is_sent else " ".join(collector.lines) or "The service refused the message and gave no reason."
@@ -134,12 +142,46 @@ def _check_webhook(url: str) -> dict[str, str]:
 
 
 def _check_service(url: str) -> dict[str, str]:
-    import apprise
-
-    service = apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
-    if service is None or urlsplit(url).scheme in LOCAL:
+    service = _service(url)
+    if service is None:
         return {"why": NO_SERVICE}
-    return {"why": "", "shown": str(service.url(privacy=True)).split("?")[0][:REASON]}  # type: ignore[no-untyped-call]
+    shown = str(service.url(privacy=True)).split("?")[0]
+    scheme, _, rest = shown.partition("://")
+    if scheme in PATHS:
+        host, _, path = rest.partition("/")
+        shown = f"{scheme}://{host}{'/…' if path else ''}"
+    return {"why": "", "shown": shown[:REASON]}
+
+
+def _service(url: str) -> Any:
+    """Returns the one service of an address, None if there is none. Apprise reads templates and keys from files and from further addresses
+    if an address tells it to, and follows redirects: this process does neither, for whatever service."""
+    import apprise
+    import requests
+    from apprise.manager_attachment import AttachmentManager
+
+    requests.Session.get_redirect_target = lambda self, resp: None  # type: ignore[method-assign]
+    sources: Any = AttachmentManager()  # type: ignore[no-untyped-call]
+    sources.remove(*sources.schemas())
+    service = apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
+    if service is None or str(service.url(privacy=True)).partition("://")[0] in LOCAL:  # type: ignore[no-untyped-call]
+        return None
+    return service
+
+
+def _title(title: str) -> str:
+    """Returns a title that mail servers accept: Apprise writes the subject of a mail on one line."""
+    title, size = _without_mentions(title), 0
+    for count, letter in enumerate(title):
+        size += 1 if letter.isascii() and letter.isalnum() else 3 * len(letter.encode())
+        if size > LONGEST_TITLE:
+            return f"{title[:count]}…"
+    return title
+
+
+def _without_mentions(text: str) -> str:
+    """Returns the text with a zero-width character where a chat would read a mention: what a task is called must not notify a channel."""
+    return _MENTION.sub(lambda match: f"{match[0]}\N{ZERO WIDTH NON-JOINER}", text)
 
 
 def _asset() -> Any:
@@ -150,11 +192,18 @@ def _asset() -> Any:
     )  # fmt: skip
 
 
-def _without_secrets(text: str, url: str) -> str:
-    """Returns the text without parts of the address other than its scheme and host."""
-    parts = urlsplit(url)
-    pieces = {parts.username or "", parts.password or "", *re.split(r"[/?&=,]", parts.path), *re.split(r"[&=,]", parts.query)}
-    for piece in sorted(pieces | {unquote(piece) for piece in pieces}, key=len, reverse=True):
+def _reason(text: str, request: Mapping[str, Any]) -> str:
+    if not text:
+        return ""
+    checked = _check_webhook(request["url"]) if request["kind"] == "webhook" else _check_service(request["url"])
+    return without_secrets(text, request["url"], checked.get("shown", ""))
+
+
+def without_secrets(text: str, url: str, shown: str) -> str:
+    """Returns a reason without the parts of the address that `shown`, the address as pages show it, does not contain."""
+    pieces = set(_PART.split(url))
+    pieces |= {unquote(piece) for piece in pieces}
+    for piece in sorted(pieces - set(_PART.split(shown)), key=len, reverse=True):
         if len(piece) >= _SECRET:
             text = text.replace(piece, "•••")
     return text[:REASON]

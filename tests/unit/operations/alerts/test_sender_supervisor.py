@@ -6,14 +6,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.support.endpoints import endpoint, mail_server
 from z4j.exceptions import BadInput
 from z4j.operations.alerts.sender_supervisor import NotDelivered, check_address, send
-from z4j.operations.alerts.webhooks_and_apprise import SIGNATURE
+from z4j.operations.alerts.webhooks_and_apprise import SIGNATURE, without_secrets
 from z4j.store.alerts.channels import Address, ChannelKind
 
 MESSAGE: dict[str, Any] = {
@@ -93,7 +95,9 @@ def test_nobody_at_the_other_end_is_a_reason(url: str) -> None:
     [
         ("webhook", "https://hooks.example/services/T000/abc?x=1", "https://hooks.example/…"),
         ("webhook", "http://user:pass@hooks.example:8080", "http://hooks.example:8080"),
-        ("apprise", "json://user:hunter22@localhost/in", "json://user:****@localhost/in"),
+        ("apprise", "json://user:hunter22@localhost/in", "json://user:****@localhost/…"),
+        ("apprise", "forms://localhost:8443/services/T000/path-token-1234?+X-Key=canary", "forms://localhost:8443/…"),
+        ("apprise", "json://localhost/a,json://localhost/b", "json://localhost/…"),
     ],
 )
 def test_an_address_is_shown_without_secrets(kind: ChannelKind, url: str, shown: str) -> None:
@@ -105,8 +109,84 @@ def test_an_address_is_shown_without_secrets(kind: ChannelKind, url: str, shown:
     [
      ("webhook", "ftp://x"), ("webhook", "https://"), ("webhook", "javascript:alert(1)"), ("webhook", ""),
      ("webhook", "https://x:y"), ("apprise", "nonsense"), ("apprise", ""), ("apprise", "syslog://"), ("apprise", "https://example.org/nothing"),
+     ("apprise", " SYSLOG://"), ("apprise", "kde://"),
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(kind: ChannelKind, url: str) -> None:
     with pytest.raises(BadInput, match="No changes were made"):
         check_address(kind, url)
+
+
+TEMPLATES = (
+    "workflow://127.0.0.1:9/WORKFLOWID0123456789/SIGNATURE0123456789?template={}",
+    f"discord://123456789012345678/{'a' * 68}/?template={{}}",
+    "tgram://123456789:abcdefghijklmnopqrstuvwxyz012345678/12345/?template={}",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?template={}",
+    "fcm://project/DEVICE?mode=oauth2&keyfile={}",
+)
+
+
+@pytest.mark.parametrize("url", TEMPLATES)
+def test_an_address_reads_no_file_of_this_host_and_no_further_address(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "canary.json"
+    file.write_text('{"type": "message", "canary": 1}')
+    with pytest.raises(BadInput, match="refers to a file or to another address"):
+        check_address("apprise", url.format(quote(str(file), safe="")))
+
+
+def test_a_stored_address_reads_no_further_address_either() -> None:
+    with endpoint() as server, pytest.raises(NotDelivered, match="refers to a file or to another address"):
+        send(service(TEMPLATES[0].format(quote(f"{server.url}/metadata", safe=""))), MESSAGE)
+    assert server.received == []
+
+
+@pytest.mark.parametrize("url", ["/in", "/in?redirect=yes"])
+def test_a_service_does_not_follow_redirections(url: str) -> None:
+    with endpoint() as server:
+        server.statuses[:] = [302]
+        with pytest.raises(NotDelivered, match="302"):
+            send(service(server.url.replace("http://", "json://") + url), MESSAGE)
+        assert len(server.received) == 1
+
+
+def test_a_channel_has_one_address() -> None:
+    with endpoint() as server:
+        one = server.url.replace("http://", "json://")
+        send(service(f"{one}/first,{one}/second"), MESSAGE)
+        assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("letter", ["é", "😀", "="])
+def test_mail_with_a_long_title_arrives(letter: str) -> None:
+    """Mail servers refuse lines of more than 998 bytes, and the name of a task may have 255 characters of any kind."""
+    with mail_server() as box:
+        send(service(f"mailto://127.0.0.1:{box.port}/?from=z4j@example.org&to=ops@example.org"), MESSAGE | {"title": letter * 900})
+    [raw] = box.mails
+    subject = message_from_bytes(raw, policy=policy.default)["Subject"]
+    assert subject.startswith(letter * 70)
+    assert subject.endswith("…")
+
+
+def test_a_title_adds_no_header_to_a_mail() -> None:
+    with mail_server() as box:
+        url = f"mailto://127.0.0.1:{box.port}/?from=z4j@example.org&to=ops@example.org"
+        send(service(url), MESSAGE | {"title": "a\r\nBcc: evil@example.org\r\n\r\n<b>"})
+    mail = message_from_bytes(box.mails[0], policy=policy.default)
+    assert mail["Bcc"] is None
+    assert mail.get_content_type() == "text/plain"
+
+
+def test_texts_of_tasks_notify_no_channel() -> None:
+    """Chats read mentions in the text of a message."""
+    finding = {**MESSAGE["findings"][0], "text": "@everyone <!channel> <@U1> celery@host a@b.example a < b"}
+    with endpoint() as server:
+        send(service(server.url.replace("http://", "json://")), MESSAGE | {"title": "@here fails", "findings": [finding]})
+        [body] = server.bodies
+    assert not any(mention in body["title"] + body["message"] for mention in ("@everyone", "<!channel>", "<@U1>", "@here"))
+    assert all(text in body["message"] for text in ("celery@host", "a@b.example", "a < b"))
+
+
+def test_a_reason_has_no_secret_that_stands_in_place_of_a_host() -> None:
+    """Many services of Apprise have their token there."""
+    text, shown = "slack failed: /bot123456789:AAbbCCddEEff/send to 12345", "tgram://1...f/12345/"
+    assert without_secrets(text, "tgram://123456789:AAbbCCddEEff/12345/", shown) == "slack failed: /bot•••:•••/send to 12345"
