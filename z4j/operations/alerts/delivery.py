@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Delivers messages at least once: one is marked as delivered after it was, so a server that is killed in between sends it again, with
-the same id. A failing channel is retried with growing delays and never delays another one."""
+the same id. A failing message is retried with growing delays. A failing channel never delays another one, and a message that its channel
+refuses, because of its content, does not delay the other messages of the channel."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ from z4j.store.alerts.messages import Message
 from z4j.store.sqlite.db import Connection, Store
 
 EVERY_S: Final = 1.0
+PAUSE_US: Final = 60_000_000
+"""The longest pause of a channel after a failure, in which its other messages wait, too."""
 
 
 class Delivery:
@@ -65,7 +68,7 @@ class Delivery:
             reason = error.message if isinstance(error, StoreError) else str(error)
             at = clock.now()
             again = next_try(message.created_at, message.due_at, message.attempts + 1, at)
-            self._not_before[channel] = again or at
+            self._not_before[channel] = min(again or at, at + PAUSE_US)
             await self.store.write(partial(_note_failed, message=message, reason=reason, next_at=again, at=at))
             if message.attempts == 0 or again is None:
                 logs.message_not_delivered(message.channel, message.id, reason, is_given_up=again is None)

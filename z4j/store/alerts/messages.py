@@ -53,8 +53,8 @@ def add_message(
 
 
 async def list_due(store: Store, at: int) -> list[Message]:
-    """Lists some due messages, oldest first."""
-    return [_message(row) for row in await store.fetch_all(SQL["list_due"], {"at": at, "limit": AT_ONCE})]
+    """Lists some due messages of each channel, in the order in which they are sent."""
+    return [_message(row[:-1]) for row in await store.fetch_all(SQL["list_due"], {"at": at, "limit": AT_ONCE})]
 
 
 async def list_of_alert(store: Store, alert_id: int) -> list[Message]:

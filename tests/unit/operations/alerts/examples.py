@@ -16,7 +16,7 @@ from z4j.live import Live
 from z4j.operations.alerts.actions import AlertActions
 from z4j.operations.alerts.delivery import Delivery
 from z4j.operations.alerts.service import Alerts
-from z4j.rules.findings.finding import Finding
+from z4j.rules.findings.finding import Finding, Scope
 from z4j.store.access.audit import AuditLog
 from z4j.store.alerts import alerts, messages
 from z4j.store.alerts.alerts import StoredAlert
@@ -87,3 +87,4 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
 
 
 EMAILS = at(finding())
+OTHER = at(finding(scope=Scope("other", "production", "rq")))

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.endpoints import endpoint
-from tests.unit.operations.alerts.examples import ANN, EMAILS, Stage, stage
+from tests.unit.operations.alerts.examples import ANN, EMAILS, OTHER, Stage, stage
 from z4j import clock
-from z4j.operations.alerts.delivery import Delivery
+from z4j.operations.alerts.delivery import PAUSE_US, Delivery
 from z4j.operations.alerts.webhooks_and_apprise import MESSAGE_ID
 from z4j.rules.alerts.delivery_retries import KEPT_US
 from z4j.store.alerts import channels, messages
+from z4j.store.sqlite.db import Connection
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,72 @@ async def test_a_channel_that_fails_does_not_delay_another_one(tmp_path: Path) -
             await on.deliver()
             assert [body["kind"] for body in good.bodies] == ["fired", "resolved"]
             assert len(bad.received) == 1, "what follows waits for its turn"
+
+
+async def test_a_message_that_its_channel_refuses_delays_no_other_alert(tmp_path: Path) -> None:
+    """What a task is called is chosen by an application: a title that a mail server refuses must not silence the other applications."""
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(server.url))
+            now = clock.now()
+            await on.look([EMAILS], now)
+            server.statuses[:] = [500] * 12
+            for _ in range(12):  # until its delay is the longest
+                [message] = await on.messages()
+                assert message.next_at is not None
+                on.delivery._not_before.clear()
+                await on.deliver(message.next_at)
+            tried = len(server.received)
+            await on.look([EMAILS, OTHER], now + 1)
+            server.statuses[:] = [200, 500]
+            await on.deliver(now + 4 * PAUSE_US)
+            assert [body["app"] for body in server.bodies[tried:]] == ["other"], "the refused one is not due"
+            [refused] = [message for message in await on.messages() if message.next_at is not None]
+            await on.deliver(refused.next_at)
+            assert [body["app"] for body in server.bodies[tried:]] == ["other", "shop"]
+
+
+async def test_a_refused_message_pauses_its_channel_for_a_minute_at_most(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(server.url))
+            await fire(on)
+            await on.store.write(lambda db: db.execute("UPDATE alert_message SET attempts = 12").rowcount)
+            server.statuses[:] = [500]
+            await on.deliver()
+            await on.look([EMAILS, OTHER], clock.now())
+            await on.deliver(clock.now() + PAUSE_US)
+            assert [body["app"] for body in server.bodies] == ["shop", "other"]
+
+
+async def test_messages_of_one_alert_arrive_in_their_order(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with stage(tmp_path) as on:
+            await on.rule(await on.channel(server.url))
+            await fire(on)
+            server.statuses[:] = [500]
+            await on.deliver()
+            await on.look([], clock.now())
+            for later in range(3):
+                await on.deliver(clock.now() + (later + 1) * PAUSE_US)
+            assert [body["kind"] for body in server.bodies] == ["fired", "fired", "resolved"]
+
+
+async def test_a_broken_channel_with_many_messages_does_not_delay_another_one(tmp_path: Path) -> None:
+    with endpoint() as good, endpoint() as bad:
+        async with stage(tmp_path) as on:
+            broken, working = await on.channel(bad.url, "a broken one"), await on.channel(good.url, "working")
+            at = clock.now()
+
+            def fill(db: Connection) -> None:
+                for number in range(2 * messages.AT_ONCE):
+                    messages.add_message(db, None, broken, "test", {"kind": "test", "title": str(number)}, at - 1, at - 1)
+                messages.add_message(db, None, working, "test", {"kind": "test", "title": "last"}, at, at)
+
+            await on.store.write(fill)
+            bad.statuses[:] = [500]
+            await on.deliver(at)
+            assert [body["title"] for body in good.bodies] == ["last"]
 
 
 async def test_a_message_is_given_up_after_three_days(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,9 +10,15 @@ INSERT INTO alert_message (id, alert_id, channel_id, kind, body, created_at, due
 VALUES (:id, :alert_id, :channel_id, :kind, :body, :at, :due_at, :due_at);
 
 -- list_due --
--- Due messages, oldest first. Index: alert_message_next.
-SELECT {part_columns} FROM alert_message AS m LEFT JOIN alert_channel AS c ON c.id = m.channel_id
-WHERE m.next_at IS NOT NULL AND m.next_at <= :at ORDER BY m.created_at, m.due_at, m.id LIMIT :limit;
+-- Due messages, some of each channel: what was not tried yet comes first, so that a message that a channel refuses delays no other one. What
+-- follows a failed message of the same alert waits for it. Index: alert_message_next.
+SELECT * FROM (
+  SELECT {part_columns}, row_number() OVER (PARTITION BY m.channel_id ORDER BY m.attempts > 0, m.next_at, m.created_at, m.id) AS place
+  FROM alert_message AS m LEFT JOIN alert_channel AS c ON c.id = m.channel_id
+  WHERE m.next_at IS NOT NULL AND m.next_at <= :at AND NOT EXISTS (
+    SELECT 1 FROM alert_message AS e WHERE e.alert_id = m.alert_id AND e.channel_id = m.channel_id AND e.next_at IS NOT NULL
+      AND e.attempts > 0 AND (e.created_at, e.due_at, e.id) < (m.created_at, m.due_at, m.id)))
+WHERE place <= :limit ORDER BY place;
 
 -- list_of_alert --
 -- Messages of an alert, newest first. Index: alert_message_alert.
