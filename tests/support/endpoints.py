@@ -23,6 +23,8 @@ class Endpoint:
     url: str = ""
     received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    location: str = "/elsewhere"
+    """Where an answer of 302 leads."""
     may_answer: threading.Event | None = None
     """Until it is set, requests are received and not answered."""
 
@@ -48,7 +50,7 @@ def endpoint(port: int = 0) -> Iterator[Endpoint]:
                 made.may_answer.wait(60)
             self.send_response(status)
             if status == 302:
-                self.send_header("Location", "/elsewhere")
+                self.send_header("Location", made.location)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import urllib.error
 import urllib.request
 from typing import Final
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from z4j import __version__
 from z4j.duty_loop import Duties
 from z4j.exceptions import Z4jError
+from z4j.listener.redirections import NoRedirections
 from z4j.store.access import users
 from z4j.store.sqlite.db import Connection, Store
 
@@ -43,12 +45,12 @@ class OutgoingHeartbeat:
         request = urllib.request.Request(self.url, headers={"User-Agent": f"z4j/{__version__}"})  # noqa: S310 -- settings allow https and http
         host = urlsplit(self.url).hostname
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+            with urllib.request.build_opener(NoRedirections()).open(request, timeout=TIMEOUT_S):
                 pass
         except urllib.error.HTTPError as error:
             error.close()
             raise HeartbeatFailed(f"{host} answered the heartbeat with status {error.code}.") from None
-        except OSError as error:  # not its text, nor the rest of the URL, which is secret
+        except (OSError, http.client.HTTPException) as error:  # not its text, nor the rest of the URL, which is secret
             raise HeartbeatFailed(f"{host} could not be reached for the heartbeat: {type(error).__name__}.") from None
 
 

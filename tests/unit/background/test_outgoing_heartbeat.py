@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,31 @@ async def test_a_failure_says_why_without_the_address(tmp_path: Path) -> None:
                 with pytest.raises(HeartbeatFailed, match=why) as failed:
                     await OutgoingHeartbeat(store, Duties(), url).round(0)
                 assert "secret-id" not in failed.value.message
+
+
+async def test_a_service_cannot_send_it_elsewhere(tmp_path: Path) -> None:
+    with endpoint() as server:
+        async with database(tmp_path) as store:
+            server.statuses[:] = [302]
+            with pytest.raises(HeartbeatFailed, match="status 302"):
+                await OutgoingHeartbeat(store, Duties(), f"{server.url}/secret-id").round(0)
+            assert len(server.received) == 1
+
+
+async def test_what_answers_something_else_than_http_is_a_reason(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4_096)
+                connection.sendall(b"secret-id is no HTTP\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        async with database(tmp_path) as store:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/secret-id"
+            with pytest.raises(HeartbeatFailed, match="could not be reached") as failed:
+                await OutgoingHeartbeat(store, Duties(), url).round(0)
+        thread.join()
+    assert "secret-id" not in failed.value.message

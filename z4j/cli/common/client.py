@@ -131,6 +131,12 @@ class Client:
 
 
 def _error_of(error: urllib.error.HTTPError) -> Z4jError:
+    if 300 <= error.code < 400:
+        error.close()
+        return StoreError(
+            f"The server redirects elsewhere ({error.code}), and the request was not repeated there.",
+            "Use the address of the server itself.",
+        )
     kind = BY_STATUS.get(error.code, StoreError)
     try:
         problem = json.load(error)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from z4j.exceptions import BadInput, StoreError
+from z4j.listener.redirections import NoRedirections
 from z4j.rules.addresses import is_loopback
 
 
@@ -29,8 +30,10 @@ def context_of(certificate: str) -> ssl.SSLContext:
 
 def opener_of(url: str, context: ssl.SSLContext | None = None) -> urllib.request.OpenerDirector:
     """Returns what opens a URL of a server. An address of this machine is never asked through a proxy of the environment: the proxy would
-    read the token, and could not reach the server."""
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)] if context is not None else []
+    read the token, and could not reach the server. Redirections are not followed: the token is for this server only."""
+    handlers: list[urllib.request.BaseHandler] = [NoRedirections()]
+    if context is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=context))
     host = urlsplit(url).hostname or ""
     if host == "localhost" or is_loopback(host):
         handlers.append(urllib.request.ProxyHandler({}))
@@ -39,7 +42,7 @@ def opener_of(url: str, context: ssl.SSLContext | None = None) -> urllib.request
 
 def open_own(request: str | urllib.request.Request, certificate: str | None) -> http.client.HTTPResponse:
     """Asks the server of this installation, never through the proxy of the environment. Raises OSError and StoreError."""
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    handlers: list[urllib.request.BaseHandler] = [NoRedirections(), urllib.request.ProxyHandler({})]
     if certificate:
         handlers.append(urllib.request.HTTPSHandler(context=context_of(certificate)))
     answer: http.client.HTTPResponse = urllib.request.build_opener(*handlers).open(request, timeout=5)

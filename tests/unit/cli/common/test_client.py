@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.support.endpoints import endpoint
 from z4j.cli.common.client import Client
 from z4j.exceptions import StoreError
 
@@ -66,3 +67,14 @@ def test_a_server_of_this_machine_is_asked_without_the_proxy(proxied: list[str],
 def test_another_machine_is_asked_through_the_proxy(proxied: list[str]) -> None:
     assert Client("http://queue.example.org:7700", "z4k_secret").get("/tasks") == {}
     assert proxied == ["http://queue.example.org:7700/api/v1/tasks Bearer z4k_secret"]
+
+
+def test_a_redirection_does_not_take_the_token_elsewhere() -> None:
+    heard: list[str] = []
+    with listening(heard) as port, endpoint() as server:
+        server.statuses[:] = [302]
+        server.location = f"http://localhost:{port}/elsewhere"
+        with pytest.raises(StoreError, match="redirects elsewhere") as failed:
+            Client(server.url, "z4k_secret").get("/tasks")
+        assert "address of the server itself" in failed.value.hint
+    assert heard == []
