@@ -20,6 +20,7 @@ from z4j.rules.findings.backlog import forecast_of
 from z4j.rules.findings.finding import Finding, Level, Scope, queue_href, tasks_href
 from z4j.rules.findings.forecast import short_text
 from z4j.rules.findings.news import summary
+from z4j.rules.operator_input import shown_reason
 from z4j.rules.permissions import is_allowed
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US
 from z4j.store.findings import findings as store_findings
@@ -221,7 +222,7 @@ async def mute(request: Request) -> Response:
     if finding is None:
         return see_other(back, Notice("warn", "The finding has already ended. No changes were made."))
     at = clock.now()
-    muted = Muted(finding.kind, finding.scope, finding.subject, identity.name, form.get("reason", "")[:200], at)
+    muted = Muted(finding.kind, finding.scope, finding.subject, identity.name, shown_reason(form.get("reason", ""))[:200], at)
     await server.store.write(partial(store_findings.mute, muted=muted))
     await _note(request, "mute_finding", finding.key, muted.reason, at)
     await server.findings.refresh(at)

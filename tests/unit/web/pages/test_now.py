@@ -79,6 +79,15 @@ def test_an_operator_mutes_and_unmutes(shop: Shop) -> None:
     assert [action for action in actions if "mute" in action] == ["unmute_finding", "mute_finding"]
 
 
+def test_a_secret_in_the_reason_of_a_mute_is_masked(shop: Shop) -> None:
+    put(shop, FOUND)
+    shop.post("/findings/mute", key=FOUND.key, reason="relay password=hunter22-canary", back="/")
+    shop.become("vera")
+    page = shop.get("/").text
+    assert "relay password=•••" in page
+    assert "hunter22-canary" not in page
+
+
 @pytest.mark.parametrize("span", SPANS)
 def test_the_chart_counts_what_ended(shop: Shop, span: str) -> None:
     shop.tell(origin("n"), *life("now-1", T - 5 * SECOND, run="n.7"), *life("now-2", T - 5 * SECOND, "failed", run="n.7"))
