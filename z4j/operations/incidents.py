@@ -14,7 +14,7 @@ from z4j.operations.audited_change import change, check_role
 from z4j.operations.commands import Actor
 from z4j.operations.signed_links import SignedLinks
 from z4j.rules.incidents.record import Curve, Event, Record, in_order
-from z4j.rules.operator_input import shown_reason
+from z4j.rules.operator_input import shown_note, shown_reason
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US
 from z4j.store.access.audit import AuditLog
 from z4j.store.fleet import releases
@@ -69,7 +69,7 @@ class Incidents:
         """Adds a note, redacted like every operator input. Raises NotAllowed, NotFound, BadInput or WrongState."""
         if not text.strip() or len(text) > NOTE:
             raise BadInput(f"A note must have 1 to {NOTE:,} characters. No changes were made.")
-        shown, at = shown_reason(text.strip()), clock.now()
+        shown, at = shown_note(text.strip()), clock.now()
         incident, record = await self.get(id)
         if record is not None:
             raise WrongState("The incident has ended, and its record can no longer be changed. No changes were made.")
@@ -136,16 +136,19 @@ class Incidents:
     # -- sharing -------------------------------------------------------------------------------------------------------
     async def share(self, actor: Actor, id: int) -> str:
         """Returns the path that shows the record without signing in, for a week. Raises NotAllowed or NotFound."""
-        await self.get(id)
+        incident, _ = await self.get(id)
         await self._of(actor, id, {"change": "shared"}, lambda db: id)
-        return f"/incidents/shared/{self._links.code(id)}"
+        return f"/incidents/shared/{self._links.code(id, incident.began_at)}"
 
-    def incident_of_link(self, code: str) -> int:
-        """Returns the incident of such a link. Raises NotAllowed."""
-        id = self._links.id_of(code)
-        if id is None:
+    async def incident_of_link(self, code: str) -> int:
+        """Returns the incident of such a link. Raises NotAllowed, or NotFound after it was deleted."""
+        found = self._links.read(code)
+        if found is None:
             raise NotAllowed("This link has expired or is incomplete.", "Ask for a new link.")
-        return id
+        incident, _ = await self.get(found[0])
+        if incident.began_at != found[1]:
+            raise NotFound("Incident not found. It may have been deleted.")
+        return incident.id
 
     # -- common --------------------------------------------------------------------------------------------------------
     async def _of(self, actor: Actor, id: int, detail: JsonObject, work: Callable[[Connection], int | None]) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Signs the number in a link that works without a sign-in, for a week; the key is a file of the data folder."""
+"""Signs the number in a link that works without a sign-in, for a week; the key is a file of the data folder.
+
+The time at which what has the number was created is signed, too: a number is used again after a deletion, or after a restore of a backup.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ from z4j import files
 
 KEY_FILE: Final = "alerts.key"
 LINK_LIVES_S: Final = 7 * 24 * 3_600
+PATHS: Final = ("/acknowledge/", "/incidents/shared/")
+"""How the paths of these links begin."""
+HIDDEN: Final = "…"
+
+
+def without_code(path: str) -> str:
+    """Returns the path of a request as logs and the audit log contain it: without the code of a link, with which anyone could use it."""
+    return next((begin + HIDDEN for begin in PATHS if path.startswith(begin)), path)
 
 
 class SignedLinks:
@@ -23,14 +34,15 @@ class SignedLinks:
         self._purpose = purpose
         self._links: URLSafeTimedSerializer | None = None
 
-    def code(self, id: int) -> str:
+    def code(self, id: int, made_at: int) -> str:
         """Returns the signed part of the link."""
-        return str(self._signer.dumps(id))
+        return str(self._signer.dumps([id, made_at]))
 
-    def id_of(self, code: str) -> int | None:
-        """Returns the number, or None if the code is forged, damaged or older than a week."""
+    def read(self, code: str) -> tuple[int, int] | None:
+        """Returns the number and the time, or None if the code is forged, damaged or older than a week."""
         try:
-            return int(self._signer.loads(code, max_age=LINK_LIVES_S))
+            id, made_at = self._signer.loads(code, max_age=LINK_LIVES_S)
+            return int(id), int(made_at)
         except (BadData, TypeError, ValueError):
             return None
 

@@ -113,9 +113,27 @@ async def test_a_link_shows_its_record_only(tmp_path: Path) -> None:
     async with service(tmp_path) as (_, made):
         id = await made.start(OLGA, title="x")
         code = (await made.share(OLGA, id)).removeprefix("/incidents/shared/")
-        assert made.incident_of_link(code) == id
+        assert await made.incident_of_link(code) == id
         for wrong in ("", "1", code + "x"):
             with pytest.raises(NotAllowed):
-                made.incident_of_link(wrong)
+                await made.incident_of_link(wrong)
         with pytest.raises(NotAllowed):
             await made.share(VERA, id)
+
+
+async def test_a_link_is_not_valid_for_a_later_incident_of_the_same_number(tmp_path: Path) -> None:
+    async with service(tmp_path) as (_, made):
+        id = await made.start(OLGA, title="x", began_at=clock.now() - MINUTE)
+        code = (await made.share(OLGA, id)).removeprefix("/incidents/shared/")
+        await made.delete(OLGA, id)
+        assert await made.start(OLGA, title="another one") == id
+        with pytest.raises(NotFound):
+            await made.incident_of_link(code)
+
+
+async def test_a_note_is_stored_whole(tmp_path: Path) -> None:
+    async with service(tmp_path) as (_, made):
+        id = await made.start(OLGA, title="x")
+        text = "words " * 600 + "end"
+        await made.note(OLGA, id, text)
+        assert (await made.record_of(id)).events[-1].text == text

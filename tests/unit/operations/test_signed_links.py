@@ -17,42 +17,42 @@ def links(tmp_path: Path) -> SignedLinks:
 
 
 def test_a_code_leads_to_its_number(links: SignedLinks) -> None:
-    assert links.id_of(links.code(7)) == 7
+    assert links.read(links.code(7, 5)) == (7, 5)
 
 
 def test_a_code_is_valid_after_a_restart(links: SignedLinks, tmp_path: Path) -> None:
-    assert SignedLinks(tmp_path, "alert").id_of(links.code(7)) == 7
+    assert SignedLinks(tmp_path, "alert").read(links.code(7, 5)) == (7, 5)
 
 
 def test_a_code_of_another_purpose_is_not_valid(links: SignedLinks, tmp_path: Path) -> None:
-    assert SignedLinks(tmp_path, "incident").id_of(links.code(7)) is None
+    assert SignedLinks(tmp_path, "incident").read(links.code(7, 5)) is None
 
 
 def test_a_code_of_another_installation_is_not_valid(links: SignedLinks, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    assert SignedLinks(other, "alert").id_of(links.code(7)) is None
+    assert SignedLinks(other, "alert").read(links.code(7, 5)) is None
 
 
 @pytest.mark.parametrize("code", ["", "7", "7.x.y", "NQ.aaaaaa.bbbbbb", "\x00", "ü" * 300])
 def test_no_other_text_is_a_code(links: SignedLinks, code: str) -> None:
-    assert links.id_of(code) is None
+    assert links.read(code) is None
 
 
 def test_the_number_cannot_be_replaced(links: SignedLinks) -> None:
-    assert links.id_of(links.code(8).partition(".")[0] + "." + links.code(7).partition(".")[2]) is None
+    assert links.read(links.code(8, 5).partition(".")[0] + "." + links.code(7, 5).partition(".")[2]) is None
 
 
 def test_a_code_is_valid_for_a_week(links: SignedLinks, monkeypatch: pytest.MonkeyPatch) -> None:
     signed_at = int(time.time())
-    code = links.code(7)
+    code = links.code(7, 5)
     monkeypatch.setattr(time, "time", lambda: signed_at + LINK_LIVES_S)
-    assert links.id_of(code) == 7
+    assert links.read(code) == (7, 5)
     monkeypatch.setattr(time, "time", lambda: signed_at + LINK_LIVES_S + 2)
-    assert links.id_of(code) is None
+    assert links.read(code) is None
 
 
 def test_only_the_owner_reads_the_key(links: SignedLinks, tmp_path: Path) -> None:
     assert not (tmp_path / KEY_FILE).exists()
-    links.code(7)
+    links.code(7, 5)
     assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600

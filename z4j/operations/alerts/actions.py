@@ -24,6 +24,7 @@ from z4j.rules.operator_input import shown_reason
 from z4j.rules.rollups import DAY_US
 from z4j.store.access.audit import AuditLog
 from z4j.store.alerts import alert_rules, alerts, channels, messages
+from z4j.store.alerts.alerts import StoredAlert
 from z4j.store.alerts.channels import ChannelKind
 from z4j.store.sqlite.db import Connection, Store
 from z4j.text import JsonObject
@@ -185,16 +186,20 @@ class AlertActions:
                 raise WrongState("This alert is resolved. No changes were made.")
             raise WrongState(f"This alert was already acknowledged by {found.alert.acknowledged_by}. No changes were made.")
 
-    def link_to_acknowledge(self, id: int) -> str:
+    def link_to_acknowledge(self, stored: StoredAlert) -> str:
         """Returns the path of a link that acknowledges an alert without signing in: once, and for a week."""
-        return f"/acknowledge/{self._links.code(id)}"
+        return f"/acknowledge/{self._links.code(stored.id, stored.alert.opened_at)}"
 
-    def alert_of_link(self, code: str) -> int:
+    async def alert_of_link(self, code: str) -> StoredAlert:
         """Returns the alert of such a link. Raises NotAllowed."""
-        id = self._links.id_of(code)
-        if id is None:
+        found = self._links.read(code)
+        if found is None:
             raise NotAllowed("This link has expired or is incomplete. No changes were made.", "Sign in to acknowledge the alert.")
-        return id
+        id, opened_at = found
+        stored = await alerts.get_alert(self.store, id)
+        if stored is None or stored.alert.opened_at != opened_at:
+            raise NotAllowed("This alert no longer exists. No changes were made.")
+        return stored
 
     # -- common --------------------------------------------------------------------------------------------------------
     async def _check_role(self, actor: Actor, action: str, target: str) -> None:

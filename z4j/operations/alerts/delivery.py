@@ -16,7 +16,8 @@ from z4j.live import Live
 from z4j.operations.alerts.sender_supervisor import NotDelivered, send
 from z4j.rules.alerts import message as rules
 from z4j.rules.alerts.delivery_retries import next_try
-from z4j.store.alerts import channels, messages
+from z4j.store.alerts import alerts, channels, messages
+from z4j.store.alerts.alerts import StoredAlert
 from z4j.store.alerts.messages import Message
 from z4j.store.sqlite.db import Connection, Store
 
@@ -28,7 +29,7 @@ PAUSE_US: Final = 60_000_000
 class Delivery:
     """One per server. `address` returns the URL of this server, `acknowledge` the path of the link that acknowledges an alert."""
 
-    def __init__(self, store: Store, live: Live, address: Callable[[], str], acknowledge: Callable[[int], str]) -> None:
+    def __init__(self, store: Store, live: Live, address: Callable[[], str], acknowledge: Callable[[StoredAlert], str]) -> None:
         self.store = store
         self.live = live
         self.address = address
@@ -84,7 +85,8 @@ class Delivery:
         if address is None or not address.is_enabled:
             raise NotDelivered("The channel is disabled.")
         can_acknowledge = message.alert_id is not None and message.kind != "resolved"
-        link = self.acknowledge(message.alert_id) if can_acknowledge and message.alert_id is not None else ""
+        stored = await alerts.get_alert(self.store, message.alert_id or 0) if can_acknowledge else None
+        link = self.acknowledge(stored) if stored is not None else ""
         whole: dict[str, Any] = rules.delivered(
             message.body, id=message.id, alert=message.alert_id, address=self.address(), acknowledge=link
         )  # fmt: skip

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from z4j import clock, logs
 from z4j.agents.audit_witnesses import Witnesses
 from z4j.exceptions import StoreError
+from z4j.operations.signed_links import without_code
 from z4j.rules.audit.repeats import WINDOW_US, Count, Key, Repeats
 from z4j.store.access.audit import AuditLog, outcomes
 from z4j.store.sqlite.db import Store
@@ -129,7 +130,7 @@ class AuditTrail:
             outcomes.reset(token)
 
     async def _record(self, scope: Scope, identity: Identity, message: Message, written: list[str]) -> None:
-        method, path, status, headers = scope["method"], scope["path"], message["status"], Headers(raw=message["headers"])
+        method, path, status, headers = scope["method"], without_code(scope["path"]), message["status"], Headers(raw=message["headers"])
         if method in SAFE:
             if not is_export(method, path, headers) or status not in (200, 403):
                 return

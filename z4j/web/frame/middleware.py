@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from z4j import clock, logs
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
 from z4j.listener.connection_limits import admit
+from z4j.operations.signed_links import without_code
 from z4j.rate_limit import basic_password, bearer
 from z4j.rules.addresses import is_loopback
 from z4j.rules.permissions import METRICS, PACKAGES, is_allowed
@@ -35,6 +37,7 @@ HEADERS: Final = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
+    "x-robots-tag": "noindex, nofollow",
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
@@ -49,6 +52,15 @@ HOW_TO_READ_METRICS: Final = (
     "Metrics are read with an API token as a bearer token. Create one with `z4j token create --api prometheus --role metrics`.\n"
 )
 _PROXIED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
+
+
+class StoredId(IntegerConvertor):
+    """`{id:int}` of a route: a number that the database can hold. No row has a longer one, so its URL is not found."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("int", StoredId())
 
 
 class RequestEnvelope:
@@ -89,7 +101,7 @@ class RequestEnvelope:
             path = scope["path"]
             if not path.startswith("/static/") and path != "/events":
                 who = scope.get("identity", NOBODY).name or "-"
-                logs.access(scope["method"], path, status, clock.ticks() - began, who, request_id)
+                logs.access(scope["method"], without_code(path), status, clock.ticks() - began, who, request_id)
 
 
 class TooLarge(BadInput):

@@ -140,13 +140,27 @@ async def test_maintenance_ends_once(tmp_path: Path) -> None:
 
 async def test_a_link_in_a_message_acknowledges_its_alert_and_nothing_else(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
-        path = on.actions.link_to_acknowledge(7)
-        code = path.removeprefix("/acknowledge/")
-        assert on.actions.alert_of_link(code) == 7
+        await on.rule(await on.channel())
+        await on.look([EMAILS])
+        [alert] = await on.open()
+        code = on.actions.link_to_acknowledge(alert).removeprefix("/acknowledge/")
+        assert await on.actions.alert_of_link(code) == alert
         for wrong in ("", "7", code[:-1], code + "x", code.replace(code[:3], "OA.")):
             with pytest.raises(NotAllowed):
-                on.actions.alert_of_link(wrong)
+                await on.actions.alert_of_link(wrong)
         assert (tmp_path / "alerts.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_link_is_not_valid_for_a_later_alert_of_the_same_number(tmp_path: Path) -> None:
+    """As after a restore of a backup: the numbers of the alerts since then are used again."""
+    async with stage(tmp_path) as on:
+        await on.rule(await on.channel())
+        await on.look([EMAILS])
+        [alert] = await on.open()
+        code = on.actions.link_to_acknowledge(alert).removeprefix("/acknowledge/")
+        await on.store.write(lambda db: db.execute("UPDATE alert SET opened_at = opened_at + 1").rowcount)
+        with pytest.raises(NotAllowed, match="no longer exists"):
+            await on.actions.alert_of_link(code)
 
 
 async def test_an_alert_is_acknowledged_once_and_while_it_lasts(tmp_path: Path) -> None:

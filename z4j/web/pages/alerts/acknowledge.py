@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.exceptions import NotAllowed, WrongState, Z4jError
-from z4j.store.alerts import alerts
 from z4j.web.auth.authentication import Identity
 from z4j.web.frame.render import Theme, render, theme_of
 from z4j.web.services import services
@@ -46,9 +45,9 @@ async def confirm(request: Request) -> Response:
         page = await _page(request)
         if not page.code:
             return render(request, "alerts/acknowledge.html", page, WrongState.status)
-        id = services(request).alerts.alert_of_link(page.code)
+        stored = await services(request).alerts.alert_of_link(page.code)
         client = request.scope["client"][0] if request.scope.get("client") else ""
-        await services(request).alerts.acknowledge(Identity("link in a message", "operator", "link", client), id)
+        await services(request).alerts.acknowledge(Identity("link in a message", "operator", "link", client), stored.id)
     except (NotAllowed, WrongState) as error:
         return _refused(request, error)
     return render(request, "alerts/acknowledge.html", replace(page, done="Acknowledged. No more reminders are sent."))
@@ -56,9 +55,7 @@ async def confirm(request: Request) -> Response:
 
 async def _page(request: Request) -> AcknowledgePage:
     code = request.path_params["code"][:LONGEST]
-    stored = await alerts.get_alert(services(request).store, services(request).alerts.alert_of_link(code))
-    if stored is None:
-        raise NotAllowed("This alert no longer exists. No changes were made.")
+    stored = await services(request).alerts.alert_of_link(code)
     if stored.alert.resolved_at is not None:
         return AcknowledgePage(theme_of(request), TITLE, stored.title, done="This alert is resolved. There is nothing to do.")
     if stored.alert.acknowledged_at is not None:

@@ -99,7 +99,7 @@ async def as_markdown(request: Request) -> Response:
 async def shared(request: Request) -> Response:
     """GET /incidents/shared/{code}: the record for anyone who has the link, for a week."""
     service = services(request).incidents
-    record = await service.record_of(service.incident_of_link(request.path_params["code"][:300]))
+    record = await service.record_of(await service.incident_of_link(request.path_params["code"][:300]))
     return render(request, "incidents/shared.html", RecordPage(theme_of(request), record, lines_of(record)))
 
 

@@ -3,13 +3,42 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.site import text_of
 from tests.unit.web.pages.alerts.conftest import fire
 from tests.unit.web.pages.conftest import EVIL, Shop
+from z4j.store.alerts import alerts
+
+
+def link_of(called: Shop) -> str:
+    stored = called.call(alerts.get_alert, called.server.store, 1)
+    assert stored is not None
+    return called.server.alert_actions.link_to_acknowledge(stored)
+
+
+def test_the_code_of_a_link_is_in_no_log_and_not_in_the_audit_log(called: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads a log could use the link."""
+    link, path = link_of(called), called.post("/incidents", title="x").headers["location"]
+    called.post(f"{path}/share")
+    shared = called.server.incidents._links.code(1, 5)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            called.post(link)  # the second is refused, of a user who is signed in
+        called.get(f"/incidents/shared/{shared}")
+        called.post(f"/acknowledge/{shared}")
+    records = [record.__dict__ for record in caplog.records if record.name.startswith("z4j")]
+    lines = [record.get("facts", {}).get("path") for record in records]
+    assert {"/acknowledge/…", "/incidents/shared/…"} <= set(lines)
+    assert not any(secret in str(record) for secret in (link[13:], shared) for record in records)
+    audit = called.get("/changes/audit.json").text
+    assert "acknowledge/…" in audit or "acknowledge/\\u2026" in audit
+    assert link[13:] not in audit
+    assert shared not in audit
 
 
 def test_the_link_acknowledges_when_its_button_is_pressed(called: Shop) -> None:
-    link = called.server.alert_actions.link_to_acknowledge(1)
+    link = link_of(called)
     called.forget()
     page = called.get(link)
     assert page.status_code == 200
@@ -25,13 +54,13 @@ def test_the_link_acknowledges_when_its_button_is_pressed(called: Shop) -> None:
 
 def test_other_links_do_nothing(called: Shop) -> None:
     called.forget()
-    for code in ("x", "MQ.aa.bb", called.server.alert_actions.link_to_acknowledge(9).split("/")[-1]):
+    for code in ("x", "MQ.aa.bb", link_of(called)[len("/acknowledge/") : -1]):
         assert called.get(f"/acknowledge/{code}").status_code == 403
         assert called.post(f"/acknowledge/{code}").status_code == 403
 
 
 def test_an_alert_that_is_over_needs_nothing(called: Shop) -> None:
-    link = called.server.alert_actions.link_to_acknowledge(1)
+    link = link_of(called)
     fire(called)
     called.forget()
     assert "There is nothing to do" in text_of(called.get(link))
