@@ -77,13 +77,18 @@ def _quote(value: str) -> str:
 
 
 async def to_csv(request: Request, name: str, columns: Sequence[str], rows: AsyncIterator[Any]) -> Response:
-    """Returns the streamed answer of a .csv URL. `audit_trail` records it, like every export."""
+    """Returns the streamed answer of a .csv URL. `audit_trail` records it, like every export. Raises what reading the first row raises,
+    such as BadInput: an answer that has begun could not become an error."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
     if request.method == "HEAD":
         return Response(None, media_type="text/csv; charset=utf-8", headers=headers)
 
+    first = await anext(rows, None)
+
     async def lines() -> AsyncIterator[str]:
         yield line(columns)
+        if first is not None:
+            yield line(cell(column, getattr(first, column)) for column in columns)
         async for row in rows:
             yield line(cell(column, getattr(row, column)) for column in columns)
 

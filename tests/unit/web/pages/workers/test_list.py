@@ -75,3 +75,9 @@ def test_refused_records_are_told_with_their_number() -> None:
     assert (said.app, said.at) == ("shop", T)
     assert "1,234" in said.text
     assert "bad time" in said.text
+
+
+def test_a_wrong_position_is_refused_before_the_file_begins(shop: Shop) -> None:
+    answer = shop.get("/workers.csv?after=nonsense")
+    assert answer.status_code == 400
+    assert "not a valid position" in answer.text
