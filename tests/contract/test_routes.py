@@ -12,6 +12,7 @@ from tests.support.database import create_database
 from z4j import clock
 from z4j.app import Server
 from z4j.appliance.data_folder import prepare_data
+from z4j.operations.signed_links import HIDDEN, without_code
 from z4j.rules.permissions import ROLES, is_allowed
 from z4j.settings import Settings
 from z4j.store.access import users
@@ -152,3 +153,25 @@ def test_wrong_passwords_are_slow_equal_and_limited(site: Site) -> None:
     }
     assert len(answers) == 1
     assert all(is_told for _, is_told in answers)
+
+
+@pytest.mark.parametrize("row", [row for row in WALKED if "{id:int}" in row.path], ids=lambda row: f"{row.method} {row.path}")
+def test_a_number_that_no_row_can_have_is_not_found(site: Site, row: R) -> None:
+    """The database has no larger numbers than 2^63 - 1, and an error of it would be one of the server."""
+    path = row.path.replace("{id:int}", str(10**30)).replace("{id}", "0")
+    answer = site.client.request(row.method, path, headers=ORIGIN | {"Cookie": f"{COOKIE}={site.cookies['admin']}"}, follow_redirects=False)
+    assert answer.status_code == 404
+
+
+def test_the_codes_of_links_are_hidden_in_logs() -> None:
+    coded = [row.path for row in all_rows() if "{code}" in row.path]
+    assert coded
+    for path in coded:
+        assert without_code(path.replace("{code}", "canary")) == path.replace("{code}", HIDDEN)
+
+
+def test_no_page_is_listed_by_a_search_engine(site: Site) -> None:
+    for path in ("/login", "/healthz", "/acknowledge/x", "/incidents/shared/x"):
+        answer = site.client.get(path, headers=ORIGIN)
+        assert "noindex" in answer.headers["x-robots-tag"], path
+        assert answer.headers["referrer-policy"] == "same-origin"
