@@ -20,6 +20,11 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from z4j import files, resources
 from z4j.exceptions import BadInput, StoreError
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python without this library, whose zipfile raises RuntimeError
+    LZMAError = zlib.error  # type: ignore[misc,assignment]
+
 LARGEST: Final = 200 * 1024 * 1024
 """Bytes of a wheel that is added."""
 LARGEST_METADATA: Final = 4 * 1024 * 1024
@@ -88,7 +93,15 @@ def read_wheel(path: Path) -> Wheel:
             if member.file_size > LARGEST_METADATA:
                 raise ValueError("its metadata is too large")
             metadata = archive.read(member)
-    except (InvalidWheelFilename, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:  # what zipfile raises
+    except (
+        InvalidWheelFilename,
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # what zipfile raises
         raise BadInput(f"{path.name} is not a wheel: {error}.") from error
     headers = BytesParser().parsebytes(metadata, headersonly=True)
     if canonicalize_name(str(headers.get("Name", ""))) != project or str(headers.get("Version", "")) != str(version):

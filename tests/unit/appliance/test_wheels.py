@@ -89,5 +89,10 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(bundled: Path, tmp_
         content[at] |= 1 if at == 6 else 99
         content[content.find(b"PK\x01\x02") + at + 2] |= 1 if at == 6 else 99
         (folder / name).write_bytes(content)
+    with zipfile.ZipFile(folder / "f-1-py3-none-any.whl", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("f-1.dist-info/METADATA", "Metadata-Version: 2.4\nName: f\nVersion: 1\n")
+    content = bytearray((folder / "f-1-py3-none-any.whl").read_bytes())
+    content[content.find(b"METADATA") + 8 + 9] = 0xFF  # the first byte behind the properties of LZMA
+    (folder / "f-1-py3-none-any.whl").write_bytes(content)
     (folder / "e-1-py3-none-any.whl").write_bytes(make(tmp_path, "e-1-py3-none-any.whl").read_bytes().replace(b"Name: e", b"Name: \xff"))
     assert [each.project for each in wheels.list_wheels(tmp_path / "data")] == ["cffi", "z4j-celery"]

@@ -96,4 +96,4 @@ def _link(event: Event, address: str) -> str:
 def _text(text: str) -> str:
     """Escapes a text of the application or a user for one table cell."""
     flat = " ".join(text.split())
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|!" else letter for letter in flat)
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|!~$&" else letter for letter in flat)

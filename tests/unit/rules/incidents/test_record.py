@@ -41,6 +41,11 @@ def test_markdown_has_everything_once() -> None:
     assert "2 more events not listed" in markdown(record(left_out=2), "")
 
 
+def test_marks_of_github_stay_texts() -> None:
+    text = markdown(record(Event(T, "note", "~~gone~~ $x$ &lt;b&gt;")), "")
+    assert r"\~\~gone\~\~ \$x\$ \&lt;b\&gt;" in text
+
+
 def test_texts_of_others_stay_texts() -> None:
     text = markdown(record(Event(T, "note", EVIL, who=EVIL, href="/x")), "")
     assert text.count("\n# ") == 0
