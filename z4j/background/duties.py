@@ -23,6 +23,8 @@ from z4j.background.nightly_backups import EVERY_S, NightlyBackups
 from z4j.background.overdue_schedules import OverdueSchedules
 from z4j.background.retention import RetentionDuty
 from z4j.background.server_events import Changed
+from z4j.background.unused_memory import EVERY_S as MEMORY_EVERY_S
+from z4j.background.unused_memory import UnusedMemory
 from z4j.background.word_index import WordIndexDuty
 from z4j.duty_loop import WHENEVER_S, Duties, repeat
 from z4j.store.access.audit import AuditLog
@@ -59,6 +61,7 @@ class BackgroundDuties:
         self.clock_watch = ClockWatch(store, changed, log)
         self.error_groups = ErrorGroups(store, changed, keep.errors_days)
         self.word_index = WordIndexDuty(store)
+        self.unused_memory = UnusedMemory()
         self.backups = backups
         for name, every_s, _ in self.table():
             self.duties.add(name, every_s)
@@ -82,6 +85,7 @@ class BackgroundDuties:
             ("retention", 1, self._retain),
             ("index of words", 0.5, self.word_index.round),
             ("unused names", 3_600, self._sweep_names),
+            ("unused memory", MEMORY_EVERY_S, self.unused_memory.round),
         ]
 
     async def _roll(self, at: int) -> int:
