@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Each kind of finding in full, as pages and messages show it: `data/findings.json` was read by a person, and a change of it has to be."""
+"""Each kind of finding in full, as pages and messages show it: `data/findings.json` was read line by line, and a change of it has to be."""
 
 from __future__ import annotations
 
