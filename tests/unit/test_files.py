@@ -23,7 +23,7 @@ from pathlib import Path
 from z4j import files
 from z4j.store.sqlite import verified_copy
 files.publish = lambda *_: time.sleep(60)
-backup.copy_database(Path(sys.argv[1]), Path(sys.argv[2]))
+verified_copy.copy_database(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 """A copy that is whole but for its name when it is killed."""
 
