@@ -73,7 +73,7 @@ BUCKETS: Final[dict[Measure, dict[str, int]]] = {
 
 CHUNK_US: Final = 10 * STEP_US[MINUTE]
 """The slots in which minutes of a sum over a whole range are read and kept."""
-EVER: Final = 1 << 62
+NO_SLOT: Final = 1 << 62
 """A slot that no range contains: its rows are added up and not kept."""
 
 
@@ -152,10 +152,10 @@ async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Rang
     """The rows of a block that adds up a whole range, without the slot. The sum of the steps that lie in it whole is kept: of hours and
     days until the range moves on; minutes, which move on all the time, in slots that make up the sum."""
     is_fine, stamp = part.step == MINUTE, store.stamp
-    length, slot_us = (CHUNK_US, CHUNK_US) if is_fine else (STEP_US[part.step], EVER)
+    length, slot_us = (CHUNK_US, CHUNK_US) if is_fine else (STEP_US[part.step], NO_SLOT)
     first, last = -(-part.since // length) * length if is_fine else part.since // length * length, part.until // length * length
     if not ids or last <= first:
-        return [row[1:] for row in await _rows(store, block, ids, part, EVER, measure)]
+        return [row[1:] for row in await _rows(store, block, ids, part, NO_SLOT, measure)]
     inside, key = Range(part.step, first, last), (block, measure, part.step, "whole", first, last, ids)
     whole = store.sum_cache.find(key, part.step, {first: inside.times}).get(first)
     if whole is None:
@@ -163,7 +163,7 @@ async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Rang
         whole = _added(rows, 2 if measure else 1) if is_fine else rows
         store.sum_cache.keep(key, stamp, {first: whole})
     ends = [each for each in (Range(part.step, part.since, first), Range(part.step, last, part.until)) if each.since < each.until]
-    return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, EVER, measure)]]
+    return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, NO_SLOT, measure)]]
 
 
 def _added(rows: Iterable[Row], width: int) -> list[Row]:

@@ -82,6 +82,16 @@ def wait_for(probe: Callable[[], T], what: str, *, seconds: float = PATIENCE_S) 
         time.sleep(0.03)
 
 
+def happens(probe: Callable[[], object], *, seconds: float) -> bool:
+    """Polls until the result is true, for exactly so long: for what should not happen, so that the time is spent whenever all is well."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if probe():
+            return True
+        time.sleep(0.03)
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The expected records of a kind of task, from `enqueued` to its end."""

@@ -18,7 +18,7 @@ import pytest
 
 from z4j_agent.conformance.assertions import ENDS, ended, final_answer, is_declared, payload_of, proof_of, worker_link
 from z4j_agent.conformance.gateway import Gateway, Record
-from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
+from z4j_agent.conformance.harness import PATIENCE_S, Harness, happens, wait_for
 from z4j_agent.conformance.harness_fixtures import HarnessFixtures
 
 NOT_STARTED_S = 1.5
@@ -76,9 +76,7 @@ class OperationsBase(HarnessFixtures):
         self.done(gateway, running, "pause_queue", queue=running.queue)
         for _ in range(PROBES):
             probe = running.enqueue("succeed", "probe")
-            try:
-                wait_for(partial(started, gateway, probe), "", seconds=NOT_STARTED_S)
-            except AssertionError:
+            if not happens(partial(started, gateway, probe), seconds=NOT_STARTED_S):
                 self.done(gateway, running, "purge_queue", queue=running.queue)
                 wait_for(partial(end_of, gateway, probe), "the probe is purged")
                 return
