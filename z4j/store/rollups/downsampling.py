@@ -46,8 +46,7 @@ def roll_minutes(db: Connection, at: int, until: int) -> None:
     for step in (HOUR, DAY):
         start = at // STEP_US[step] * STEP_US[step]
         if start >= rollup_writer.horizon(db, rollup_writer.EVERY_APP, step):
-            if db.sum_cache is not None:
-                db.sum_cache.stage([(step, start)])
+            db.sum_cache.stage([(step, start)])
             for block in BLOCKS:
                 db.execute(SQL[block], {"step": step, "start": start, "at": at, "until": until})
     db.execute(SQL["put_rolled_until"], {"at": str(until)})

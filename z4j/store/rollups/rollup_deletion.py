@@ -31,16 +31,14 @@ def move_horizon(db: Connection, app_id: int, step: int, before: int) -> None:
 def delete_old(db: Connection, step: int, before: int, seconds: float) -> tuple[bool, int]:
     """Deletes sums of a step before a time until `seconds` are over. Returns (whether nothing is left, rows deleted)."""
     move_horizon(db, rollup_writer.EVERY_APP, step, before)
-    if db.sum_cache is not None:
-        db.sum_cache.stage_deletion(step, before)
+    db.sum_cache.stage_deletion(step, before)
     return _delete(db, OLD, {"step": step, "before": before}, seconds)
 
 
 def delete_of_app(db: Connection, app_id: int, step: int, at: int, seconds: float) -> tuple[bool, int]:
     """Deletes the sums of one app of the step that begins at `at`, as `delete_old`."""
     move_horizon(db, app_id, step, at + 1)
-    if db.sum_cache is not None:
-        db.sum_cache.stage([(step, at)])
+    db.sum_cache.stage([(step, at)])
     return _delete(db, OF_APP, {"step": step, "at": at, "app_id": app_id}, seconds)
 
 
@@ -67,8 +65,7 @@ def delete_series(db: Connection, ids: list[int], seconds: float) -> int:
     in_use = rollup_writer.series_since_mark(db)
     if in_use is None:
         return len(ids)
-    if db.sum_cache is not None:
-        db.sum_cache.stage_all()  # an id may be given again
+    db.sum_cache.stage_all()  # an id may be given again
     ends, done = time.monotonic() + seconds, 0
     while done < len(ids) and (time.monotonic() < ends or not done):
         some = ids[done : done + SOME]

@@ -146,8 +146,7 @@ class RollupChanges:
         for (minute, app_id, worker_id), values in self._workers.items():
             for step, at in steps_of(db, app_id, minute):
                 _plus(workers, (step, at, app_id, worker_id), values)
-        if db.sum_cache is not None:
-            db.sum_cache.stage((key[0], key[1]) for changed in (sums, buckets, workers) for key in changed)
+        db.sum_cache.stage((key[0], key[1]) for changed in (sums, buckets, workers) for key in changed)
         for statement, rows in (
             ("add_to_rollup", [(*key, *values) for key, values in sums.items() if any(values)]),
             ("add_to_bucket", [(*key, tasks) for key, tasks in buckets.items() if tasks]),

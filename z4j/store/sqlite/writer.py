@@ -69,8 +69,8 @@ class Connection(sqlite3.Connection):
         self.seal = _NO_SEAL
         self.run_totals: RunTotals | None = None
         """Of the store, for its writer alone."""
-        self.sum_cache: SumCache | None = None
-        """The same."""
+        self.sum_cache = SumCache()
+        """That of the store, for its writer; of another connection one that nobody reads."""
         self.is_grouped = False
         """Whether `write_sums` is called before the commit."""
         self._of_step: Sums = {}

@@ -153,9 +153,9 @@ class _Saving:
         """Joins news with a stored row, and with what it says where that is known."""
         db, app_id = self.db, self.app_id
         summary = None
-        is_next = True
+        change_of = _next_change
         if old.flags & AGAIN or (values := next_columns(db, app_id, old, events)) is None:
-            is_next = False
+            change_of = _change_of
             before = decode(db, old) if before is None else before
             if old.flags & AGAIN or not _is_one_execution(db, app_id, id, before, events):
                 self.again.append((key, engine_id, raw, StoredTask(id, old)))
@@ -164,7 +164,7 @@ class _Saving:
             values = encode(db, app_id, summary, before, old)
         self.ids[key] = id
         if values != old:
-            block, row = (_next_change if is_next else _change_of)(id, old, values)
+            block, row = change_of(id, old, values)
             self._changed.setdefault(block, []).append(row)
             self._changes.add(app_id, engine_id, id, old, values)
         if values.state not in FINAL_CODES:

@@ -64,6 +64,10 @@ coalesce(t.runtime_us, CASE WHEN t.state = 4 AND t.start_attempt = {part_attempt
 -- What a result is ordered by, where that is a duration.
 CASE :order WHEN 'ran' THEN {part_ran} WHEN 'waited' THEN {part_waited} END
 
+-- part_bad_end --
+-- Ended in a state of task_search.BAD_ENDS. The condition of the indexes task_bad_name, task_bad_queue and task_bad_worker.
+t.state > 5 AND t.state < 12
+
 -- part_counted --
 -- Whether a counter matches the conditions that counters have.
 (:states >> state) & 1
@@ -147,7 +151,7 @@ ORDER BY t.first_at ASC, t.id ASC;
 -- Older tasks of one name that ended in a state of task_search.BAD_ENDS. Index: task_bad_name.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_name
-WHERE t.name_id = :name_id AND t.state > 5 AND t.state < 12
+WHERE t.name_id = :name_id AND {part_bad_end}
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
@@ -155,7 +159,7 @@ ORDER BY t.first_at DESC, t.id DESC;
 -- Newer tasks of one name that ended in a state of task_search.BAD_ENDS. Index: task_bad_name.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_name
-WHERE t.name_id = :name_id AND t.state > 5 AND t.state < 12
+WHERE t.name_id = :name_id AND {part_bad_end}
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
@@ -163,7 +167,7 @@ ORDER BY t.first_at ASC, t.id ASC;
 -- Older tasks of one queue that ended in a state of task_search.BAD_ENDS. Index: task_bad_queue.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_queue
-WHERE t.queue_id = :queue_id AND t.state > 5 AND t.state < 12
+WHERE t.queue_id = :queue_id AND {part_bad_end}
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
@@ -171,7 +175,7 @@ ORDER BY t.first_at DESC, t.id DESC;
 -- Newer tasks of one queue that ended in a state of task_search.BAD_ENDS. Index: task_bad_queue.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_queue
-WHERE t.queue_id = :queue_id AND t.state > 5 AND t.state < 12
+WHERE t.queue_id = :queue_id AND {part_bad_end}
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 
@@ -179,7 +183,7 @@ ORDER BY t.first_at ASC, t.id ASC;
 -- Older tasks of one worker that ended in a state of task_search.BAD_ENDS. Index: task_bad_worker.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_worker
-WHERE t.worker_id = :worker_id AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
+WHERE t.worker_id = :worker_id AND {part_bad_end} AND t.worker_id != 0
   AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
 ORDER BY t.first_at DESC, t.id DESC;
 
@@ -187,7 +191,7 @@ ORDER BY t.first_at DESC, t.id DESC;
 -- Newer tasks of one worker that ended in a state of task_search.BAD_ENDS. Index: task_bad_worker.
 SELECT t.id, t.first_at, {part_matches}, {part_order}
 FROM task AS t INDEXED BY task_bad_worker
-WHERE t.worker_id = :worker_id AND t.state > 5 AND t.state < 12 AND t.worker_id != 0
+WHERE t.worker_id = :worker_id AND {part_bad_end} AND t.worker_id != 0
   AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC;
 

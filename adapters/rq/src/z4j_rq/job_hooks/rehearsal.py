@@ -9,7 +9,6 @@ horse.
 from __future__ import annotations
 
 import copy
-import sys
 from typing import Any
 
 from rq.job import Job
@@ -65,5 +64,4 @@ def _begin(running: Running, connection: Any) -> Job:
 @guard("rehearsal")
 def rehearse_sealing() -> None:
     """Imports what a horse needs to report arguments that contain a secret. 7 MB, so not before a horse has to."""
-    if "cryptography.hazmat.primitives.ciphers.aead" not in sys.modules:
-        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+    import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401

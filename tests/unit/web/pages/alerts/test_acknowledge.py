@@ -18,7 +18,7 @@ def link_of(called: Shop) -> str:
 
 
 def test_the_code_of_a_link_is_in_no_log_and_not_in_the_audit_log(called: Shop, caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever reads a log could use the link."""
+    """Anyone who reads a log could use the link."""
     link, path = link_of(called), called.post("/incidents", title="x").headers["location"]
     called.post(f"{path}/share")
     shared = called.server.incidents._links.code(1, 5)

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.site import Site, site, text_of
+from tests.support.site import Site, text_of
 from z4j.agents.connections import AgentLink
 from z4j.store.schedules import schedules
-from z4j.web.auth import authentication
-from z4j.web.pages.settings.connection_strings import connect_app, make_api_token
+from z4j.web.pages.settings.connection_strings import make_api_token
 
 A, B = "redis://a:6379/0", "redis://a:6379/1"
 NEW = {
@@ -24,13 +21,8 @@ FORM = NEW | {"args": "[]", "kwargs": "{}", "is_enabled": "on"}
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
-    with site(tmp_path) as made:
-        made.call(connect_app, made.server.store, "shop", "h", "test")
-        made.add_user()
-        made.enter()
-        yield made
+def shop(empty: Site) -> Site:
+    return empty
 
 
 def connect(shop: Site, broker: str) -> None:

@@ -3,28 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.database import SECOND, T, life, origin, task
-from tests.support.site import Site, site
+from tests.support.site import Site
 from z4j.agents.ingest import ingest_batch
-from z4j.web.auth import authentication
-from z4j.web.pages.settings.connection_strings import connect_app
 from z4j_agent import wire
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(authentication, "FLOOR_S", 0.0)
-    with site(tmp_path) as made:
-        made.call(connect_app, made.server.store, "shop", "h", "test")
-        made.add_user()
-        made.enter()
-        yield made
+def shop(empty: Site) -> Site:
+    return empty
 
 
 def tell(shop: Site, *records: list[Any]) -> None:
