@@ -202,3 +202,25 @@ def test_a_task_that_the_server_had_given_up_and_that_succeeds_does_not_count(em
     counted(db)
     assert db.execute("SELECT failed, retried, cured FROM error_group").fetchall() == [(0, 0, 0)]
     db.close()
+
+
+KILLED = ["lost", "rq", "job", 0, T + S, "wb.9", "name", "queue", "child_killed", "signal 9"]
+CANCELLED = ["cancelled", "rq", "job", 0, T + 2 * S, "wa.7", "name", "queue", None, None, "", "", None]
+RUNNING = ["started", "rq", "job", 0, T + 3 * S, "wa.7", "name", "queue", None]
+DONE = ["succeeded", "rq", "job", 0, T + 4 * S, "wa.7", "name", "queue", None, T + 3 * S, 9, "1", None]
+SENT = ["enqueued", "rq", "job", 0, T, "pro.1", "name", "other", None, None]
+
+
+@pytest.mark.parametrize("batches", [
+    [[KILLED], [CANCELLED], [DONE]], [[CANCELLED], [KILLED], [DONE]], [[KILLED, CANCELLED], [DONE]],  # the end hides it
+    [[KILLED], [RUNNING], [DONE]], [[KILLED, RUNNING], [DONE]],  # the next run hides it
+    [[KILLED], [RUNNING], [DONE], [SENT]], [[DONE], [KILLED], [SENT]],  # its queue is known last
+])  # fmt: skip
+def test_a_lost_attempt_that_the_row_hides_counts_as_what_became_of_its_task(empty: bytes, batches: list[list[list[Any]]]) -> None:
+    db = ingested(empty, batches)
+    counted(db)
+    whole = ingested(empty, [[record for batch in batches for record in batch]])
+    assert contents(db)["errors"] == contents(whole)["errors"]
+    assert db.execute("SELECT failed, retried, cured FROM error_group").fetchall() == [(0, 0, 1)]
+    for each in (db, whole):
+        each.close()

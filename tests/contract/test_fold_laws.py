@@ -195,7 +195,7 @@ NEVER_RAN = ("expired", "rejected")
 
 def of_one_life(records: list[list[Any]]) -> list[list[Any]]:
     """The same records as those of one execution in one place: each attempt is enqueued, received and started once, all ends come later and
-    tell their start; what never ran ends once.
+    tell their start; what never ran ends once; an attempt has the same arguments whoever reports them.
 
     Ids that come again are in test_life_laws.py.
     """
@@ -212,6 +212,8 @@ def of_one_life(records: list[list[Any]]) -> list[list[Any]]:
             fields["received_at"] = T + 100 + attempt
         if "started_at" in fields:
             fields["started_at"] = T + 200 + attempt
+        if fields.get("args"):
+            fields["args"] = f"[{attempt}]"
         when = T + moments[kind] + attempt if kind in moments else at + 1_000
         made.append([kind, engine, task_id, attempt, when, rest[0].replace("boot2", "boot1"), "name", "queue", *fields.values()])
     return made
@@ -235,6 +237,15 @@ several = st.builds(
     ],
     random.Random(1),
     2,
+)
+@example(  # an end that hides a lost attempt, and then a success
+    [
+        ["lost", "celery", ID, 0, T + 1_000, "boot1.1", "name", "queue", "", ""],
+        ["cancelled", "celery", ID, 0, T + 1_000, "boot1.2", "name", "queue", T + 200, None, "", "", None],
+        ["succeeded", "celery", ID, 0, T + 1_000, "boot1.1", "name", "queue", None, T + 200, None, "", None],
+    ],
+    random.Random(17),
+    1,
 )
 def test_the_database_is_a_function_of_the_set(empty: bytes, records: list[list[Any]], chance: random.Random, size: int) -> None:
     expected = ingested(empty, [records])

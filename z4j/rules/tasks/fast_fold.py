@@ -2,8 +2,8 @@
 """Fast path for the ordinary life cycle of a task: enqueued, received, started, ended, each once and reported in this order.
 
 Almost every task follows it, and then its row follows from the previous row and these events, without a merge. The functions here return
-None or False if that is not certain; then `reused_ids.reuse_check` and `fold` decide. For accepted events, `detection.is_one_execution` is
-always true. Pure.
+None or False if that is not certain; then `reused_ids.reuse_check` and `fold` decide. For accepted events, `reuse_check.is_one_execution`
+is always true. Pure.
 """
 
 from __future__ import annotations

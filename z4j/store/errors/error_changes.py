@@ -61,6 +61,13 @@ def note(db: Connection, tasks: Iterable[int]) -> None:
     db.recall(_NOTED).update(dict.fromkeys(tasks))
 
 
+def note_counted(db: Connection, tasks: list[int]) -> None:
+    """Notes those of these tasks that have added something before. Their rows need not tell: another end or a run may hide an attempt that
+    was lost, and that attempt is cured when the task succeeds, and moves when its task gets another name or queue."""
+    if tasks:
+        note(db, (row[0] for row in db.execute(SQL["list_counted"], (json.dumps(tasks),))))
+
+
 def write(db: Connection) -> bool:
     """Adds what the noted tasks changed. Returns whether anything did."""
     noted = db.recall(_NOTED)

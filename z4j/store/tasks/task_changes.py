@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.errors import error_changes
 from z4j.store.rollups.queue_ledger import LedgerChanges
 from z4j.store.rollups.rollup_writer import Place, RollupChanges, place_of
@@ -29,6 +30,8 @@ class TaskChanges:
         self._rollups = RollupChanges()
         self._ledger = LedgerChanges()
         self._failures: list[int] = []
+        self._ended: list[int] = []
+        """Tasks that ended or moved, and whose rows tell nothing of a failure."""
         self._words = WordChanges()
 
     def add(self, app_id: int, engine_id: int, task: int, old: TaskColumns | None, new: TaskColumns | None) -> None:
@@ -47,6 +50,8 @@ class TaskChanges:
         self._ledger.add(app_id, engine_id, old, new)
         if error_changes.may_matter(old, new):
             self._failures.append(task)
+        elif old is not None and new is not None and (before != after or (new.state != old.state and new.state in FINAL_CODES)):
+            self._ended.append(task)
         if old is not None and new is not None:  # a new one is found by its id
             self._words.add(task, old, new)
 
@@ -59,6 +64,7 @@ class TaskChanges:
     def write(self, db: Connection) -> None:
         """Writes what follows, at the latest before the commit."""
         error_changes.note(db, self._failures)
+        error_changes.note_counted(db, self._ended)
         self._words.write(db)
         counters: dict[tuple[int, ...], tuple[int, ...]] = {
             (app_id, environment_id, engine_id, queue_id, name_id, state): (tasks,)

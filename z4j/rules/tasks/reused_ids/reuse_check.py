@@ -252,7 +252,9 @@ class _Seen:
                 return False
             if self.enqueued >= 0 and (self.payload_last > self.enqueued + SKEW_US or self.enqueued > self.payload_first + SKEW_US):
                 return False
-        return self.newest[0] <= self.won[0] or self.newest[1] <= self.won[1]
+        # The row of an attempt that succeeded beside a later one (a message that was delivered twice and retried once) tells when the
+        # later one began, so a row alone could not tell the next repetition of either from another execution.
+        return self.newest[0] <= self.won[0]
 
     def _is_echo(self, first: int, last: int, is_far: bool, known: int) -> bool:
         """Whether a worker reported arguments when it received its task, or if unknown, at its start or close to the first thing

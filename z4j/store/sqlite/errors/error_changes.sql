@@ -13,6 +13,10 @@ FROM run WHERE task IN (SELECT value FROM json_each(?));
 -- What they added to the counts so far. Index: the primary key.
 SELECT task, fingerprint, kind, at, place FROM error_task WHERE task IN (SELECT value FROM json_each(?));
 
+-- list_counted --
+-- Those of these tasks that added something. Index: the primary key.
+SELECT DISTINCT task FROM error_task WHERE task IN (SELECT value FROM json_each(?));
+
 -- add_counted --
 -- Something a task adds.
 INSERT INTO error_task (task, fingerprint, kind, at, place) VALUES (?, ?, ?, ?, ?);

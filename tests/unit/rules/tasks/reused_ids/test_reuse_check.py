@@ -216,9 +216,10 @@ LATER = 100 * S
     ([SENT, ev("received", 9 * S, 1)], [ev("started", 9 * S)], True),
     ([SENT, ev("received", 9 * S, 1)], [ev("failed", 10 * S)], True),
     # Where a later attempt hides when the first began, its runs are asked.
-    # After a success there is no further attempt.
+    # After a success there is no further attempt, and beside one the row would hide when the attempt that succeeded began.
     ([SENT, ev("succeeded", 3 * S, started_at=2 * S)], [ev("started", 4 * S, 1)], False),
-    ([SENT, ev("succeeded", 4 * S, started_at=2 * S)], [ev("started", 4 * S, 1)], True),
+    ([SENT, ev("succeeded", 4 * S, started_at=2 * S)], [ev("started", 4 * S, 1)], False),
+    ([SENT, ev("started", 3 * S, 1)], [ev("succeeded", 4 * S, started_at=2 * S)], False),
     ([SENT, ev("failed", 3 * S, started_at=2 * S)], [ev("started", 4 * S, 1)], True),
     ([SENT, ev("started", 4 * S, 1)], [ev("succeeded", 3 * S, started_at=2 * S)], False),
     ([SENT, ev("succeeded", 5 * S, 1, started_at=4 * S)], [ev("started", 6 * S, 2)], False),
@@ -281,11 +282,11 @@ LATER = 100 * S
     ([BEGAN], [ev("lost", 9 * S)], True),
     ([ev("failed", 3 * S)], [ev("lost", 9 * S)], False),
     ([ev("failed", 3 * S, started_at=2 * S)], [ev("lost", 9 * S)], True),
-    ([ev("succeeded", 3 * S, started_at=1 * S), ev("started", 1 * S + 1, 1)], [ev("lost", 9 * S)], True),  # its start is hidden
+    ([ev("retried", 3 * S, started_at=1 * S), ev("started", 1 * S + 1, 1)], [ev("lost", 9 * S)], True),  # its start is hidden
     # An end without a start may be of another execution, the loss of a process may not.
     ([BEGAN, WON], [ev("cancelled", 9 * S, 1)], False),
     ([ev("cancelled", 9 * S, 1)], [WON], False),
-    ([BEGAN, WON], [ev("cancelled", 1 * S, 1)], True),
+    ([BEGAN, WON], [ev("cancelled", 1 * S, 1)], False),
     ([BEGAN, WON], [ev("lost", 9 * S, 1)], True),
     ([ev("lost", 9 * S, 1)], [WON], True),
     # What operators and the server say is of no moment of a run.
