@@ -68,6 +68,7 @@ def _without() -> Iterator[None]:
         mock.patch.object(task_changes, "WordChanges", _Nothing),
         mock.patch.object(error_changes, "may_matter", _matters_not),  # a Mock would cost more than what it replaces
         mock.patch.object(error_changes, "note", _note_nothing),
+        mock.patch.object(error_changes, "note_counted", _note_nothing),
     ):
         yield
 
