@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import os
 import signal
 import sys
@@ -66,6 +65,7 @@ from z4j.store.sqlite import migrate
 from z4j.store.sqlite.db import Store
 from z4j.store.sqlite.demo_mark import refuse_demo
 from z4j.store.tasks.bulk_deletion import Retention
+from z4j.web import garbage_collection
 from z4j.web.auth.audit_trail import AuditTrail, Trail
 from z4j.web.auth.authentication import Auth
 from z4j.web.frame import exceptions as answers
@@ -77,17 +77,12 @@ from z4j.web.services import Services
 OLD_ALERTS_EVERY_S = 300.0
 SWITCH_S = 0.001
 """How long the writer's thread keeps the interpreter while the event loop wants it: an ack crosses from one to the other four times."""
-GC_THRESHOLD = 10_000
-"""New objects before the youngest are searched for cycles. A batch makes some thousands, of which almost none is in a cycle."""
 
 
 def tune_interpreter() -> None:
-    """Sets how this process switches threads and collects garbage. Call it when all that a server has at its start was made: a full
-    collection over that takes 50 ms, during which no request is answered, so later ones leave it out."""
+    """Sets how this process switches threads and collects garbage. Call it when all that a server has at its start was made."""
     sys.setswitchinterval(SWITCH_S)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
+    garbage_collection.tune()
 
 
 class Server:

@@ -255,6 +255,21 @@ def test_the_database_is_a_function_of_the_set(empty: bytes, records: list[list[
     assert ingested(empty, batches) == expected
 
 
+LOSS = ["lost", "celery", ID, 0, T + 1_700, "boot1.1", "name", "queue", "", ""]
+"""It tells no start."""
+SUCCESS = ["succeeded", "celery", ID, 1, T + 1_000, "boot1.1", "name", "queue", None, T + 201, None, "", None, None]
+BESIDE = ["cancelled", "celery", ID, 2, T + 1_000, "boot1.1", "name", "queue", T + 202, None, "", "", None]
+START = ["started", "celery", ID, 0, T + 200, "boot1.1", "name", "queue", None]
+
+
+@pytest.mark.parametrize("records", list(itertools.permutations([LOSS, SUCCESS, BESIDE, START])))
+def test_no_start_that_a_later_attempt_hides_makes_an_execution_of_a_loss(empty: bytes, records: tuple[list[Any], ...]) -> None:
+    expected = ingested(empty, [[LOSS, SUCCESS, BESIDE, START]])
+    assert len(expected["tasks"]) == 1
+    for size in (1, 2, 3):
+        assert ingested(empty, [list(records[start : start + size]) for start in range(0, len(records), size)]) == expected
+
+
 @given(several)
 @example(  # a loss whose start was not told, after the success of an earlier attempt
     [

@@ -128,5 +128,9 @@ def ended(kind: str, at: int, began: int | None, attempt: int = 0) -> list[Any]:
     return [*head, start, 1, "", "", None] if kind == "cancelled" else [*head, "worker_gone", ""]
 
 
+def received(at: int, attempt: int = 0) -> list[Any]:
+    return ["received", "rq", "job", attempt, T + at, "wa.1", "name", "queue", None, None]
+
+
 def enqueued(at: int, attempt: int = 0, code: str = "shop:1") -> list[Any]:
     return ["enqueued", "rq", "job", attempt, T + at, "wa.1", "name", "queue", None, {"code": code} if code else None]

@@ -28,6 +28,7 @@ from z4j.rules.addresses import is_loopback
 from z4j.rules.permissions import METRICS, PACKAGES, is_allowed
 from z4j.web.auth.authentication import COOKIE, NOBODY
 from z4j.web.frame.times import reading_in, zone_for
+from z4j.web.garbage_collection import BetweenRequests
 
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -70,6 +71,7 @@ class RequestEnvelope:
     def __init__(self, app: ASGIApp, is_https_only: Callable[[], bool] = lambda: False) -> None:
         self.app = app
         self.is_https_only = is_https_only
+        self._collection = BetweenRequests()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,6 +82,9 @@ class RequestEnvelope:
         scope["came_at"] = clock.now()
         began = clock.ticks()
         status = 0
+        is_stream = scope["path"] == "/events"  # it ends when its page does
+        if not is_stream:
+            self._collection.begin()
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -99,7 +104,9 @@ class RequestEnvelope:
             await self.app(scope, receive, send_on)
         finally:
             path = scope["path"]
-            if not path.startswith("/static/") and path != "/events":
+            if not is_stream:
+                self._collection.end()
+            if not path.startswith("/static/") and not is_stream:
                 who = scope.get("identity", NOBODY).name or "-"
                 logs.access(scope["method"], without_code(path), status, clock.ticks() - began, who, request_id)
 

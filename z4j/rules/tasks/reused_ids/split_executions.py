@@ -106,9 +106,10 @@ def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
         clocks[report.event] = max(clocks.get(report.event, ""), report.clock)
     everything = sorted((ReportedEvent(event, clock) for event, clock in clocks.items()), key=_order)
     enqueued = [report for report in everything if report.event.kind == "enqueued" and not report.event.attempt]
-    executions = _chain(_runs(everything, enqueued), enqueued)
+    receipts = [report for report in everything if report.event.kind == "received"]
+    executions = _chain(_runs(everything, enqueued), enqueued, receipts)
     _place_enqueued(executions, enqueued)
-    receipts = _place_receipts(executions, [report for report in everything if report.event.kind == "received"])
+    receipts = _place_receipts(executions, receipts)
     starts = _starts(executions)
     rest = [
         report
@@ -190,25 +191,27 @@ def _slack(report: ReportedEvent, run: _Run) -> int:
     return 0 if report.clock and report.clock == run.clock else SKEW_US
 
 
-def _chain(runs: Sequence[_Run], enqueued: Sequence[ReportedEvent]) -> list[_OpenExecution]:
+def _chain(runs: Sequence[_Run], enqueued: Sequence[ReportedEvent], receipts: Sequence[ReportedEvent]) -> list[_OpenExecution]:
     executions: list[_OpenExecution] = []
     for run in runs:
-        if not executions or _begins(run, executions, enqueued):
+        if not executions or _begins(run, executions, enqueued, receipts):
             executions.append(_OpenExecution(run))
         else:
             executions[-1].runs.append(run)
     return executions or [_OpenExecution()]
 
 
-def _begins(run: _Run, executions: Sequence[_OpenExecution], enqueued: Sequence[ReportedEvent]) -> bool:
+def _begins(run: _Run, executions: Sequence[_OpenExecution], enqueued: Sequence[ReportedEvent], receipts: Sequence[ReportedEvent]) -> bool:
     execution = executions[-1]
     if run.is_marked:
         return False
+    if run.is_only_lost():
+        # The loss of a process does not report when its run began: it can be that of any attempt before, unless another was announced.
+        announced = (report for report in (*enqueued, *receipts) if not report.event.attempt and report.event.at <= run.start)
+        return not run.attempt and any(execution.is_over_before(report.event.at, report.clock) for report in announced)
     if run.attempt:
-        # A retry never begins an execution. But RQ's Repeat counts on where nothing has failed, and so do older agents. The loss of a
-        # process does not report when its run began.
-        is_next = all(report.won for report in execution.runs) and execution.is_over_before(run.start, run.clock)
-        return is_next and not run.is_only_lost()
+        # A retry never begins an execution. But RQ's Repeat counts on where nothing has failed, and so do older agents.
+        return all(other.won for other in execution.runs) and execution.is_over_before(run.start, run.clock)
     if execution.is_over_before(run.start, run.clock):
         return True
     sent = [report for report in enqueued if _is_sent(report) and not _is_after(report.event.at, report.clock, run.start, run.clock)]

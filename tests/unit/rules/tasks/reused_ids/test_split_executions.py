@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.histories import S, T, ended, enqueued, started, told
+from tests.support.histories import S, T, ended, enqueued, received, started, told
 from z4j.rules.tasks.fold import Event
 from z4j.rules.tasks.reused_ids.split_executions import Execution, ReportedEvent, split
 
@@ -27,6 +27,17 @@ def test_lost_ends_no_life_but_another_sending_begins_one() -> None:
     assert told(*first, started(9), ended("succeeded", 10, 9)) == ["succeeded"]
     assert told(*first, enqueued(8), started(9), ended("succeeded", 10, 9)) == ["lost", "succeeded"]
     assert told(*first, enqueued(8)) == ["lost", "queued"]
+
+
+def test_a_loss_that_tells_no_start_is_of_the_run_before_it_unless_another_was_announced() -> None:
+    first = [enqueued(0), ended("cancelled", 2, None)]
+    assert told(*first, ended("lost", 60, None)) == ["cancelled"]
+    assert told(*first, enqueued(50), ended("lost", 60, None)) == ["cancelled", "lost"]
+    assert told(*first, received(50), ended("lost", 60, None)) == ["cancelled", "lost"]
+    assert told(*first, enqueued(61), ended("lost", 60, None)) == ["cancelled", "queued"], "announced after the loss"
+    retried = [started(1, 1), ended("succeeded", 2, 1, 1)]
+    assert told(*retried, ended("lost", 60, None)) == ["succeeded"], "of the first attempt, whose start is not known"
+    assert told(*retried, enqueued(50), ended("lost", 60, None)) == ["succeeded", "lost"]
 
 
 def test_a_retry_never_begins_a_life() -> None:
