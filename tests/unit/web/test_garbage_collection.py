@@ -92,7 +92,7 @@ def test_older_generations_have_their_turns(searches: list[int]) -> None:
     async def requests() -> None:
         collection = BetweenRequests()
         for _ in range((OLDER + 2) ** 2):
-            kept = [[] for _ in range(2 * YOUNG)]  # not in a cycle, but made
+            kept: list[list[int]] = [[] for _ in range(2 * YOUNG)]  # not in a cycle, but made
             collection.begin()
             collection.end()
             await asyncio.sleep(4 * PAUSE_S)
