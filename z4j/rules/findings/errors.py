@@ -24,7 +24,9 @@ LEAST_RISING: Final = 8
 FACTOR: Final = 3.0
 MADS: Final = 6.0
 CERTAIN: Final = 4.0
-"""Standard deviations above the mean of the earlier hours that the failures must reach."""
+"""Standard deviations above the mean of the busiest earlier hours that the failures must reach."""
+BUSIEST: Final = 4
+"""One of so many earlier hours is one of the busiest. An evening has more failures than the mean of a day, without anything being wrong."""
 QUIET_US: Final = 5 * MINUTE_US
 GAPS: Final = 3
 """The finding ends after five minutes without a failure, or after three times the mean time between two, whichever is longer."""
@@ -132,7 +134,8 @@ def _ran_since(activity: NameActivity | None, last_at: int) -> bool:
 
 def _limit(earlier: Sequence[int], past: Usual | None) -> float:
     """The failures per hour from which a known group is reported as rising."""
-    mean = sum(earlier) / max(len(earlier), 1)
+    busiest = sorted(earlier)[-max(len(earlier) // BUSIEST, 1) :]
+    mean = sum(busiest) / max(len(busiest), 1)
     above = past.above(factor=FACTOR, mads=MADS) if past is not None else 0.0
     return max(above, mean + CERTAIN * math.sqrt(mean + 1), LEAST_RISING)
 

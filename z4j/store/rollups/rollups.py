@@ -73,6 +73,8 @@ BUCKETS: Final[dict[Measure, dict[str, int]]] = {
 
 CHUNK_US: Final = 10 * STEP_US[MINUTE]
 """The slots in which minutes of a sum over a whole range are read and kept."""
+RANGES: Final = 12
+"""Ranges whose sums over the same series are kept: those of the last hours move on, and the ones before them are not read again."""
 NO_SLOT: Final = 1 << 62
 """A slot that no range contains: its rows are added up and not kept."""
 
@@ -156,12 +158,13 @@ async def _whole_rows(store: Store, block: str, ids: tuple[int, ...], part: Rang
     first, last = -(-part.since // length) * length if is_fine else part.since // length * length, part.until // length * length
     if not ids or last <= first:
         return [row[1:] for row in await _rows(store, block, ids, part, NO_SLOT, measure)]
-    inside, key = Range(part.step, first, last), (block, measure, part.step, "whole", first, last, ids)
-    whole = store.sum_cache.find(key, part.step, {first: inside.times}).get(first)
+    inside, key, both = Range(part.step, first, last), (block, measure, part.step, "whole", ids), first << 62 | last
+    whole = store.sum_cache.find(key, part.step, {both: inside.times}).get(both)
     if whole is None:
         rows = [row[1:] for row in await _rows(store, block, ids, inside, slot_us, measure)]
         whole = _added(rows, 2 if measure else 1) if is_fine else rows
-        store.sum_cache.keep(key, stamp, {first: whole})
+        store.sum_cache.keep(key, stamp, {both: whole})
+        store.sum_cache.forget_but(key, RANGES)
     ends = [each for each in (Range(part.step, part.since, first), Range(part.step, last, part.until)) if each.since < each.until]
     return [*whole, *[row[1:] for each in ends for row in await _rows(store, block, ids, each, NO_SLOT, measure)]]
 

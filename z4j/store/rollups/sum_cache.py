@@ -122,6 +122,13 @@ class SumCache:
                 assert kept is not None
                 self._values -= _values(kept.pop(old)[1])
 
+    def forget_but(self, key: Hashable, most: int) -> None:
+        """Drops all slots of a key but those that were kept last."""
+        with self._lock:
+            kept = self._kept.get(key, {})
+            for old in list(kept)[:-most]:
+                self._values -= _values(kept.pop(old)[1])
+
 
 def _values(rows: Sequence[Row]) -> int:
     """The size of a slot, which has one too if it is empty; its rows are equally long."""

@@ -69,6 +69,16 @@ def test_an_old_group_is_found_when_it_rises_or_came_back() -> None:
     assert find(old(50), {}, T).level == "bad"  # type: ignore[union-attr]
 
 
+def test_an_evening_with_more_failures_than_a_day_has_is_not_rising() -> None:
+    """A night of eleven hours, five hours of four failures, and the same again now: nine are within chance, fourteen are not."""
+    evening = (4,) * 5 + (1,) * 6 + (0,) * 11
+    seen = {failures: find(replace(old(failures), hours=(*evening, 4, failures)), {}, T) for failures in (9, 12, 13, 14)}
+    assert [failures for failures, finding in seen.items() if finding] == [13, 14]
+    once = replace(old(14), hours=(90, *(0,) * 21, 0, 14))
+    assert find(once, {}, T) is None, "an hour of a known cause this morning is one of the busiest"
+    assert find(replace(once, hours=(9, *(0,) * 21, 0, 14)), {}, T) is not None
+
+
 def test_it_is_over_when_no_failure_follows() -> None:
     frequent = error(30, every_s=10)
     assert find(frequent, {}, frequent.last_at + 5 * MINUTE_US) is not None

@@ -187,3 +187,19 @@ def test_no_other_statement_writes_sums() -> None:
     assert {stem for stem in stems if any(writes.search(block) for block in sql.load(stem).values())} == {
         "rollups/rollup_writer", "rollups/downsampling", "rollups/rollup_deletion",
     }  # fmt: skip
+
+
+async def test_ranges_that_have_moved_on_are_not_kept(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await fill(store)
+        await downsampling.roll(store, T + 2 * HOUR_US)
+        ids = [row.id for row in await rollups.list_series(store)]
+        for hour in range(5 * rollups.RANGES):
+            end = T // HOUR_US * HOUR_US - (5 * rollups.RANGES - hour) * HOUR_US
+            within = Range(HOUR, end - 70 * HOUR_US, end)
+            found = await rollups.by_series(store, ids, within)
+            assert await rollups.by_series(store, ids, within) == found
+        kept = [len(slots) for key, slots in store.sum_cache._kept.items() if "whole" in key]  # type: ignore[operator]
+        assert max(kept) == rollups.RANGES
+        rows = [of_slot for slots in store.sum_cache._kept.values() for _, of_slot in slots.values()]
+        assert sum(map(sum_cache._values, rows)) == store.sum_cache._values
