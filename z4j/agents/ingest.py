@@ -181,7 +181,7 @@ def _apply(db: Connection, app_id: int, decoded: _Decoded, at: int, spool: str |
             key = (engine, record.task_id)
             batch.add(key, event)
             if event[0] == "started" and isinstance(record, records.Started) and record.meta is not None and record.meta.note is not None:
-                batch.add_notes(key, event, record.meta.note.notes(is_redacted=is_redacted))
+                batch.add_annotations(key, event, record.meta.note.annotations(is_redacted=is_redacted))
             elif isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
                 broker = name_limits.intern(db, app_id, "broker", record.broker or "")
@@ -206,7 +206,7 @@ class _Batch:
         self.tasks: dict[task_writer.Key, list[Event]] = {}
         self.runs: dict[tuple[task_writer.Key, int, str], AttemptSummary] = {}
         self.originals: list[tuple[task_writer.Key, Event, bytes, str, int]] = []
-        self.notes: dict[tuple[task_writer.Key, attempt_annotations.RunKey], run_annotations.RunNotes] = {}
+        self.annotations: dict[tuple[task_writer.Key, attempt_annotations.RunKey], run_annotations.RunAnnotations] = {}
         self.links: set[tuple[task_writer.Key, str, str]] = set()
         self.lines: dict[log_lines.RunKey, list[log_lines.LogLine]] = {}
         self.answers: list[Answer] = []
@@ -225,10 +225,10 @@ class _Batch:
         if event.sent and (links := reused_ids.links_of(event)):
             self.links.update((key, *link) for link in links)
 
-    def add_notes(self, key: task_writer.Key, event: Event, news: run_annotations.RunNotes) -> None:
+    def add_annotations(self, key: task_writer.Key, event: Event, news: run_annotations.RunAnnotations) -> None:
         """Adds what an attempt reports about itself, whose start `event` is."""
         run = (key, (min(event.attempt, MAX_ATTEMPT), event.run, event.at))
-        self.notes[run] = run_annotations.join(self.notes.get(run, run_annotations.NOTHING), news)
+        self.annotations[run] = run_annotations.join(self.annotations.get(run, run_annotations.NOTHING), news)
 
     def add_line(self, record: records.TaskRecord) -> None:
         assert isinstance(record, records.Logged)
@@ -271,15 +271,15 @@ class _Batch:
             )
         if self.links:
             task_writer.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links if key in ids])
-        rows = {(key, run): ids[key] for key, run in self.notes if key in ids}
+        rows = {(key, run): ids[key] for key, run in self.annotations if key in ids}
         for key, engine_id, raw, row in saved.again:
             self._save_again(key, engine_id, raw, row)
             is_changed = True
             executions = attempt_annotations.rows_of(self.db, self.app_id, engine_id, raw)
             attempt_annotations.place_again(self.db, executions)
-            rows |= {(other, run): run_annotations.row_of(run[2], executions) for other, run in self.notes if other == key}
+            rows |= {(other, run): run_annotations.row_of(run[2], executions) for other, run in self.annotations if other == key}
         if rows:
-            news_of_rows = {(row, at[1]): self.notes[at] for at, row in rows.items()}
+            news_of_rows = {(row, at[1]): self.annotations[at] for at, row in rows.items()}
             is_changed = attempt_annotations.save(self.db, news_of_rows) or is_changed
         if self.lines and log_lines.save(self.db, self.app_id, self.lines):
             self.topics.add("tasks")

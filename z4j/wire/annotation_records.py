@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from z4j.rules.tasks import run_annotations
 from z4j.rules.tasks.fold import MAX_AT
-from z4j.rules.tasks.run_annotations import RunNotes
+from z4j.rules.tasks.run_annotations import RunAnnotations
 from z4j.wire.texts import text
 from z4j_agent.wire.redaction import redact, redact_text
 
@@ -28,7 +28,7 @@ class Note(Struct, gc=False, frozen=True):
     progress: tuple[_At, _Amount, _Amount | None, _Text] | None = None
     excess: Annotated[int, Meta(ge=0, lt=1 << 31)] = 0
 
-    def notes(self, *, is_redacted: bool) -> RunNotes:
+    def annotations(self, *, is_redacted: bool) -> RunAnnotations:
         """Returns what is stored of it, redacted again unless its agent has the same rules."""
         fields = {
             text(name, run_annotations.MAX_KEY): (at, text(value, run_annotations.MAX_VALUE)) for name, (at, value) in self.fields.items()
@@ -44,7 +44,7 @@ class Note(Struct, gc=False, frozen=True):
             at, done, total, _ = self.progress
             progress = (at, done, -1.0 if total is None or total < 0 else total, said)
         ids = {name: (at, id.lower()) for name, (at, id) in self.ids.items() if name in run_annotations.ID_NAMES}
-        return RunNotes(fields, ids, self.excess, progress)
+        return RunAnnotations(fields, ids, self.excess, progress)
 
 
 def _redacted_value(name: str, value: str) -> str:

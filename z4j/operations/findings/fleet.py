@@ -54,7 +54,8 @@ class FleetFindings:
         silent = {(app_id, process.boot) for app_id, process in known if missing_heartbeats.is_silent(process, at)}
         held = await fleet.count_held(self.store, sorted(silent)) if silent else {}
         return [
-            replace(process, held=held[app_id, process.boot]) if (app_id, process.boot) in held else process for app_id, process in known
+            replace(process, last_running=held[app_id, process.boot]) if (app_id, process.boot) in held else process
+            for app_id, process in known
         ]
 
     async def _waiting(self, processes: Sequence[Process], names: Mapping[Subject, NameActivity], at: int) -> list[WaitingName]:

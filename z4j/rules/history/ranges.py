@@ -9,7 +9,7 @@ from typing import Final
 
 from z4j.rules.rollups import DAY, DAY_US, HOUR, HOUR_US, MINUTE, MINUTE_US, STEP_US
 
-LOOKUPS: Final = 8_000
+MOST_READ: Final = 8_000
 """Sums that one history looks up at most: a page reads a bounded number of rows, whatever the database holds."""
 FEW: Final = 1_500
 """The same of minutes over a day, which are read instead of hours where that costs little."""
@@ -27,10 +27,10 @@ class Span:
 
 
 SPANS: Final = {
-    "90m": Span("90 min", 90 * MINUTE_US, ((MINUTE, MINUTE_US, LOOKUPS),)),
-    "24h": Span("24 h", DAY_US, ((MINUTE, 20 * MINUTE_US, FEW), (HOUR, HOUR_US, LOOKUPS))),
-    "7d": Span("7 d", 7 * DAY_US, ((HOUR, 2 * HOUR_US, LOOKUPS), (DAY, DAY_US, LOOKUPS))),
-    "90d": Span("90 d", 90 * DAY_US, ((DAY, DAY_US, LOOKUPS),)),
+    "90m": Span("90 min", 90 * MINUTE_US, ((MINUTE, MINUTE_US, MOST_READ),)),
+    "24h": Span("24 h", DAY_US, ((MINUTE, 20 * MINUTE_US, FEW), (HOUR, HOUR_US, MOST_READ))),
+    "7d": Span("7 d", 7 * DAY_US, ((HOUR, 2 * HOUR_US, MOST_READ), (DAY, DAY_US, MOST_READ))),
+    "90d": Span("90 d", 90 * DAY_US, ((DAY, DAY_US, MOST_READ),)),
 }  # fmt: skip
 HEAT: Final = SPANS["7d"]
 """The range of a heat map. More columns than its 84 are narrower than a pointer."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What an attempt reports about itself while it runs, joined in any order and with any repetition. Pure.
 
-Like the summaries of `fold`, a `RunNotes` is a point in a semilattice: of two values under one name the later one counts, and of equal
-times the greater value. The limits are part of it: the first `MAX_FIELDS` names in their order are kept, and a name that was left out can
-never come back, because the names that are kept only become smaller.
+Like the summaries of `fold`, a `RunAnnotations` is a point in a semilattice: of two values under one name the later one counts, and of
+equal times the greater value. The limits are part of it: the first `MAX_FIELDS` names in their order are kept, and a name that was left
+out can never come back, because the names that are kept only become smaller.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Progress = tuple[int, float, float, str]
 """When (microseconds UTC), done, total (-1: not known), text."""
 
 
-class RunNotes(NamedTuple):
+class RunAnnotations(NamedTuple):
     """The notes of one attempt by one process. `excess`: how many annotations were left out, as far as is known."""
 
     fields: Mapping[str, Value]
@@ -32,17 +32,17 @@ class RunNotes(NamedTuple):
     progress: Progress | tuple[()] = ()
 
 
-NOTHING: Final = RunNotes({}, {})
+NOTHING: Final = RunAnnotations({}, {})
 
 
-def join(a: RunNotes, b: RunNotes) -> RunNotes:
+def join(a: RunAnnotations, b: RunAnnotations) -> RunAnnotations:
     """Joins two notes of one attempt."""
     fields = _joined(a.fields, b.fields)
     excess = max(a.excess, b.excess)
     if len(fields) > MAX_FIELDS:
         fields = {name: fields[name] for name in sorted(fields)[:MAX_FIELDS]}
         excess = max(excess, 1)
-    return RunNotes(fields, _joined(a.ids, b.ids), excess, max(a.progress, b.progress))
+    return RunAnnotations(fields, _joined(a.ids, b.ids), excess, max(a.progress, b.progress))
 
 
 def _joined(a: Mapping[str, Value], b: Mapping[str, Value]) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from z4j.rules.tasks import run_annotations as rules
-from z4j.rules.tasks.run_annotations import ExecutionRow, RunNotes
+from z4j.rules.tasks.run_annotations import ExecutionRow, RunAnnotations
 from z4j.rules.tasks.states import FINAL_CODES
 from z4j.store.search import word_changes
 from z4j.store.sqlite import sql
@@ -44,7 +44,7 @@ class AttemptNotes:
     progress: Progress | None
 
 
-def save(db: Connection, news: Mapping[tuple[int, RunKey], RunNotes]) -> bool:
+def save(db: Connection, news: Mapping[tuple[int, RunKey], RunAnnotations]) -> bool:
     """Joins new notes, by (task row, attempt, token, start), with the stored ones. Returns whether anything changed."""
     changed: set[int] = set()
     for (task, (attempt, token, started_at)), value in news.items():
@@ -55,7 +55,7 @@ def save(db: Connection, news: Mapping[tuple[int, RunKey], RunNotes]) -> bool:
     return bool(changed)
 
 
-def _join(db: Connection, at: Mapping[str, int | str], value: RunNotes) -> bool:
+def _join(db: Connection, at: Mapping[str, int | str], value: RunAnnotations) -> bool:
     row = db.execute(SQL["find_note"], at).fetchone()
     old = _decode(row) if row is not None else rules.NOTHING
     new = rules.join(old, value)
@@ -122,7 +122,7 @@ def _shown(row: Row) -> AttemptNotes:
     )  # fmt: skip
 
 
-def _encode(notes: RunNotes) -> dict[str, str | int | None]:
+def _encode(notes: RunAnnotations) -> dict[str, str | int | None]:
     return {
         "fields": json.dumps(dict(sorted(notes.fields.items())), ensure_ascii=False),
         "ids": json.dumps(dict(sorted(notes.ids.items()))),
@@ -131,9 +131,9 @@ def _encode(notes: RunNotes) -> dict[str, str | int | None]:
     }
 
 
-def _decode(row: Row) -> RunNotes:
+def _decode(row: Row) -> RunAnnotations:
     fields, ids, excess, progress = row
-    return RunNotes(_pairs(fields), _pairs(ids), excess, tuple(json.loads(progress)) if progress else ())
+    return RunAnnotations(_pairs(fields), _pairs(ids), excess, tuple(json.loads(progress)) if progress else ())
 
 
 def _pairs(text: str) -> dict[str, tuple[int, str]]:

@@ -52,7 +52,7 @@ class WorkerPage:
     last: Position | None
     connected: int
     silent: int
-    held: int
+    running: int
     capacity: int
 
 
@@ -108,7 +108,7 @@ async def page_of_workers(
         last=shown[limit - 1].place if len(shown) > limit else None,
         connected=len(connected),
         silent=sum(1 for worker in matching if worker.place.state == "silent"),
-        held=sum(worker.running for worker in connected),
+        running=sum(worker.running for worker in connected),
         capacity=sum(worker.concurrency or 0 for worker in connected),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from z4j.rules.history.ranges import LOOKUPS, added
+from z4j.rules.history.ranges import MOST_READ, added
 from z4j.rules.releases.verdicts import Side
 from z4j.rules.rollups import DAY_US, HOUR, HOUR_US, KEPT_US, MINUTE, MINUTE_US, STEP_US
 from z4j.store.names import names
@@ -122,7 +122,7 @@ async def _sides(
     """The runs of a range by (name, engine), and how many series were not read; by minutes if they are stored and few, otherwise by
     hours."""
     within = _range(since, until, now, len(series))
-    ids = list(series)[: max(LOOKUPS // max(len(within.times), 1), 1)]
+    ids = list(series)[: max(MOST_READ // max(len(within.times), 1), 1)]
     sums = await rollups.by_series(store, ids, within)
     histograms = await rollups.histograms_by_series(store, ids, within, "ran")
     found: dict[tuple[int, int], list[tuple[Sums, Histograms | None]]] = {}
@@ -141,7 +141,7 @@ def _side(parts: Iterable[tuple[Sums, Histograms | None]]) -> Side:
 
 
 def _range(since: int, until: int, now: int, series: int) -> Range:
-    if since >= now - MINUTES_KEPT_US and (until - since) // MINUTE_US * series <= LOOKUPS:
+    if since >= now - MINUTES_KEPT_US and (until - since) // MINUTE_US * series <= MOST_READ:
         return Range(MINUTE, since // MINUTE_US * MINUTE_US, until)
     length = STEP_US[HOUR]
     return Range(HOUR, since // length * length, until)

@@ -17,7 +17,7 @@ from z4j.store.sqlite.db import Store
 
 SQL = sql.load("rollups/name_totals")
 PAGE: Final = 50
-LOOKUPS: Final = 40_000
+MOST_READ: Final = 40_000
 """Sums that the list looks up at most: with minutes of 90 minutes, those of 444 combinations of name, queue and release."""
 STEPS: Final = ((MINUTE, 2 * HOUR_US), (HOUR, 2 * DAY_US))
 """Sums of these steps are read for ranges up to a length; for longer ones, days."""
@@ -42,7 +42,7 @@ async def list_names(store: Store, scope: Place, part: str, since: int, until: i
     params = ids | {"part": part.lower(), "limit": PAGE + 1, "offset": page * PAGE}
     rows = await store.fetch_all(SQL["count_names"], params)
     within = _range(since, until)
-    most = max(LOOKUPS // max(len(within.times), 1), PAGE)
+    most = max(MOST_READ // max(len(within.times), 1), PAGE)
     names = json.dumps([row[2] for row in rows[:PAGE]])
     known = await store.fetch_all(SQL["series_of_names"], ids | {"names": names, "limit": most + 1})
     series: dict[int, int] = dict(known[:most])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from z4j.rules.history.ranges import HEAT, LOOKUPS, SPANS, Window, added, window
+from z4j.rules.history.ranges import HEAT, MOST_READ, SPANS, Window, added, window
 from z4j.rules.rollups import DAY, DAY_US, MINUTE
 from z4j.store.names import names
 from z4j.store.rollups import rollups
@@ -95,7 +95,7 @@ async def read_history(store: Store, place: Place, key: str, now: int, measure: 
     """Returns the history of a range of `rules.history.ranges.SPANS`, with the histograms of one measure or of both."""
     active, days, unread = await _active(store, place, now - SPANS[key].us, now)
     found = window(SPANS[key], now, len(active))
-    kept = active[: max(LOOKUPS // found.lookups, 1)]
+    kept = active[: max(MOST_READ // found.lookups, 1)]
     ids = [series.id for series in kept]
     within = Range(found.step, found.since, found.until)
     sums = await rollups.by_time(store, ids, within, found.slot_us)
@@ -136,7 +136,7 @@ async def read_runtimes(
         return history.window, {slot: each.ran for slot, each in history.histograms.items() if each.ran}
     active, _, _ = await _active(store, place, now - HEAT.us, now)
     found = window(HEAT, now, len(active))
-    kept = [series.id for series in active[: max(LOOKUPS // found.lookups, 1)]]
+    kept = [series.id for series in active[: max(MOST_READ // found.lookups, 1)]]
     histograms = await rollups.histograms_by_time(store, kept, Range(found.step, found.since, found.until), found.slot_us, "ran")
     return found, {slot: each.ran for slot, each in histograms.items()}
 

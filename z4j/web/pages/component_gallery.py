@@ -73,11 +73,11 @@ def make_page(shell: Shell) -> ComponentGalleryPage:
     now = shell.now
     second = 1_000_000
     lines = (
-        _line(1, "running", "reports.export_pdf", now, args='{"report": 5512, "format": "a4"}', says="running for 48 s"),
-        _line(2, "failed", "emails.send_campaign", now, reason="time_limit", args='["c_8812", 500]', says="MailDown: smtp.internal:587",
+        _line(1, "running", "reports.export_pdf", now, args='{"report": 5512, "format": "a4"}', outcome="running for 48 s"),
+        _line(2, "failed", "emails.send_campaign", now, reason="time_limit", args='["c_8812", 500]', outcome="MailDown: smtp.internal:587",
               attempt=3, is_bad=True),
-        _line(3, "succeeded", LONG, now, args=f'{{"suppliers": {list(range(400))}}}', says="x" * 300, worker="w" * 90, queue="q" * 60),
-        _line(4, "succeeded", HEBREW, now, args='["שלום", "•••"]', says='"נשלח"'),
+        _line(3, "succeeded", LONG, now, args=f'{{"suppliers": {list(range(400))}}}', outcome="x" * 300, worker="w" * 90, queue="q" * 60),
+        _line(4, "succeeded", HEBREW, now, args='["שלום", "•••"]', outcome='"נשלח"'),
         _line(5, "queued", "", now, is_open=True, worker="", queue=""),
         _line(6, "received", "billing.charge", now, is_open=True, cancel_asked_at=now, waited=48 * 3600 * second),
     )  # fmt: skip
@@ -130,14 +130,14 @@ def make_page(shell: Shell) -> ComponentGalleryPage:
 
 
 def _line(
-    id: int, state: str, name: str, now: int, *, reason: str = "", args: str = "", says: str = "", attempt: int = 0,
+    id: int, state: str, name: str, now: int, *, reason: str = "", args: str = "", outcome: str = "", attempt: int = 0,
     is_bad: bool = False, is_open: bool = False, worker: str = "w2@host-2", queue: str = "emails",
     cancel_asked_at: int | None = None, waited: int | None = 14_000_000,
 ) -> Line:  # fmt: skip
     return Line(
         id=id, state=state, reason=reason, name=name, label="", label_href="", engine="celery",
         task_id=f"b5a1f3c2-0000-4000-8000-00000000000{id}", queue=queue,
-        queue_href="/patterns", worker=worker, attempt=attempt, args=args, says=says, is_bad=is_bad,
+        queue_href="/patterns", worker=worker, attempt=attempt, args=args, outcome=outcome, is_bad=is_bad,
         is_open=is_open, cancel_asked_at=cancel_asked_at, waited_us=waited, runtime_us=None if is_open else 4_800_000,
         last_at=now - id * 7_000_000, action="retry" if is_bad else "", back="/patterns",
     )  # fmt: skip

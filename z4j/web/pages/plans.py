@@ -40,7 +40,7 @@ STATES: Final = {
     "expired": "expired", "unknown": "unknown", "aborted": "paused",
 }  # fmt: skip
 """Status of an item → the state whose color and icon are used."""
-SAYS: Final = {
+MEANINGS: Final = {
     "waiting": "not sent yet", "sent": "no result yet", "done": "done", "changed": "skipped, state had changed",
     "refused": "by agent or engine", "failed": "failed", "expired": "not executed in time",
     "unknown": "sent, outcome unknown", "aborted": "not executed",
@@ -58,7 +58,7 @@ class Share:
     """One status of the results: the number of items, and its segment of the bar in thousandths."""
 
     word: str
-    says: str
+    meaning: str
     state: str
     items: int
     x: int
@@ -222,7 +222,7 @@ def shares(plan: PlanRow, account: dict[str, int]) -> tuple[Share, ...]:
         widths[max(widths, key=lambda word: widths[word])] -= over
     segments, x = [], 0
     for word, width in widths.items():
-        segments.append(Share(word, SAYS[word], STATES[word], account[word], x, width, f"/plans/{plan.id}?status={word}"))
+        segments.append(Share(word, MEANINGS[word], STATES[word], account[word], x, width, f"/plans/{plan.id}?status={word}"))
         x += width
     return tuple(segments)
 

@@ -46,7 +46,7 @@ def _each() -> Iterator[Finding | None]:
     yield from queue_losses.find(queue(EMPTY, depth=0, queued=400))
     yield from queue_losses.find(queue(EMPTY, depth=0, queued=4))
     yield from queue_losses.find(queue(BUSY, QueueMinute(20, 1, 1, 9), dead=90))
-    yield from missing_heartbeats.find([silent(held=2)], T)
+    yield from missing_heartbeats.find([silent(last_running=2)], T)
     yield from stuck_tasks.find([RunningTask(SHOP, "emails.send", "w1", T - 60 * MINUTE_US)], {(SHOP, "emails.send"): name()}, T)
     yield from worker_restarts.find_killed([end(3)], T)
     yield from worker_restarts.find_loops(starts(4), T)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z4j.rules.tasks import run_annotations
-from z4j.rules.tasks.run_annotations import MAX_FIELDS, NOTHING, ExecutionRow, RunNotes, join, row_of
+from z4j.rules.tasks.run_annotations import MAX_FIELDS, NOTHING, ExecutionRow, RunAnnotations, join, row_of
 
 values = st.tuples(st.integers(0, 3), st.sampled_from(["a", "b"]))
 names = st.integers(0, MAX_FIELDS + 6).map(lambda number: f"n{number:02}")
 some = st.builds(
-    RunNotes,
+    RunAnnotations,
     st.dictionaries(names, values, max_size=MAX_FIELDS),
     st.dictionaries(st.sampled_from(run_annotations.ID_NAMES), values),
     st.integers(0, 3),
@@ -23,12 +23,12 @@ some = st.builds(
 )
 
 
-def joined(parts: list[RunNotes]) -> RunNotes:
+def joined(parts: list[RunAnnotations]) -> RunAnnotations:
     return reduce(join, parts, NOTHING)
 
 
 @given(st.lists(some, min_size=1, max_size=8), st.randoms(use_true_random=False), st.integers(1, 4))
-def test_order_copies_and_groups_do_not_matter(parts: list[RunNotes], chance: random.Random, size: int) -> None:
+def test_order_copies_and_groups_do_not_matter(parts: list[RunAnnotations], chance: random.Random, size: int) -> None:
     expected = joined(parts)
     shuffled = parts + chance.choices(parts, k=chance.randrange(4))
     chance.shuffle(shuffled)
@@ -37,18 +37,18 @@ def test_order_copies_and_groups_do_not_matter(parts: list[RunNotes], chance: ra
 
 
 def test_the_later_value_counts_and_of_equal_times_the_greater() -> None:
-    first, second = RunNotes({"a": (2, "new")}, {}), RunNotes({"a": (1, "old")}, {})
+    first, second = RunAnnotations({"a": (2, "new")}, {}), RunAnnotations({"a": (1, "old")}, {})
     assert join(first, second).fields == {"a": (2, "new")}
-    assert join(RunNotes({"a": (1, "x")}, {}), RunNotes({"a": (1, "y")}, {})).fields == {"a": (1, "y")}
+    assert join(RunAnnotations({"a": (1, "x")}, {}), RunAnnotations({"a": (1, "y")}, {})).fields == {"a": (1, "y")}
 
 
 def test_the_newest_progress_counts() -> None:
-    done = join(RunNotes({}, {}, 0, (5, 10, 10, "all")), RunNotes({}, {}, 0, (6, 2, 10, "from the beginning")))
+    done = join(RunAnnotations({}, {}, 0, (5, 10, 10, "all")), RunAnnotations({}, {}, 0, (6, 2, 10, "from the beginning")))
     assert done.progress == (6, 2, 10, "from the beginning")
 
 
 def test_more_than_the_limit_is_left_out_and_said() -> None:
-    many = joined([RunNotes({f"n{number:02}": (1, "v")}, {}) for number in range(MAX_FIELDS + 3)])
+    many = joined([RunAnnotations({f"n{number:02}": (1, "v")}, {}) for number in range(MAX_FIELDS + 3)])
     assert len(many.fields) == MAX_FIELDS
     assert many.excess == 1
 
@@ -62,16 +62,16 @@ def test_a_run_belongs_to_the_first_execution_that_ended_after_it_started() -> N
 def test_the_limits_and_the_ids_that_are_known() -> None:
     assert (run_annotations.MAX_FIELDS, run_annotations.MAX_KEY, run_annotations.MAX_VALUE) == (20, 50, 200)
     assert run_annotations.ID_NAMES == ("trace_id", "sentry_event_id")
-    assert RunNotes({}, {}).excess == 0
+    assert RunAnnotations({}, {}).excess == 0
 
 
 def test_what_only_one_of_both_says_is_kept() -> None:
-    said = RunNotes({}, {"trace_id": (1, "ab")}, 3, (1, 1, 2, ""))
+    said = RunAnnotations({}, {"trace_id": (1, "ab")}, 3, (1, 1, 2, ""))
     assert join(said, NOTHING) == join(NOTHING, said) == said
 
 
 def test_as_many_fields_as_there_may_be_are_not_too_many() -> None:
-    full = joined([RunNotes({f"n{number:02}": (1, "v")}, {}) for number in range(MAX_FIELDS)])
+    full = joined([RunAnnotations({f"n{number:02}": (1, "v")}, {}) for number in range(MAX_FIELDS)])
     assert (len(full.fields), full.excess) == (MAX_FIELDS, 0)
 
 

@@ -63,7 +63,7 @@ async def test_a_queue_has_the_tasks_of_all_names_and_filters_hold(tmp_path: Pat
 async def test_with_too_many_series_those_with_the_most_tasks_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with database(tmp_path) as store:
         await filled(store)
-        monkeypatch.setattr(series_history, "LOOKUPS", 90)
+        monkeypatch.setattr(series_history, "MOST_READ", 90)
         history = await series_history.read_history(store, await of(store, "name", "shop.ship"), "90m", NOW)
         assert len(history.by_series) == 1
         assert history.left_out == 4
@@ -107,7 +107,7 @@ async def test_a_list_that_cannot_read_every_series_says_so(tmp_path: Path, monk
     async with database(tmp_path) as store:
         await filled(store)
         everywhere = await of(store, "name", "")
-        monkeypatch.setattr(name_totals, "LOOKUPS", 90)
+        monkeypatch.setattr(name_totals, "MOST_READ", 90)
         monkeypatch.setattr(name_totals, "PAGE", 2)
         names, _ = await name_totals.list_names(store, everywhere, "", NOW - 90 * MINUTE_US, NOW, 0)
         assert [each.is_partial for each in names] == [True, True]

@@ -52,7 +52,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         shell, None, (), "z4j", "z4j", values, schedule_form.KINDS, ("UTC", evil), "", True, (("", "any"), (evil, evil)), ((evil, evil),),
         (evil,), (("", "any"), (evil, evil)), preview, False, "/schedules/new",
     )  # fmt: skip
-    meant = schedule_form.Preview(says=evil, zone="UTC", viewer="UTC", times=times, warnings=(evil,), changes={"name": [evil, evil]})
+    meant = schedule_form.Preview(description=evil, zone="UTC", viewer="UTC", times=times, warnings=(evil,), changes={"name": [evil, evil]})
     day = calendar.CalendarPage(
         shell, "UTC",
         (calendar.Quarter(now, 3, 100, True, evil, "/schedules/calendar?from=1&to=2"), calendar.Quarter(now, 0, 0, False, "", "")),

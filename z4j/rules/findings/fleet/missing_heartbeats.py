@@ -33,7 +33,7 @@ def is_silent(process: Process, at: int) -> bool:
 
 def _host(scope: Scope, host: str, workers: Sequence[Process], at: int) -> Finding | None:
     silent = [process for process in workers if is_silent(process, at)]
-    held = sum(process.held for process in silent)
+    held = sum(process.last_running for process in silent)
     if not held:
         silent = [process for process in silent if at - process.seen_at < IDLE_US]
     if not silent:

@@ -42,7 +42,7 @@ class Process:
     skew_us: int = 0
     """The server's clock minus that of the process."""
     spool_bytes: int = 0
-    held: int = 0
+    last_running: int = 0
     """Of a silent process: tasks that were running there when it was last seen."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Reported options that should be equal on all workers of a queue: prefetch, serializer, …"""

@@ -54,7 +54,7 @@ class Preview:
 
     wrong: str = ""
     hint: str = ""
-    says: str = ""
+    description: str = ""
     zone: str = ""
     viewer: str = ""
     times: tuple[TwoTimes, ...] = ()
@@ -281,7 +281,7 @@ async def preview(request: Request, form: dict[str, str], row: ScheduleRow | Non
     if parameters is None and wanted.task_name != "?":
         warned.append(f"No connected worker has registered {wanted.task_name}. A run of an unregistered task fails.")
     return Preview(
-        says=sentence(wanted.kind, wanted.expression, day_or=dialect.day_or),
+        description=sentence(wanted.kind, wanted.expression, day_or=dialect.day_or),
         zone=wanted.timezone or "UTC",
         viewer=viewer,
         times=tuple(two_times(at, wanted.timezone, viewer) for at in timing.upcoming(now, NEXT)),

@@ -61,7 +61,7 @@ class ScheduleLine:
     row: ScheduleRow
     health: Health
     scheduler: str
-    says: str
+    description: str
     strip: Strip
     href: str
 
@@ -96,8 +96,8 @@ async def list_lines(store: Store, scope: Filters, now: int, *, strip: int = STR
 def line(row: ScheduleRow, state: Health, strip: Strip) -> ScheduleLine:
     """Returns a row of the store as a row of the page."""
     dialect = DIALECTS.get(row.scheduler)
-    says = sentence(row.kind, row.expression, day_or=dialect is None or dialect.day_or)
-    return ScheduleLine(row, state, WORDS.get(row.scheduler, row.scheduler), says, strip, f"/schedules/{row.id}")
+    description = sentence(row.kind, row.expression, day_or=dialect is None or dialect.day_or)
+    return ScheduleLine(row, state, WORDS.get(row.scheduler, row.scheduler), description, strip, f"/schedules/{row.id}")
 
 
 def bars(fires_oldest_first: Sequence[FireRow], grace: int, room: int) -> tuple[Bar, ...]:
@@ -208,7 +208,7 @@ def to_fields(entry: ScheduleLine) -> dict[str, Any]:
         "next_at": entry.row.next_at if entry.row.is_enabled else None,
         "state": entry.health.state,
         "why": entry.health.why,
-        "says": entry.says,
+        "says": entry.description,
     }
 
 

@@ -36,7 +36,7 @@ from z4j.web.pages.tasks.filters import COLUMNS, USUAL_COLUMNS, Filters, filters
 from z4j.web.services import services
 
 NEWS_LIMIT: Final = 200
-SAYS: Final = 300
+MOST_SHOWN: Final = 300
 ERRORS: Final = 16
 """Errors to choose from."""
 BAD: Final = frozenset({"failed", "lost", "rejected", "expired"})
@@ -46,7 +46,7 @@ LATE_US: Final = 3_000_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A task as one row of a list. `says` is its result, its error, or its due time."""
+    """A task as one row of a list. `outcome` is its result, its error, or its due time."""
 
     id: int
     state: str
@@ -61,7 +61,7 @@ class Line:
     worker: str
     attempt: int
     args: str
-    says: str
+    outcome: str
     is_bad: bool
     is_open: bool
     cancel_asked_at: int | None
@@ -270,8 +270,8 @@ def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str
     return Line(
         id=row.id, state=row.state, reason=row.reason, name=row.name, label=row.label,
         label_href=filters.but(label=row.label).href(), task_id=row.task_id, engine=row.engine, queue=row.queue,
-        queue_href=filters.but(queue=row.queue).href(), worker=row.worker, attempt=row.attempt, args=row.args[:SAYS],
-        says=says(row, now), is_bad=row.state in BAD, is_open=row.state not in FINAL, cancel_asked_at=row.cancel_asked_at,
+        queue_href=filters.but(queue=row.queue).href(), worker=row.worker, attempt=row.attempt, args=row.args[:MOST_SHOWN],
+        outcome=outcome(row, now), is_bad=row.state in BAD, is_open=row.state not in FINAL, cancel_asked_at=row.cancel_asked_at,
         waited_us=row.waited_us, runtime_us=row.runtime_us, last_at=row.last_at, action=_likeliest(row, can), back=filters.href(),
         app=row.app, environment=row.environment, release=row.release, error_type=row.error_type, enqueued_at=row.enqueued_at,
         started_at=row.started_at, progress=bar_of(row.progress),
@@ -289,16 +289,16 @@ def able(request: Request) -> frozenset[tuple[str, str]]:
     return frozenset(capability for link in services(request).hub.all() for capability in link.capabilities if may_act(role, capability[1]))
 
 
-def says(row: TaskRow, now: int) -> str:
+def outcome(row: TaskRow, now: int) -> str:
     """Returns the text after the arrow of the second line: the outcome, or the due time."""
     error = f"{row.error_type}: {row.error}" if row.error_type and row.error else row.error_type or row.error
     error = error.partition("\n")[0]
     if row.state == "succeeded":
-        return row.result[:SAYS]
+        return row.result[:MOST_SHOWN]
     if row.state in ("scheduled", "retrying"):
         due = "next attempt " if row.state == "retrying" and row.eta_at is not None and row.eta_at > now else "due "
         due += relative(row.eta_at, now)
-        return " · ".join(part for part in (due if row.eta_at is not None else "", error) if part)[:SAYS]
+        return " · ".join(part for part in (due if row.eta_at is not None else "", error) if part)[:MOST_SHOWN]
     if row.state == "running" and row.started_at is not None:
         return f"running for {duration(now - row.started_at)}"
-    return error[:SAYS]
+    return error[:MOST_SHOWN]

@@ -46,6 +46,7 @@ class WorkerLine:
     release: str
     pool: str
     held: int
+    """Running tasks, if it is connected. `/workers.json` has this name."""
     capacity: int | None
     queues: tuple[str, ...]
     seen_at: int
@@ -115,7 +116,7 @@ def position_from(request: Request) -> Position | None:
 
 
 def _summary(page: WorkerPage) -> str:
-    text = f"{number(page.connected)} connected, running {number(page.held)} of {number(page.capacity)}"
+    text = f"{number(page.connected)} connected, running {number(page.running)} of {number(page.capacity)}"
     return f"{text}; {number(page.silent)} silent" if page.silent else text
 
 

@@ -36,7 +36,7 @@ class Process(Protocol):
     def append(self, record: bytes) -> bool: ...
 
 
-class Notes:
+class Annotations:
     """Everything that is reported about one run, and how much of it was sent. Without a lock: several threads of a task may call it, and a
     process that it forks. What one of them does not send, the other or the end of the run does."""
 

@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import Any
 
 from z4j_agent.capture import tracing_ids
-from z4j_agent.capture.attempt_annotations import Notes, Process
+from z4j_agent.capture.attempt_annotations import Annotations, Process
 
 _MODULES = sys.modules
 
@@ -32,7 +32,7 @@ class CurrentRun:
     has_ended = False
     outer: CurrentRun | None = None
     """The run that called this one: an eager task runs within another task."""
-    notes: Notes | None = None
+    notes: Annotations | None = None
     """What is reported about this run beside its course; None while there is nothing."""
     sentry_event_id = ""
     """Sentry's last event before this run."""
@@ -54,10 +54,12 @@ class CurrentRun:
         self.process, self.run, self.engine, self.task_id, self.attempt = process, process.run, engine, task_id, attempt
         self.started_at, self.name, self.queue, self.thread = started_at, name, queue, get_ident()
 
-    def take_notes(self) -> Notes:
+    def own_annotations(self) -> Annotations:
         """Its notes, empty at first."""
         if self.notes is None:
-            self.notes = Notes(self.process, (self.engine, self.task_id, self.attempt, self.started_at, self.run, self.name, self.queue))
+            self.notes = Annotations(
+                self.process, (self.engine, self.task_id, self.attempt, self.started_at, self.run, self.name, self.queue)
+            )
         return self.notes
 
 
@@ -80,8 +82,8 @@ def begin(agent: Process, engine: str, task_id: str, attempt: int, started_at: i
     if "sentry_sdk" in _MODULES:
         _enter_sentry_scope(run)
     if "opentelemetry.trace" in _MODULES and (trace_id := tracing_ids.trace_id()):
-        run.take_notes().identify("trace_id", trace_id)
-        run.take_notes().send()
+        run.own_annotations().identify("trace_id", trace_id)
+        run.own_annotations().send()
     for observe in _begun:
         observe(agent, run)
     return run
@@ -131,10 +133,10 @@ def report_ids(run: CurrentRun) -> None:
 
     An adapter calls it where Sentry sends its event after the hook that ends the run."""
     if trace_id := tracing_ids.trace_id():
-        run.take_notes().identify("trace_id", trace_id)
+        run.own_annotations().identify("trace_id", trace_id)
     event_id = "" if run.shares_sentry_scope else tracing_ids.sentry_event_id()
     if event_id and event_id != run.sentry_event_id:
-        run.take_notes().identify("sentry_event_id", event_id)
+        run.own_annotations().identify("sentry_event_id", event_id)
     if run.notes is not None:
         run.notes.send()
 

@@ -18,7 +18,7 @@ def annotate(**fields: object) -> None:
     if run is None or not fields:
         return
     try:
-        notes = run.take_notes()
+        notes = run.own_annotations()
         notes.add(fields)
         notes.send_now_or_later()
     except Exception as error:
@@ -33,7 +33,7 @@ def progress(done: float, total: float | None = None, text: str = "") -> None:
     if run is None:
         return
     try:
-        notes = run.take_notes()
+        notes = run.own_annotations()
         notes.advance(done, total, text)
         notes.send_now_or_later()
     except Exception as error:

@@ -10,7 +10,7 @@ from z4j.rules.findings.fleet.process import SECOND_US
 
 
 def test_a_silent_host_is_one_finding_and_its_tasks_are_not_called_failed() -> None:
-    workers = [silent("w1", held=5), silent("w2", held=7), silent("w3"), process("other", host="host-1")]
+    workers = [silent("w1", last_running=5), silent("w2", last_running=7), silent("w3"), process("other", host="host-1")]
     [finding] = missing_heartbeats.find(workers, T)
     assert (finding.kind, finding.subject, finding.level, finding.scope) == ("silent_host", "host-7", "blind", WHERE)
     assert finding.title == "No heartbeat from host-7"
@@ -32,7 +32,7 @@ def test_a_host_is_not_silent_before_three_heartbeats_or_after_a_goodbye() -> No
 
 
 def test_one_silent_worker_beside_others_names_them() -> None:
-    [finding] = missing_heartbeats.find([silent("w1", held=1), process("w2")], T)
+    [finding] = missing_heartbeats.find([silent("w1", last_running=1), process("w2")], T)
     assert finding.title == "No heartbeat from 1 worker on host-7"
     assert "1 worker and 1 running task was last seen there" in finding.text
     assert finding.why == "w1 sent no heartbeat and did not report a shutdown; 1 other worker on the host connected"
@@ -49,7 +49,7 @@ def test_silence_ends_when_the_worker_or_its_successor_connects() -> None:
 def test_an_idle_host_that_was_taken_away_is_forgotten_after_an_hour() -> None:
     assert missing_heartbeats.find([silent(quiet_s=3_601)], T) == []
     assert len(missing_heartbeats.find([silent(quiet_s=3_599)], T)) == 1
-    assert len(missing_heartbeats.find([silent(quiet_s=80_000, held=1)], T)) == 1
+    assert len(missing_heartbeats.find([silent(quiet_s=80_000, last_running=1)], T)) == 1
 
 
 def test_which_workers_are_named() -> None:
@@ -61,8 +61,8 @@ def test_which_workers_are_named() -> None:
     [finding] = missing_heartbeats.find([silent("w1", 300), silent("w2", 100)], T)
     assert (finding.since, finding.weight, finding.evidence) == (T - 100 * SECOND_US, 340, ()), "silent since the last heartbeat of any"
     assert missing_heartbeats.find([silent("w1")], T)[0].evidence == (), "nothing was running"
-    assert missing_heartbeats.find([silent(held=1_000)], T)[0].weight == 900
-    assert missing_heartbeats.find([silent("w1", held=1), silent("w2", held=1)], T)[0].evidence == ()
+    assert missing_heartbeats.find([silent(last_running=1_000)], T)[0].weight == 900
+    assert missing_heartbeats.find([silent("w1", last_running=1), silent("w2", last_running=1)], T)[0].evidence == ()
 
 
 def test_the_edges_of_silence() -> None:

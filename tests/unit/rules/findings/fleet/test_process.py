@@ -38,4 +38,4 @@ def test_a_silent_process_ended_ten_seconds_after_its_last_heartbeat() -> None:
     for began_s, is_successor in ((50, True), (51, False)):
         successor = process("w-9000", seat="1", began_at=T - began_s * SECOND_US)
         assert present([gone, successor]) == ([successor] if is_successor else [gone, successor]), began_s
-    assert (process().skew_us, process().spool_bytes, process().held) == (0, 0, 0)
+    assert (process().skew_us, process().spool_bytes, process().last_running) == (0, 0, 0)
