@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import run
@@ -27,6 +27,7 @@ FOLDER = Folder("tests/example", "server")
 
 
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=4), st.none() | st.floats(0, 500), min_size=1), st.floats(1, 300))
+@settings(deadline=None)
 def test_every_file_is_in_exactly_one_shard(files: dict[str, float | None], length: float) -> None:
     known = {file: Taken(taken, taken / 3) for file, taken in files.items() if taken is not None}
     shards = divide(FOLDER, sorted(files), known, length)
@@ -58,6 +59,7 @@ def test_a_long_file_is_divided_among_shards_of_its_own() -> None:
 
 
 @given(st.lists(st.integers(0, 8), min_size=1), st.integers(1, 5))
+@settings(deadline=None)
 def test_every_test_is_in_exactly_one_part_and_a_class_is_not_torn_apart(tests: list[int], of: int) -> None:
     found = parts(tests, of)
     assert len(found) == len(tests)

@@ -7,7 +7,7 @@ import re
 import secrets
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.command_ids import KINDS, NEW_BYTES, PAUSE, RESUME, CommandId, parse
@@ -19,6 +19,7 @@ PROCESSES = st.text("0123456789abcdef-", max_size=20)
 
 
 @given(st.builds(CommandId, st.sampled_from(KINDS), OWNERS, st.integers(0, 200_000), PROCESSES))
+@settings(deadline=None)
 def test_an_id_that_was_made_is_parsed_as_it_was(id: CommandId) -> None:
     if len(id.owner) in (16, 32) and id.kind == "plan_item" and not id.number:
         return  # an item has a number
@@ -27,6 +28,7 @@ def test_an_id_that_was_made_is_parsed_as_it_was(id: CommandId) -> None:
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_text_is_parsed_or_is_nobodys(text: str) -> None:
     found = parse(text)
     assert found is None or found.owner

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.rollups import (
@@ -82,6 +82,7 @@ def test_how_long_an_attempt_waited(given: tuple[int, int | None, int | None, in
 
 
 @given(st.integers(1, (1 << 53) - 1))
+@settings(deadline=None)
 def test_a_duration_lies_within_the_bounds_of_its_bucket(us: int) -> None:
     bucket = bucket_of(us)
     low, high = bounds(bucket)
@@ -91,6 +92,7 @@ def test_a_duration_lies_within_the_bounds_of_its_bucket(us: int) -> None:
 
 
 @given(st.lists(st.integers(1, 1 << 40), min_size=1), st.floats(0, 1))
+@settings(deadline=None)
 def test_a_percentile_is_within_ten_percent_of_the_true_value(durations: list[int], share: float) -> None:
     estimate = percentile(Counter(map(bucket_of, durations)), share)
     true = sorted(durations)[max(math.ceil(share * len(durations)), 1) - 1]

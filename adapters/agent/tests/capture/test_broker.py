@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j_agent.capture.broker import find_broker, identify, identify_url
@@ -33,6 +33,7 @@ def test_identities(url: str, identity: str) -> None:
 
 
 @given(st.text(min_size=8, alphabet=st.characters(whitelist_categories=("Lu", "Ll", "Nd"))))
+@settings(deadline=None)
 def test_no_credential_is_part_of_it(secret: str) -> None:
     for url in (f"redis://:{secret}@cache/0", f"amqp://{secret}:x@mq/v", f"redis://u:{secret}@a/0;redis://u:{secret}@b/0"):
         assert secret.lower() not in identify_url(url, this_host="h").lower()

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j_agent.capture.display import show, show_arguments
@@ -18,6 +18,7 @@ NAMES = st.lists(st.sampled_from(["count", "pin", "password", "account", "otp"])
 
 
 @given(st.lists(NUMBERS, max_size=5), NAMES, st.booleans())
+@settings(deadline=None)
 def test_numbers_are_shown_as_if_each_was_looked_at(args: list[Any], names: tuple[str, ...], is_tuple: bool) -> None:
     shown, is_masked = redact_arguments(args, names, ("account",))
     expected = json.dumps(shown, ensure_ascii=False), is_masked
@@ -37,6 +38,7 @@ def test_numbers_of_any_length() -> None:
 
 
 @given(NUMBERS)
+@settings(deadline=None)
 def test_a_result_that_is_a_number(value: Any) -> None:
     assert show(value) == (json.dumps(value), False)
 

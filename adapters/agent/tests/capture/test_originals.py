@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j_agent.capture.originals import (
@@ -72,6 +72,7 @@ def test_it_belongs_to_one_task_environment_and_key(is_masked: bool) -> None:
 
 
 @given(st.booleans(), st.data())
+@settings(deadline=None)
 def test_no_byte_can_be_changed(is_masked: bool, data: st.DataObject) -> None:
     blob = bytearray(closed({"body": "x" * 300}, is_masked=is_masked))
     position, bit = data.draw(st.integers(0, len(blob) - 1)), data.draw(st.integers(0, 7))
@@ -118,6 +119,7 @@ def test_damaged_originals(blob: bytes) -> None:
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
+@settings(deadline=None)
 def test_a_proof_is_for_one_name_of_one_engine(name: str, other: str) -> None:
     proof = prove_name(KEY, "rq", name)
     assert is_name_proved(proof, "rq", name, (OTHER, KEY))

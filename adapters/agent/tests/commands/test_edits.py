@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j_agent.commands.edits import apply_edit, is_editable
@@ -57,6 +57,7 @@ def test_what_does_not_fit(args: list[Any], kwargs: dict[str, Any], edit: dict[s
 
 
 @given(st.lists(JSON), st.dictionaries(st.text(), JSON))
+@settings(deadline=None)
 def test_masking_everything_changes_nothing(args: list[Any], kwargs: dict[str, Any]) -> None:
     """Whatever was hidden comes back as it was, and the originals themselves stay as they are."""
     masked = {"args": {str(i): MASK for i in range(len(args))}, "kwargs": dict.fromkeys(kwargs, MASK)}

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j_agent.wire import codec
@@ -18,6 +18,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_a_prepared_encoder_writes_what_the_standard_library_writes(value: Any) -> None:
     assert make_encoder((",", ":"))(value) == json.dumps(value, separators=(",", ":"))
     shown = make_encoder((", ", ": "), is_ascii=False, default=str)

@@ -43,7 +43,7 @@ def masks(value: Any) -> list[str]:
 
 
 @given(JSON)
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_was_shown_and_not_changed_is_the_original(value: Any) -> None:
     assume(MASK not in json.dumps(value, ensure_ascii=False))
     assert json.dumps(unmask(shown(value), value, "it")) == json.dumps(value)
@@ -55,7 +55,7 @@ def test_what_was_shown_and_not_changed_is_the_original(value: Any) -> None:
 
 
 @given(JSON, JSON, st.data())
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_mask_is_handed_on(old: Any, new: Any, data: st.DataObject) -> None:
     """Whatever was typed: the original is there, or the edit is refused."""
     assume(MASK not in json.dumps(old, ensure_ascii=False))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
@@ -44,6 +44,7 @@ def test_what_was_over_before_it_was_due_never_fired() -> None:
     st.sampled_from([0, 7, 60, 333]), st.sampled_from([0, 90, 600]), st.sampled_from([0, 60, 601]), st.sampled_from([0, 100, 900]),
     st.lists(st.tuples(st.integers(0, LOOKS), st.integers(1, 100)), max_size=2),
 )  # fmt: skip
+@settings(deadline=None)
 def test_a_replay_does_what_the_looks_did(
     findings: list[tuple[str, int, int, int]], for_s: int, cooldown_s: int, reminder_s: int, escalate_s: int, pauses: list[tuple[int, int]]
 ) -> None:

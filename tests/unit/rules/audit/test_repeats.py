@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.audit.repeats import ALONE, KEYS, ROWS, WINDOW_US, Key, Repeats
@@ -44,6 +44,7 @@ def test_memory_is_bounded_with_many_people() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"), st.sampled_from(["export", "request"])), max_size=400))
+@settings(deadline=None)
 def test_each_one_is_a_row_or_counted(asked: list[tuple[int, str, str]]) -> None:
     repeats, rows = Repeats(), 0
     for at, (number, actor, action) in enumerate(asked):

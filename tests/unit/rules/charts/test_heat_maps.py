@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.heat_maps import LOW, SHADES, TALL, draw_heat, shade
@@ -11,6 +11,7 @@ from z4j.rules.charts.model import MINUTE, MOST_VALUE, HeatMap
 
 
 @given(some.integers(0, 8), some.integers(0, 20), some.data())
+@settings(deadline=None)
 def test_every_count_has_its_cell_within_the_plot(columns: int, rows: int, data: some.DataObject) -> None:
     value = some.none() | some.floats(0, MOST_VALUE) | some.just(0)
     counts = [data.draw(some.lists(value, min_size=rows, max_size=rows)) for _ in range(columns)]

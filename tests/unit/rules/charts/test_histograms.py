@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.histograms import draw_histogram, place_of
@@ -18,6 +18,7 @@ def buckets(counts: list[int]) -> list[Bucket]:
 
 
 @given(some.lists(some.integers(0, MOST_VALUE), max_size=60), some.lists(some.floats(0, MOST_VALUE), max_size=4))
+@settings(deadline=None)
 def test_nothing_is_outside_the_plot(counts: list[int], values: list[float]) -> None:
     drawing = draw_histogram(Histogram("x", buckets(counts), marks=[ValueMark(value, "p") for value in values]))
     assert len(drawing.columns) == len(counts)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.mark_labels import CHARACTER, LABEL_LENGTH, LABEL_ROWS, place_labels
@@ -20,6 +20,7 @@ def test_a_label_at_the_right_edge_ends_at_its_line() -> None:
 
 
 @given(some.lists(some.tuples(some.floats(0, 1_000), some.integers(0, 90))))
+@settings(deadline=None)
 def test_labels_of_a_row_do_not_overlap(places: list[tuple[float, int]]) -> None:
     marks = place_labels([(index, x, length) for index, (x, length) in enumerate(sorted(places))])
     assert len(marks) == len(places)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.model import BYTES, DURATION, MOST_VALUE
@@ -42,6 +42,7 @@ def test_positions_run_from_the_bottom_to_the_top() -> None:
 
 
 @given(some.lists(some.floats(0, MOST_VALUE) | some.none()), some.sampled_from(["", BYTES, DURATION, "%"]), some.integers(20, 1_000))
+@settings(deadline=None)
 def test_every_value_is_on_the_axis(values: list[float | None], unit: str, height: int) -> None:
     axis = scale(values, unit, height)
     assert 2 <= len(axis.ticks) <= 5

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.model import MOST_VALUE
@@ -14,6 +14,7 @@ from z4j.rules.charts.sparklines import HEIGHT, MOST_WIDTH, draw_sparkline
 
 
 @given(some.lists(some.none() | some.floats(0, MOST_VALUE), max_size=400))
+@settings(deadline=None)
 def test_bars_are_whole_pixels_within_the_width(values: list[float | None]) -> None:
     drawn = draw_sparkline(values)
     assert 1 <= drawn.width <= MOST_WIDTH

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.time_axis import EDGE, LAST_AT, MOST, Tick, anchor_at, moment_text, position, ticks
@@ -74,6 +74,7 @@ def test_no_range_has_no_ticks() -> None:
     some.integers(0, 4_000_000_000 * SECOND), some.integers(1, 4_000_000_000 * SECOND),
     some.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe", "Asia/Beirut"]),
 )  # fmt: skip
+@settings(deadline=None)
 def test_ticks_ascend_within_the_axis(since: int, length: int, zone: str) -> None:
     found = ticks(since, since + length, zone)
     assert 1 <= len(found) <= MOST + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from z4j.rules.charts.mark_labels import LABEL_ROWS
@@ -35,6 +35,7 @@ def numbers(path: str) -> list[tuple[float, float]]:
 
 
 @given(charts())
+@settings(deadline=None)
 def test_nothing_is_outside_the_plot(chart: TimeChart) -> None:
     lines, bars = draw_lines(chart), draw_bars(chart)
     for line in lines.lines:
@@ -53,6 +54,7 @@ def test_nothing_is_outside_the_plot(chart: TimeChart) -> None:
 
 
 @given(charts())
+@settings(deadline=None)
 def test_every_value_is_drawn_once(chart: TimeChart) -> None:
     for series, line in zip(chart.series, draw_lines(chart).lines, strict=True):
         known = sum(value is not None for value in series.values)
@@ -64,6 +66,7 @@ def test_every_value_is_drawn_once(chart: TimeChart) -> None:
 
 
 @given(charts())
+@settings(deadline=None)
 def test_labels_of_marks_do_not_overlap(chart: TimeChart) -> None:
     frame = draw_lines(chart).frame
     shown = [mark for mark in frame.marks if mark.row >= 0]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.syslog import frames_of, parse
@@ -24,6 +24,7 @@ def test_a_message() -> None:
 
 
 @given(st.text(), st.text(max_size=300), st.text())
+@settings(deadline=None)
 def test_any_text_gives_one_valid_message(actor: str, host: str, target: str) -> None:
     row = replace(ROW, actor=actor.encode("utf-8", "replace").decode(), target=target.encode("utf-8", "replace").decode())
     frame = message(of_audit(row, SERVER), host, 1)

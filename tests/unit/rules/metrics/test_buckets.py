@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.metrics.buckets import BOUNDS, BOUNDS_US, LAST_BUCKETS, cumulative, index_of
@@ -23,6 +23,7 @@ def test_a_bound_is_the_longest_duration_of_its_bucket() -> None:
 
 
 @given(st.lists(st.integers(0, 1 << 40), max_size=60))
+@settings(deadline=None)
 def test_counts_are_exact(durations: list[int]) -> None:
     found = cumulative(Counter(map(bucket_of, durations)))
     assert found == [sum(us <= bound for us in durations) for bound in BOUNDS_US] + [len(durations)]

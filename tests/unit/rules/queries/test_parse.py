@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.queries.parse import MAX_LENGTH, MAX_TERMS, WrongQuery, parse
@@ -109,6 +109,7 @@ def test_limits() -> None:
 
 
 @given(st.text(max_size=40) | st.text('state:name"*-,.\\<> order1sfailed', max_size=40))
+@settings(deadline=None)
 def test_any_text_is_a_query_or_points_into_itself(text: str) -> None:
     wrong = _wrong(text)
     if wrong is not None:

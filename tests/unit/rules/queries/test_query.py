@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.queries.fields import FIELDS, ORDERS
@@ -28,6 +28,7 @@ ONCE = st.tuples(
 
 
 @given(st.lists(TERMS, max_size=8), ONCE, st.sampled_from(ORDERS))
+@settings(deadline=None)
 def test_the_text_of_a_query_parses_to_the_query(terms: list[Term], once: tuple[tuple[Term, ...], tuple[Term, ...]], order: str) -> None:
     query = Query((*terms, *once[0], *once[1]), order)
     text = format_query(query)

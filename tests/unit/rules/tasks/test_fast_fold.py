@@ -109,7 +109,7 @@ def test_other_ends_are_left_to_the_fold(end: Event) -> None:
 
 
 @given(events())
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_what_is_accepted_is_one_execution_for_detection_too(news: list[Event]) -> None:
     rest = 2 if len(news) > 1 and news[1].kind == "payload" else 1
     if not fast_fold.is_first(news):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.exceptions import BadInput
@@ -99,6 +99,7 @@ def test_a_link_needs_all_of_its_values() -> None:
 
 
 @given(st.text(min_size=1))
+@settings(deadline=None)
 def test_a_value_stays_where_its_placeholder_is(value: str) -> None:
     value = value.encode("utf-8", "replace").decode()
     for template in ("https://x.example/a/{note.v}/b", "https://x.example/?v={note.v}&w=1"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from functools import reduce
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.rules.tasks import run_annotations
@@ -28,6 +28,7 @@ def joined(parts: list[RunAnnotations]) -> RunAnnotations:
 
 
 @given(st.lists(some, min_size=1, max_size=8), st.randoms(use_true_random=False), st.integers(1, 4))
+@settings(deadline=None)
 def test_order_copies_and_groups_do_not_matter(parts: list[RunAnnotations], chance: random.Random, size: int) -> None:
     expected = joined(parts)
     shuffled = parts + chance.choices(parts, k=chance.randrange(4))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
@@ -13,6 +13,7 @@ from z4j.rules.workflows.workflow_graph import Workflow, WorkflowLink, WorkflowT
 
 
 @given(workflows(), some.integers(0, 90), some.integers(1, 20))
+@settings(deadline=None)
 def test_every_task_is_in_one_box_or_counted(workflow: Workflow, current: int, most: int) -> None:
     folded = fold_workflow(workflow, current, most)
     assert len(folded.boxes) <= most

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.workflows.critical_path import critical_path
@@ -11,6 +11,7 @@ from z4j.rules.workflows.workflow_graph import Workflow, WorkflowLink, WorkflowT
 
 
 @given(workflows())
+@settings(deadline=None)
 def test_it_is_a_chain_and_its_sum_is_the_greatest(workflow: Workflow) -> None:
     path = critical_path(workflow)
     linked = {(one.source, one.target) for one in workflow.links if one.kind != "group"}

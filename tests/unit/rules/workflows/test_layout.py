@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.workflows.collapsed_siblings import fold_workflow
@@ -33,6 +33,7 @@ def segments(path: str) -> list[tuple[float, float, float, float]]:
 
 
 @given(workflows())
+@settings(deadline=None)
 def test_boxes_do_not_overlap_and_lie_within_the_drawing(workflow: Workflow) -> None:
     drawing = draw(workflow)
     places = [(box.row, box.column) for box in drawing.boxes]
@@ -49,6 +50,7 @@ def test_boxes_do_not_overlap_and_lie_within_the_drawing(workflow: Workflow) -> 
 
 
 @given(workflows())
+@settings(deadline=None)
 def test_sources_are_above_their_targets(workflow: Workflow) -> None:
     drawing = draw(workflow)
     for placed in drawing.links:
@@ -60,6 +62,7 @@ def test_sources_are_above_their_targets(workflow: Workflow) -> None:
 
 
 @given(workflows())
+@settings(deadline=None)
 def test_no_line_crosses_a_box(workflow: Workflow) -> None:
     drawing = draw(workflow)
     for placed in drawing.links:
@@ -71,6 +74,7 @@ def test_no_line_crosses_a_box(workflow: Workflow) -> None:
 
 
 @given(workflows())
+@settings(deadline=None)
 def test_the_drawing_is_always_the_same(workflow: Workflow) -> None:
     assert draw(workflow) == draw(Workflow(workflow.tasks, tuple(reversed(workflow.links))))
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.unit.rules.workflows.conftest import link, task, workflows
 from z4j.rules.tasks.states import ENDED_BADLY
@@ -32,6 +32,7 @@ def test_a_task_that_was_retried_is_left_out() -> None:
 
 
 @given(workflows())
+@settings(deadline=None)
 def test_no_chosen_task_was_created_by_another(workflow: Workflow) -> None:
     choice = choose_retries(workflow)
     states = {one.id: one.state for one in workflow.tasks}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tests.unit.rules.workflows.conftest import link, parts, task
@@ -13,6 +13,7 @@ from z4j.rules.workflows.workflow_graph import KINDS, WorkflowLink, WorkflowTask
 
 
 @given(parts())
+@settings(deadline=None)
 def test_every_source_precedes_its_targets(given_parts: tuple[list[WorkflowTask], list[WorkflowLink]]) -> None:
     tasks, links = given_parts
     workflow = make_workflow(tasks, links)
@@ -23,6 +24,7 @@ def test_every_source_precedes_its_targets(given_parts: tuple[list[WorkflowTask]
 
 
 @given(parts(), some.randoms())
+@settings(deadline=None)
 def test_the_order_of_what_is_given_does_not_matter(
     given_parts: tuple[list[WorkflowTask], list[WorkflowLink]], chance: random.Random
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.database import SECOND, T, database, life, origin, tell
@@ -53,6 +53,7 @@ async def test_names_are_listed_once_and_found_by_their_beginning(tmp_path: Path
 
 
 @given(st.uuids(), st.integers(1, 36))
+@settings(deadline=None)
 def test_every_beginning_of_a_uuid_has_a_range_with_it(id: UUID, length: int) -> None:
     text = str(id)
     raw = task_ids.encode(text)
@@ -60,6 +61,7 @@ def test_every_beginning_of_a_uuid_has_a_range_with_it(id: UUID, length: int) ->
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=40), st.data())
+@settings(deadline=None)
 def test_every_beginning_of_another_id_has_a_range_with_it(text: str, data: st.DataObject) -> None:
     raw, length = task_ids.encode(text), data.draw(st.integers(1, len(text)))
     assert any(low <= raw < high for low, high in task_ids.ranges(text[:length]))

@@ -5,7 +5,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z4j.web.frame.export import FORMULA, cell, line, plain
@@ -22,6 +22,7 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+@settings(deadline=None)
 def test_what_goes_into_csv_comes_out(text: str) -> None:
     rows = list(csv.reader(io.StringIO(line([cell("name", text)]), newline="")))
     found = rows[0][0] if rows and rows[0] else ""

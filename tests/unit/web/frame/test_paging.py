@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
@@ -193,6 +193,7 @@ def moment_of(text: str) -> tuple[int, int] | None:
 
 
 @given(st.tuples(st.integers(0, END_OF_TIME), st.integers(0, END_OF_TIME)).filter(lambda pair: len(cursor(pair)) < 40))
+@settings(deadline=None)
 def test_moments_return(pair: tuple[int, int]) -> None:
     assert moment_of(cursor(pair)) == pair
 
