@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from z4j.web import garbage_collection
 from z4j.web.frame.middleware import RequestEnvelope
-from z4j.web.garbage_collection import MOST, OLDER, PAUSE_S, YOUNG, BetweenRequests
+from z4j.web.garbage_collection import MOST, OLDER, PAUSE_S, USUAL, YOUNG, BetweenRequests
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +73,18 @@ def test_the_search_waits_until_no_request_is_open(searches: list[int]) -> None:
 
     asyncio.run(requests())
     assert (searches, alive()) == ([0], 0)
+
+
+def test_python_searches_later_only_while_a_request_is_open() -> None:
+    gc.set_threshold(USUAL, OLDER, OLDER)
+    collection = BetweenRequests()
+    collection.begin()
+    collection.begin()
+    assert gc.get_threshold() == (MOST, OLDER, OLDER)
+    collection.end()
+    assert gc.get_threshold() == (MOST, OLDER, OLDER), "one is open"
+    collection.end()
+    assert gc.get_threshold() == (USUAL, OLDER, OLDER)
 
 
 def test_few_objects_are_left_for_later(searches: list[int]) -> None:
@@ -151,7 +163,7 @@ def test_what_a_server_has_at_its_start_is_left_out(monkeypatch: pytest.MonkeyPa
     try:
         garbage_collection.tune()
         assert gc.get_freeze_count() > frozen
-        assert gc.get_threshold() == (MOST, OLDER, OLDER)
+        assert gc.get_threshold() == (USUAL, OLDER, OLDER)
     finally:
         if not frozen:
             gc.unfreeze()
