@@ -54,11 +54,13 @@ class Watch:
         self._ended: dict[Due, tuple[str, str]] = {}
 
     def connect(self) -> None:
+        """Adds the listener. A scheduler that has started already sends no event of its start."""
         self.scheduler.add_listener(self._on_event, MASK)
         if self.scheduler.state != STATE_STOPPED and self._has_loop():
             self._on_start()
 
     def disconnect(self) -> None:
+        """Removes the listener."""
         self.scheduler.remove_listener(self._on_event)
         self._pid = 0
 
@@ -70,10 +72,12 @@ class Watch:
 
     @property
     def is_running(self) -> bool:
+        """Whether it runs in this process and is not paused."""
         return self.is_started and self.scheduler.state == STATE_RUNNING
 
     @property
     def is_paused(self) -> bool:
+        """Whether the application or an operator has paused the whole scheduler."""
         return bool(self.scheduler.state == STATE_PAUSED)
 
     def _has_loop(self) -> bool:

@@ -125,6 +125,7 @@ class Run:
         return self.started_at
 
     def stop_clock(self) -> None:
+        """Stores the runtime in microseconds, by the monotonic clock."""
         self.runtime = (time.perf_counter_ns() - self.began_ns) // 1000
 
     def head(self, at: int, token: str) -> tuple[str, str, int, int, str, str, str]:

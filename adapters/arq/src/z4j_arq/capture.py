@@ -36,9 +36,11 @@ OWN_ARGUMENTS = frozenset({"_job_id", "_queue_name", "_defer_until", "_defer_by"
 class Placed(Protocol):
     """The wrappers of arq's methods, see `wrappers`."""
 
-    def put(self) -> None: ...
+    def put(self) -> None:
+        """Wraps arq's methods."""
 
-    def undo(self) -> None: ...
+    def undo(self) -> None:
+        """Removes the wrappers."""
 
     def adopt(self, worker: Any, name: str, function: Any) -> None:
         """Wraps a function before the worker runs it for the first time."""
@@ -58,6 +60,7 @@ class Capture:
         self._agent: Agent
 
     def connect(self) -> None:
+        """Wraps arq's methods. Does nothing without an agent."""
         agent = z4j_agent.current()
         if agent is None:
             return
@@ -67,6 +70,7 @@ class Capture:
         agent.close_at_exit()
 
     def disconnect(self) -> None:
+        """Removes the wrappers."""
         self._wrappers.undo()
         self.state.crons.forget()
 
@@ -83,6 +87,7 @@ class Capture:
 
     @guard("enqueue_job")
     def on_enqueued(self, sending: Sending, pool: Any, job: Any, name: Any, args: Any, options: dict[str, Any]) -> None:
+        """Reports a job that Redis has accepted. `options` are the keyword arguments of `enqueue_job`: arq's own and the job's."""
         agent, name = self._agent, str(name)
         task_id, queue = task_id_of(job.job_id, sending.enqueued_ms), str(options.get("_queue_name") or pool.default_queue_name)
         attempt = attempt_of(options.get("_job_try"))
@@ -126,17 +131,20 @@ class Capture:
         self._agent.connect()
 
     def on_main_ended(self, worker: Any) -> None:
+        """Called when a worker's loop has ended: with `--watch` its successor begins in this process."""
         self.state.crons.on_end(worker)
         if worker in self.state.workers:
             self.state.workers.remove(worker)
 
     @guard("run_job")
     def on_taken(self, worker: Any, job_id: str, score: int) -> Run:
+        """Called with an ID that the worker has claimed, before it reads the job. `score` is the time in the queue, in milliseconds UTC."""
         run = self.state.running[id(worker), job_id] = Run(worker, job_id, score)
         return run
 
     @guard("deserialize_job")
     def on_message(self, run: Run, body: bytes, message: Any) -> None:
+        """Called when the worker has read a job: `message` is what arq has decoded from the bytes of `body`."""
         run.read(body, message)
         function = run.worker.functions.get(run.name)
         if function is None:
@@ -173,6 +181,7 @@ class Capture:
 
     @guard("start of a task")
     def on_start(self, run: Run | None, ctx: Any) -> None:
+        """Reports the start, right before the task's function is called. arq counts tries from 1, attempts are counted from 0."""
         if run is None:
             return
         self._begin_attempt(run, attempt_of(ctx["job_try"]))
@@ -183,6 +192,7 @@ class Capture:
 
     @guard("end of a task")
     def on_returned(self, run: Run | None, value: Any) -> None:
+        """Stores the result, masked, until arq has decided about the job."""
         if run is None:
             return
         run.stop_clock()
@@ -271,6 +281,7 @@ class Capture:
         self._report_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))
 
     def on_left(self, run: Run | None) -> None:
+        """Called when arq's `run_job` has returned or raised: the job is no longer one of those that run."""
         if run is not None and self.state.running.get((id(run.worker), run.job_id)) is run:
             del self.state.running[id(run.worker), run.job_id]
 

@@ -42,6 +42,7 @@ class Wrappers:
         self._is_put = False
 
     def put(self) -> None:
+        """Wraps arq's methods, for all pools and workers of this process."""
         self._is_put = True
         for owner, name, make in (
             (arq.connections.ArqRedis, "enqueue_job", self._enqueue_job),

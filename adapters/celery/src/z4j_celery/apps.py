@@ -29,10 +29,12 @@ def real(app: Any) -> Any:
 
 
 def watch(app: Any) -> None:
+    """Adds an app to those that are monitored."""
     _watched.append(app)
 
 
 def forget(app: Any) -> None:
+    """Removes an app, and the identity of its broker."""
     _watched[:] = [other for other in _watched if other is not app]
     _brokers.pop(id(app), None)
     _identities.forget(app)

@@ -72,6 +72,7 @@ def delivery_mode_of_publish() -> Any:
 
 
 def traceback_of(einfo: Any) -> str:
+    """Returns the masked traceback of Celery's `ExceptionInfo`, "" without one."""
     text = getattr(einfo, "traceback", None)
     return display.show_error(str(text), TRACEBACK_LIMIT) if text else ""
 

@@ -83,6 +83,7 @@ class Capture:
         agent.close_at_exit()
 
     def disconnect(self) -> None:
+        """Disconnects every receiver, and removes the wrappers."""
         self._direct_calls.uninstall()
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
@@ -101,6 +102,8 @@ class Capture:
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("before_task_publish")
     def on_before_publish(self, body: Any = None, headers: Any = None, properties: Any = None, **_: Any) -> None:
+        """Stores the message as Celery has made it, until the broker has accepted it. A retry repeats the headers with which its task
+        was received."""
         sending = self._sending
         sending.is_ours = apps.is_sending(self.app)
         if not sending.is_ours:
@@ -119,6 +122,7 @@ class Capture:
     def on_after_publish(
         self, sender: Any = None, body: Any = None, exchange: Any = None, routing_key: Any = None, headers: Any = None, **_: Any
     ) -> None:
+        """Reports a task that the broker has accepted, with its arguments and original. In protocol 1 the ID is in the body."""
         agent, sending = self.agent, self._sending
         if not getattr(sending, "is_ours", True):
             return
@@ -149,6 +153,8 @@ class Capture:
     # -- the worker's main process -------------------------------------------------------------------------------------
     @guard("task_received")
     def on_received(self, request: Any = None, **_: Any) -> None:
+        """Reports the receipt, in the worker's main process. Arguments that no producer has reported follow with the start
+        (`docs/engines.md`)."""
         if not self._is_ours(request.task):
             return
         agent, headers, info = self.agent, request.request_dict, request.delivery_info
@@ -167,6 +173,7 @@ class Capture:
 
     @guard("task_revoked")
     def on_revoked(self, sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
+        """Reports a task that expired, was revoked before it started, or was stopped with its child. Called in the main process."""
         if not self._is_ours(sender):
             return
         agent, at = self.agent, now()
@@ -194,6 +201,7 @@ class Capture:
 
     @guard("task_unknown")
     def on_unknown(self, sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
+        """Reports a task that is not registered in this worker. Celery has dropped its message."""
         if not id or not self._is_ours(sender):
             return
         agent, headers, queue = self.agent, message.headers or {}, self.state.queue_in(message.delivery_info)
@@ -227,6 +235,7 @@ class Capture:
     # -- where the task runs -------------------------------------------------------------------------------------------
     @guard("task_prerun")
     def on_prerun(self, task: Any = None, args: Any = None, kwargs: Any = None, **_: Any) -> None:
+        """Reports the start, in the process that runs the task. celery-batches calls it without an ID."""
         if not self._is_ours(task):
             return
         agent, request = self.agent, task.request
@@ -254,6 +263,8 @@ class Capture:
 
     @guard("task_postrun")
     def on_postrun(self, task: Any = None, state: Any = None, retval: Any = None, args: Any = None, **_: Any) -> None:
+        """Reports the end of a task that returned, raised Ignore or Reject, or has sent itself again. Failures and retries have signals
+        of their own."""
         if not self._is_ours(task):
             return
         request = task.request
@@ -313,6 +324,7 @@ class Capture:
 
     @guard("update_state")
     def on_stored(self, task: Any, task_id: Any, state: Any, meta: Any) -> None:
+        """Called when a task stores a state itself with `update_state`: of a task that raises Ignore afterwards it is the outcome."""
         run = self.state.run_of(task.request) if self._is_ours(task) else None
         if run is not None and task_id in (None, run.task_id):
             run.stored = (str(state), meta)
@@ -334,6 +346,7 @@ class Capture:
 
     @guard("task_failure")
     def on_failure(self, sender: Any = None, task_id: Any = None, exception: Any = None, einfo: Any = None, **_: Any) -> None:
+        """Reports a failure, where the task ran or, if its child was killed or exceeded its hard limit, in the main process."""
         if isinstance(exception, Reject) or not self._is_ours(sender):
             return  # Celery 5.7 reports a Reject again, from main and as a failure; on_postrun has reported it as a Reject
         request = sender.request
@@ -374,6 +387,8 @@ class Capture:
 
     @guard("task_retry")
     def on_retry(self, sender: Any = None, request: Any = None, reason: Any = None, einfo: Any = None, **_: Any) -> None:
+        """Reports an attempt that is followed by another one. Without a `reason`, main has stopped the task: at a cold shutdown, or
+        because the broker was lost (`docs/engines.md`)."""
         if not self._is_ours(sender):
             return
         agent, at, task_id = self.agent, now(), request.id
@@ -402,11 +417,13 @@ class Capture:
     # -- start and end of a worker---------------------------------------------------------------------------------------
     @guard("worker_init")
     def on_worker_init(self, sender: Any = None, **_: Any) -> None:
+        """Makes this process a worker, before its pool forks."""
         if self._is_ours(sender):
             self.agent.become_worker(str(getattr(sender, "hostname", "") or f"celery@{self.agent.host}"))
 
     @guard("worker_ready")
     def on_worker_ready(self, sender: Any = None, **_: Any) -> None:
+        """Called when the worker consumes: from now on it executes commands."""
         if not self._is_ours(sender):
             return
         self.state.consumer, self.state.hub = sender, gevent_bridge.current_hub()
@@ -415,5 +432,6 @@ class Capture:
 
     @guard("worker_shutdown")
     def on_worker_shutdown(self, **_: Any) -> None:
+        """Reports the arguments of tasks that have not started, and waits about two seconds at most until all are sent."""
         self._unstarted.report_all(self.agent)
         self.agent.close()

@@ -21,6 +21,7 @@ class Z4JConfig(AppConfig):
     verbose_name = "z4j"
 
     def ready(self) -> None:
+        """Starts monitoring when Django has loaded all applications."""
         start()
 
 

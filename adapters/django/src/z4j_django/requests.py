@@ -36,6 +36,7 @@ def listen() -> None:
 
 @guard("a request")
 def on_started(**_: Any) -> None:
+    """Called at the start of a request: this process serves the web, and its agent connects."""
     global _looked_pid
     if _looked_pid != os.getpid():  # a Celery app that was created after `ready`
         _looked_pid = os.getpid()
@@ -52,6 +53,7 @@ def on_finished(**_: Any) -> None:
 
 @sync_and_async_middleware
 def route_middleware(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Makes the route of a request known to tasks that are enqueued from it."""
     if iscoroutinefunction(get_response):
 
         async def serve_async(request: Any) -> Any:

@@ -73,6 +73,7 @@ class Run:
         self.retry_eta: int | None = None
 
     def begins(self) -> None:
+        """Stores the start, by the wall clock (microseconds UTC) and the monotonic clock."""
         self.began_ns = time.perf_counter_ns()
         self.started_at = now()
 
@@ -95,6 +96,7 @@ class Running:
         self._lock = threading.Lock()
 
     def begin(self, run: Run, message: Any) -> None:
+        """From now on the run can be stopped."""
         with self._lock:
             self._runs[run.task_id] = run, message
 
@@ -106,6 +108,7 @@ class Running:
                 del self._runs[run.task_id]
 
     def get(self, task_id: str) -> Run | None:
+        """Returns the run of a task, None if none of these threads runs it."""
         entry = self._runs.get(task_id)
         return entry[0] if entry is not None else None
 

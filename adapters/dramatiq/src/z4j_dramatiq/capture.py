@@ -68,6 +68,7 @@ class Capture(Middleware):
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
+        """Removes itself from the broker's middleware, and the wrappers."""
         decoding.unwatch(self.on_malformed)
         decoding.end_encoding(self.broker)
         self._patches.restore()
@@ -78,6 +79,7 @@ class Capture(Middleware):
     # -- enqueueing ----------------------------------------------------------------------------------------------------
     @guard("before_enqueue")
     def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
+        """Marks a message whose arguments this process reports. `delay` is in milliseconds, None for a message that is not delayed."""
         local = self._local
         if getattr(local, "is_consumer", False):  # a delay has elapsed: the same message is sent to its queue
             message_marks.send_with(message, local.delayed.pop(message.message_id, message_marks.NONE))
@@ -97,6 +99,7 @@ class Capture(Middleware):
 
     @guard("after_enqueue")
     def after_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
+        """Reports a message that the broker has accepted. A message whose delay is over was reported when it was sent."""
         message_marks.sent()
         local = self._local
         if getattr(local, "is_consumer", False):
@@ -120,6 +123,7 @@ class Capture(Middleware):
     # -- the worker's threads ------------------------------------------------------------------------------------------
     @guard("after_consumer_thread_boot")
     def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
+        """Called in each consumer thread: it pauses a thread whose queue is paused."""
         self._local.is_consumer, self._local.queue, self._local.delayed = True, queue_of(thread.queue_name), {}
         pausing.pause_consumer(broker, thread)
 
@@ -140,6 +144,7 @@ class Capture(Middleware):
 
     @guard("before_process_message", passthrough=(SkipMessage,))
     def before_process_message(self, broker: Any, message: Any) -> None:
+        """Reports the receipt. Raises SkipMessage for a task that was cancelled from z4j."""
         run = Run(message)
         current.set(run)
         self._received(run, message)
@@ -156,6 +161,7 @@ class Capture(Middleware):
 
     @guard("after_process_message")
     def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
+        """Reports the end of a run. Called after the Retries middleware, which may have sent the next attempt."""
         run = current.get()
         current.set(None)
         if run is None or run.task_id != message.message_id:
@@ -219,6 +225,7 @@ class Capture(Middleware):
 
     @guard("after_skip_message")
     def after_skip_message(self, broker: Any, message: Any) -> None:
+        """Reports a message that did not run: cancelled, too old, or skipped or failed by a middleware of the application."""
         run = current.get()
         current.set(None)
         if run is None or run.task_id != message.message_id:
@@ -252,6 +259,7 @@ class Capture(Middleware):
     # -- start and end of a worker---------------------------------------------------------------------------------------
     @guard("after_process_boot")
     def after_process_boot(self, broker: Any) -> None:
+        """Called in a worker process of the `dramatiq` command only."""
         self.state.is_booted = True
 
     @guard("before_worker_boot")
@@ -267,6 +275,7 @@ class Capture(Middleware):
 
     @guard("after_worker_boot")
     def after_worker_boot(self, broker: Any, worker: Any) -> None:
+        """Connects the agent when the worker's threads have started."""
         self._agent.connect()
 
     @guard("after_worker_shutdown")
@@ -291,6 +300,7 @@ class Fence(Middleware):
 
     @guard("start")
     def before_process_message(self, broker: Any, message: Any) -> None:
+        """Reports the start, unless a middleware of the application has failed the message."""
         run, agent = current.get(), z4j_agent.current()
         if run is None or agent is None or message.failed:
             return
@@ -301,6 +311,7 @@ class Fence(Middleware):
 
     @guard("end")
     def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
+        """Ends the run, before the application's middleware sees its outcome."""
         run = current.get()
         if run is None:
             return

@@ -66,6 +66,7 @@ class Capture:
         self._local = threading.local()
 
     def connect(self) -> None:
+        """Wraps methods of the Huey object and of its consumer, and adds a signal and a hook. Does nothing without an agent."""
         agent = z4j_agent.current()
         if agent is None:
             return
@@ -239,6 +240,7 @@ class Capture:
 
     @guard("signal")
     def on_signal(self, signal: str, task: Any, *args: Any) -> None:
+        """Reports the outcomes without a hook: revoked, expired, interrupted. Stores other signals, which are the reason."""
         run = current.get()
         if run is None or run.task is not task:
             if signal == signals.SIGNAL_INTERRUPTED:  # by main, for tasks that its threads still run
@@ -274,6 +276,7 @@ class Capture:
 
     @guard("the start of a task")
     def on_begin(self, task: Any) -> None:
+        """Reports the start, right before the task's function is called: Huey adds the task to those in flight then."""
         run, agent = current.get(), self._agent
         if run is None or run.task is not task:
             return
@@ -284,6 +287,7 @@ class Capture:
 
     @guard("the end of a task's function")
     def on_end(self, task: Any) -> None:
+        """Ends the run, right after the task's function: Huey removes the task from those in flight then."""
         run = current.get()
         if run is not None and run.task is task:
             run.ends()
@@ -292,6 +296,7 @@ class Capture:
 
     @guard("post_execute")
     def on_executed(self, task: Any, value: Any, exception: BaseException | None) -> None:
+        """Reports the outcome of a run that is not retried. Huey's hook `post_execute` has the value, None after an exception."""
         run = current.get()
         if run is None or run.task is not task:
             return
@@ -427,6 +432,7 @@ class Capture:
 
     @guard("a killed child")
     def on_child_killed(self, pid: int, task_id: str, attempt: int, name: str) -> None:
+        """Reports a task whose child process died. `pid` is that of the child. Called in the consumer's process."""
         agent = self._agent
         error = "the worker's child process died while the task ran; Huey does not run it again"
         agent.append(

@@ -53,6 +53,7 @@ class Capture:
         """The exception handler that a worker passes to the horses that it spawns."""
 
     def connect(self) -> None:
+        """Wraps the methods of RQ's workers, queues, jobs and registries. Does nothing without an agent."""
         agent = z4j_agent.current()
         if agent is None:
             return
@@ -80,6 +81,7 @@ class Capture:
         running.join_worker()
 
     def disconnect(self) -> None:
+        """Removes the wrappers, and z4j's exception handler from the workers."""
         self._patches.restore()
         for worker in self.state.workers():
             worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]
@@ -87,6 +89,7 @@ class Capture:
     # -- start and end of a worker------------------------------------------------------------------------------------------------
     @guard("a worker's start")
     def before_birth(self, worker: Any) -> None:
+        """Makes this process a worker, before it registers itself in Redis. Of several workers in one process, the first gives the name."""
         self.state.alive[id(worker)] = worker
         self._on_ready()
         if len(self.state.alive) > 1:
@@ -104,6 +107,7 @@ class Capture:
 
     @guard("a worker's start")
     def after_birth(self, _worker: Any, _seen: Any, _result: Any) -> None:
+        """Connects the agent when the worker is registered."""
         self._agent.connect()
 
     @guard("a worker's end")
@@ -114,6 +118,7 @@ class Capture:
     # -- the job of a worker---------------------------------------------------------------------------------------------
     @guard("receiving")
     def after_prepare(self, worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
+        """Reports the receipt of a job, in the worker's main process, before a work horse is forked for it."""
         job = job_in(args, kwargs)
         if job is None:
             return
@@ -136,21 +141,25 @@ class Capture:
 
     @guard("before a horse")
     def before_fork(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
+        """A spawned horse is a new interpreter: it reads its parent's process token from the environment."""
         if is_spawning(worker):
             os.environ[BOOT] = self._agent.run
 
     @guard("a horse")
     def before_monitor(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
+        """Stores process ID and start of the horse, for a job that ends with it."""
         running = self.hands.of(worker)
         if running is not None:
             running.pid, running.started_at = int(worker._horse_pid or 0), now()
 
     @guard("the end of a job")
     def always_executed(self, worker: Any) -> None:
+        """Called when the worker's main process is done with a job, whatever has become of it."""
         self.hands.empty(worker)
 
     @guard("a killed horse")
     def before_killed(self, worker: Any, job: Job, _pid: Any = None, returned: int | None = None, *_args: Any, **_kwargs: Any) -> None:
+        """Stores how the horse ended, for the report that follows. `returned` is its status as `os.waitpid` gives it."""
         note_of(job).killed = status_text(returned)
         running = self.hands.of(worker)
         if running is not None and not running.is_reported:

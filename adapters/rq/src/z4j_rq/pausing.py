@@ -31,6 +31,7 @@ class Pausing:
         self._is_nothing_paused = paused_queues.EmptyCheck(ENGINE)
 
     def connect(self, patches: Patches) -> None:
+        """Wraps `Queue.dequeue_any`."""
         patches.around(Queue, "dequeue_any", self._dequeue_any)
 
     def _is_paused(self, queue: Queue) -> bool:

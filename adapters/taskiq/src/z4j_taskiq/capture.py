@@ -84,6 +84,7 @@ class Capture:
         self._patches = Patches()
 
     def connect(self) -> None:
+        """Adds the middleware, and wraps the broker's `kick` and the receivers' methods. Does nothing without an agent."""
         agent = z4j_agent.current()
         if agent is None:
             return
@@ -98,6 +99,7 @@ class Capture:
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
+        """Removes the middleware and the wrappers."""
         broker_identity.watched[:] = [each for each in broker_identity.watched if each is not self.broker]
         self._unwatch(self)
         self._patches.restore()
@@ -135,6 +137,8 @@ class Capture:
 
     @guard("post_send")
     def on_sent(self, message: TaskiqMessage) -> None:
+        """Reports a task that the broker has accepted. A retry middleware sends the next attempt under the ID of the task that runs
+        here."""
         agent, broker, labels = self._agent, self.broker, message.labels
         sending = _sending.get()
         fired = SENT.get()
@@ -193,6 +197,8 @@ class Capture:
 
     @guard("Receiver.callback")
     def on_delivery(self, message: Any) -> Run:
+        """Called with each message before taskiq reads it. It is bytes, or has them in `data` with an `ack` for brokers that support
+        one."""
         is_ackable = hasattr(message, "ack")
         run = Run(message.data if is_ackable else message, is_ackable=is_ackable)
         run.token = CURRENT.set(run)
@@ -200,6 +206,7 @@ class Capture:
 
     @guard("Receiver.run_task")
     def on_run(self, receiver: Any, target: Any, message: TaskiqMessage, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        """Called when the task of a message is known and about to run. Returns its run, with the `target` that is to be called instead."""
         agent, labels = self._agent, message.labels
         run = CURRENT.get()
         if run is None or run.message is not None:  # a receiver class of the user, which has its own `callback` too
@@ -268,6 +275,7 @@ class Capture:
 
     @guard("on_error")
     def on_error(self, message: TaskiqMessage, error: BaseException) -> None:
+        """Stores the exception of the task: a retry middleware may replace it in the result."""
         run = CURRENT.get()
         if run is not None and run.task_id == message.task_id:
             run.error = error
@@ -407,13 +415,16 @@ class Middleware(TaskiqMiddleware):
         self._capture = capture
 
     def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
+        """Called by taskiq before a task is sent."""
         self._capture.on_sending(message)
         return message
 
     def post_send(self, message: TaskiqMessage) -> None:
+        """Called by taskiq when the broker has accepted a task."""
         self._capture.on_sent(message)
 
     def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
+        """Called by taskiq when a task has raised."""
         self._capture.on_error(message, exception)
 
 

@@ -34,9 +34,11 @@ class QueueGate:
         return Gated(self, aiter(messages)) if hasattr(messages, "__aiter__") else messages
 
     def connect(self, patches: Patches) -> None:
+        """Wraps the broker's `listen`."""
         patches.around(self._broker, "listen", lambda listen, *args, **kwargs: self._gated(listen(*args, **kwargs)))
 
     def is_paused(self) -> bool:
+        """Whether the broker's queue is paused. Costs a look at the clock in between; False if it cannot be determined. Never raises."""
         try:
             if self._check is None:
                 self._check = paused_queues.PauseCheck(ENGINE, queue_of(self._broker, {}), partial(identity_of, self._broker))
@@ -47,6 +49,7 @@ class QueueGate:
             return False
 
     async def until_resumed(self) -> None:
+        """Returns when the queue is not paused."""
         while self.is_paused():  # noqa: ASYNC110 -- a file contains it, not an event of this loop
             await asyncio.sleep(LOOK_S)
 

@@ -44,6 +44,8 @@ class MemorySpool:
         self._number = 0
 
     def append(self, records: bytes, count: int = 1) -> bool:
+        """Sends one record, or `count` records in a row, to the process that reads. Returns False, and counts them as dropped, if the
+        socket is full or closed or they are too long for a datagram. Never raises OSError."""
         try:
             if len(records) > MAX_DATAGRAM:
                 raise OSError("too long for a datagram")
@@ -55,6 +57,7 @@ class MemorySpool:
         return True
 
     def take_dropped(self) -> int:
+        """How many records were refused since the last call."""
         dropped, self.dropped = self.dropped, 0
         return dropped
 
@@ -78,6 +81,7 @@ class MemorySpool:
 
     # -- the reading half ----------------------------------------------------------------------------------------------
     def try_take(self) -> bool:
+        """Returns True: no other process can send this spool."""
         return True
 
     def give_up(self) -> None:
@@ -91,6 +95,7 @@ class MemorySpool:
         self.bytes += len(self._waiting[0])
 
     def next_batch(self) -> Batch | None:
+        """The oldest unsent records, at least one and otherwise up to MAX_BATCH bytes, or None."""
         self._receive()
         taken: list[bytes] = []
         size = 0
@@ -106,6 +111,7 @@ class MemorySpool:
         return Batch("memory", self._number, data)
 
     def acked(self, batch: Batch) -> None:
+        """The server has committed this batch. Batches are acknowledged in the order in which they were sent."""
         if self._sent and self._sent[0] == batch.data:
             self.bytes -= len(self._sent.pop(0))
 

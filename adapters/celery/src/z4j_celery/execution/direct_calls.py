@@ -40,6 +40,7 @@ class DirectCalls:
             self._restore.append(lambda: _put_back(name, send, before))
 
     def uninstall(self) -> None:
+        """Makes the signals call their receivers as Celery does. What another library has replaced since stays."""
         for restore in self._restore:
             restore()
         self._restore.clear()

@@ -81,6 +81,7 @@ class StoredEnds:
         self._patches = Patches()
 
     def install(self) -> None:
+        """Wraps the methods of result backends and of tasks that store an outcome, for all apps of this process."""
         around: dict[str, Callable[..., Any]] = {
             "mark_as_done": self._done,
             "mark_as_failure": self._failure,
@@ -93,6 +94,7 @@ class StoredEnds:
         logging.getLogger(BATCHES_LOG).addFilter(self._keep_error)
 
     def uninstall(self) -> None:
+        """Removes the wrappers."""
         self._patches.restore()
         logging.getLogger(BATCHES_LOG).removeFilter(self._keep_error)
 
@@ -281,6 +283,7 @@ class StoredEnds:
 
     # -- celery-batches ------------------------------------------------------------------------------------------------
     def batch_started(self, task: Any, args: Any) -> None:
+        """Reports the start of each request of a batch. celery-batches signals the batch alone (`docs/engines.md`)."""
         agent = self._state.agent
         for request in requests_of(args):
             headers = getattr(request, "request_dict", None) or {}

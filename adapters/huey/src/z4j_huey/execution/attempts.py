@@ -92,6 +92,7 @@ class Run:
         """Whether the application has enqueued this task object again while it ran, or because it was interrupted."""
 
     def begins(self) -> None:
+        """Stores the start, by the wall clock (microseconds UTC) and the monotonic clock."""
         self.began_ns, self.started_at = time.perf_counter_ns(), now()
 
     def ends(self) -> None:
@@ -115,6 +116,7 @@ class Running:
         self._lock = threading.Lock()
 
     def begin(self, run: Run) -> None:
+        """From now on the run can be stopped: its thread or greenlet is known."""
         run.thread, run.greenlet = threading.get_ident(), _greenlet()
         with self._lock:
             self._runs[run.task_id] = run
@@ -133,6 +135,7 @@ class Running:
             del self._runs[run.task_id]
 
     def get(self, task_id: str) -> Run | None:
+        """Returns the run of a task, None if it does not run in this process."""
         return self._runs.get(task_id)
 
     def all(self) -> list[Run]:

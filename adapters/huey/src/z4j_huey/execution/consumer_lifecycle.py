@@ -34,6 +34,7 @@ class ConsumerLifecycle:
         atexit.register(self.at_exit)
 
     def forget(self) -> None:
+        """Makes the end of the process send nothing for this consumer."""
         atexit.unregister(self.at_exit)
 
     # -- in main -------------------------------------------------------------------------------------------------------
@@ -49,6 +50,7 @@ class ConsumerLifecycle:
 
     @guard("after the consumer has started")
     def after_start(self) -> None:
+        """Connects the agent when Huey's workers and children exist."""
         self._agent.connect()
 
     def around_health_check(self, check: Callable[[Any], Any], consumer: Any) -> Any:
@@ -86,6 +88,7 @@ class ConsumerLifecycle:
 
     @guard("exit")
     def at_exit(self) -> None:
+        """Waits for children that are writing, reports the tasks of killed ones, and closes the agent."""
         if self.slots is not None and os.getpid() == self._main_pid:
             self._read_children()
             self.reap()
@@ -105,11 +108,13 @@ class ConsumerLifecycle:
 
     # -- where tasks run -----------------------------------------------------------------------------------------------
     def begins(self, run: Run) -> None:
+        """Stores the run where it can be stopped, and where main finds it if this child is killed."""
         if self.slots is not None:
             self.slots.write([run.task_id, run.attempt, run.name, run.started_at])
         self._running.begin(run)
 
     def ends(self, run: Run) -> None:
+        """From now on the run cannot be stopped. Raises Stopped if a stop has already begun."""
         self._running.end(run)
 
     def left(self) -> None:

@@ -30,6 +30,7 @@ class Sending:
         self._app = key.key_id if key is not None else ""
 
     def connect(self, patches: Patches) -> None:
+        """Wraps the methods of RQ's queues that write a job."""
         always = self.always_enqueued
         patches.look(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
         patches.look(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
@@ -39,6 +40,7 @@ class Sending:
 
     @guard("before enqueueing")
     def before_enqueue(self, queue: Queue, *args: Any, **kwargs: Any) -> int:
+        """Marks a job before RQ writes it. Returns the time in microseconds UTC, which the report has as its own."""
         job = job_in(args, kwargs)
         if job is not None:
             begin_sending(job, self._app)
@@ -46,16 +48,19 @@ class Sending:
 
     @guard("after enqueueing")
     def always_enqueued(self, _queue: Queue) -> None:
+        """Called when RQ has written the job or has raised: a job that this thread writes next is not marked by this call."""
         end_sending()
 
     @guard("enqueueing")
     def after_enqueue(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
+        """Reports a job that is in its queue."""
         job = job_in(args, kwargs)
         if job is not None:
             self._sent(queue, job, seen or now(), None, depends_on=names_of(job))  # which may have ended already
 
     @guard("scheduling")
     def after_schedule(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
+        """Reports a job that RQ's scheduler enqueues later. RQ gives its time as a `datetime`."""
         job = job_in(args, kwargs)
         when = kwargs.get("datetime", args[1] if len(args) > 1 else None)
         if job is not None:

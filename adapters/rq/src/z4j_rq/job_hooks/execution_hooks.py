@@ -44,6 +44,7 @@ class Running:
         self._inline: Job | None = None
 
     def connect(self, patches: Patches) -> None:
+        """Wraps the methods of RQ's workers that run a job, and `Queue.run_job` for queues without workers."""
         patches.look(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
         patches.look_all(BaseWorker, "perform_job", before=self.before_perform, always=self.after_perform)
         patches.look_all(BaseWorker, "handle_exception", after=self.after_exception)
@@ -64,6 +65,7 @@ class Running:
     # -- in a horse, or in a worker that has none ------------------------------------------------------------------------
     @guard("a task's start")
     def before_perform(self, worker: Any, *args: Any, **kwargs: Any) -> None:
+        """Reports the start of a job, in its horse or in a worker that has none. `worker` is None in a spawned horse."""
         job = job_in(args, kwargs)
         if job is None:
             return
@@ -112,6 +114,7 @@ class Running:
 
     @guard("a returned Retry")
     def before_returned_retry(self, _worker: Any, *args: Any, **kwargs: Any) -> None:
+        """Reports a task that returned `Retry`, before RQ counts it."""
         job = job_in(args, kwargs)
         retry = next((value for value in (*args, *kwargs.values()) if isinstance(value, Retry)), None)
         run = run_of(job)
@@ -122,6 +125,7 @@ class Running:
 
     @guard("a failure")
     def before_failure(self, worker: Any, *args: Any, **kwargs: Any) -> None:
+        """Reports a task that raised, where it ran, or one whose horse was killed, in the worker's main process."""
         job = job_in(args, kwargs)
         if job is None:
             return
@@ -160,6 +164,7 @@ class Running:
     # -- a queue without workers (is_async=False): the task runs in its caller -------------------------------------------
     @guard("before running in place")
     def before_inline(self, _queue: Queue, job: Job) -> Run:
+        """Reports the start of a job that its caller runs. It was never in a queue."""
         run = Run(job, None, outcomes.EAGER)
         note_of(job).run = run
         self._agent.append(outcomes.begun(job, run, self._agent.run))
@@ -169,11 +174,13 @@ class Running:
 
     @guard("running in place")
     def after_inline(self, _queue: Queue, run: Run | None, result: Any, job: Job) -> None:
+        """Reports the success of a job that its caller has run."""
         if run is not None and not run.has_ended:
             self._succeeded(job, run, job._result)
 
     @guard("ending in place")
     def always_inline(self, _queue: Queue) -> None:
+        """Ends the run, and reports the exception that the caller is about to receive."""
         error, job = sys.exc_info()[1], self._inline
         run = run_of(job)
         if run is not None:

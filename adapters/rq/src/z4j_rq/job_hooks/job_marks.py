@@ -159,6 +159,7 @@ def write_asked(pipe: Any, job: Job) -> None:
 
 # -- hooks -------------------------------------------------------------------------------------------------------------
 def connect(patches: Patches) -> None:
+    """Wraps the methods that write and read a job: its mark is a field of its hash in Redis, and not in its `meta`."""
     patches.look(Job, "restore", after=_read)
     patches.around_all(Job, "to_dict", _to_dict)
 

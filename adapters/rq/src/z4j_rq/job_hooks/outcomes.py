@@ -51,12 +51,15 @@ class RunningJobs:
         return self._running.get(id(worker))
 
     def take(self, worker: Any, running: RunningJob) -> None:
+        """Sets the job of this worker."""
         self._running[id(worker)] = running
 
     def empty(self, worker: Any) -> None:
+        """Removes the job of this worker, if it has one."""
         self._running.pop(id(worker), None)
 
     def all(self) -> list[RunningJob]:
+        """Returns the jobs of all workers of this process."""
         return list(self._running.values())
 
 
@@ -87,10 +90,12 @@ def _due(wait_s: float) -> int | None:
 
 # -- reported by the process that ran the task; `by` is its process token ----------------------------------------------------------
 def begun(job: Job, run: Run, by: str) -> bytes:
+    """The record of a start."""
     return records.started(ENGINE, job.id, run.attempt, run.started_at, by, run.name, run.queue, meta=run.meta)
 
 
 def succeeded(job: Job, run: Run, by: str, *, runtime: int, result: str) -> bytes:
+    """The record of a success. `runtime` is in microseconds, `result` is the masked text of the value."""
     return records.succeeded(
         ENGINE, job.id, run.attempt, now(), by, run.name, run.queue, received_at=run.received_at, started_at=run.started_at,
         runtime=runtime, result=result, meta=run.meta,

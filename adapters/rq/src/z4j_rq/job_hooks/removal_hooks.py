@@ -31,6 +31,7 @@ class Removing:
         self._is_cleaning = False
 
     def connect(self, patches: Patches) -> None:
+        """Wraps the methods of RQ's jobs and registries that remove a job."""
         patches.look(Job, "cancel", before=self.before_removal, after=self.after_cancel)
         patches.look(Job, "delete", before=self.before_removal, after=self.after_delete)
         patches.look(FailedJobRegistry, "add", before=self.before_failed)
@@ -40,10 +41,12 @@ class Removing:
 
     @guard("before a registry's cleaning")
     def before_cleaning(self, _registry: Any, *_args: Any, **_kwargs: Any) -> None:
+        """From now on, a job that fails or is retried in this process was abandoned by its worker."""
         self._is_cleaning = True
 
     @guard("a registry's cleaning")
     def always_cleaned(self, _registry: Any) -> None:
+        """Called when the cleaning has ended or raised."""
         self._is_cleaning = False
 
     @guard("an abandoned job")
@@ -61,15 +64,18 @@ class Removing:
 
     @guard("before a removal")
     def before_removal(self, job: Job, *_args: Any, **_kwargs: Any) -> bool:
+        """Returns whether the job was waiting: otherwise its end is reported elsewhere."""
         return job._status in WAITING
 
     @guard("a cancellation")
     def after_cancel(self, job: Job, was_waiting: bool | None, _result: Any, *_args: Any, **_kwargs: Any) -> None:
+        """Reports a waiting job that was cancelled."""
         if was_waiting:
             self._agent.append(outcomes.removed(job, self._agent.run, is_deleted=False))
 
     @guard("a deletion")
     def after_delete(self, job: Job, was_waiting: bool | None, _result: Any, *_args: Any, **_kwargs: Any) -> None:
+        """Reports a waiting job that was deleted."""
         if was_waiting:
             self._agent.append(outcomes.removed(job, self._agent.run, is_deleted=True))
 

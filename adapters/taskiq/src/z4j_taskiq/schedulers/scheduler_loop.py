@@ -72,6 +72,7 @@ class Firing:
 
     @property
     def is_running(self) -> bool:
+        """Whether the scheduler's loop runs in this process: a forked child has a copy of this object, but not the loop."""
         return self._is_on and self._pid == os.getpid() and self._event_loop.is_running()
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
@@ -85,6 +86,7 @@ class Firing:
         self._patches.wrap(self.loop, "run", self._noted)
 
     def disconnect(self) -> None:
+        """Removes the wrappers, and makes the loop read its sources again. Called in any thread."""
         self._is_on = False
         self._patches.restore()
         if self._event_loop.is_running():
