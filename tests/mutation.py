@@ -12,7 +12,9 @@ a listed one is killed.
 
 Each mutant runs in a forked child that has imported pytest and the agent's modules but none of the server's, so every module that imports
 the changed one gets the changed one. Tests that need no fixture are called directly, which takes a fifth of the time; pytest runs a file
-only where it holds others too. Nothing is written to the source tree.
+only where it holds others too. A mutant's tests stop at the first that fails, and those that take more than SLOW without any change, such
+as properties, come last. Hypothesis neither chooses its examples at random nor simplifies the one that fails. Nothing is written to the
+source tree.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect
+import json
 import os
 import resource
 import sys
+import tempfile
 import time
 import tomllib
 import types
@@ -45,6 +49,8 @@ EQUAL = ROOT / "tests/equal_mutants.toml"
 FLOOR = 95
 SLOWER = 6
 """A mutant that needs this many times the processor time of the unchanged module is in an endless loop: its tests count as failed."""
+SLOW = 0.05
+"""Seconds of processor time."""
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--timeout=0", "--tb=no", "-m", "not long", "--hypothesis-seed=1"]
 PLUGINS = ("anyio.pytest_plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 
@@ -119,27 +125,28 @@ def sources() -> dict[str, Path]:
     return {path.stem: path for path in paths}
 
 
-def run_tests(tests: list[tuple[str, str]]) -> int:
-    """0 when every test passed."""
+def run_tests(tests: list[tuple[str, str]], seconds: dict[str, float]) -> int:
+    """0 when every test passed. `seconds`: the processor time of each test that is called directly, which is added where it is missing."""
     import pytest
 
+    slow, files = [], []
     for path, only in tests:
-        has_passed, is_whole = (True, False) if only else call_tests(path)
-        if not has_passed:
-            return 1
-        if is_whole:
-            continue
-        if status := pytest.main([*OPTIONS, *(["-k", only] if only else []), path]):
-            return int(status)
-    return 0
+        called, is_whole = ([], False) if only else called_tests(path)
+        if not is_whole:
+            files.append((path, only))
+        for name, test, cases in called:
+            if seconds.get(name, 0.0) > SLOW:
+                slow.append((seconds[name], name, test, cases))
+            elif not passes(name, test, cases, seconds):
+                return 1
+    if not all(passes(name, test, cases, seconds) for _, name, test, cases in sorted(slow, key=lambda each: each[0])):
+        return 1
+    return next((int(status) for path, only in files if (status := pytest.main([*OPTIONS, *(["-k", only] if only else []), path]))), 0)
 
 
-def call_tests(path: str) -> tuple[bool, bool]:
-    """Calls the tests of a file that need nothing but their parameters, up to the first that fails. Returns whether all of them passed,
-    and whether these are all tests of the file."""
-    import pytest
-
-    module, is_whole = importlib.import_module(path.removesuffix(".py").replace("/", ".")), True
+def called_tests(path: str) -> tuple[list[tuple[str, Callable[..., None], list[dict[str, Any]]]], bool]:
+    """The tests of a file that need nothing but their parameters, each with its name and cases, and whether these are all of its tests."""
+    module, is_whole, found = importlib.import_module(path.removesuffix(".py").replace("/", ".")), True, []
     for name, test in vars(module).items():
         if name.startswith("Test"):
             is_whole = False
@@ -154,13 +161,22 @@ def call_tests(path: str) -> tuple[bool, bool]:
         is_async = inspect.iscoroutinefunction(test)
         if is_async or any(mark.name != "parametrize" for mark in marks) or any(set(case) != needed for case in cases):
             is_whole = False
-            continue
-        try:
-            for case in cases:
-                test(**case)
-        except (Exception, pytest.fail.Exception):
-            return False, is_whole
-    return True, is_whole
+        else:
+            found.append((f"{path}::{name}", test, cases))
+    return found, is_whole
+
+
+def passes(name: str, test: Callable[..., None], cases: list[dict[str, Any]], seconds: dict[str, float]) -> bool:
+    import pytest
+
+    began = time.process_time()
+    try:
+        for case in cases:
+            test(**case)
+    except (Exception, pytest.fail.Exception):
+        return False
+    seconds.setdefault(name, time.process_time() - began)
+    return True
 
 
 def parameters(names: str | Sequence[str], values: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -171,9 +187,9 @@ def parameters(names: str | Sequence[str], values: Iterable[Any]) -> Iterator[di
         yield dict(zip(keys, given, strict=True))
 
 
-def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]], seconds: int = 600) -> int:
+def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]], seconds: dict[str, float], limit: int, out: int = -1) -> int:
     """Starts the tests of a module against a mutant, or against the module as it is. Returns the process id of the child, which is ended
-    when it has used so many seconds of processor time."""
+    when it has used `limit` seconds of processor time, and writes those of each test to the file `out`."""
     if early := [name for name in sys.modules if name.startswith("z4j.")]:
         raise RuntimeError(f"imported before the change: {early[0]}")
     path = sources()[module]
@@ -183,13 +199,15 @@ def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]], seco
         return child
     status = 1
     try:
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         if code is not None:
             sys.meta_path.insert(0, Finder(".".join(path.relative_to(ROOT).with_suffix("").parts), path, code))
-        status = run_tests(tests)
+        status = run_tests(tests, seconds)
+        if out >= 0:
+            os.write(out, json.dumps(seconds).encode())
     finally:
         os._exit(1 if status else 0)
 
@@ -199,14 +217,27 @@ def tests_of(module: str) -> list[tuple[str, str]]:
     return [*([(own, "")] if (ROOT / own).exists() else []), *MORE.get(module, [])]
 
 
-def try_all(module: str, mutants: list[Mutant], jobs: int, seconds: int) -> Iterator[tuple[Mutant, bool]]:
+def try_unchanged(module: str) -> tuple[dict[str, float], float]:
+    """Runs the tests of a module without any change. Returns the processor seconds of each test and of all. Raises SystemExit where one
+    fails or there is none."""
+    tests, used = tests_of(module), None
+    with tempfile.TemporaryFile() as measured:
+        if tests:
+            _, status, used = os.wait4(start(module, None, tests, {}, 600, measured.fileno()), 0)
+        if used is None or status:
+            raise SystemExit(f"{module}: its tests are missing or fail without any change. No mutants were tried.")
+        measured.seek(0)
+        return json.load(measured), used.ru_utime + used.ru_stime
+
+
+def try_all(module: str, mutants: list[Mutant], jobs: int, seconds: dict[str, float], limit: int) -> Iterator[tuple[Mutant, bool]]:
     """Each mutant and whether the tests passed with it."""
     tests, waiting = tests_of(module), list(reversed(mutants))
     running: dict[int, Mutant] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()
-            running[start(module, mutant, tests, seconds)] = mutant
+            running[start(module, mutant, tests, seconds, limit)] = mutant
         ended, status = os.wait()
         if ended in running:
             yield running.pop(ended), status == 0
@@ -220,15 +251,13 @@ def listed() -> dict[str, set[tuple[str, str]]]:
 
 def try_module(module: str, wanted: Callable[[Mutant], bool], jobs: int) -> Tally:
     began, tally, equal = time.monotonic(), Tally(module), listed().get(module, set())
-    _, status, used = os.wait4(start(module, None, tests_of(module)), 0) if tests_of(module) else (0, 1, None)
-    if status or used is None:
-        raise SystemExit(f"{module}: its tests are missing or fail without any change. No mutants were tried.")
+    seconds, used = try_unchanged(module)
     every = find_mutants(sources()[module].read_text("utf-8"))
     mutants = list(filter(wanted, every))
     left_out = {(of.line, of.what) for of in every if of not in mutants}
     killed: set[tuple[str, str]] = set()
     alive: set[tuple[str, str]] = set()
-    for mutant, is_alive in try_all(module, mutants, jobs, 5 + SLOWER * int(used.ru_utime + used.ru_stime)):
+    for mutant, is_alive in try_all(module, mutants, jobs, seconds, 5 + int(SLOWER * used)):
         (alive if is_alive else killed).add((mutant.line, mutant.what))
         if not is_alive:
             tally.killed += 1
@@ -277,7 +306,10 @@ def main() -> int:
     import hypothesis
 
     # A counterexample that one mutant left behind must not decide about the next, nor how busy the machine is.
-    hypothesis.settings.register_profile("mutation", database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+    hypothesis.settings.register_profile(
+        "mutation", database=None, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck),
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+    )  # fmt: skip
     hypothesis.settings.load_profile("mutation")
     single: dict[str, set[int]] = {}
     for name in asked.names or modules():

@@ -24,11 +24,11 @@ def shares_differ(bad: int, of: int, other_bad: int, other_of: int) -> float:
 
 def _fisher(bad: int, of: int, other_bad: int, other_of: int) -> float:
     """Sums the probabilities of all results that are at most as probable as the observed one. Each is computed from its neighbour, from the
-    most probable one outwards, which needs neither logarithms nor the results far away; 0.0 if the observed result is one of those."""
+    mean outwards, which needs neither logarithms nor the results far away; 0.0 if the observed result is one of those."""
     all_bad = bad + other_bad
     odd = other_of - all_bad
     least, most = max(0, -odd), min(of, all_bad)
-    middle = min(max((of + 1) * (all_bad + 1) // (of + other_of + 2), least), most)
+    middle = of * all_bad // (of + other_of)  # at most one from the most probable result
     relative, seen = [1.0], 1.0 if bad == middle else 0.0
     each = 1.0
     for here in range(middle, most):  # upwards
@@ -45,7 +45,7 @@ def _fisher(bad: int, of: int, other_bad: int, other_of: int) -> float:
         relative.append(each)
         seen = each if here - 1 == bad else seen
     limit = seen * (1 + 1e-9)
-    return min(math.fsum(each for each in relative if each <= limit) / math.fsum(relative), 1.0)
+    return math.fsum(each for each in relative if each <= limit) / math.fsum(relative)
 
 
 def _normal(bad: int, of: int, other_bad: int, other_of: int) -> float:
@@ -75,7 +75,7 @@ def histograms_differ(first: Mapping[int, int], second: Mapping[int, int]) -> Sh
         tied = mine + theirs
         ties += tied**3 - tied
     whole = n + m
-    variance = n * m / 12 * ((whole + 1) - ties / (whole * (whole - 1))) if whole > 1 else 0.0
+    variance = n * m / 12 * ((whole + 1) - ties / (whole * (whole - 1)))
     if variance <= 0:
         return Shift(1.0, 0.5)
     return Shift(_two_sided((larger - n * m / 2) / math.sqrt(variance)), larger / (n * m))
