@@ -129,7 +129,7 @@ def _instant(local: datetime) -> int:
 
 def _hours(day: date, step: int, zone: tzinfo) -> Iterator[tuple[int, str]]:
     """Local hours that exist: where the clocks skip one it has no tick, where one comes twice its first has."""
-    while day.year < 9999:
+    while True:
         for hour in range(0, 24, step):
             local = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
             if _local(_instant(local), zone).hour == hour:
@@ -139,7 +139,7 @@ def _hours(day: date, step: int, zone: tzinfo) -> Iterator[tuple[int, str]]:
 
 def _days(day: date, step: int, zone: tzinfo) -> Iterator[tuple[int, str]]:
     """Local midnights; every seventh day is a Monday."""
-    while day.year < 9999:
+    while True:
         if (day.toordinal() - 1) % step == 0:
             local = datetime(day.year, day.month, day.day, tzinfo=zone)
             yield _instant(local), _day(local)

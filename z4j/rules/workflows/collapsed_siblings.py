@@ -15,6 +15,7 @@ MOST_BOXES: Final = 60
 _WORST_FIRST: Final = (
     *ENDED_BADLY, "retrying", "running", "received", "queued", "scheduled", "cancelled", "succeeded",
 )  # fmt: skip
+_URGENCY: Final = {state: place for place, state in enumerate(_WORST_FIRST)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Box:
     @property
     def state(self) -> str:
         """The state that needs attention most."""
-        return min((task.state for task in self.tasks), key=lambda state: _WORST_FIRST.index(state) if state in _WORST_FIRST else 99)
+        return min((task.state for task in self.tasks), key=_urgency)
 
     @property
     def runtime_us(self) -> int | None:
@@ -97,17 +98,15 @@ def _fold(workflow: Workflow, sources: dict[int, list[tuple[int, str]]], current
 
 
 def _nearest(folded: FoldedWorkflow, current: int, most: int) -> FoldedWorkflow:
-    """Keeps the boxes with the fewest links between them and the current task."""
+    """Keeps the boxes with the fewest links between them and the current task, or the first box if the current task is not in one."""
     neighbors: dict[int, list[int]] = defaultdict(list)
     for link in folded.links:
         neighbors[link.source].append(link.target)
         neighbors[link.target].append(link.source)
-    start = next((index for index, box in enumerate(folded.boxes) if any(task.id == current for task in box.tasks)), 0)
+    start = next((index for index, box in enumerate(folded.boxes) if box.tasks[0].id == current), 0)
     reached = [start]
     seen = {start}
     for index in reached:
-        if len(reached) >= most:
-            break
         for other in neighbors[index]:
             if other not in seen and len(reached) < most:
                 seen.add(other)
@@ -124,4 +123,9 @@ def _nearest(folded: FoldedWorkflow, current: int, most: int) -> FoldedWorkflow:
 def state_counts(tasks: Sequence[WorkflowTask]) -> list[tuple[str, int]]:
     """Returns the number of tasks per state, those that need attention first."""
     counts = Counter(task.state for task in tasks)
-    return sorted(counts.items(), key=lambda pair: (_WORST_FIRST.index(pair[0]) if pair[0] in _WORST_FIRST else 99, pair[0]))
+    return sorted(counts.items(), key=lambda pair: (_urgency(pair[0]), pair[0]))
+
+
+def _urgency(state: str) -> int:
+    """Smaller for a state that needs attention more. Unknown states come last."""
+    return _URGENCY.get(state, len(_URGENCY))

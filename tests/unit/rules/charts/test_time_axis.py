@@ -157,4 +157,6 @@ def test_four_labels_are_all_major_and_of_five_every_second_is() -> None:
 
 def test_the_end_of_the_calendar_is_no_error() -> None:
     assert len(ticks(LAST_AT - DAY, LAST_AT * 2, "UTC")) <= MOST + 1
-    assert len(ticks(0, LAST_AT, "UTC")) <= MOST + 1
+    assert labels(0, LAST_AT) == ["2000", "2050", "2100", "2150", "2200", "2250", "2300", "2350"], "half centuries, the longest step"
+    for length in (HOUR, DAY, 5 * DAY, 60 * DAY, 400 * DAY):
+        assert ticks(LAST_AT - length, LAST_AT + length, "Pacific/Kiritimati"), "whose days begin 14 hours earlier"

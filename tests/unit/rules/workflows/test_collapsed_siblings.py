@@ -63,6 +63,28 @@ def test_of_a_long_chain_the_nearest_tasks_are_shown() -> None:
     assert 100 in ids
 
 
+def test_a_chain_is_cut_at_the_end_that_is_farther_away() -> None:
+    workflow = make_workflow([task(id, f"n{id}") for id in range(9)], [link(id, id + 1) for id in range(8)])
+    shown = {current: [box.tasks[0].id for box in fold_workflow(workflow, current, 3).boxes] for current in (0, 4, 8, 99)}
+    assert shown == {0: [0, 1, 2], 4: [3, 4, 5], 8: [6, 7, 8], 99: [0, 1, 2]}, "99 is not in the workflow: its start is shown"
+
+
+def test_of_a_wide_workflow_as_many_tasks_are_shown_as_there_may_be() -> None:
+    """Ten children of other names, each with a child of its own, so that none is like another."""
+    tasks = [task(0), *[task(id, f"n{id}") for id in range(1, 21)]]
+    links = [*[link(0, id) for id in range(1, 11)], *[link(id, id + 10) for id in range(1, 11)]]
+    folded = fold_workflow(make_workflow(tasks, links), 0, 5)
+    assert [box.tasks[0].id for box in folded.boxes] == [0, 1, 2, 3, 4]
+    assert [(one.source, one.target) for one in folded.links] == [(0, 1), (0, 2), (0, 3), (0, 4)]
+    assert folded.left_out == 16
+
+
+def test_two_names_in_a_box_are_already_mixed() -> None:
+    workflow = make_workflow([task(0), task(1, "a"), task(2, "b")], [link(0, 1), link(0, 2)])
+    assert [(len(box.tasks), box.is_mixed) for box in fold_workflow(workflow, 0, 2).boxes] == [(1, False), (2, True)]
+    assert not Box((task(1),)).is_mixed
+
+
 def test_states_are_counted_worst_first() -> None:
     states = ["succeeded", "failed", "succeeded", "running", "lost"]
     assert state_counts([task(number, state=state) for number, state in enumerate(states)]) == [
