@@ -29,7 +29,10 @@ class Usual(NamedTuple):
 
 def usual(values: Sequence[float], least: int = LEAST_SAMPLES) -> Usual | None:
     """Returns the baseline of these values; None if there are fewer than `least`."""
-    if len(values) < max(least, 1):
-        return None
+    return baseline(values) if len(values) >= max(least, 1) else None
+
+
+def baseline(values: Sequence[float]) -> Usual:
+    """Returns the baseline of any number of values. Raises statistics.StatisticsError without any."""
     middle = float(median(values))
     return Usual(middle, float(median(abs(value - middle) for value in values)), len(values))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from z4j.formats import number, plural
-from z4j.rules.findings.activity import BAD, LATEST_MIN, Counts, NameActivity
-from z4j.rules.findings.baselines import Usual, usual
+from z4j.rules.findings.activity import BAD, LATEST_MIN, NameActivity
+from z4j.rules.findings.baselines import Usual, baseline
 from z4j.rules.findings.finding import Finding, Link, Scope, key_of, tasks_href
 from z4j.rules.findings.fleet.unregistered_tasks import UNKNOWN
 from z4j.rules.findings.fleet.worker_restarts import KILLED, LEAST_KILLS, RECENT_MIN, is_quiet
@@ -58,7 +58,7 @@ class ErrorActivity:
     first_at: int
     last_at: int
     hours: tuple[int, ...]
-    """Failures in each of the last 24 clock hours, the newest last and incomplete."""
+    """Failures in each of the last 24 clock hours, those without any too; the newest last and incomplete."""
     newest: tuple[int, ...]
     """Times of its newest failures in the last hour, at most `MOST`: every attempt of killed processes, otherwise each task once."""
     releases: tuple[str, ...]
@@ -66,7 +66,7 @@ class ErrorActivity:
     has_releases: bool
     """Whether processes of the app run several releases: otherwise the release is no evidence."""
     names: Mapping[tuple[Scope, str], int]
-    """Its stored failures by task name."""
+    """Its stored failures by task name, each at least one."""
     unended: int = 0
     """Of the newest tasks that were killed with their process, those that are queued or running again."""
 
@@ -76,16 +76,16 @@ def find(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], 
     if error.error_type == KILLED:
         return _killed(error, names, at)
     recent = len(error.newest)
-    if recent < LEAST or error.error_type in OTHERS or at - error.last_at > _quiet_us(error, at) or _is_cured(error, names, at):
+    if recent < LEAST or error.error_type in OTHERS or at - error.last_at > _quiet_us(error, at) or _is_cured(error, names):
         return None
     failures = max(recent, sum(error.hours[-2:])) if recent >= MOST else recent
     earlier = error.hours[:-2]  # the hour before this one holds a part of the last 60 minutes
-    past = usual([float(count) for count in earlier])
+    past = baseline(earlier)
     is_new = at - error.first_at <= HOUR_US
-    if not is_new and error.state != "regressed" and failures < _limit(error.hours[:-2], past):
+    if not is_new and error.state != "regressed" and failures < _limit(earlier, past):
         return None
     word = "new" if is_new else "regressed" if error.state == "regressed" else "rising"
-    subjects = sorted(error.names, key=lambda subject: (-error.names[subject], subject))
+    subjects = _by_failures(error)
     where = subjects[0][1] if subjects else error.app
     more = f" and {plural(len(subjects) - 1, 'more name')}" if len(subjects) > 1 else ""
     scope = _common([subject[0] for subject in subjects]) if subjects else Scope(error.app)
@@ -94,7 +94,7 @@ def find(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], 
         kind="error", subject=str(error.id), level="bad" if failures >= MANY or is_new else "warn",
         weight=min(280 + 40 * len(str(failures)) + (60 if is_new else 0), 560),
         title=f"{error.error_type} in {where}{more}", text=f"{word}, {about} in the last hour{_release(error)}",
-        why=(f"{error.message[:160]} · " if error.message else "") + _compared(error, past.median if past else None, is_new=is_new),
+        why=(f"{error.message[:160]} · " if error.message else "") + _compared(past, is_new=is_new),
         scope=scope, since=error.first_at if is_new else None,
         action=Link(f"Review {number(failures)} and retry…", f"/errors/{error.id}", "operator"),
         evidence=(
@@ -111,7 +111,7 @@ def _killed(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity
     times = sum(error.hours[-2:])
     if times < LEAST_KILLS or not error.names or at - error.last_at > RECENT_MIN * MINUTE_US:
         return None
-    scope, name = max(error.names, key=lambda subject: (error.names[subject], subject))
+    scope, name = _by_failures(error)[0]
     is_quiet_now = len(error.newest) > 1 and is_quiet(at, min(error.newest), error.last_at, len(error.newest))
     if is_quiet_now and not error.unended and _ran_since(names.get((scope, name)), error.last_at):
         return None  # none of them is delivered again, and workers run such tasks
@@ -128,16 +128,27 @@ def _killed(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity
 
 def _ran_since(activity: NameActivity | None, last_at: int) -> bool:
     """Whether a run succeeded in or after the minute of the last failure."""
-    since = activity.last(max(activity.at - last_at, 0) // MINUTE_US + 2) if activity is not None else Counts()
+    if activity is None:
+        return False
+    since = activity.last(_minutes_ago(last_at, activity.at) + 1)
     return since.ended > since.bad
 
 
-def _limit(earlier: Sequence[int], past: Usual | None) -> float:
+def _minutes_ago(time: int, newest_at: int) -> int:
+    """In which of the minutes a time is, 0 for the newest, which begins at `newest_at`, and for later times."""
+    return max(newest_at - time + MINUTE_US - 1, 0) // MINUTE_US
+
+
+def _by_failures(error: ErrorActivity) -> list[tuple[Scope, str]]:
+    """Its task names, those with the most failures first."""
+    return sorted(error.names, key=lambda subject: (-error.names[subject], subject))
+
+
+def _limit(earlier: Sequence[int], past: Usual) -> float:
     """The failures per hour from which a known group is reported as rising."""
-    busiest = sorted(earlier)[-max(len(earlier) // BUSIEST, 1) :]
-    mean = sum(busiest) / max(len(busiest), 1)
-    above = past.above(factor=FACTOR, mads=MADS) if past is not None else 0.0
-    return max(above, mean + CERTAIN * math.sqrt(mean + 1), LEAST_RISING)
+    busiest = sorted(earlier)[-(len(earlier) // BUSIEST) :]
+    mean = sum(busiest) / len(busiest)
+    return max(past.above(factor=FACTOR, mads=MADS), mean + CERTAIN * math.sqrt(mean + 1), LEAST_RISING)
 
 
 def _quiet_us(error: ErrorActivity, at: int) -> int:
@@ -146,7 +157,7 @@ def _quiet_us(error: ErrorActivity, at: int) -> int:
     return max(QUIET_US, GAPS * span // len(error.newest))
 
 
-def _is_cured(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity], at: int) -> bool:
+def _is_cured(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivity]) -> bool:
     """Whether much fewer of the newest runs of its names failed than at its worst. One failure does not keep the finding open."""
     activities = [names[subject] for subject in error.names if subject in names]
     if not activities:
@@ -155,7 +166,7 @@ def _is_cured(error: ErrorActivity, names: Mapping[tuple[Scope, str], NameActivi
     ended = [sum(each.ended for each in minute) for minute in zip(*(activity.minutes for activity in activities), strict=True)]
     failed = [0] * len(ended)
     for time in error.newest:
-        if 0 <= (ago := max(newest_at - time + MINUTE_US - 1, 0) // MINUTE_US) < len(failed):
+        if (ago := _minutes_ago(time, newest_at)) < len(failed):
             failed[-1 - ago] += 1
     for minutes in CURED_MIN:
         runs, failures = sum(ended[-minutes:]), sum(failed[-minutes:])
@@ -179,12 +190,8 @@ def _release(error: ErrorActivity) -> str:
     return f"; the newest {number(known.total())} are all on release {next(iter(known))}"
 
 
-def _compared(error: ErrorActivity, median: float | None, *, is_new: bool) -> str:
-    if is_new:
-        return "first seen within the last hour"
-    if median is None:
-        return "not enough earlier hours to compare with"
-    return f"usually {number(median)} per hour, in the last {len(error.hours) - 2} hours"
+def _compared(past: Usual, *, is_new: bool) -> str:
+    return "first seen within the last hour" if is_new else f"usually {number(past.median)} per hour, in the last {past.samples} hours"
 
 
 def _common(scopes: Sequence[Scope]) -> Scope:
@@ -195,10 +202,9 @@ def _common(scopes: Sequence[Scope]) -> Scope:
 def _is_most(error: ErrorActivity, subject: tuple[Scope, str], names: Mapping[tuple[Scope, str], NameActivity]) -> bool:
     """Whether most failures of a name are of this group. Counts by name exist for all stored failures, so the newest ones are
     distributed in the same proportion."""
-    activity, whole = names.get(subject), sum(error.names.values())
-    if activity is None or not whole:
+    activity = names.get(subject)
+    if activity is None:
         return False
-    share = error.names[subject] / whole
-    bad = activity.last(60).bad
+    share = error.names[subject] / sum(error.names.values())
     recent = max(len(error.newest), sum(error.hours[-2:]) if len(error.newest) >= MOST else 0)
-    return bad == 0 or recent * share >= SHARE * bad
+    return recent * share >= SHARE * activity.last(60).bad

@@ -8,6 +8,8 @@ from bisect import bisect_left
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.unit.rules.findings.examples import SHOP, USUAL, T, name
 from z4j.rules.findings.activity import Counts
 from z4j.rules.findings.errors import MOST, ErrorActivity, find
@@ -174,3 +176,212 @@ def test_a_quiet_week_of_sporadic_errors_raises_less_than_one_finding_a_day() ->
             is_found = find(seen, {}, at) is not None
             begun, was_found = begun + (is_found and not was_found), is_found
     assert begun <= 7
+
+
+# -- limits and words, each at its edge ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("earlier", "limit"),
+    [
+        ((0,) * 22, 8),  # bursts of a rare error
+        ((10,) * 22, 30),  # three times the median
+        ((10, 30) * 11, 80),  # six absolute deviations (10) above the median (20)
+        ((25,) * 5 + (0,) * 17, 46),  # 25 in the busiest quarter of the hours, and four times the square root of 26
+        ((25,) * 4 + (0,) * 18, 39),  # 20 in the busiest quarter, and four times the square root of 21
+    ],
+)
+def test_a_known_group_rises_at_its_limit(earlier: tuple[int, ...], limit: int) -> None:
+    for failures, is_found in ((limit - 1, False), (limit, True)):
+        group = replace(old(failures, every_s=5), hours=(*earlier, 90, failures))
+        assert (find(group, {}, T) is not None) is is_found, failures
+
+
+def test_new_is_what_was_first_seen_within_an_hour() -> None:
+    for first_at, word in ((T - HOUR_US, "new"), (T - HOUR_US - 1, "rising")):
+        finding = find(error(first_at=first_at), {}, T)
+        assert finding is not None
+        assert finding.text.startswith(f"{word}, 14 failures")
+        assert (finding.level, finding.since) == (("bad", first_at) if word == "new" else ("warn", None))
+        assert finding.weight == (420 if word == "new" else 360)
+    again = find(error(state="regressed"), {}, T)
+    assert again is not None
+    assert again.text.startswith("new, "), "a group that is new has not come back"
+
+
+@pytest.mark.parametrize(("failures", "level"), [(49, "warn"), (50, "bad")])
+def test_fifty_failures_of_a_known_group_are_bad(failures: int, level: str) -> None:
+    finding = find(old(failures, hourly=0), {}, T)
+    assert finding is not None
+    assert finding.level == level
+
+
+@pytest.mark.parametrize(
+    ("read", "hours", "text", "weight"),
+    [
+        (499, (9_000, 9_000, 9_000), "499 failures", 460),
+        (500, (9_000, 300, 400), "over 700 failures", 460),
+        (500, (9_000, 10, 10), "over 500 failures", 460),
+        (500, (9_000, 1_000, 0), "over 1,000 failures", 500),
+        (500, (9_000, 10_000, 5), "over 10,005 failures", 540),
+        (500, (9_000, 100_000, 0), "over 100,000 failures", 560),  # no more than that
+    ],
+)
+def test_with_five_hundred_failures_whole_hours_count(read: int, hours: tuple[int, ...], text: str, weight: int) -> None:
+    finding = find(error(read, every_s=1, hours=(0,) * 21 + hours, has_releases=False), {}, T)
+    assert finding is not None
+    assert (finding.text, finding.weight) == (f"new, {text} in the last hour", weight)
+
+
+@pytest.mark.parametrize(
+    ("failures", "every_s", "quiet_s"),
+    [
+        (30, 10, 300),  # frequent: five minutes
+        (8, 400, 1_680),  # rare: at 1,680 s the mean time between two is 560 s
+    ],
+)
+def test_the_finding_ends_after_the_longer_of_two_times(failures: int, every_s: int, quiet_s: int) -> None:
+    group = error(failures, every_s=every_s)
+    assert find(group, {}, group.last_at + quiet_s * SECOND) is not None
+    assert find(group, {}, group.last_at + quiet_s * SECOND + SECOND) is None
+
+
+def test_the_name_with_the_most_failures_is_first_and_of_equal_ones_the_first_by_name() -> None:
+    scopes = {"b.two": 3, "a.one": 3, "c.most": 5, "d.least": 1}
+    finding = find(error(names={(SHOP, name): count for name, count in scopes.items()}), {}, T)
+    assert finding is not None
+    assert finding.title == "ConnectionError in c.most and 3 more names"
+    assert [link.text for link in finding.evidence] == ["the error", "failed c.most", "failed a.one"]
+    killed = find(error(2, error_type="child_killed", hours=(0,) * 22 + (1, 1), names={(SHOP, "b"): 2, (SHOP, "a"): 2}), {}, T)
+    assert killed is not None
+    assert killed.subject == "a"
+
+
+def test_long_messages_are_cut_and_without_one_nothing_is_said_of_it() -> None:
+    for message, why in (("x" * 161, "x" * 160 + " · first seen"), ("", "first seen")):
+        finding = find(error(message=message), {}, T)
+        assert finding is not None
+        assert finding.why == f"{why} within the last hour"
+
+
+@pytest.mark.parametrize(
+    ("failures", "others", "bad", "is_explained"),
+    [(12, 0, 15, True), (11, 0, 15, False), (12, 12, 7, True), (12, 12, 8, False), (14, 0, 0, True)],
+)
+def test_a_name_is_explained_by_four_fifths_of_its_failures(failures: int, others: int, bad: int, is_explained: bool) -> None:
+    """`others`: failures of the group under another name."""
+    whole = (Counts(90, 90, bad), *(Counts(),) * 59)
+    names = {SUBJECT: failures} | ({(SHOP, "other"): others} if others else {})
+    finding = find(error(failures, names=names), {SUBJECT: replace(name(), minutes=whole)}, T)
+    assert finding is not None
+    assert finding.explains == ((key_of("failing_more", *SUBJECT),) if is_explained else ())
+
+
+def test_a_name_is_explained_by_whole_hours_where_more_failed_than_are_read() -> None:
+    activity = replace(name(), minutes=(Counts(900, 900, 800), *(Counts(),) * 59))
+    for hours, is_explained in (((9_000, 300, 340), True), ((9_000, 300, 339), False)):
+        finding = find(error(MOST, every_s=1, hours=(0,) * 21 + hours), {SUBJECT: activity}, T)
+        assert finding is not None
+        assert bool(finding.explains) is is_explained
+    assert not find(error(499, every_s=1, hours=(0,) * 22 + (300, 340)), {SUBJECT: activity}, T).explains  # type: ignore[union-attr]
+
+
+# -- a group that is over ----------------------------------------------------------------------------------------------------
+def is_over(ended: dict[int, int], failed: dict[int, int], *, usual: int = 10, late: tuple[int, ...] = ()) -> bool:
+    """`ended` and `failed`: runs and failures of this group by minute, 0 for the newest; `usual`: runs in every other minute.
+    `late`: seconds after the newest minute began, of failures that the runs do not show yet."""
+    minutes = tuple(Counts(ended.get(ago, usual), ended.get(ago, usual)) for ago in reversed(range(60)))
+    newest = tuple(sorted((
+        *(T + second * SECOND for second in late), *(T - ago * MINUTE_US + 1 for ago, count in failed.items() for _ in range(count))
+    ), reverse=True))  # fmt: skip
+    group = error(newest=newest, first_at=newest[-1], last_at=newest[0])
+    return find(group, {SUBJECT: replace(name(), minutes=minutes)}, max(T + SECOND, newest[0])) is None
+
+
+@pytest.mark.parametrize("newest", [2, 4, 8, 15])
+def test_twenty_runs_without_a_failure_in_the_newest_minutes_end_it(newest: int) -> None:
+    """All runs of the four minutes before these failed. One failure now shows that it is not the silence that ends it."""
+    failed = dict.fromkeys(range(newest, newest + 4), 10) | {0: 1}
+    for runs, ends in ((20, True), (19, False)):
+        ended = dict.fromkeys(range(newest), 0) | {newest - 1: runs}
+        assert is_over(ended, failed) is ends, runs
+
+
+def test_six_failures_have_to_be_missing() -> None:
+    """Three of ten runs failed in each of four minutes, so that six of the newest twenty were to fail."""
+    assert is_over({}, {2: 3, 3: 3, 4: 3, 5: 3})
+    assert not is_over({}, {2: 3, 3: 3, 4: 3, 5: 2})
+
+
+@pytest.mark.parametrize(("failures", "ends"), [(5, True), (6, False)])
+def test_a_fourth_of_what_was_to_fail_may_fail(failures: int, ends: bool) -> None:
+    before = dict.fromkeys(range(2, 6), 10)
+    assert is_over({}, before | {0: failures}) is ends
+    assert is_over({}, before | {1: failures}) is ends
+    assert is_over({}, before, late=(9,) * failures) is ends
+    assert is_over({}, before, late=(90,) * failures) is ends, "the activity of the name is older than the failure"
+    assert is_over(dict.fromkeys(range(2, 60), 0), before | {0: failures}) is ends, "at most every run was to fail"
+
+
+def test_the_worst_minutes_are_four_in_a_row_with_five_failures() -> None:
+    quiet_since = dict.fromkeys(range(2, 16), 0) | dict.fromkeys(range(16, 20), 100)
+    assert is_over(quiet_since, {20: 3, 21: 3, 22: 3, 23: 3, 0: 1}), "many runs after it and before it change nothing"
+    assert is_over(dict.fromkeys(range(2, 60), 0), {59: 5, 0: 1}), "the oldest minutes count"
+    assert is_over(dict.fromkeys(range(2, 60), 0) | {2: 5}, {2: 5}), "and those right before the newest"
+    assert not is_over(dict.fromkeys(range(2, 60), 0) | {2: 4}, {2: 4, 0: 1}), "four failures are too few to expect any"
+    assert not is_over(dict.fromkeys(range(2, 60), 0), {60: 9, 0: 1}), "failures before the first of these minutes are not compared"
+
+
+def test_runs_of_all_names_of_the_group_count() -> None:
+    other = (SHOP, "emails.other")
+    newest = tuple(T - 3 * MINUTE_US + second * SECOND for second in range(20, 0, -1))
+    group = error(newest=newest, first_at=newest[-1], last_at=newest[0], names={SUBJECT: 10, other: 10, (SHOP, "gone"): 1})
+    each = replace(name(), minutes=(Counts(0, 0),) * 56 + (Counts(10, 10),) * 2 + (Counts(5, 5),) * 2)
+    assert find(group, {SUBJECT: each, other: each}, T + SECOND) is None
+    assert find(group, {SUBJECT: each}, T + SECOND) is not None
+
+
+# -- killed processes ----------------------------------------------------------------------------------------------------------
+def kills(*hours: int, **changes: Any) -> ErrorActivity:
+    return error(2, **({"error_type": "child_killed", "hours": (0,) * (24 - len(hours)) + hours} | changes))
+
+
+def test_two_kills_in_two_hours_are_reported_and_how_much_they_weigh() -> None:
+    assert find(kills(1, 1), {}, T) is not None
+    assert find(kills(9, 1, 0), {}, T) is None, "hours before these do not count"
+    for count, weight in ((2, 660), (11, 840), (12, 850)):
+        finding = find(kills(count), {}, T)
+        assert finding is not None
+        assert (finding.text, finding.weight) == (f"{count} times in this hour and the previous one", weight)
+        assert (finding.curve[-1], finding.action) == (count, Link("Review these tasks…", "/errors/7"))
+
+
+def test_since_when_it_is_known_for_an_hour() -> None:
+    for first_at, since in ((T - HOUR_US, T - HOUR_US), (T - HOUR_US - 1, None)):
+        finding = find(kills(2, first_at=first_at), {}, T)
+        assert finding is not None
+        assert finding.since == since
+
+
+@pytest.mark.parametrize(
+    ("killed_s", "ran", "ends"),
+    [
+        (-36, {1: Counts(1, 1)}, True),  # in the minute of the last kill
+        (-36, {2: Counts(9, 9)}, False),  # before it
+        (-36, {0: Counts(5, 5, 5)}, False),  # all of them failed
+        (5, {0: Counts(1, 1)}, True),
+        (5, {1: Counts(9, 9)}, False),  # the newest minute is the one of the kill
+        (65, {0: Counts(1, 1)}, True),  # runs are known until before the kill
+        (65, {1: Counts(9, 9)}, False),
+    ],
+)
+def test_only_runs_since_the_last_kill_show_that_workers_run_again(killed_s: int, ran: dict[int, Counts], ends: bool) -> None:
+    newest = (T + killed_s * SECOND, T + killed_s * SECOND - SECOND)
+    group = kills(2, newest=newest, first_at=newest[-1], last_at=newest[0])
+    minutes = tuple(ran.get(ago, Counts()) for ago in reversed(range(60)))
+    assert (find(group, {SUBJECT: replace(name(), minutes=minutes)}, newest[0] + 40 * SECOND) is None) is ends
+
+
+def test_a_single_kill_that_is_known_by_its_time_is_not_over() -> None:
+    newest = (T - 36 * SECOND,)
+    assert find(kills(2, newest=newest, last_at=newest[0]), {SUBJECT: name()}, T + MINUTE_US) is not None
+    pair = (T - 36 * SECOND, T - 38 * SECOND)
+    assert find(kills(2, newest=pair, last_at=pair[0]), {SUBJECT: name()}, T + MINUTE_US) is None
