@@ -146,7 +146,8 @@ def run_tests(tests: list[tuple[str, str]], seconds: dict[str, float]) -> int:
 
 def called_tests(path: str) -> tuple[list[tuple[str, Callable[..., None], list[dict[str, Any]]]], bool]:
     """The tests of a file that need nothing but their parameters, each with its name and cases, and whether these are all of its tests."""
-    module, is_whole, found = importlib.import_module(path.removesuffix(".py").replace("/", ".")), True, []
+    module, is_whole = importlib.import_module(path.removesuffix(".py").replace("/", ".")), True
+    found: list[tuple[str, Callable[..., None], list[dict[str, Any]]]] = []
     for name, test in vars(module).items():
         if name.startswith("Test"):
             is_whole = False

@@ -69,7 +69,7 @@ from tests.support.mutations import find_mutants
 tests = [("tests/unit/rules/test_plans.py", "")]
 change = "'prioritise_task'  ->  'prioritise_taskX'"
 [mutant] = [of for of in find_mutants(sources()["commands"].read_text("utf-8")) if of.what == change]
-print([os.waitpid(start("commands", of, tests), 0)[1] == 0 for of in (None, mutant)])
+print([os.waitpid(start("commands", of, tests, {{}}, 60), 0)[1] == 0 for of in (None, mutant)])
 """
 
 
