@@ -20,7 +20,8 @@ MAX_DATAGRAM = 128 * 1024
 
 
 class MemorySpool:
-    """Both halves of the spool: the methods of `Spool` and of `Shipper`."""
+    """Both halves of the spool: the methods of `Spool` and of `Shipper`. `origin` returns the origin record and must not raise. `bytes` is
+    the size of the records that were received and not yet acknowledged; `dropped` and `dropped_total` count records."""
 
     folder: Path | None = None
 
@@ -44,8 +45,9 @@ class MemorySpool:
         self._number = 0
 
     def append(self, records: bytes, count: int = 1) -> bool:
-        """Sends one record, or `count` records in a row, to the process that reads. Returns False, and counts them as dropped, if the
-        socket is full or closed or they are too long for a datagram. Never raises OSError."""
+        """Sends one record, or `count` records in a row, to the process that reads. May be called in any thread; never waits. Returns
+        False, and counts them as dropped, if the socket is full or closed or they are longer than MAX_DATAGRAM bytes. Never raises
+        OSError."""
         try:
             if len(records) > MAX_DATAGRAM:
                 raise OSError("too long for a datagram")
@@ -57,12 +59,13 @@ class MemorySpool:
         return True
 
     def take_dropped(self) -> int:
-        """How many records were refused since the last call."""
+        """Returns the number of records that were dropped since the last call."""
         dropped, self.dropped = self.dropped, 0
         return dropped
 
     def new_segment(self) -> None:
-        """Sets the current origin; in a forked child with a connection of its own, also creates a new pair."""
+        """Appends the current origin; in a forked child with a connection of its own, creates a new socket pair first. Raises OSError if
+        the child cannot create one."""
         if not self._is_reader:
             self.close()
             self._open()
@@ -75,7 +78,8 @@ class MemorySpool:
         self._reader.close()
 
     def close(self) -> None:
-        """Closes the spool at the end of the process; later records are refused and counted."""
+        """Closes the spool at the end of the process; later records are refused and counted. Raises OSError if a socket cannot be
+        closed."""
         self._reader.close()
         self._writer.close()
 
@@ -88,14 +92,16 @@ class MemorySpool:
         """Does nothing: no other process can send this spool."""
 
     def rewind(self) -> None:
-        """Called for a new connection: unacknowledged records are sent again, after the origin, which may have been dropped."""
+        """Called in the agent's thread for a new connection: unacknowledged records are sent again, after the origin, which may have been
+        dropped."""
         self._waiting.extendleft(reversed(self._sent))
         self._sent = []
         self._waiting.appendleft(self._origin())
         self.bytes += len(self._waiting[0])
 
     def next_batch(self) -> Batch | None:
-        """The oldest unsent records, at least one and otherwise up to MAX_BATCH bytes, or None."""
+        """Returns the oldest unsent records, at least one and otherwise up to MAX_BATCH bytes, or None. `Batch.end` is the number of the
+        batch, not an offset. Called in the agent's thread. Never raises OSError."""
         self._receive()
         taken: list[bytes] = []
         size = 0
@@ -126,7 +132,8 @@ class MemorySpool:
         return False
 
     def tidy(self) -> None:
-        """Keeps the newest records; the oldest are dropped and counted."""
+        """Drops and counts the oldest records while more than KEEP_BYTES are unacknowledged. Those that were sent and not acknowledged are
+        kept. Called in the agent's thread."""
         while self.bytes > KEEP_BYTES and self._waiting:
             self.bytes -= len(self._waiting.popleft())
             self.dropped += 1

@@ -5,9 +5,9 @@ The same rules apply to all of them:
 
 - A file is created with mode 0600. Links are not followed. A pipe or a device instead of a file is refused without waiting.
 - A value is replaced atomically: a reader sees the old value or the new one, never a part of one.
-- A file that cannot be read or is broken is *unknown*, never empty: what was read from it before stays in force, and the problem is
-  reported once as a fault. Reading never raises.
-- Writing raises OSError. The file is then unchanged.
+- A value that cannot be read or is broken is *unknown*, never empty: what was read from it before stays in force, and the problem is
+  reported once as a fault. Reading a value never raises; reading lines raises OSError.
+- Writing raises OSError. A value is then unchanged. A line may have been written in part; the next one begins on a line of its own.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ KEEP_BYTES: Final = 1024 * 1024
 
 
 def open_shared(path: Path, how: int) -> int:
-    """Opens a plain file and returns its descriptor. Raises OSError, also for a link, and for a pipe, on which the application could
-    wait."""
+    """Opens a plain file and returns its descriptor. `how` are flags of `os.open`; a new file has mode 0600. Raises OSError, also for a
+    link, and for a pipe, on which the application could wait."""
     fd = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -44,7 +44,8 @@ def open_shared(path: Path, how: int) -> int:
 
 
 def replace_file(path: Path, content: bytes) -> Stamp:
-    """Replaces the content of a file atomically, and returns its stamp. Raises OSError; then no temporary file is left."""
+    """Replaces the content of a file atomically, and returns its stamp: (mtime in nanoseconds, size in bytes, inode). Raises OSError; then
+    no temporary file is left."""
     # The name is random, not the process id: two containers that share the folder may have equal ids.
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
@@ -87,13 +88,14 @@ class SharedJson(Generic[T]):
         """Why the content is unknown. None if it is known, also if there is no file."""
 
     def changed(self) -> bool:
-        """Whether `read` would return another value than the last time. Costs one `stat`."""
+        """Whether `read` would return another value than the last time. Costs one `stat`. Never raises."""
         before = self._stamp
         self.read()
         return self._stamp != before
 
     def read(self) -> T | None:
-        """The value; None if there is no file. While the content is unknown, see `error`, the last value that was read, or None."""
+        """Returns the value; None if there is no file. While the content is unknown, see `error`, the last value that was read, or None.
+        Costs one `stat` while the file is unchanged. Never raises."""
         if self._path is None:
             return self._value
         try:
@@ -129,13 +131,14 @@ class SharedJson(Generic[T]):
         self.error = error
 
     def replace(self, value: T) -> None:
-        """Raises OSError."""
+        """Writes a value to the file, and stores it in memory. Raises OSError if it cannot be written, and an exception of `dump` or
+        TypeError for a value without a JSON form; then file and memory are unchanged."""
         if self._path is not None:
             self._stamp = replace_file(self._path, json.dumps(self._dump(value)).encode() + b"\n")
         self._value, self.error = value, None
 
     def remove(self) -> None:
-        """Raises OSError."""
+        """Deletes the file and the value in memory; `read` returns None afterwards. Raises OSError if the file cannot be deleted."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
         self._value = self._stamp = self.error = None
@@ -158,7 +161,8 @@ class SharedLines:
         """Acquired without waiting. In a child that was forked meanwhile it stays locked, and each read costs a `stat`."""
 
     def append(self, line: bytes) -> None:
-        """Adds a line, given without its end. Raises OSError if it could not be written completely."""
+        """Adds a line, given without its end and without line breaks, with one `write`. Above KEEP_BYTES the file is then replaced by its
+        newer half. Raises OSError if the line could not be written completely, or the file not replaced."""
         fd = open_shared(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(fd).st_size
@@ -173,8 +177,9 @@ class SharedLines:
                 replace_file(self._path, file.read()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
 
     def read(self, take: Callable[[list[bytes], bool], None]) -> None:
-        """Returns the lines that were added since the last call, and whether the file was replaced by another one. Costs one `fstat`
-        without new lines. Raises OSError."""
+        """Calls `take(lines, is_other)` with the complete lines, without their ends, that were added since the last call. `is_other`: the
+        file was replaced, shortened or removed, or is read for the first time, and `lines` are all that it contains. Without a change it
+        costs one `fstat`, and `take` is not called. Raises OSError, and the exceptions of `take`; then the same lines are read again."""
         try:
             facts = self._facts()
         except (FileNotFoundError, NotADirectoryError):

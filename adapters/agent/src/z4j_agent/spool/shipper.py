@@ -33,7 +33,7 @@ cursor to determine what is acknowledged (`is_empty`)."""
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Whole records of one segment, and the offset behind them."""
+    """Whole records of one segment, and the offset behind them in bytes. `data` is empty for a record that is too long to be sent."""
 
     segment: str
     end: int
@@ -41,7 +41,8 @@ class Batch:
 
 
 class Shipper:
-    """`folder` is the spool folder; `limit` its maximum size in bytes, above which the oldest segments are dropped."""
+    """`folder` is the spool folder; `limit` its maximum size in bytes, above which the oldest segments are dropped. `report` appends a
+    record to the spool and returns whether it was written; it receives the records of gaps."""
 
     def __init__(self, folder: Path, limit: int, report: Callable[[bytes], bool]) -> None:
         self.folder = folder
@@ -84,7 +85,7 @@ class Shipper:
         return True
 
     def give_up(self) -> None:
-        """Releases the lock: another process sends the unacknowledged records again."""
+        """Releases the lock: another process sends the unacknowledged records again. Never raises."""
         if self.is_holder:
             self._save_cursor()
         self.is_holder = False
@@ -116,7 +117,9 @@ class Shipper:
         self._read = dict(self._acked)
 
     def next_batch(self) -> Batch | None:
-        """The oldest unsent records, up to MAX_BATCH bytes, or None. Raises OSError only when the folder is unreadable."""
+        """Returns the oldest unsent records, or None: up to MAX_BATCH bytes, or MAX_RECORD + 2 if the first record is longer than that. A
+        batch with empty `data` replaces a record that is too long to be sent, whose gap was reported: acknowledge it without sending.
+        Raises OSError if the folder or a segment cannot be read."""
         for path in self._segments():
             if self._size(path) > self._read.get(path.name, 0) and (batch := self._cut(path)) is not None:
                 self._read[batch.segment] = batch.end
@@ -124,19 +127,22 @@ class Shipper:
         return None
 
     def acked(self, batch: Batch) -> None:
-        """The server has committed everything up to the end of this batch."""
+        """Stores that the server has committed everything up to the end of this batch. The cursor on disk is saved every CURSOR_EVERY_S at
+        most. Never raises OSError."""
         self._acked[batch.segment] = max(batch.end, self._acked.get(batch.segment, 0))
         self._is_cursor_stale = True
         if ticks() - self._cursor_saved_at >= CURSOR_EVERY_S:
             self._save_cursor()
 
     def is_empty(self) -> bool:
-        """Whether everything that was captured is acknowledged. If another process sends, its cursor is used."""
+        """Whether everything that was captured is acknowledged. If another process sends, its cursor is used. May be called in any thread.
+        Raises OSError if the folder or a segment cannot be read."""
         acked = self._acked if self.is_holder else self._load_cursor()
         return all(self._rest(path, acked.get(path.name, 0)) == 0 for path in self._segments())
 
     def tidy(self) -> None:
-        """Deletes finished segments, enforces the size limit, saves the cursor. Cheap; call it about once a second."""
+        """Deletes finished segments, enforces the size limit, saves the cursor. Cheap; call it about once a second, in the process that
+        holds the lock. Raises OSError if the folder or a segment cannot be read or deleted."""
         if not self._is_lock_current():
             self.give_up()
             return

@@ -38,8 +38,8 @@ class SpoolUnusable(Exception):
 
 
 def prepare_folder(folder: Path) -> None:
-    """Makes `folder` accessible to this user only (0700). Raises SpoolUnusable for a link, another owner or a folder that cannot be
-    written."""
+    """Creates `folder` if it is missing, and makes it accessible to this user only (0700). Raises SpoolUnusable for a link, another owner
+    or a folder that cannot be written, and OSError if the folders above it cannot be examined."""
     try:
         _make_private(folder)
         facts = os.lstat(folder)
@@ -92,8 +92,7 @@ def _high_number(fd: int) -> int:
 class Spool:
     """Appends records to the current segment of this process tree.
 
-    `origin` gives the bytes of the origin record; it is called whenever a segment is opened and must not raise.
-    """
+    `origin` returns the bytes of the origin record; it is called whenever a segment is opened and must not raise."""
 
     def __init__(self, folder: Path, origin: Callable[[], bytes]) -> None:
         self.folder = folder
@@ -111,8 +110,9 @@ class Spool:
         """Acquired without waiting, by code that opens or replaces the segment. Append does not need it."""
 
     def append(self, records: bytes, count: int = 1) -> bool:
-        """Writes one record, or `count` records in a row, with one `write`. Returns False if they could not be written completely; never
-        raises OSError."""
+        """Writes one record, or `count` records in a row, as `encode_record` returns them, with one `write`. May be called in any thread,
+        forked child or signal handler. Returns False if they could not be written completely, and counts the missing ones in `dropped`;
+        never raises OSError."""
         try:
             self._unchecked += len(records)
             if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or ticks() - self._checked_at >= CHECK_EVERY_S:
@@ -144,10 +144,9 @@ class Spool:
             self._changing = threading.Lock()
 
     def new_segment(self) -> None:
-        """Ends the current segment, so that the next one begins with the current origin; opens one if there is none.
+        """Ends the current segment, so that the next one begins with the current origin; opens one if there is none. Never raises OSError.
 
-        Called before a worker forks, so that its children inherit an open segment instead of opening one each.
-        """
+        Called before a worker forks, so that its children inherit an open segment instead of opening one each."""
         if self._fd >= 0:
             self._rotate()
             return
@@ -155,14 +154,14 @@ class Spool:
             self._ensure()
 
     def close(self) -> None:
-        """Closes the segment. Later appends open a new one."""
+        """Closes the segment. Later appends open a new one. Never raises OSError."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(fd)
 
     def take_dropped(self) -> int:
-        """How many records were refused since the last call."""
+        """Returns the number of records that were refused since the last call."""
         dropped, self.dropped = self.dropped, 0
         return dropped
 

@@ -18,7 +18,8 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 
 def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
-    """The type of the file system of `folder` ("ext4", "nfs4", …); "" if unknown."""
+    """Returns the type of the file system of `folder` ("ext4", "nfs4", …); "" if unknown, also where there is no `/proc`. `mounts` is a
+    file in the format of `/proc/self/mountinfo`, see proc(5)."""
     try:
         lines = mounts.read_text("utf-8", "replace").splitlines()
         resolved = str(folder.resolve())
@@ -38,12 +39,13 @@ def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
 
 
 def is_network(folder: Path, mounts: Path = MOUNTS) -> bool:
-    """Whether `folder` is on a file system that is shared between hosts."""
+    """Whether `folder` is on one of NETWORK_FILE_SYSTEMS, which are shared between hosts; False if its file system is unknown."""
     return file_system_of(folder, mounts) in NETWORK_FILE_SYSTEMS
 
 
 def folder_name(folder: Path) -> str:
-    """A random name that is stored in this folder, created at the first use: equal paths on two hosts are two spools. Raises OSError."""
+    """Returns a random name of 16 hexadecimal digits that is stored in this folder, created at the first use: equal paths on two hosts are
+    two spools. Raises OSError, and ValueError if the file is not ASCII."""
     path = folder / "name"
     with contextlib.suppress(FileNotFoundError):
         return path.read_text("ascii")
