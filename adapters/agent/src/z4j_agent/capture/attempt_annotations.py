@@ -33,7 +33,8 @@ class Process(Protocol):
     run: str
     settings: Any
 
-    def append(self, record: bytes) -> bool: ...
+    def append(self, record: bytes) -> bool:
+        """Appends one encoded record to the spool. Returns False if it could not be written. Never raises."""
 
 
 class Annotations:
@@ -66,7 +67,8 @@ class Annotations:
         self._sent_ns = self._sent_records = 0
 
     def add(self, fields: dict[str, object]) -> None:
-        """Sets annotations, redacted and cut. Those beyond the limit are counted."""
+        """Sets annotations. Values are redacted like arguments; names are cut at MAX_KEY characters, values at MAX_VALUE. Names beyond
+        MAX_FIELDS are counted and left out."""
         for key, value in fields.items():
             if len(self._fields) >= MAX_FIELDS and key[:MAX_KEY] not in self._fields:
                 self._excess = min(self._excess + 1, COUNT_LIMIT)
@@ -76,25 +78,28 @@ class Annotations:
                 self._fields[name] = (self._now(), shown)
 
     def advance(self, done: float, total: float | None, text: str) -> None:
-        """Sets the progress. Numbers that are none are ignored."""
+        """Sets the progress: `done` of `total`, None if the total is unknown. A `done` that is not a finite number below 2^53 is ignored;
+        such a `total` counts as unknown."""
         so_far, whole = _number(done), None if total is None else _number(total)
         if so_far is not None:
             self._progress = (self._now(), so_far, whole, text if isinstance(text, str) else self._show("text", text)[1])
 
     def identify(self, name: str, id: str) -> None:
-        """Sets the id under which another tool knows this attempt."""
+        """Sets the ID under which another tool knows this attempt, cut at MAX_ID characters. `name` is `trace_id` or `sentry_event_id`. ""
+        is ignored."""
         if id and self._ids.get(name, (0, ""))[1] != id:
             self._ids[name] = (self._now(), id[:MAX_ID])
 
     def send_now_or_later(self) -> None:
-        """Sends what was not sent yet, unless much was sent just before."""
+        """Appends what was not sent yet as one record, unless the last one was appended less than PAUSE_NS ago, and the first AT_ONCE are
+        used up or only the progress has changed. What remains is sent by a later call, or by the end of the run."""
         now = time.monotonic_ns()
         is_first = self._sent_records < AT_ONCE and not self._is_only_progress()
         if is_first or now - self._sent_ns >= PAUSE_NS or not self._sent_ns:
             self.send()
 
     def send(self) -> None:
-        """Sends what was not sent yet."""
+        """Appends what was not sent yet as one copy of the `started` record. Does nothing if there is nothing new."""
         news, sent = self._news()
         if not news:
             return

@@ -43,8 +43,8 @@ def identify(kind: str, host: str, port: int | None = None, database: str = "", 
 
 
 def identify_url(url: str, prefix: str = "", *, this_host: str) -> str:
-    """The identity of the broker of a URL. Several URLs separated by ";" (a failover list) are one broker in any order. "" if it is not a
-    URL."""
+    """Returns the identity of the broker of a URL. Several URLs separated by ";" (a failover list) are one broker in any order. "" if it is
+    not a URL. Never raises."""
     identities = sorted({one for part in url.split(";") if (one := _of_url(part.strip(), prefix, this_host))})
     return ";".join(identities)[:LONGEST]
 
@@ -66,8 +66,8 @@ def _of_url(url: str, prefix: str, this_host: str) -> str:
 
 
 def identify_pool(pool: Any, prefix: str = "", *, this_host: str) -> str:
-    """The identity of the broker of a connection pool of redis-py. With Sentinel the service's name is used, which stays the same after a
-    failover."""
+    """Returns the identity of the broker of a connection pool of redis-py, from its `connection_kwargs`; sends no request. With Sentinel
+    the `service_name` of the pool is used, which stays the same after a failover."""
     options = pool.connection_kwargs
     database, path = str(options.get("db") or 0), options.get("path")
     if (service := getattr(pool, "service_name", None)) is not None:
@@ -116,14 +116,15 @@ class Identities:
 
 
 def fingerprint_redis(client: Any, pool: Any, prefix: str = "") -> str:
-    """The `run_id` of a Redis server with database and prefix: the same through every address. "" if the server does not report one. Sends
-    a request to the server."""
+    """Returns the `run_id` of a Redis server with database and prefix: the same through every address. "" if the server does not report
+    one. Sends INFO to the server, and raises the exceptions of the client."""
     run_id = str(client.info("server").get("run_id") or "")
     return f"{run_id}/{pool.connection_kwargs.get('db') or 0}#{prefix}" if run_id else ""
 
 
 def fingerprint_file(path: Path) -> str:
-    """The same for every container of one kernel that has this file or folder mounted. "" where it does not exist (yet)."""
+    """Returns "boot ID:device:inode" of a file or folder: the same for every container of one Linux kernel that has it mounted. "" where it
+    does not exist (yet), or without `/proc`. Never raises OSError."""
     try:
         facts, boot = os.stat(path), Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

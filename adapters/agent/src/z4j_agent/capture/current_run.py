@@ -55,7 +55,7 @@ class CurrentRun:
         self.started_at, self.name, self.queue, self.thread = started_at, name, queue, get_ident()
 
     def own_annotations(self) -> Annotations:
-        """Its notes, empty at first."""
+        """Returns the annotations of this run; the first call creates them."""
         if self.notes is None:
             self.notes = Annotations(
                 self.process, (self.engine, self.task_id, self.attempt, self.started_at, self.run, self.name, self.queue)
@@ -70,7 +70,8 @@ _ended: list[Callable[[CurrentRun], object]] = []
 
 
 def begin(agent: Process, engine: str, task_id: str, attempt: int, started_at: int, name: str, queue: str) -> CurrentRun:
-    """Makes a run the current one of this context. Call it right before the task's function, in the context that calls the function."""
+    """Makes a run the current one of this context, and returns it for `end`. Call it right before the task's function, in the context that
+    calls the function. `started_at` is in microseconds UTC."""
     run = CurrentRun(agent, engine, task_id, attempt, started_at, name, queue)
     if _current.get() is not None:
         run.outer = current()
@@ -104,8 +105,8 @@ def _enter_sentry_scope(run: CurrentRun) -> None:
 
 
 def observe(begun: Iterable[Callable[[Any, CurrentRun], object]], ended: Iterable[Callable[[CurrentRun], object]]) -> None:
-    """Sets what is called at the begin of each run, with the agent, and at its end; in the thread that calls `begin` and `end`. They must
-    not raise."""
+    """Replaces the functions that are called at the begin of each run, with the agent and the run, and at its end, with the run; in the
+    thread that calls `begin` and `end`. They must not raise."""
     _begun[:], _ended[:] = begun, ended
 
 
@@ -150,7 +151,7 @@ def current() -> CurrentRun | None:
 
 
 def running() -> list[CurrentRun]:
-    """All runs of this process. The dictionary is copied in one step of the interpreter, so no lock is needed."""
+    """Returns all runs of this process, of any thread. The dictionary is copied in one step of the interpreter, so no lock is needed."""
     return list(_running.values())
 
 

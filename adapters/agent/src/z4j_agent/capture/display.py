@@ -25,7 +25,7 @@ TRACEBACK_LIMIT = 16_000
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
-    """At most `limit` characters; what was cut is marked."""
+    """Returns at most `limit` characters; a cut text ends with "…"."""
     return _encodable(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
@@ -35,7 +35,8 @@ def _encodable(text: str) -> str:
 
 
 def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
-    """One value as JSON-like text, and whether anything in it was masked or left out."""
+    """Returns one value as JSON-like text of at most MAX_TEXT characters, and whether anything in it was masked or left out. `extra` are
+    further names of secrets (`Settings.redact`)."""
     kind = type(value)
     if value is None or kind is bool or (kind is int and -_LONG < value < _LONG):
         return _line(value), False  # nothing in it can be secret
@@ -44,7 +45,8 @@ def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
 
 
 def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, bool]:
-    """`[1, "a"]`, `{"k": 2}` or both; empty ones are left out. An argument whose parameter in `names` sounds secret is masked."""
+    """Returns `[1, "a"]`, `{"k": 2}` or both as text, and whether anything was masked or left out; empty ones are left out. An argument
+    whose parameter in `names` sounds secret is masked. At most MAX_TEXT characters."""
     if type(kwargs) in _PLAIN and not kwargs and type(args) in (list, tuple) and (numbers := _numbers(args, names, extra)) is not None:
         return numbers, False
     parts: list[str] = []
@@ -82,7 +84,7 @@ def show_error(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def text_of(error: Any) -> str:
-    """An exception's message, unmasked; its `__str__` is the host's and may raise."""
+    """Returns an exception's message, unmasked, at most TRACEBACK_LIMIT characters; its `__str__` is the application's and may raise."""
     try:
         return str(error)[:TRACEBACK_LIMIT]
     except Exception as failed:

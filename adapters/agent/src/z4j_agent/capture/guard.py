@@ -21,7 +21,8 @@ R = TypeVar("R")
 
 
 class Faults:
-    """Counts faults of the agent by operation. The first fault of an operation in a minute is logged."""
+    """Counts faults of the agent by operation. The first fault of an operation in a minute is logged. `by_operation` is operation → (count,
+    type of the last error). May be used in any thread."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -63,7 +64,8 @@ faults = Faults()
 
 
 def guard(where: str, passthrough: tuple[type[BaseException], ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
-    """Decorator for every function that the application calls: an exception inside is counted as a fault, and the call returns None."""
+    """Decorator for every function that the application calls: an exception inside is counted as a fault of `where`, and the call returns
+    None. Exceptions of `passthrough` and of `never_swallow`, and those outside of `Exception` (such as KeyboardInterrupt), are raised."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)

@@ -30,7 +30,7 @@ PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEY
 
 
 def now() -> int:
-    """Microseconds UTC."""
+    """Returns the current time in integer microseconds UTC, by the host's clock."""
     return time.time_ns() // 1000
 
 
@@ -40,7 +40,8 @@ def route() -> str:
 
 
 def error_of(error: BaseException) -> tuple[str, str, str]:
-    """(class name, masked message, masked traceback) of an exception."""
+    """Returns (class name, masked message, masked traceback) of an exception; at most MAX_TEXT and TRACEBACK_LIMIT characters. The
+    traceback is "" if Python cannot format it."""
     try:
         lines = "".join(traceback.format_exception(error))
     except Exception as failed:
@@ -60,10 +61,10 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, str]:
-    """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks; both redacted.
+    """Returns (signature as text, first line of the documentation) of a task's function, for the list of registered tasks; both redacted,
+    at most 500 and 300 characters. "(…)" if the signature cannot be read.
 
-    `passed` is the number of leading arguments that the engine passes itself; they are left out.
-    """
+    `passed` is the number of leading arguments that the engine passes itself; they are left out."""
     try:
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())
@@ -96,7 +97,8 @@ def report_fire(
     outcome: str = "sent",
     why: str = "",
 ) -> None:
-    """Records a fire of a schedule. With an error the outcome is that the task could not be sent. `due_at` is in microseconds UTC."""
+    """Records a fire of a schedule; does nothing without an agent. With `error`, the outcome is `failed`: the task could not be sent.
+    Otherwise it is `outcome` (`contract.scheduler.Outcome`), with `why` as its reason. `due_at` is in microseconds UTC, None if unknown."""
     agent = lifecycle.current()
     if agent is None:
         return

@@ -18,18 +18,19 @@ NEEDED = ("encodings.idna", "websockets.sync.client", "z4j_agent.connection.tls"
 
 
 def import_ahead() -> None:
-    """Raises ImportError where one of them is missing."""
+    """Imports the modules of NEEDED in the calling thread. Raises ImportError if one of them is missing."""
     for name in NEEDED:
         importlib.import_module(name)
 
 
 def importing_thread() -> int:
-    """The number under which Python's import locks know the calling thread, also where gevent has patched `_thread`."""
+    """Returns the identifier of the calling thread in Python's import locks, also where gevent has patched `_thread`."""
     return _thread.get_ident()
 
 
 def forget_imports_of(thread: int) -> None:
-    """In a forked child: drops the import locks that `thread` held and the modules it had begun. Modules it had finished stay."""
+    """In a forked child: drops the import locks that `thread` (see `importing_thread`) held, and the modules whose import it had begun and
+    not finished. It reads `importlib._bootstrap._module_locks` of CPython, and does nothing where that is missing."""
     locks = getattr(getattr(importlib, "_bootstrap", None), "_module_locks", {})  # CPython 3.11 to 3.14
     for name, reference in list(locks.items()):
         if getattr(reference(), "owner", None) != thread:

@@ -41,7 +41,8 @@ _is_busy: ContextVar[bool] = ContextVar("z4j_log_lines_busy", default=False)
 
 
 def ignore(*loggers: str) -> None:
-    """Ignores further loggers, and those below them: an adapter of an engine that is not in IGNORED names what the engine itself logs."""
+    """Ignores the lines of further loggers in this process, also of those below them: an adapter of an engine that is not in IGNORED names
+    what the engine itself logs. Names are compared by their beginning."""
     global _ignored
     _ignored = tuple(dict.fromkeys((*_ignored, *loggers)))
 
@@ -70,7 +71,8 @@ class LogHandler(logging.Handler):
         self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Records a line, unless a filter rejects it."""
+        """Records a line of the current run, unless a filter rejects it. Returns whether the filters passed it, False outside of a run.
+        Never raises."""
         try:
             run = current_run.current()
             if run is None or _is_busy.get() or record.name.startswith(_ignored):
@@ -85,7 +87,8 @@ class LogHandler(logging.Handler):
             return False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Records a line of the current run. `handle` calls it."""
+        """Records a line of the current run, with the time of the call. `handle` calls it, and catches its exceptions. Lines beyond
+        MAX_LINES in a run or MAX_PER_SECOND are counted and dropped."""
         run = current_run.current()
         if run is None:
             return
@@ -132,7 +135,7 @@ def _record(run: CurrentRun, at: int, number: int, level: int, logger: str, mess
 
 @guard("log lines")
 def begin(agent: Any, run: CurrentRun) -> None:
-    """Adds the handler of `Z4J_LOG_LINES`, if it is missing."""
+    """Adds the handler of `Z4J_LOG_LINES` to the root logger, if it is missing; called before each run, in its thread. Never raises."""
     if agent.settings.log_level is not None:
         attached.ensure(agent.settings.log_level)
 
@@ -166,7 +169,8 @@ class Attached:
         self.handler: RootHandler | None = None
 
     def ensure(self, level: int) -> None:
-        """Adds the handler where it is missing. Called before each run, and costs a look at two lists."""
+        """Adds the handler where it is missing; `level` is a level of the module `logging`. Called before each run, and costs a look at two
+        lists."""
         if self.handler is None:
             self.handler = RootHandler(level)
         if self.handler not in logging.root.handlers:

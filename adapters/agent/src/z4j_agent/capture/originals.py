@@ -120,7 +120,8 @@ def _unpack(blob: bytes) -> dict[str, Any]:
 
 
 def close_original(data: dict[str, Any], binding: Binding, *, is_masked: bool, key: SealKey | None) -> tuple[tuple[str, bytes] | None, str]:
-    """(key id, blob) and the original's state: plain (readable, authenticated), sealed, too_large, no_key or none."""
+    """Returns (key id, blob), or None, and the original's state: plain (readable, authenticated), sealed, too_large, no_key or none (no
+    JSON form). `is_masked` seals it, because the displayed arguments do not show all of it."""
     if key is None:
         return None, "no_key"
     size = 0
@@ -173,8 +174,9 @@ def _keyed(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
 
 
 def open_original(blob: bytes, engine: str, task_id: str, environment: str, *, key_id: str | None, keys: tuple[SealKey, ...]) -> Opened:
-    """Opens a blob. `key_id` is used for blobs of format 2 only, which do not contain it. Raises CannotOpen with a sentence
-    for the operator and the check that refused it."""
+    """Opens a blob and checks that it was made for this engine, task and environment. `key_id` is used for blobs of format 2 only, which do
+    not contain it; `keys` are the present key and older ones. Raises CannotOpen with a sentence for the operator and the check that refused
+    it."""
     kind = blob[:1]
     if kind == _AUTHENTICATED:
         return _open_authenticated(blob, Binding(engine, task_id, environment, "", ""), keys)
@@ -234,7 +236,7 @@ def _decrypt(key: bytes, sealed: bytes, context: bytes) -> bytes:
 
 # -- data of ours on the disk ------------------------------------------------------------------------------------------------
 def seal_data(key: SealKey, purpose: bytes, data: bytes) -> bytes:
-    """Encrypts data with a key that is used for this purpose only."""
+    """Encrypts data with a key that is derived for `purpose` only. Returns a nonce of 12 bytes and the AES-256-GCM ciphertext."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(12)
@@ -242,7 +244,8 @@ def seal_data(key: SealKey, purpose: bytes, data: bytes) -> bytes:
 
 
 def open_data(keys: tuple[SealKey, ...], key_id: str, purpose: bytes, sealed: bytes) -> bytes:
-    """The reverse of `seal_data`. Raises CannotOpen."""
+    """Reverses `seal_data`, with the key of that ID. Raises CannotOpen if the key is missing, or the data was altered or sealed for another
+    purpose."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -254,13 +257,14 @@ def open_data(keys: tuple[SealKey, ...], key_id: str, purpose: bytes, sealed: by
 
 # -- names -----------------------------------------------------------------------------------------------------------------
 def prove_name(key: SealKey, engine: str, name: str) -> str:
-    """A proof that an agent of this application has a task of that name. Only agents with the key can make and check it, so the server may
-    store it and present it to a process that has not seen the name yet."""
+    """Returns a proof ("key id.HMAC" in hexadecimal digits) that an agent of this application has a task of that name. Only agents with the
+    key can make and check it, so the server may store it and present it to a process that has not seen the name yet."""
     return f"{key.key_id}.{_name_mac(key, engine, name)}"
 
 
 def is_name_proved(proof: Any, engine: str, name: str, keys: tuple[SealKey, ...]) -> bool:
-    """Whether `proof` is one that `prove_name` made for this engine and name with one of the keys."""
+    """Whether `proof` is one that `prove_name` made for this engine and name with one of the keys. `proof` comes from the server and may be
+    of any type. Never raises."""
     if not isinstance(proof, str):
         return False
     key_id, _, mac = proof.partition(".")

@@ -75,7 +75,9 @@ def measure(run: CurrentRun | None) -> None:
 
 
 def used(run: CurrentRun | None) -> str:
-    """The last field of the record of a run's end, so far if it has not ended: as text with a comma before it, "" for none."""
+    """Returns the last field of the record of a run's end as JSON text with a comma before it, "" for none: microseconds of CPU (-1 if not
+    measured), whose (0 the process, 1 the thread), highest memory and its rise in KiB, 1 for a process of this run only. If the run has not
+    ended, measures it up to now, as `end` does."""
     if run is None:
         return ""
     if not run.has_ended:

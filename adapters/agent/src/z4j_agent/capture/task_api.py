@@ -13,7 +13,7 @@ from z4j_agent.capture.guard import faults, let_through
 
 def annotate(**fields: object) -> None:
     """Adds searchable fields to the attempt that runs here: `annotate(order=42)`. Another value under the same name replaces the first.
-    Values are redacted like arguments and cut at 200 characters; an attempt has up to 20 fields."""
+    Values are redacted like arguments and cut at 200 characters; an attempt has up to 20 fields. Never raises."""
     run = current()
     if run is None or not fields:
         return
@@ -27,8 +27,8 @@ def annotate(**fields: object) -> None:
 
 
 def progress(done: float, total: float | None = None, text: str = "") -> None:
-    """Shows how far the attempt that runs here has come: `progress(30, 120, "orders")`. `total` is None if unknown. Sent at most
-    twice a second; the last one is always sent."""
+    """Shows how far the attempt that runs here has come: `progress(30, 120, "orders")`. `total` is None if unknown. Sent at most twice a
+    second; the last one is always sent. Never raises."""
     run = current()
     if run is None:
         return

@@ -33,7 +33,8 @@ def trace_id() -> str:
 
 
 def sentry_event_id() -> str:
-    """The last event that Sentry's SDK has sent from here, "" where there is none."""
+    """Returns the ID of the last event that Sentry's SDK has sent from here (`sentry_sdk.last_event_id`), "" where there is none. Never
+    raises."""
     try:
         module = _MODULES.get("sentry_sdk")
         return str(module.last_event_id() or "") if module is not None else ""
@@ -44,7 +45,8 @@ def sentry_event_id() -> str:
 
 
 def sentry_scope() -> Any:
-    """The isolation scope of Sentry's SDK that is current here, which has the last event; None where there is none."""
+    """Returns the isolation scope of Sentry's SDK that is current here, which has the last event; None where there is none, as in an SDK
+    without `get_isolation_scope`. Never raises."""
     try:
         get_scope = getattr(_MODULES.get("sentry_sdk"), "get_isolation_scope", None)
         return get_scope() if get_scope is not None else None

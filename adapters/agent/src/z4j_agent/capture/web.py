@@ -24,10 +24,10 @@ _serving_pid = 0
 
 @guard("the framework's settings")
 def configure(values: Mapping[str, Any]) -> None:
-    """Reads settings of a framework: keys with or without the prefix `Z4J_`, and lists where the environment has words.
+    """Reads settings of a framework: keys with or without the prefix `Z4J_`, and lists where the environment has words. Never raises; an
+    unknown key is logged and ignored.
 
-    `PLAINTEXT_ALLOWED` is read from code only, never from the environment. The environment has precedence over all other settings.
-    """
+    `PLAINTEXT_ALLOWED` is read from code only, never from the environment. The environment has precedence over all other settings."""
     named = {key.removeprefix("Z4J_"): value for key, value in values.items()}
     for key in sorted(named.keys() - KNOWN):
         log.warning("unknown z4j setting %s ignored; check its spelling", key)
@@ -43,7 +43,8 @@ def _text(value: Any) -> str:
 
 @guard("a request")
 def serving() -> None:
-    """Opens this process's connection, because it serves requests. Later calls return at once."""
+    """Opens this process's connection, because it serves requests. Called in the thread of a request, for each request; later calls return
+    at once. Never raises."""
     global _serving_pid
     agent = lifecycle.current()
     if agent is None or _serving_pid == os.getpid():
@@ -56,7 +57,7 @@ def serving() -> None:
 @guard("the end of the process")
 def stopped() -> None:
     """Sends the remaining events and the goodbye, in two seconds at most. Events that were not sent stay in the spool, and the next process
-    sends them."""
+    sends them. Never raises."""
     global _serving_pid
     agent = lifecycle.current()
     _serving_pid = 0

@@ -18,7 +18,8 @@ _route: ContextVar[str | Callable[[], str]] = ContextVar("z4j_route", default=""
 
 
 def set_route(route: str | Callable[[], str]) -> None:
-    """Sets the route of this context; "" at the end of a request."""
+    """Sets the route of this context; "" at the end of a request. A function is called when a task is enqueued, in that thread; if it
+    raises, the route is ""."""
     _route.set(route)
 
 
