@@ -31,10 +31,14 @@ class AgentInterface(Protocol):
     spool_name: str
     shipper: Shipper | MemorySpool
 
-    def append(self, record: bytes) -> bool: ...
+    def append(self, record: bytes) -> bool:
+        """Appends one encoded record to the spool. Returns False if it could not be written, which is counted."""
 
-    def drain_offered(self) -> bool: ...
+    def drain_offered(self) -> bool:
+        """Runs the jobs that were offered to the agent's thread. Returns whether one of them made a record."""
 
-    def engines(self) -> dict[str, str]: ...
+    def engines(self) -> dict[str, str]:
+        """Returns engine → installed version, "" if it cannot be read. Never raises."""
 
-    def override_store(self, scheduler: str) -> OverrideStore: ...
+    def override_store(self, scheduler: str) -> OverrideStore:
+        """Returns the stored overrides of the scheduler of that name, the same object for each call."""

@@ -27,7 +27,8 @@ NEWER_FIELDS = ("number", "previous")
 
 
 class Witness:
-    """`folder` is the spool folder; without one the head is kept in memory until the process ends."""
+    """Reads and stores heads (see the module) in the spool folder `folder`; without one the head is kept in memory until the process ends.
+    Never raises: an unreadable file is reported as a fault, and a head that cannot be written is left out."""
 
     def __init__(self, folder: Path | None) -> None:
         self._head = SharedJson(None if folder is None else folder / FILE, _read)
@@ -42,12 +43,14 @@ class Witness:
         return self._head.read()
 
     def in_hello(self) -> dict[str, Any]:
-        """Returns the fields of a hello. Later heads are compared with the head in them."""
+        """Returns the fields of a hello: {"audit_head": {"seq", "digest"}}, {} without a head. Later heads are compared with the head in
+        them."""
         self._last = self.stored_head()
         return _in_frame(self._last)
 
     def in_frame(self) -> dict[str, Any]:
-        """Returns the fields of a heartbeat: the head on disk, so that a server whose log was replaced while it ran is found, too."""
+        """Returns the fields of a heartbeat, in the form of `in_hello`: the head on disk, so that a server whose log was replaced while it
+        ran is found, too."""
         return _in_frame(self.stored_head())
 
     def see(self, head: dict[str, Any] | None) -> str:

@@ -91,17 +91,19 @@ class Connection:
         return self._opened_at > 0
 
     def start(self) -> None:
-        """Raises RuntimeError when no thread can be started."""
+        """Starts the agent's thread; a worker or scheduler first imports what the thread needs, because it may fork. Call it once. Raises
+        RuntimeError if no thread can be started."""
         if self._agent.role != "producer":
             with contextlib.suppress(ImportError):  # the thread will report it
                 import_ahead()  # a worker may fork at any time; a producer rarely does, and its first request must not wait for this
         start_native_thread(self._run)
 
     def wake(self) -> None:
+        """Makes the agent's thread read the spool at its next turn instead of at its next poll. Returns at once."""
         self._woken = True
 
     def stop(self, timeout_s: float) -> None:
-        """Lets the thread send the goodbye, and waits for that at most `timeout_s` seconds."""
+        """Makes the thread send the goodbye and end, and waits for that at most `timeout_s` seconds. Never raises."""
         self._stopping = True
         ends = ticks() + timeout_s
         while not self._stopped and ticks() < ends:
@@ -229,13 +231,15 @@ class Connection:
         }
 
     def refused(self, refusal: Refusal) -> None:
-        """Stores and logs the reason for which the server closes the connection."""
+        """Stores and logs the reason for which the server closes the connection. After a refusal that a new attempt does not change, such
+        as that of a token, the next attempt is made 30 seconds to 5 minutes later."""
         self.state = f"refused: {refusal.message}"
         if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN, wire.BAD_PROTOCOL, wire.TOO_MANY):
             self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
             log.warning("z4j refused this process (%s); events are stored in the spool, next attempt in a few minutes", refusal.message)
 
     def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
         return self._stopping
 
     def is_outdated(self) -> bool:
@@ -243,9 +247,11 @@ class Connection:
         return self._agent.boot != self._sent_boot
 
     def reconnect_soon(self) -> None:
+        """Makes the pause before the next connection at most RENEW_S seconds. The caller ends this connection."""
         self._pause = RENEW_S
 
     def welcomed(self) -> None:
+        """Stores that the server has accepted this process: `is_open` is True from now on."""
         self._opened_at, self.state = ticks(), "connected"
 
     def witness(self, head: dict[str, Any] | None) -> None:
@@ -258,10 +264,12 @@ class Connection:
             log.warning("the z4j server has restored a backup; row %s of its audit log names the rows that it abandoned", row)
 
     def audit_head(self) -> dict[str, Any]:
-        """Returns the field of a heartbeat with the audit head that is stored in the spool folder; the server looks for it in its log."""
+        """Returns the field of a heartbeat with the audit head that is stored in the spool folder, {} without one; the server looks for it
+        in its log."""
         return self._witness.in_frame()
 
     def take_wake(self) -> bool:
+        """Whether `wake` was called since the last call."""
         woken, self._woken = self._woken, False
         return woken
 

@@ -34,8 +34,9 @@ class Reports:
         self._lease = lease
 
     def discovery(self, adapter: Adapter) -> tuple[dict[str, Any], bool]:
-        """Fields of a `discovery` frame: the engine's tasks and queues with the proofs of their names, its worker, and its brokers; and
-        whether all of them could be read."""
+        """Returns the fields of a `discovery` frame, and whether all of them could be read. `tasks` are (name, signature, doc, queue,
+        proof), `queues` (name, depth, consumers, oldest_at, delayed, dead, proof, broker); proofs are "" without a seal key, `worker` is
+        `WorkerInfo` as a dict or None, `brokers` is identity → fingerprint. Calls the adapter in the agent's thread. Never raises."""
         is_whole = True
         report: dict[str, Any] = {"engine": adapter.engine, "tasks": [], "queues": [], "worker": None}
         lists: tuple[tuple[str, Any, int, str], ...] = (
@@ -62,8 +63,9 @@ class Reports:
         return report, is_whole
 
     def heartbeat(self, *, with_queues: bool) -> dict[str, Any]:
-        """Fields of a `heartbeat` frame; `at` in microseconds UTC. `queues` holds the depths of those engines whose poll lease this
-        process has. `running` is None when an engine could not be read: an incomplete list would make the server call tasks lost."""
+        """Returns the fields of a `heartbeat` frame; `at` in microseconds UTC. `running` are [engine, *fields of `RunningTask`], or None
+        when an engine could not be read: an incomplete list would make the server call tasks lost. `queues` are [engine, *fields of
+        `QueueInfo`], of those engines whose poll lease this process has. Never raises."""
         running: list[list[Any]] | None = []
         queues: list[list[Any]] = []
         for adapter in self._agent.adapters:

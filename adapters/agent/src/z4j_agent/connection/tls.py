@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 
 class PinMismatch(ssl.SSLError):
-    """The server's key is not the one in the connection string."""
+    """The server's key is not one of those in the connection string. Raised by the handshake, before any byte of HTTP is sent."""
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:
@@ -29,7 +29,8 @@ def _element(der: bytes, at: int) -> tuple[int, int, int]:
 
 
 def public_key_info(der: bytes) -> bytes:
-    """Returns the SubjectPublicKeyInfo of a certificate: the seventh field of its TBSCertificate, the version being optional."""
+    """Returns the SubjectPublicKeyInfo (DER) of a certificate (DER) that OpenSSL has read: the seventh field of its TBSCertificate, the
+    version being optional (RFC 5280, 4.1)."""
     certificate, _, _ = _element(der, 0)
     at, _, _ = _element(der, certificate)
     _, end, tag = _element(der, at)
@@ -46,8 +47,8 @@ class CannotReadCa(ssl.SSLError):
 
 
 def make_context(pins: Sequence[bytes], ca: str = "") -> ssl.SSLContext:
-    """Returns a client context that trusts exactly the pinned keys; without pins, the system's CAs and those of the file `ca`. Raises
-    CannotReadCa."""
+    """Returns a client context that trusts exactly the pinned keys (SHA-256 of their SPKI); without pins, the system's CAs and those of the
+    file `ca`. Raises CannotReadCa."""
     if not pins:
         context = ssl.create_default_context()
         if ca:
