@@ -68,7 +68,9 @@ class Ledger:
 
 
 class Commands:
-    """`adapters` returns the adapters of this process, `append` is the spool's append; results are records."""
+    """Executes the commands of one process. `folder` is the spool folder, None without one. `adapters` and `schedulers` return those of
+    this process, `append` is the spool's append, and `schedule` executes a command for a scheduler (`Scheduling.execute`). Results are
+    `command` records."""
 
     def __init__(
         self,
@@ -88,7 +90,8 @@ class Commands:
         self._schedule = schedule
 
     def handle(self, command: Command, now: int) -> None:
-        """Executes one command and reports its result. `now` is in microseconds UTC. Never raises."""
+        """Executes one command and appends its result, one of COMMAND_STATUS. `now` is in microseconds UTC; a command whose `expires_at`
+        has passed is not executed. An ID that is in the ledger is answered and not executed again. Never raises."""
         if not _ID.fullmatch(command.id):  # it would become a line of the ledger, or several
             faults.report_problem("command", "bad id", "a command was ignored: its id may only contain letters, digits and -._:")
             return

@@ -35,10 +35,10 @@ _TYPED: Final = {"__type__", "__value__"}
 
 
 def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Applies an edit to arguments: {"args": {"0": value, …}, "kwargs": {name: value, …}, "drop": [name, …]}.
+    """Applies an edit to arguments: {"args": {"0": value, …}, "kwargs": {name: value, …}, "drop": [name, …]}. Returns new arguments; `args`
+    and `kwargs` are unchanged.
 
-    A position one beyond the last adds an argument. Raises Refused if the edit does not fit, or masks a value that does not exist.
-    """
+    A position one beyond the last adds an argument. Raises Refused if the edit does not fit, or masks a value that does not exist."""
     new_args, new_kwargs = list(args), dict(kwargs)
     for position, value in sorted(_mapping(edit, "args").items(), key=lambda item: _position(item[0])):
         index = _position(position)
@@ -102,7 +102,8 @@ def _position(text: str) -> int:
 
 
 def merge_value(new: Any, old: Any, where: str) -> Any:
-    """Returns the operator's value, with the original's values for masks, and with the original's types. Raises Refused; see `unmask`."""
+    """Returns the operator's value, with the original's values for masks, and with the original's types. `old` is ABSENT without an
+    original; `where` names the value in the message. Raises Refused; see `unmask`."""
     try:
         return unmask(new, old, where, typed=_of_type)
     except CannotUnmask as error:

@@ -33,7 +33,8 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 @dataclass(frozen=True, slots=True)
 class CommandParams:
-    """A command, the adapter it is for, and the owner's settings."""
+    """A command, the adapter it is for, and the owner's settings. Its methods read parameters, which come from the server, and raise
+    Refused for one that is missing or of another type."""
 
     command: Command
     adapter: Adapter
@@ -42,31 +43,35 @@ class CommandParams:
     """The spool folder."""
 
     def text(self, name: str, default: str | None = None) -> str:
-        """Returns a text parameter. Raises Refused when it is missing and has no default."""
+        """Returns a text parameter. Raises Refused when it is missing and has no default, or is not a text."""
         value = self.command.params.get(name, default)
         if not isinstance(value, str):
             raise Refused(f"the command lacks {name}")
         return value
 
     def number(self, name: str) -> float | None:
-        """Returns a number, or None if the parameter is missing."""
+        """Returns a number, or None if the parameter is missing or null. Raises Refused for any other type, also for true and false."""
         value = self.command.params.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise Refused(f"{name} is not a number")
         return value
 
     def integer(self, name: str) -> int | None:
+        """Returns a number without its fraction, or None if the parameter is missing or null. Raises Refused if it is not a number, and
+        ValueError or OverflowError for NaN and Infinity, which `json.loads` accepts."""
         value = self.number(name)
         return None if value is None else int(value)
 
     def one_of(self, name: str, words: tuple[str, ...]) -> str:
-        """One of the words, the first where the parameter is missing."""
+        """Returns one of the words, the first where the parameter is missing. Raises Refused for any other text."""
         word = self.text(name, words[0])
         if word not in words:
             raise Refused(f"{name} must be one of {', '.join(words)}")
         return word
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """Returns the parameters `args` (a list) and `kwargs` (an object), empty where they are missing. Raises Refused for other types, or
+        above MAX_ARGUMENTS characters of JSON."""
         args, kwargs = self.command.params.get("args", []), self.command.params.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise Refused("args must be a list and kwargs an object")
@@ -75,7 +80,8 @@ class CommandParams:
         return args, kwargs
 
     def new_id(self) -> str:
-        """Returns the id of the new task. Only a UUID, so that it cannot equal an id that the application chose itself."""
+        """Returns the id of the new task. Raises Refused unless it is a UUID in lower case: so it cannot equal an id that the application
+        chose itself."""
         value = self.text("new_id")
         if not _UUID.fullmatch(value):
             raise Refused("the command's new task id is not a UUID", check="task_id.form")
@@ -124,7 +130,8 @@ class CommandParams:
         return to
 
     def with_reported_queue(self) -> Adapter:
-        """Returns the adapter with the queue that the server reports for the task, if that is a queue of the application."""
+        """Sets the adapter's `waits_in` to the queue that the server reports for the task, if that is a queue of the application, else to
+        "". Returns the adapter."""
         name, proof = ("from_queue", "from_queue_proof") if self.command.action == "move_task" else ("queue", "queue_proof")
         queue = self.text(name, "")
         with contextlib.suppress(Refused):

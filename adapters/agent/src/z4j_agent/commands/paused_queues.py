@@ -37,7 +37,8 @@ CHECK_EVERY_S = 0.1
 
 
 class PausedQueues:
-    """`folder` is the spool's, which environments may share; None without a folder; then the list is in memory, for this process alone."""
+    """`folder` is the spool's, which environments may share; None without a folder; then the list is in memory, for this process alone.
+    Reading never raises and may be done in any thread; while the file cannot be read, nothing counts as paused."""
 
     def __init__(self, folder: Path | None, engine: str, environment: str = DEFAULT_ENVIRONMENT) -> None:
         name = engine if environment == DEFAULT_ENVIRONMENT else f"{engine}-{digest_of(environment)}"
@@ -72,13 +73,14 @@ class PausedQueues:
         return frozenset(queue for (queue, _), is_paused in self._read().items() if is_paused)
 
     def pause(self, queue: str, broker: str = "") -> None:
-        """Pauses a queue in one broker, or in all if none is named. Raises OSError if the file cannot be written."""
+        """Pauses a queue in one broker, or in all if none is named. Raises OSError if the file cannot be written, or its content is
+        unknown."""
         states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
         self._put(states | {(queue, broker): True})
 
     def resume(self, queue: str, broker: str = "") -> None:
         """Resumes a queue. In one broker it may be resumed while a pause without a broker applies to the others. Raises OSError if the file
-        cannot be written."""
+        cannot be written, or its content is unknown."""
         states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
         self._put(states | ({(queue, broker): False} if states.get((queue, "")) else {}))
 
@@ -148,7 +150,7 @@ def paused_queues_of(engine: str) -> PausedQueues:
 
 def is_paused(engine: str, queue: str, identify: Callable[[], str]) -> bool:
     """Whether workers must not take tasks from that queue of that broker. `identify` returns the broker's identity, which takes time; it is
-    not called while nothing is paused."""
+    not called while nothing is paused. Raises only the exceptions of `identify`."""
     paused_queues = paused_queues_of(engine)
     return not paused_queues.is_empty() and paused_queues.is_paused(queue, identify())
 
@@ -199,12 +201,14 @@ class PauseCheck:
 
 
 def wait_for_checks() -> None:
-    """Returns when the `PauseCheck` and `EmptyCheck` of every process of this host have read what was stored before."""
+    """Returns when the `PauseCheck` and `EmptyCheck` of every process of this host have read what was stored before: after CHECK_EVERY_S
+    seconds."""
     SLEEP(CHECK_EVERY_S)
 
 
 def pause(engine: str, queue: str, broker: str, set_live: Switch = bool) -> None:
-    """Pauses a queue in one broker, or in every broker if none is named. Raises OSError if it cannot be stored."""
+    """Pauses a queue in one broker, or in every broker if none is named, then calls `set_live(False)`. Raises OSError if the pause cannot
+    be stored; then `set_live` is not called."""
     global _pauses
     paused_queues_of(engine).pause(queue, broker)
     _pauses += 1
@@ -212,7 +216,8 @@ def pause(engine: str, queue: str, broker: str, set_live: Switch = bool) -> None
 
 
 def resume(engine: str, queue: str, broker: str, set_live: Switch = bool, own: str = "") -> None:
-    """Resumes a queue. `own` is the broker of this process's workers, where another pause may still apply. Raises OSError."""
+    """Resumes a queue, and calls `set_live(True)` unless another pause still applies to `own`, the broker of this process's workers. Raises
+    OSError if the change cannot be stored; then `set_live` is not called."""
     paused_queues = paused_queues_of(engine)
     paused_queues.resume(queue, broker)
     if not paused_queues.is_paused(queue, own):

@@ -45,8 +45,7 @@ def keys_of(settings: Settings) -> tuple[SealKey, ...]:
 def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, settings: Settings) -> None:
     """Raises Refused unless this process has the task, or the proof of another agent of the application is valid.
 
-    `proofs` is what came with the command: an object of engine → proof.
-    """
+    `adapter` is None where the engine has none in this process. `proofs` is what came with the command: an object of engine → proof."""
     if not name or len(name) > LONGEST_NAME:
         raise Refused("the command contains no task name", check="task.unknown")
     if adapter is not None and adapter.knows_task(name):
@@ -73,7 +72,8 @@ def is_known(adapter: Adapter, kind: str, name: str) -> bool:
 
 
 def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) -> None:
-    """Raises Refused unless this process uses that queue, or the proof of another agent of the application is valid."""
+    """Raises Refused unless this process uses that queue, or the proof of another agent of the application is valid. `proof` is what came
+    with the command, of any type."""
     is_known = 0 < len(queue) <= LONGEST_NAME and (
         adapter.knows_queue(queue) or is_name_proved(proof, queue_of(adapter.engine), queue, keys_of(settings))
     )

@@ -33,9 +33,8 @@ def purge(agent: Agent, engine: str, queue: str, entries: Iterable[Entry], *, is
     """Removes these tasks. `entries` are made one by one, as they are removed. Tasks that the engine has given up (`is_dead`) have already
     ended and are not reported as cancelled.
 
-    Returns how many were removed, and the times of the first and the last record. Raises Refused if none could be removed.
-
-    """
+    Returns {"tasks": number removed, "queue"}, with "first_at" and "last_at" (microseconds UTC) of its records if there are any, and "note"
+    if it stopped because the spool refused one. Raises Refused if it stopped before a task was removed, and the exceptions of `entries`."""
     taken, first_at, last_at, note = 0, 0, 0, ""
     for entry in entries:
         payload = entry.payload() if entry.task_id else None

@@ -32,7 +32,8 @@ def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:
 
 
 class Scheduling:
-    """Reports the schedulers of this process on one connection."""
+    """Reports the schedulers of this process on one connection. `override_store` returns the store of a scheduler's name; `poll_lease`
+    decides which process lists a store that none of them fires."""
 
     def __init__(
         self,
@@ -60,7 +61,8 @@ class Scheduling:
         self._listed_at = {}
 
     def frames(self, now: float) -> list[dict[str, Any]]:
-        """Returns the lists that have changed or are due; `now` is seconds of the monotonic clock."""
+        """Returns the fields of a `schedules` frame (`wire.AGENT_FRAMES`) for each list that has changed or is due; `now` is seconds of the
+        monotonic clock. A scheduler that raises is counted as a fault and left out."""
         frames = []
         for scheduler in self._schedulers():
             name = scheduler.scheduler
@@ -130,7 +132,8 @@ class Scheduling:
 
     # -- commands ------------------------------------------------------------------------------------------------------
     def execute(self, scheduler: Scheduler, command: Command) -> dict[str, Any]:
-        """Executes one of `contract.scheduler.ACTIONS`. Raises Unsupported or Refused."""
+        """Executes one of `contract.scheduler.ACTIONS`, and makes all lists due. Returns the scheduler's result; for `apply_overrides`
+        {"failed": {key: reason}}, {} if none failed. Raises Unsupported or Refused, and OSError if overrides cannot be stored."""
         self.hurry()
         params = command.params
         if command.action == "save_schedule":

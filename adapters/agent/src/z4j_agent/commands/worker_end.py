@@ -13,5 +13,6 @@ ANSWER_S: Final = 0.3
 
 
 def signal_after_answer(number: int = signal.SIGTERM, pid: int = 0) -> None:
-    """Sends a signal after ANSWER_S to a process, by default this one."""
+    """Sends a signal to a process, by default this one, after ANSWER_S seconds in a thread of `threading.Timer`. Returns at once. Raises
+    RuntimeError if no thread can be started."""
     threading.Timer(ANSWER_S, os.kill, (pid or os.getpid(), number)).start()
