@@ -117,7 +117,8 @@ class Original:
 
 
 class Adapter:
-    """Connects an engine to the agent: hooks, discovery and commands. Command methods run in the agent's thread."""
+    """Connects an engine to the agent: hooks, discovery and commands. Discovery and command methods run in the agent's thread; an exception
+    of discovery is counted as a fault, and that part of the report is left out."""
 
     engine: ClassVar[str]
     capabilities: ClassVar[tuple[Capability, ...]] = ()
@@ -128,7 +129,7 @@ class Adapter:
     other queue; "" if unknown. A process need not declare the queues that other processes send to."""
 
     def engine_version(self) -> str:
-        """Returns the installed version of the engine, for the hello."""
+        """Returns the installed version of the engine, for the hello and for the first record of a segment. The agent calls it once."""
         raise NotImplementedError
 
     def install(self) -> None:
@@ -141,9 +142,13 @@ class Adapter:
 
     # -- discovery: each may be called every few seconds and must not write to the broker ------------------------------
     def list_tasks(self) -> list[TaskInfo]:
+        """Returns the tasks that are registered in this process. Sent with their queues every minute; also called for a command that names
+        a task, unless `knows_task` is overridden."""
         return []
 
     def list_queues(self) -> list[QueueInfo]:
+        """Returns the queues that this process uses, with their depths as the broker reports them now. May send requests to the broker, but
+        must not write."""
         return []
 
     def worker(self) -> WorkerInfo | None:
@@ -179,6 +184,8 @@ class Adapter:
         return any(item.name == queue for item in self.list_queues())
 
     def list_running(self) -> list[RunningTask]:
+        """Returns the tasks that run or are reserved in this worker, also in its children; [] in a producer. Called for each heartbeat. The
+        server treats a running task that is missing from the list as lost, so an incomplete list must raise instead."""
         return []
 
     def runs_in_children(self) -> bool:
@@ -217,7 +224,7 @@ class Adapter:
         raise Unsupported
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        """Stops a running task."""
+        """Stops a running task. Raises Refused if it does not run in this worker now."""
         raise Unsupported
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
@@ -289,6 +296,7 @@ class SeveralBrokers(Adapter):
     """The identity of the one broker that this copy uses, "" for all brokers of this process."""
 
     def of_broker(self, broker: str) -> Self:
+        """Returns this object if it uses that broker, else a shallow copy of it that does, with the same hooks. "" is all brokers."""
         if broker == self.only:
             return self
         bound = copy.copy(self)
@@ -315,6 +323,7 @@ class SeveralTargets(SeveralBrokers):
         return [capture.state for capture in self.captures]
 
     def install(self) -> None:
+        """Connects the hooks of all targets, in the order in which they were watched."""
         for capture in self.captures:
             capture.connect()
 
@@ -332,6 +341,7 @@ class SeveralTargets(SeveralBrokers):
             self.captures = [other for other in self.captures if other is not capture]
 
     def uninstall(self) -> None:
+        """Disconnects the hooks of all targets. The targets stay, so that `install` connects them again."""
         for capture in self.captures:
             capture.disconnect()
 

@@ -8,12 +8,14 @@ _host_exceptions: tuple[type[BaseException], ...] = ()
 
 
 def never_swallow(*types: type[BaseException]) -> None:
-    """Exceptions an engine raises asynchronously into the running code; they always pass through the guards."""
+    """Registers exceptions that an engine raises asynchronously into the running code; they always pass through the guards. Applies to this
+    process and cannot be undone."""
     global _host_exceptions
     _host_exceptions = tuple({*_host_exceptions, *types})
 
 
 def let_through(error: BaseException) -> None:
-    """Raises `error` again if it is such an exception; call it first in every `except Exception` of the agent and its adapters."""
+    """Raises `error` again if its type was registered with `never_swallow`; call it first in every `except Exception` of the agent and its
+    adapters."""
     if isinstance(error, _host_exceptions):
         raise error

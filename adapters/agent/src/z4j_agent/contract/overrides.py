@@ -130,7 +130,8 @@ class OverrideStore:
 
     def replace(self, overrides: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
         """Stores the overrides whose key is not in `refused`; `times_only` contains the keys of those that change only times. The digest is
-        of the whole list, which the server compares. Raises Refused if they are not overrides, OSError if they cannot be written."""
+        of the whole list, which the server compares. Raises Refused if they are not overrides. Raises OSError if they cannot be written;
+        then they apply in this process's memory only."""
         self.changed()
         permitted = [item for item in overrides if item["key"] not in refused]
         self.overrides, self.digest = overrides_of(permitted), digest_of(overrides)

@@ -131,9 +131,13 @@ class Scheduler:
         return "UTC"
 
     def list_schedules(self) -> list[ScheduleInfo]:
+        """Returns all entries in their current state. Called in the agent's thread every `list_every_s` seconds, and after each command. An
+        exception is counted as a fault, and no list is sent."""
         raise NotImplementedError
 
     def findings(self) -> list[Finding]:
+        """Returns problems of this process's configuration of the scheduler. Their sentences are sent with the list of entries, 20 at
+        most."""
         return []
 
     def knows_task(self, name: str) -> bool:
@@ -141,10 +145,10 @@ class Scheduler:
         return False
 
     def install(self) -> None:
-        """Connect the hooks. Called once per process tree, before any fork; must not connect to anything."""
+        """Connects the hooks. Called once per process tree, before any fork; must not connect to anything."""
 
     def uninstall(self) -> None:
-        """Disconnect them."""
+        """Disconnects the hooks."""
 
     # -- commands: return a JSON-able result; raise Unsupported or Refused -----------------------------------------------
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
@@ -152,12 +156,16 @@ class Scheduler:
         raise Unsupported
 
     def delete_schedule(self, key: str) -> dict[str, Any]:
+        """Removes an entry from the store. Returns {} or {"key": …}. Raises Refused if there is no such entry."""
         raise Unsupported
 
     def enable_schedule(self, key: str) -> dict[str, Any]:
+        """Makes a disabled entry fire again from its next due time; missed runs are not caught up. Returns and raises like
+        `delete_schedule`."""
         raise Unsupported
 
     def disable_schedule(self, key: str) -> dict[str, Any]:
+        """Keeps an entry from firing until `enable_schedule`. The entry stays in the list. Returns and raises like `delete_schedule`."""
         raise Unsupported
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
@@ -177,7 +185,8 @@ def capabilities(scheduler: Scheduler) -> list[Capability]:
 
 
 def spec_of(fields: dict[str, Any]) -> ScheduleSpec:
-    """Reads a spec from a command's parameters. Raises Refused if they are not one."""
+    """Reads a spec from a command's parameters, an object with the names of ScheduleSpec. A missing text is "", a missing `is_enabled`
+    True. Raises Refused for other types, and for a kind that is not cron, interval or once."""
 
     def text(name: str) -> str:
         value = fields.get(name, "")
@@ -231,7 +240,7 @@ def read_whole_interval(text: str, whose: str) -> int:
 
 
 def read_time(text: str) -> datetime:
-    """Parses the expression of a spec of kind `once`, in UTC. Raises Refused."""
+    """Parses the expression of a spec of kind `once`, ISO 8601 with an offset. Returns an aware datetime in UTC. Raises Refused."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -242,7 +251,8 @@ def read_time(text: str) -> datetime:
 
 
 def overrides_of(items: Any) -> list[Override]:
-    """Reads overrides from a command's parameters or from the copy on disk. Raises Refused."""
+    """Reads overrides from a command's parameters or from the copy on disk: a list of objects with `key`, `is_new`, `is_deleted`,
+    `is_enabled` and `spec` (see `spec_of`). Raises Refused."""
     if not isinstance(items, list):
         raise Refused("overrides must be a list")
     overrides = []
