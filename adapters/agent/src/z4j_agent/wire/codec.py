@@ -20,7 +20,8 @@ _refuse = json.JSONEncoder().default
 
 
 def encode_record(record: list[Any]) -> bytes:
-    """One record as bytes, ready for a single `write`. Lone surrogates survive as escapes;"""
+    """Returns one record as ASCII bytes with its framing, ready for a single `write`. Lone surrogates are written as JSON escapes. Raises
+    TypeError for a value without a JSON form, ValueError or RecursionError for a list or dict that contains itself."""
     return RECORD_START + json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii") + RECORD_END
 
 
@@ -40,7 +41,8 @@ def make_encoder(separators: tuple[str, str], *, is_ascii: bool = True, default:
 
 
 def digest_of(value: Any) -> str:
-    """Returns a digest of a JSON value, with which both ends compare values."""
+    """Returns a digest of a JSON value, with which both ends compare values: 16 hexadecimal digits of SHA-256. The order of keys does not
+    matter. Raises TypeError for a value without a JSON form."""
     import hashlib  # costs a millisecond of import time, and few processes need it
 
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]

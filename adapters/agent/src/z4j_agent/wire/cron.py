@@ -50,14 +50,17 @@ class Cron:
 
     @property
     def is_any_day(self) -> bool:
+        """Whether every day of a month matches, as with `*`: then only the weekday restricts."""
         return len(self.days) == 31
 
     @property
     def is_any_weekday(self) -> bool:
+        """Whether every weekday matches, as with `*`: then only the day of the month restricts."""
         return len(self.weekdays) == 7
 
     @property
     def is_every_hour(self) -> bool:
+        """Whether every hour matches: then a local hour that occurs twice is due twice, see `next_after`."""
         return len(self.hours) == 24
 
     @classmethod
@@ -155,7 +158,7 @@ def _instants(local: datetime, *, by_clock: bool, is_hourly: bool) -> Iterator[i
 
 
 def parse(text: str) -> Cron:
-    """Parses an expression. Raises BadCron."""
+    """Parses an expression of five or six fields or one of ALIASES, in any case of letters. Raises BadCron."""
     text = " ".join(text.lower().split())
     if len(text) > MAX_LENGTH:
         raise BadCron(f"An expression has at most {MAX_LENGTH} characters.")
@@ -203,6 +206,7 @@ def text_of_weekdays(weekdays: Iterable[int]) -> str:
 
 
 def text_of_months(months: Iterable[int]) -> str:
+    """Returns months, January being 1, as a field by number: `*`, a step from January on, or a list of ranges."""
     return _text(months, 1, 12)
 
 

@@ -16,6 +16,9 @@ from z4j_agent import wire
 
 
 class State(enum.Enum):
+    """The state of a `Session`: NEW before the hello, OPEN from the welcome on, CLOSED after a goodbye, an error frame or the end of the
+    connection."""
+
     NEW = "new"
     HELLO_SENT = "hello sent"
     OPEN = "open"
@@ -28,7 +31,8 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """The server has accepted the agent; batches may be sent."""
+    """The server has accepted the agent; batches may be sent. `heartbeat_s` is in seconds, `window` in batches, `at` in microseconds UTC of
+    the server's clock; `seal_key` is the ID of the app's key, None if it has none."""
 
     heartbeat_s: float
     window: int
@@ -58,7 +62,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The server is about to close the connection, with a reason."""
+    """The server is about to close the connection, with one of the codes of `wire.CLOSE`, a reason, and what to do ("" if not reported)."""
 
     code: int
     message: str
@@ -84,29 +88,37 @@ class Session:
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def send_hello(self, facts: dict[str, Any]) -> str:
-        """Returns the first frame. Raises ProtocolError if one was sent before."""
+        """Returns the first frame; `facts` are the fields of `hello` in `wire.AGENT_FRAMES` without `protocol`. Raises ProtocolError if one
+        was sent before."""
         if self.state is not State.NEW:
             raise ProtocolError("hello is the first frame and is sent once")
         self.state = State.HELLO_SENT
         return _frame("hello", {"protocol": wire.PROTOCOL, **facts})
 
     def send_batch(self, records: bytes) -> tuple[int, bytes]:
-        """Returns a binary frame and its sequence number. Raises ProtocolError unless `may_send_batch`."""
+        """Returns the sequence number of a batch, from 1 on, and its binary frame. Raises ProtocolError unless `may_send_batch`."""
         if not self.may_send_batch:
             raise ProtocolError("no room in the window, or no welcome yet")
         self.seq += 1
         return self.seq, wire.pack_batch(self.seq, records)
 
     def send_heartbeat(self, facts: dict[str, Any]) -> str:
+        """Returns a text frame; `facts` are the fields of `heartbeat` in `wire.AGENT_FRAMES`. Raises ProtocolError unless the session is
+        open."""
         return self._open_frame("heartbeat", facts)
 
     def send_discovery(self, facts: dict[str, Any]) -> str:
+        """Returns a text frame; `facts` are the fields of `discovery`. Its length is not checked. Raises ProtocolError unless the session
+        is open."""
         return self._open_frame("discovery", facts)
 
     def send_schedules(self, facts: dict[str, Any]) -> str:
+        """Returns a text frame; `facts` are the fields of `schedules`. Its length is not checked. Raises ProtocolError unless the session
+        is open."""
         return self._open_frame("schedules", facts)
 
     def send_goodbye(self, reason: str) -> str:
+        """Returns the last frame, and closes the session. Raises ProtocolError unless the session is open."""
         frame = self._open_frame("goodbye", {"reason": reason})
         self.state = State.CLOSED
         return frame
@@ -118,7 +130,7 @@ class Session:
 
     # -- in ------------------------------------------------------------------------------------------------------------
     def receive(self, frame: str | bytes) -> Event:
-        """One frame of the server as an event. Raises ProtocolError for anything this state does not expect."""
+        """Reads one frame of the server and returns it as an event. Raises ProtocolError for anything this state does not expect."""
         if isinstance(frame, bytes):
             raise ProtocolError("the server sends text frames only")
         try:

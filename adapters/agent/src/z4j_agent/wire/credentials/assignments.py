@@ -109,7 +109,7 @@ _HEADERS: Final = ("authorization", "cookie", "proxy-authorization", "set-cookie
 
 
 def spans(text: str) -> Iterator[Span]:
-    """The positions of the credentials in a text that follow their names."""
+    """Yields (start, end) of the credentials in a text that follow their names, without the names."""
     done = 0
     ends = _Ends()
     has_joint = _JOINT.search(text) is not None
@@ -426,7 +426,7 @@ def _is_said(word: str, name: str) -> bool:
 
 
 def finds(text: str) -> bool:
-    """Whether there is any."""
+    """Whether a text contains a credential that follows its name."""
     return any(True for _ in spans(text))
 
 

@@ -48,7 +48,8 @@ _SECRETARY: Final = ("secretar", "secreti", "secretor", "tokeniz", "tokenis", "a
 
 
 def level(key: object, extra: Iterable[str] = ()) -> int:
-    """Returns the level of a name: NONE to OWNERS."""
+    """Returns the level of a name, NONE to OWNERS; NONE if it is neither text nor bytes. `extra` are further names of secrets, set by the
+    owner."""
     if isinstance(key, bytes):
         key = key.decode("utf-8", "replace")
     if not isinstance(key, str):

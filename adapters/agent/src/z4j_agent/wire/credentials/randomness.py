@@ -21,17 +21,17 @@ _PASSWORDISH: Final = lazy(r"\S{4,}")
 
 
 def is_uuid(word: str) -> bool:
-    """A UUID, with or without hyphens."""
+    """Whether a word is a UUID, with or without hyphens."""
     return _UUID.fullmatch(word) is not None
 
 
 def is_hex(word: str) -> bool:
-    """At least twenty hexadecimal digits in one case."""
+    """Whether a word consists of at least twenty hexadecimal digits in one case."""
     return _HEX.fullmatch(word) is not None
 
 
 def has_all(word: str) -> bool:
-    """Upper case, lower case and digits."""
+    """Whether a word contains upper case, lower case and digits of ASCII."""
     return _DIGIT.search(word) is not None and _UPPER.search(word) is not None and _LOWER.search(word) is not None
 
 
@@ -49,7 +49,7 @@ def looks_random(value: str) -> bool:
 
 
 def is_opaque(segment: str) -> bool:
-    """The same for a part of a link that performs an action (a reset, an invitation)."""
+    """Whether a part of a link looks like the secret of a link that performs an action (a reset, an invitation)."""
     word = segment.strip("/")
     if len(word) < 6 or (len(word) < 20 and (word.islower() or word.istitle() or word.isupper()) and _DIGIT.search(word) is None):
         return False

@@ -97,7 +97,7 @@ _WEBHOOK_HOSTS: Final = (
 
 
 def spans(text: str) -> Iterator[Span]:
-    """The positions of the credentials in a text that are recognised by their form."""
+    """Yields (start, end) of the credentials in a text that are recognised by their form, in no order; they may overlap."""
     if "-----" in text or "PuTTY" in text:
         yield from (match.span() for match in KEY_BLOCK.finditer(text))
         yield from _tails(text)
@@ -201,7 +201,7 @@ _inner: Callable[[str], bool] | None = None
 
 
 def set_inner(looks: Callable[[str], bool]) -> None:
-    """Searches a decoded base64 text; set by `assignments`, which imports this module."""
+    """Sets the function that searches a decoded base64 text for credentials; called by `assignments`, which imports this module."""
     global _inner
     _inner = looks
 

@@ -43,7 +43,7 @@ _ALWAYS: Final = frozenset(
 
 
 def spans(text: str) -> Iterator[Span]:
-    """The positions of the credentials in links. A text without "/" has none."""
+    """Yields (start, end) of the credentials in links, in no order; they may overlap."""
     if "@" in text and ("://" in text or ":\\/\\/" in text or ":/\\/" in text):
         for match in _URL.finditer(text):
             yield from _user(text, match.start(1), match.end(1))
