@@ -58,7 +58,8 @@ class Sink:
             self.use(folder)
 
     def write(self, record: logging.LogRecord) -> None:
-        """One line of a record. Never raises."""
+        """Writes one line of a record, redacted, to where `Z4J_LOG` points. Never raises, except for `Z4J_LOG=logging`: then a filter or
+        handler of the application may."""
         to = os.environ.get("Z4J_LOG", "")
         with contextlib.suppress(Exception):
             from z4j_agent.wire.redaction import redact_text  # costs import time, and few processes need it
@@ -126,6 +127,7 @@ class OwnLogger(logging.Logger):
     """A logger outside of the application's registry; its class has its own output, which patches of `logging.Logger` do not affect."""
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the name is that of logging
+        """Writes the record with `sink` only. `logging.Logger.handle` calls it."""
         sink.write(record)
 
 

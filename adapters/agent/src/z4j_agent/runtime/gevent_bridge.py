@@ -25,8 +25,8 @@ def current_hub() -> Any:
 
 
 def ask(hub: Any, act: Callable[[], T]) -> T:
-    """Calls `act` in a greenlet of `hub`, or directly without a hub. Returns its result or raises its exception; raises Refused if the
-    hub is too busy."""
+    """Calls `act` in a greenlet of `hub`, or directly without a hub, and waits for it at most PATIENCE_S seconds. Returns its result or
+    raises its exception; raises Refused after that time, and `act` may still be executed then. Called in the agent's thread."""
     if hub is None or hub.loop is None or hub is current_hub():
         return act()
     done: list[tuple[T | None, BaseException | None]] = []

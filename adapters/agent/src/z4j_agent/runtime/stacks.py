@@ -50,8 +50,8 @@ def why_not(settings: Settings, adapter: Adapter) -> str:
 
 
 def read(folder: Path | None, engine: str, task_id: str, token: str) -> dict[str, Any]:
-    """Returns the stack of a running task: {"stack": lines, the outermost first, "of": "thread" or "asyncio task"}. `token` is the process
-    that runs it, `folder` the spool folder. Raises Refused."""
+    """Returns the stack of a running task: {"stack": lines ("file:line function"), the outermost first, "of": "thread" or "asyncio task"}.
+    `token` is the process that runs it, `folder` the spool folder. Waits for a child at most PATIENCE_S seconds. Raises Refused."""
     found = _here()
     if folder is not None and _TOKEN.fullmatch(token) and token.rpartition(".")[2] != str(os.getpid()):
         found = _ask_child(folder, token) or found
@@ -108,7 +108,7 @@ def _line(file: str, line: int | None, function: str) -> str:
 # -- children --------------------------------------------------------------------------------------------------------------
 @guard("stack watcher")
 def begin(agent: Any, run: CurrentRun) -> None:
-    """Starts the watcher of a child before its first run."""
+    """Starts the watcher of a child before its first run, in the thread of the run. Never raises."""
     if agent.is_worker_child and os.getpid() not in _watched:
         _watched[:] = [os.getpid()]
         folder, token = agent.shipper.folder, agent.run
@@ -120,7 +120,7 @@ def begin(agent: Any, run: CurrentRun) -> None:
 
 @guard("stack watcher")
 def end(run: CurrentRun) -> None:
-    """Removes the pipe of a process that executes one run only."""
+    """Removes the pipe of a process that executes one run only. Never raises."""
     agent: Any = run.process
     if run.is_own_process and _watched == [os.getpid()] and (folder := agent.shipper.folder) is not None:
         _pipe(folder, run.run).unlink(missing_ok=True)

@@ -30,15 +30,21 @@ class HostZone(tzinfo):
     """The zone of naive times in this process, with or without a name. It follows `time.tzset`."""
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        """Returns the offset of the process's zone at this local time; `fold` is respected, and the moment's own zone is not read. None for
+        None."""
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
 
     def dst(self, moment: datetime | None) -> timedelta | None:
+        """Returns None, which `datetime` treats as unknown."""
         return None
 
     def tzname(self, moment: datetime | None) -> str | None:
+        """Returns the zone's abbreviation at this local time, for example "CET", as the operating system reports it. None for None."""
         return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
 
     def fromutc(self, moment: datetime) -> datetime:
+        """Returns the local time of a UTC time, with this zone, and with `fold=1` for the second of two equal local times.
+        `datetime.astimezone` calls it."""
         local = moment.replace(tzinfo=UTC).astimezone()
         converted = local.replace(tzinfo=self)
         return converted if converted.utcoffset() == local.utcoffset() else converted.replace(fold=1)
@@ -59,7 +65,7 @@ def is_zone(name: str) -> bool:
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """Returns the time zone of a name. Raises Refused if there is none."""
+    """Returns the time zone of an IANA name. Raises Refused if there is none."""
     if not is_zone(name):
         raise Refused(f"unknown time zone {name[:60]}. No changes were made.")
     return ZoneInfo(name)
