@@ -8,7 +8,8 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 without errors, 2 with errors."""
+    """Runs the command line with these arguments, those of the process by default, and writes to standard output. Returns the exit code: 0
+    without errors, 2 with errors. Raises SystemExit for wrong arguments and for `--help`."""
     parser = argparse.ArgumentParser(prog="python -m z4j_agent", description="Commands of the z4j agent.")
     commands = parser.add_subparsers(dest="command", required=True)
     doctor = commands.add_parser(

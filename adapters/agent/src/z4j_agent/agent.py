@@ -48,7 +48,8 @@ EXIT_WAIT_S = 1.0
 
 
 class Agent:
-    """Made by `z4j_agent.start`. `run` names this process in every record; it changes automatically in a forked child."""
+    """The agent of a process tree, created by `z4j_agent.start`. `run` names this process in every record ("boot.pid"); it changes
+    automatically in a forked child. Methods that append, offer or show may be called in any thread."""
 
     def __init__(self, settings: Settings, adapters: tuple[Adapter, ...]) -> None:
         self.settings = settings
@@ -82,7 +83,8 @@ class Agent:
 
     # -- what adapters call --------------------------------------------------------------------------------------------
     def append(self, record: bytes) -> bool:
-        """Appends one record to the spool. Returns False if it could not be written; that is counted and reported later."""
+        """Appends one record to the spool. Returns False if it could not be written, or is longer than MAX_RECORD bytes; that is counted
+        and reported later. Never raises OSError."""
         if len(record) > MAX_RECORD:  # a reader would refuse it; adapters shorten every text, so only a name can be that long
             self.spool.dropped += 1
             self.spool.dropped_total += 1
@@ -94,7 +96,8 @@ class Agent:
         return True
 
     def append_together(self, first: bytes, second: bytes) -> bool:
-        """Appends two records with one write. Returns False if one of them could not be written."""
+        """Appends two records with one write, or with two above TOGETHER bytes; an empty `second` is none. Returns False if one of them
+        could not be written."""
         if not second or len(first) + len(second) > TOGETHER:
             return self.append(first) and (not second or self.append(second))
         if not self.spool.append(first + second, 2):
@@ -104,7 +107,8 @@ class Agent:
         return True
 
     def append_with(self, record: bytes, make: Callable[[], bytes]) -> None:
-        """Appends `record` and the one that `make` returns with one write. If `make` raises, `record` is appended alone."""
+        """Appends `record` and the one that `make` returns with one write. If `make` raises, `record` is appended alone, and the exception
+        is raised."""
         other = b""
         try:
             other = make()
@@ -112,7 +116,8 @@ class Agent:
             self.append_together(record, other)
 
     def offer(self, job: Callable[[], bytes | None]) -> None:
-        """Queues `job` for the agent's thread, which appends the record that it returns. Without such a thread, runs it at once."""
+        """Queues `job` for the agent's thread, which appends the record that it returns. Without such a thread, runs it at once in the
+        calling one. Of more than OFFERED_AT_MOST jobs the oldest is dropped and counted. An exception of `job` is counted as a fault."""
         if self._connection is None:
             self._do(job)
         else:
@@ -134,10 +139,10 @@ class Agent:
         original: dict[str, Any] | None,
         names: tuple[str, ...] = (),
     ) -> bytes:
-        """Returns the record of a task's arguments (redacted) and its original (sealed where something was masked).
+        """Returns the record of a task's arguments (redacted) and its original (sealed where something was masked). `rank` is 2 for the
+        producer, 1 for a worker. `original` is JSON-able, None if there is none.
 
-        `names` are the positional parameters of the task, so that a secret passed by position is masked by its name.
-        """
+        `names` are the positional parameters of the task, so that a secret passed by position is masked by its name."""
         shown = display.show_arguments(args, kwargs, self.settings.redact, names)
         return self.shown_payload(engine, task_id, attempt, name, queue, rank, shown, original, missing="none")
 
@@ -185,7 +190,7 @@ class Agent:
         )
 
     def show(self, value: Any) -> str:
-        """Returns a result as redacted display text."""
+        """Returns a result as redacted display text of at most 2,000 characters."""
         return display.show(value, self.settings.redact)[0]
 
     def become_worker(self, worker: str, seat: str = "") -> None:
@@ -233,7 +238,8 @@ class Agent:
         return self._override_stores[scheduler]
 
     def connect(self) -> None:
-        """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""
+        """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write. May be called in
+        any thread; never waits. Raises RuntimeError if no thread can be started."""
         if self._is_worker_child or self._connection is not None or not self._connecting.acquire(blocking=False):
             return
         try:
@@ -259,10 +265,11 @@ class Agent:
         return self._connection is not None
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until everything captured so far is acknowledged, or another process is responsible for sending it.
+        """Waits at most `timeout_s` seconds until everything captured so far is acknowledged, or another process is responsible for sending
+        it.
 
-        Returns False if that takes longer than the timeout. The events are then sent later.
-        """
+        Returns False if that takes longer, or at once if this process has no connection. The events are then sent later. Raises OSError if
+        the spool folder cannot be read."""
         ends = ticks() + timeout_s
         while self._offered or not (self.shipper.is_elsewhere or self.shipper.is_empty()):
             if self._connection is None or ticks() >= ends:
@@ -272,7 +279,8 @@ class Agent:
         return True
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Sends the goodbye and lets another process send the spool. Events that are still in the spool are not lost."""
+        """Sends the remaining events and the goodbye, each in `timeout_s` seconds at most, and lets another process send the spool. Events
+        that are still in the spool are not lost."""
         if self._connection is not None and self._connection.is_open:
             self.flush(timeout_s)
         atexit.unregister(self.close)
@@ -319,7 +327,8 @@ class Agent:
         return False
 
     def origin(self) -> bytes:
-        """Returns the first record of every segment, which identifies the writing process."""
+        """Returns the `origin` record, the first of every segment, which identifies the writing process. Called by the spool, in the thread
+        that appends. Never raises."""
         facts = {
             "host": self.host,
             "pid": self._boot_pid,
@@ -334,7 +343,7 @@ class Agent:
         return encode_record(["origin", self.boot, time.time_ns() // 1000, facts])
 
     def engines(self) -> dict[str, str]:
-        """Engine → version. Each is read once, because this is in the path of appending. Never raises."""
+        """Returns engine → version, "" if it cannot be read. Each is read once, because this is in the path of appending. Never raises."""
         for adapter in self.adapters:
             if adapter.engine not in self._engines:
                 try:

@@ -45,7 +45,8 @@ def settings_of(
     spool: str | Path | None = None,
     is_plaintext_allowed: bool = False,
 ) -> Settings | None:
-    """Returns the settings that `start` uses. None without a connection string; raises BadSettings."""
+    """Returns the settings that `start` uses: those of the arguments, of the environment, and of `configure`, in this order. None without a
+    connection string; raises BadSettings."""
     return Settings.from_environment(
         {**_configured, **os.environ},
         url=url,
@@ -70,9 +71,8 @@ def start(
 ) -> Agent | None:
     """Installs adapters, or schedulers without an adapter. Returns the agent of this process tree, None without a connection string.
 
-    A second call adds its parts to the first agent. Mistakes in the settings are one line of the agent's own log (`log.py`, which the
-    doctor shows), never an exception.
-    """
+    A second call adds its parts to the first agent, whose settings stay. Mistakes in the settings are one line of the agent's own log
+    (`runtime.agent_log`, which the doctor shows), never an exception."""
     global _agent
     try:
         settings = settings_of(
@@ -116,7 +116,8 @@ def _add(agent: Agent, part: Adapter | Scheduler) -> None:
 
 
 def remove(part: Adapter | Scheduler) -> None:
-    """Uninstalls one adapter with its schedulers, or one scheduler. The agent continues, for other and later parts."""
+    """Uninstalls one adapter with its schedulers, or one scheduler. The agent continues, for other and later parts. An exception of
+    `uninstall` is counted as a fault."""
     own: list[Adapter | Scheduler] = [*getattr(part, "schedulers", ()), part]
     if _agent is not None:
         _agent.adapters = tuple(each for each in _agent.adapters if each is not part)
@@ -138,7 +139,8 @@ def current() -> Agent | None:
 
 
 def stop(timeout_s: float = 2.0) -> None:
-    """Uninstalls every hook and sends the goodbye. Events that are still in the spool are sent by the next process."""
+    """Uninstalls every hook and sends the remaining events and the goodbye, each in `timeout_s` seconds at most. Events that are still in
+    the spool are sent by the next process. Does nothing without an agent."""
     global _agent
     agent, _agent = _agent, None
     if agent is None:

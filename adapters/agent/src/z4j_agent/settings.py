@@ -36,7 +36,7 @@ class SealKey:
 
     @classmethod
     def parse(cls, text: str) -> SealKey:
-        """From 43 characters of URL-safe base64. Raises BadSettings."""
+        """Reads a key from 43 characters of URL-safe base64. Raises BadSettings."""
         try:
             secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (binascii.Error, ValueError) as error:
@@ -51,7 +51,8 @@ class SealKey:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of an agent."""
+    """All settings of an agent. `spool` is the folder of this user and token below the configured one, `spool_limit` is in bytes, `allow`
+    is one of LEVELS, `denied` are names of actions, `redact` further names of secrets, and `release` is "" if unknown."""
 
     host: str
     port: int
@@ -92,7 +93,7 @@ class Settings:
 
     @property
     def uri(self) -> str:
-        """The gateway's address, without the token."""
+        """The gateway's address, `wss://host:port/agent` or `ws://…`, without the token."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'wss' if self.is_tls else 'ws'}://{host}:{self.port}/agent"
 
@@ -109,7 +110,8 @@ class Settings:
         spool: Path | None = None,
         is_plaintext_allowed: bool = False,
     ) -> Settings | None:
-        """Reads the settings. None without a connection string; raises BadSettings for invalid settings."""
+        """Reads the settings; arguments have precedence over `environ`, and `denied` is added to it. None without a connection string;
+        raises BadSettings for invalid settings."""
         text = (url if url is not None else environ.get("Z4J_URL", "")).strip()
         if not text:
             return None
@@ -187,7 +189,8 @@ def _pin(text: str) -> bytes:
 
 
 def default_spool() -> Path:
-    """Returns the default spool folder, which outlives the process: in the user's state folder, else in the temporary one."""
+    """Returns the default spool folder, which outlives the process: in the user's state folder, else in the temporary one. Creates nothing.
+    Raises RuntimeError if the home folder is unknown."""
     state = os.environ.get("XDG_STATE_HOME")
     if state:
         return Path(state) / "z4j" / "spool"
@@ -230,7 +233,7 @@ def _read_ref(git: Path, ref: str) -> str:
 
 
 def agent_version() -> str:
-    """Returns the installed version of this package."""
+    """Returns the installed version of the distribution `z4j-agent`, "0" if it is not installed."""
     from importlib import metadata
 
     try:

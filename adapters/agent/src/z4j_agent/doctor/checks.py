@@ -26,7 +26,7 @@ ENOUGH_FREE = 64 * 1024 * 1024
 
 
 def of_settings(settings: Settings) -> list[Finding]:
-    """Findings about the connection string, without its secrets."""
+    """Returns findings about the connection string, without its secrets."""
     findings = []
     address = f"{settings.host}:{settings.port}"
     if settings.is_tls:
@@ -48,7 +48,8 @@ def of_settings(settings: Settings) -> list[Finding]:
 
 
 def of_folder(settings: Settings) -> list[Finding]:
-    """Findings about the spool folder: its owner, its file system, and the free space."""
+    """Returns findings about the spool folder: its owner, its file system, and the free space. A folder that cannot be examined is an error
+    among them. Creates and changes nothing."""
     folder = settings.spool
     remedy = "Set Z4J_SPOOL to a separate folder on a local disk."
     try:
@@ -106,7 +107,7 @@ def _check_space(folder: Path, there: Path, limit: int) -> list[Finding]:
 
 
 def of_adapters(adapters: Iterable[Adapter]) -> list[Finding]:
-    """Checks that versions match, and that every installed engine is monitored."""
+    """Returns findings about the version of each adapter and engine, and about installed engines that are not monitored."""
     adapters = tuple(adapters)
     agent, watched, findings = agent_version(), {adapter.engine for adapter in adapters}, []
     for adapter in adapters:
@@ -184,8 +185,8 @@ def _version_of(adapter: Adapter) -> str:
 
 
 def of_log(settings: Settings) -> list[Finding]:
-    """Returns the newest warnings of this application's agents: they are in a file of their own, because the agent writes nothing to the
-    application's log."""
+    """Returns the newest warnings of this application's agents, LOG_LINES of each file at most: they are in a file of their own, because
+    the agent writes nothing to the application's log."""
     findings = []
     for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above
         lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]

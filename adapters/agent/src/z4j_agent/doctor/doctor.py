@@ -40,7 +40,8 @@ Report = list[tuple[str, Finding]]
 
 
 def examine(target: str = "") -> Report:
-    """Runs all checks. `target` is `module:object` of the application; it is imported so that its hooks are installed."""
+    """Runs all checks. `target` is `module:object` of the application, "" for none; it is imported so that its hooks are installed.
+    Problems are findings, not exceptions."""
     report: Report = []
     if target:
         report += [("application", _load(target))]
@@ -94,7 +95,8 @@ def _load(target: str) -> Finding:
 
 # -- the server --------------------------------------------------------------------------------------------------------
 def ask_server(settings: Settings) -> list[Finding]:
-    """Performs a real handshake, step by step: name, port, TLS and pin, token, welcome; then checks the content of the welcome."""
+    """Performs a real handshake, step by step: name, port, TLS and pin, token, welcome; then checks the content of the welcome. The first
+    step that fails is the only finding."""
     if (unreachable := _try_port(settings)) is not None:
         return [unreachable]
     try:
@@ -221,6 +223,7 @@ def exit_code(report: Report) -> int:
 
 
 def as_json(report: Report) -> str:
+    """Returns the report as JSON text: {"agent_version", "exit_code", "findings": [{"topic", "level", "what", "remedy"}, …]}."""
     findings = [{"topic": topic, **asdict(finding)} for topic, finding in report]
     return json.dumps({"agent_version": agent_version(), "exit_code": exit_code(report), "findings": findings}, indent=2)
 
