@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For the tests of every adapter: which of them wait for `make test-long`, and the assertions of the contract shown with their values.
+"""For the tests of every adapter: which of them wait for `make test-long`, which processes are forked, and the assertions of the contract
+shown with their values.
 
 A proof is in `make test` once: with each engine, where it is of the engine; with Celery and the toy engine of the agent's own tests, where
 it is of the agent. What repeats it under another engine, pool, storage or scheduler is marked long. `make test-long` runs all of them.
@@ -7,8 +8,9 @@ it is of the agent. What repeats it under another engine, pool, storage or sched
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -44,6 +46,26 @@ AGENT_WIDE: Final = frozenset(
     }
 )
 """Tests of the contract that prove code of the agent, whichever engine it watches: with all but REFERENCE they are long."""
+
+
+FRESH: Final = frozenset({"test_conformance.py", "test_example.py", "test_install.py", "test_other_tools.py"})
+"""Files whose workers and producers are new interpreters: in the contract, everything is imported in the order of an application. The
+processes of all others are forked from one that has imported the libraries, which saves a third of the time."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Decides how the processes of a file start."""
+    from tests.support import forked
+    from z4j_agent.conformance.harness import Harness, StartedProcess
+
+    def start(command: Sequence[str], **options: Any) -> StartedProcess:
+        return forked.start(command, **options) if forked.is_forkable(command) else StartedProcess(command, **options)
+
+    if request.path.name not in FRESH:
+        Harness.start_process = start
+    yield
+    Harness.start_process = StartedProcess
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest itself looks at marks

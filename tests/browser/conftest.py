@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
 from tests.browser.beats import Beat, start_beats
 from tests.browser.responder import Responder
@@ -30,6 +30,10 @@ new PerformanceObserver((list) => { for (const e of list.getEntries()) window.sh
 """
 
 
+OF_AXE = "Canvas2D: Multiple readback operations"
+"""A warning about the canvas in which the rules for screen readers look at letters; no page of ours has one."""
+
+
 class Tab:
     """A page whose errors are watched."""
 
@@ -37,11 +41,16 @@ class Tab:
         context.add_init_script(WATCH)
         self.errors: list[str] = []
         self.page = context.new_page()
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on("console", self._read)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _read(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(OF_AXE):
+            self.errors.append(message.text)
 
     @contextmanager
     def open(self, path: str, status: int = 200) -> Iterator[Page]:
+        self.errors.clear()
         answer = self.page.goto(path)
         assert answer is not None
         assert answer.status == status, f"{path} answered {answer.status}"
@@ -66,13 +75,13 @@ class Site:
     """One invented process of each scheduler."""
     cookies: list[dict[str, object]] = field(default_factory=list)
     tab: Tab | None = None
-    """The one that `visit` uses."""
+    """The one that `page` used last."""
 
     @contextmanager
     def context(self, *, width: int = 1440, height: int = 900, theme: str = "light", scripts: bool = True) -> Iterator[BrowserContext]:
         made = self.browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light",
-            java_script_enabled=scripts, base_url=self.stack.address,
+            java_script_enabled=scripts, base_url=self.stack.address, reduced_motion="reduce",
         )  # fmt: skip
         made.add_cookies(self.cookies)  # type: ignore[arg-type]
         try:
@@ -82,25 +91,24 @@ class Site:
 
     @contextmanager
     def page(self, path: str, *, width: int = 1440, height: int = 900, theme: str = "light", expect: int = 200) -> Iterator[Page]:
-        """One page in a tab of its own, opened and settled; what goes wrong in it raises at the end."""
-        with self.context(width=width, height=height, theme=theme) as context, Tab(context).open(path, expect) as page:
-            yield page
-
-    @contextmanager
-    def visit(self, path: str, *, width: int = 1440, height: int = 900) -> Iterator[Page]:
-        """The same in light colours, in a tab that is used again: for tests that leave nothing behind but the page. It takes a quarter of
-        the time, because each tab of its own is a process of Chromium."""
-        if self.tab is None:
-            self.tab = Tab(self.browser.new_context(color_scheme="light", base_url=self.stack.address))
-            self.tab.page.context.add_cookies(self.cookies)  # type: ignore[arg-type]
-        tab, self.tab = self.tab, None
-        tab.page.goto("about:blank")
-        tab.page.emulate_media(color_scheme="light")
+        """One page, opened and settled; what goes wrong in it raises at the end. The tab is used again, because each new one is a process
+        of Chromium, which takes three quarters of the time of a short test; what a page stores in it is removed."""
+        tab, self.tab = self.tab or Tab(self.browser.new_context(base_url=self.stack.address, reduced_motion="reduce")), None
+        tab.page.context.clear_cookies()
+        tab.page.context.add_cookies(self.cookies)  # type: ignore[arg-type]
+        tab.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         tab.page.set_viewport_size({"width": width, "height": height})
-        tab.errors.clear()
-        with tab.open(path) as page:
-            yield page
-        self.tab = tab  # not after a failure
+        is_good = False
+        try:
+            with tab.open(path, expect) as page:
+                yield page
+            is_good = tab.page.url.startswith(self.stack.address)
+        finally:
+            if is_good and self.tab is None:
+                tab.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+                self.tab = tab
+            else:
+                tab.page.context.close()
 
 
 def press(page: Page, *keys: str) -> None:

@@ -35,13 +35,28 @@ def test_its_input_output_and_status_are_its_own() -> None:
 
 
 def test_it_is_killed_as_any_process(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    program = forked.Program("timeit", ("-n1", "-r1", "print('runs', flush=True); import time; time.sleep(60)"), {}, log, log)
-    process = forked.start(SERVER_PYTHON, program)
-    wait_for(lambda: log.exists() and log.read_text(), what="it runs")
+    code = "print('runs', flush=True); import time; time.sleep(60)"
+    with (tmp_path / "log").open("wb") as log:
+        process = forked.start([SERVER_PYTHON, "-c", code], env={}, stdout=log)
+    wait_for((tmp_path / "log").read_text, what="it runs")
     assert process.poll() is None
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.1)
+    assert not process.ends_within(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait(5) == process.poll() == -signal.SIGKILL
     process.kill()  # it has ended: nothing is sent to whatever has its id now
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_it_reads_and_writes_pipes_and_finds_what_lies_beside_it(tmp_path: Path, is_file: bool) -> None:
+    (tmp_path / "beside.py").write_text("NAME = 'beside'")
+    code = "import sys, beside; print(__name__, beside.NAME, sys.argv[1:], sys.path[0], input())"
+    (tmp_path / "main.py").write_text(code)
+    command = [SERVER_PYTHON, *((tmp_path / "main.py",) if is_file else ("-c", code)), "word"]
+    process = forked.start(command, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin as source:
+        source.write(b"a line\n")
+    with process.stdout as output:
+        assert output.read().decode() == f"__main__ beside ['word'] {tmp_path} a line\n"
+    assert process.wait(5) == 0

@@ -5,17 +5,20 @@ environment and test run."""
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import select
-import signal
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
+
+from tests.support.fork_server import LONGEST
+from z4j_agent.conformance.harness import StartedProcess
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 AGENT: Final = (
@@ -40,18 +43,8 @@ PRELOADED: Final[dict[str, tuple[str, ...]]] = {
     "taskiq": (*AGENT, "z4j_taskiq.adapter", "taskiq.cli.worker.run", "taskiq.cli.worker.cmd", "taskiq_redis", "uvloop"),
 }  # fmt: skip
 """Libraries that the programs of each environment import. What is missing here is imported by each child: that costs time only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """`python -m MODULE WORDS`, its whole environment, and its files. What it prints is appended."""
-
-    module: str
-    words: Sequence[str]
-    environment: Mapping[str, str]
-    output: Path
-    errors: Path
-    stdin: Path = Path(os.devnull)
+PATCHING: Final = frozenset({"gevent", "eventlet", "greenlet"})
+"""Words of commands that do."""
 
 
 class Ended(NamedTuple):
@@ -62,11 +55,12 @@ class Ended(NamedTuple):
     stderr: str
 
 
-class Forked:
-    """A program that runs, with the part of the interface of `subprocess.Popen` that tests use."""
+class Forked(StartedProcess):
+    """A program that runs. It is a child of the process that forked it, which reports how it ended."""
 
-    def __init__(self, server: ForkServer, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, server: ForkServer, pid: int, args: Sequence[str], stdin: IO[bytes] | None, stdout: IO[bytes] | None) -> None:
+        # without Popen's own, which would start a process
+        self.args, self.pid, self.stdin, self.stdout, self.stderr = list(args), pid, stdin, stdout, None
         self.returncode: int | None = None
         self._server = server
 
@@ -76,102 +70,137 @@ class Forked:
             self._server.read(0)
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Raises TimeoutExpired."""
+    def wait_exactly(self, timeout: float | None) -> int:
+        """Waits for what the forking process reports. Raises TimeoutExpired."""
         ends = time.monotonic() + (timeout if timeout is not None else 1e9)
         while self.returncode is None:
             left = ends - time.monotonic()
             if left <= 0:
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self._server.read(min(left, 60))
         return self.returncode
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, sig: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, sig)
 
 
 class ForkServer:
     """The forking process of one environment."""
 
     def __init__(self, python: Path) -> None:
-        command = [str(python), "-m", "tests.support.fork_server", *PRELOADED[python.parent.parent.name]]
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [str(python), "-m", "tests.support.fork_server", str(theirs.fileno()), *PRELOADED[name_of(python)]]
+            environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+            )
         self._running: dict[int, Forked] = {}
-        self._started: list[Forked] = []
-        self._text = b""
+        self._started: list[int] = []
         atexit.register(self.close)
 
-    def start(self, program: Program) -> Forked:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(program), default=str).encode() + b"\n")
-        self._process.stdin.flush()
+    def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path, stdin: int, stdout: int, stderr: int) -> Forked:
+        source: IO[bytes] | None = None
+        output: IO[bytes] | None = None
+        with contextlib.ExitStack() as theirs:
+
+            def given(file: int) -> int:
+                theirs.callback(os.close, file)
+                return file
+
+            if stdin == subprocess.PIPE:
+                end, ours = os.pipe()
+                stdin, source = given(end), os.fdopen(ours, "wb")
+            if stdout == subprocess.PIPE:
+                ours, end = os.pipe()
+                stdout, output = given(end), os.fdopen(ours, "rb")
+            stderr = stdout if stderr == subprocess.STDOUT else stderr
+            files = [given(os.open(os.devnull, os.O_RDWR)) if file == subprocess.DEVNULL else file for file in (stdin, stdout, stderr)]
+            message = json.dumps({"command": list(command), "environment": dict(environment), "folder": str(folder)}).encode()
+            assert len(message) <= LONGEST, "the command and the environment are too long"
+            socket.send_fds(self._socket, [message], files)
         while not self._started:
             self.read(60)
-        return self._started.pop()
+        pid = self._started.pop()
+        made = self._running[pid] = Forked(self, pid, command, source, output)
+        return made
 
     def read(self, seconds: float) -> None:
         """Reads what it reports, and waits up to so long for something."""
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
-        while select.select([descriptor], [], [], seconds)[0]:
-            received = os.read(descriptor, 1 << 16)
+        while select.select([self._socket], [], [], seconds)[0]:
+            received = self._socket.recv(LONGEST)
             assert received, f"the process that forks has ended: {self._process.poll()}"
-            *lines, self._text = (self._text + received).split(b"\n")
-            for line in lines:
-                self._take(json.loads(line))
+            self._take(json.loads(received))
             seconds = 0
 
     def _take(self, reported: dict[str, Any]) -> None:
         if "started" in reported:
-            made = self._running[reported["started"]] = Forked(self, reported["started"])
-            self._started.append(made)
+            self._started.append(reported["started"])
         else:
             self._running.pop(reported["ended"]).returncode = os.waitstatus_to_exitcode(reported["status"])
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
+        self._socket.close()
         try:
             self._process.wait(40)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(60)
-        self._process.stdout.close()
 
 
 _servers: dict[Path, ForkServer] = {}
 
 
-def start(python: Path, program: Program) -> Forked:
-    """Runs it in the environment of this interpreter, whose forking process starts at the first call."""
-    if python not in _servers:
-        _servers[python] = ForkServer(python)
-    return _servers[python].start(program)
+def name_of(python: Path) -> str:
+    """Of an interpreter's environment."""
+    return python.parent.parent.name
+
+
+def interpreted(command: Sequence[str | Path]) -> list[str]:
+    """The command of an interpreter that does what `command` does: a script of an environment's `bin` is run by its interpreter."""
+    program, *words = map(str, command)
+    if Path(program).name.startswith("python"):
+        return [program, *words]
+    return [str(Path(program).with_name("python")), program, *words]
+
+
+def is_forkable(command: Sequence[str | Path]) -> bool:
+    """Whether it is a command of an environment whose libraries are known, without options of the interpreter, and does not change modules
+    of the standard library before the others are imported."""
+    program, *words = map(str, command)
+    if Path(program).parent.name != "bin" or name_of(Path(program)) not in PRELOADED or set(words) & PATCHING:
+        return False
+    if not Path(program).name.startswith("python"):
+        with open(program, "rb") as file:
+            return file.readline().rstrip().endswith(b"/python")
+    return bool(words) and (words[0] in ("-m", "-c") or words[0].endswith(".py"))
+
+
+def start(
+    command: Sequence[str | Path], *, env: Mapping[str, str], stdout: int | IO[bytes], stderr: int | IO[bytes] = subprocess.STDOUT,
+    stdin: int | IO[bytes] = subprocess.DEVNULL, cwd: Path | None = None, start_new_session: bool = True,
+) -> Forked:  # fmt: skip
+    """Runs a forkable command, with the arguments of `Popen`. The process that forks starts at the first call."""
+    assert start_new_session, "each forked program has a session of its own"
+    python, *words = interpreted(command)
+    if Path(python) not in _servers:
+        _servers[Path(python)] = ForkServer(Path(python))
+    files = [file if isinstance(file, int) else file.fileno() for file in (stdin, stdout, stderr)]
+    return _servers[Path(python)].start(words, env, cwd or Path.cwd(), *files)
 
 
 def run(python: Path, module: str, *words: str, environment: Mapping[str, str], stdin: str = "", seconds: float = 120) -> Ended:
-    """`python -m MODULE WORDS` to its end. Raises TimeoutExpired, and kills it then."""
-    with tempfile.TemporaryDirectory() as folder:
-        output, errors, source = (Path(folder, name) for name in ("output", "errors", "stdin"))
-        source.write_text(stdin, "utf-8")
-        process = start(python, Program(module, words, environment, output, errors, source))
+    """`python -m MODULE WORDS` to its end, in the folder of the project. Raises TimeoutExpired, and kills it then."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as source:
+        source.write(stdin.encode())
+        source.seek(0)
+        process = start([python, "-m", module, *words], env=environment, stdin=source, stdout=output, stderr=errors, cwd=ROOT)
         try:
-            status = process.wait(seconds)
+            status = process.wait_exactly(seconds)
         finally:
             process.kill()
-        return Ended(status, output.read_text("utf-8", "replace"), errors.read_text("utf-8", "replace"))
+        for file in (output, errors):
+            file.seek(0)
+        return Ended(status, output.read().decode("utf-8", "replace"), errors.read().decode("utf-8", "replace"))

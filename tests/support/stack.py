@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.support import forked
-from z4j_agent.conformance.harness import END_S, free_port, is_open, valkey_command
+from z4j_agent.conformance.harness import END_S, StartedProcess, free_port, is_open, valkey_command
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class Child:
     """A started process with its output in a file; ended with its whole group."""
 
     name: str
-    process: subprocess.Popen[bytes] | forked.Forked
+    process: StartedProcess
     log: Path
 
     def kill(self) -> None:
@@ -84,7 +84,7 @@ class Child:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                return self.process.wait(seconds)
+                return self.process.wait_exactly(seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
         return self.process.wait(60)
@@ -111,17 +111,13 @@ class Stack:
     # -- processes -----------------------------------------------------------------------------------------------------
     def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, *, is_fresh: bool = False) -> Child:
         log, environment = self.folder / f"{name}.log", {**os.environ, **self.environment(), **(env or {})}
-        process: subprocess.Popen[bytes] | forked.Forked
-        if not (is_fresh or self.is_fresh) and command[1] == "-m":
-            log.touch()
-            module, *words = map(str, command[2:])
-            process = forked.start(Path(command[0]), forked.Program(module, words, environment, log, log))
-        else:
-            with log.open("ab") as out:
-                process = subprocess.Popen(
-                    [str(part) for part in command],
-                    cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-                )  # fmt: skip
+        is_fresh = is_fresh or self.is_fresh or not forked.is_forkable(command)
+        start_process = StartedProcess if is_fresh else forked.start
+        with log.open("ab") as out:
+            process = start_process(
+                [str(part) for part in command],
+                cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
         child = Child(name, process, log)
         self.children.append(child)
         return child

@@ -127,6 +127,8 @@ def html_of(name: str) -> Markup:
         elif token.type in ("th_open", "td_open") and "style" in token.attrs:  # the CSP forbids inline styles
             is_right = "right" in str(token.attrs.pop("style"))
             token.attrs |= {"class": "n"} if is_right else {}
+        elif token.type in ("fence", "code_block"):
+            token.attrs["tabindex"] = "0"  # what is wider than the page can be scrolled by keys
         for child in token.children or ():
             _set_link(child)
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 -- of this program's own documents

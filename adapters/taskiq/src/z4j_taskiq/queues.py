@@ -59,12 +59,16 @@ def _stream(client: Any, name: str, group: str) -> QueueInfo:
 
 
 async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
-    """Depths on a separate channel: a passive declaration of a missing queue closes the channel."""
+    """Depths on a separate channel: a passive declaration of a missing queue closes the channel. Unknown before the broker has connected
+    (taskiq_aio_pika/broker.py, `startup`)."""
     from aiormq.exceptions import ChannelNotFoundEntity
 
+    connection = broker.write_conn
+    if connection is None:
+        return [QueueInfo(name, None) for name in names]
     queues = []
     for name in names:
-        channel = await broker.write_conn.channel()
+        channel = await connection.channel()
         try:
             result = (await channel.declare_queue(name, passive=True)).declaration_result
             queues.append(QueueInfo(name, int(result.message_count or 0), int(result.consumer_count or 0)))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ import z4j_agent
 import z4j_taskiq
 from z4j_agent.conformance.brokers.two_brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.contract.adapter import QueueInfo
 from z4j_agent.spool.cancelled_ids import CancelledIds
 from z4j_taskiq.adapter import TaskiqAdapter
 from z4j_taskiq.brokers.broker_identity import identity_of
+from z4j_taskiq.queues import _rabbitmq
 
 
 class TwoLists(TwoAsyncBrokers):
@@ -110,3 +113,9 @@ def test_a_broker_is_named_by_what_leads_to_it_and_never_by_a_credential(tmp_pat
         z4j_taskiq.uninstall(first)
         z4j_agent.stop()
         gateway.stop()
+
+
+def test_depths_are_unknown_before_the_broker_has_connected() -> None:
+    """The agent may look between the start of a worker's loop and the end of `startup`."""
+    depths = asyncio.run(_rabbitmq(AioPikaBroker("amqp://127.0.0.1:1/"), ["work", "mail"]))
+    assert depths == [QueueInfo("work", None), QueueInfo("mail", None)]

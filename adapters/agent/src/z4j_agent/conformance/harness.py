@@ -42,12 +42,16 @@ class StartedProcess(subprocess.Popen[bytes]):
     """
 
     def wait(self, timeout: float | None = None) -> int:
-        return super().wait(None if timeout is None else max(timeout, END_S))
+        return self.wait_exactly(None if timeout is None else max(timeout, END_S))
 
     def ends_within(self, seconds: float) -> bool:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            super().wait(seconds)
+            self.wait_exactly(seconds)
         return self.returncode is not None
+
+    def wait_exactly(self, timeout: float | None) -> int:
+        """Waits as `Popen.wait` does. Raises TimeoutExpired after `timeout` seconds."""
+        return super().wait(timeout)
 
 
 _reserved: list[socket.socket] = []
@@ -145,6 +149,9 @@ class Harness:
     has_own_process: ClassVar[bool] = False
     """Whether each run has a process of its own."""
 
+    start_process: ClassVar[Callable[..., StartedProcess]] = StartedProcess
+    """Starts a process with the arguments of `Popen`: a new interpreter, or what a suite puts here that starts faster."""
+
     unsupported: ClassVar[frozenset[str]] = frozenset()
     """Actions that this way of running the engine does not support: its hello must not declare them, and they are `unsupported`."""
 
@@ -198,7 +205,7 @@ class Harness:
     ) -> StartedProcess:
         """Starts a process in a group of its own, with its output in `<name>.log`; ended by `tear_down`."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            process = StartedProcess(
+            process = type(self).start_process(
                 [str(part) for part in command], env=self.environment(), cwd=cwd, stdin=stdin,
                 stdout=log if stdout is None else stdout, stderr=log, start_new_session=True,
             )  # fmt: skip
