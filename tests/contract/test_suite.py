@@ -48,7 +48,7 @@ def test_the_longest_begin_first_and_those_that_compute_are_spread_among_the_oth
 
 
 def test_a_long_file_is_divided_among_shards_of_its_own() -> None:
-    long = "tests/browser/test_pages.py"
+    long = "adapters/celery/tests/commands/test_operate.py"
     shards = divide(FOLDER, ["a.py", "b.py", long], {"a.py": Taken(10, 1), "b.py": Taken(20, 2), long: Taken(300, 90)})
     assert {shard.cpu_seconds for shard in shards} == {3, 45}
     assert [(shard.files, shard.part, shard.seconds) for shard in shards] == [

@@ -17,15 +17,14 @@ from typing import Final, NamedTuple
 from tests.suite.folders import FOLDERS, Folder
 
 SECONDS: Final = Path(__file__).with_name("seconds.json")
-LENGTH_S: Final = 100.0
+LENGTH_S: Final = 150.0
 """What a shard should take. Shorter ones spread better and start more processes: pytest takes 0.4 s of a processor, and each environment
 whose programs are forked 1 s."""
-LENGTHS: Final = {"tests/browser": 200.0}
+LENGTHS: Final = {"tests/browser": 300.0}
 """Where a shard is longer: each process of these folders begins with a server that is filled and a Chromium, 5 s of a processor."""
 UNKNOWN_S: Final = 5.0
 """What a file is expected to take that was never recorded."""
 PARTS: Final = {
-    "tests/browser/test_pages.py": 2,
     "adapters/celery/tests/commands/test_operate.py": 2,
     "adapters/celery/tests/schedulers/test_schedules.py": 2,
     "adapters/celery/tests/contract/test_conformance.py": 2,
