@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 from z4j.live import Live
 from z4j.rules.alerts import message
+from z4j.rules.alerts.alert_decision import Match, MessageKind
+from z4j.rules.alerts.alert_progress import Progress, Step
 from z4j.rules.alerts.alert_rule import AlertRule, own_subjects
-from z4j.rules.alerts.alert_states import Match, MessageKind
-from z4j.rules.alerts.evaluation import Progress, Step
 from z4j.rules.alerts.quiet_hours import Maintenance, quiet_until
 from z4j.rules.findings.finding import Finding, Scope
 from z4j.rules.rollups import DAY_US

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from z4j.rules.alerts.alert_decision import Alert, Match
+from z4j.rules.alerts.alert_progress import Progress
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Alert, Match
-from z4j.rules.alerts.evaluation import Progress
 from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 

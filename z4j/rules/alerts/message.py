@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from z4j.formats import absolute, duration, plural
+from z4j.rules.alerts.alert_decision import Alert, Item, MessageKind
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Alert, Item, MessageKind
 
 SHOWN: Final = 10
 """Findings that a message lists; further ones are counted."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from z4j.rules.alerts import thresholds
+from z4j.rules.alerts.alert_decision import Match
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Match
 from z4j.rules.alerts.dry_run import PastFinding
 from z4j.rules.alerts.threshold_measures import MEASURES, Samples, window_of
 from z4j.rules.alerts.thresholds import MINUTE_US, Subject

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from z4j.rules.alerts.alert_decision import Alert, Item, Match
 from z4j.rules.alerts.alert_rule import Severity
-from z4j.rules.alerts.alert_states import Alert, Item, Match
 from z4j.rules.findings.finding import Scope
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from z4j.rules.alerts.alert_states import MessageKind
+from z4j.rules.alerts.alert_decision import MessageKind
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
-from z4j.rules.alerts.alert_states import Match
+from z4j.rules.alerts.alert_decision import Match
 from z4j.rules.alerts.dry_run import PastFinding
 from z4j.rules.alerts.threshold_measures import NOTHING, MinuteSample
 from z4j.rules.findings.finding import Finding, Scope

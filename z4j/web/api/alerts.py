@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.operations.alerts.dry_run import dry_run_of
+from z4j.rules.alerts.alert_decision import MessageKind
 from z4j.rules.alerts.alert_rule import AlertRule, checked
-from z4j.rules.alerts.alert_states import MessageKind
 from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 from z4j.store.alerts import alert_rules, channels

@@ -12,17 +12,17 @@ from z4j_arq.capture import Capture
 from z4j_arq.discovery import Discovery
 from z4j_arq.doctor import Doctor
 from z4j_arq.pausing import PauseCommands
+from z4j_arq.queue_commands import QueueCommands
 from z4j_arq.queues import has_queue
 from z4j_arq.reconcile import Reconcile
 from z4j_arq.schedulers.schedules import ArqCron
 from z4j_arq.state import ArqState
 from z4j_arq.task_commands import TaskCommands
-from z4j_arq.waiting_tasks import WaitingTasks
 from z4j_arq.worker_commands import WorkerCommands
 from z4j_arq.wrappers import Wrappers
 
 
-class ArqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
+class ArqAdapter(TaskCommands, QueueCommands, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
     """`capture` has the hooks; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

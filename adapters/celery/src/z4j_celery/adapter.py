@@ -17,16 +17,16 @@ from z4j_celery.brokers.message import driver_of
 from z4j_celery.capture import Capture
 from z4j_celery.discovery import Discovery
 from z4j_celery.pausing import PauseCommands
+from z4j_celery.queue_commands import QueueCommands
 from z4j_celery.queues import Queues
 from z4j_celery.reconcile import Reconcile
 from z4j_celery.schedulers.beat import CeleryBeat
 from z4j_celery.state import AppState
 from z4j_celery.task_commands import TaskCommands, can_terminate
-from z4j_celery.waiting_tasks import WaitingTasks
 from z4j_celery.worker_commands import WorkerCommands
 
 
-class CeleryAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery):
+class CeleryAdapter(TaskCommands, QueueCommands, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery):
     """One object for all apps of a process; at most one of them is the worker's. All methods except the hooks run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

@@ -14,15 +14,15 @@ from z4j_dramatiq.discovery import Discovery
 from z4j_dramatiq.doctor import Doctor
 from z4j_dramatiq.messages import DEAD, DELAYED
 from z4j_dramatiq.pausing import PauseCommands
+from z4j_dramatiq.queue_commands import QueueCommands
 from z4j_dramatiq.queues import declared
 from z4j_dramatiq.reconcile import Reconcile
 from z4j_dramatiq.state import BrokerState
 from z4j_dramatiq.task_commands import TaskCommands, can_reach_broker, can_terminate
-from z4j_dramatiq.waiting_tasks import WaitingTasks
 from z4j_dramatiq.worker_commands import WorkerCommands
 
 
-class DramatiqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
+class DramatiqAdapter(TaskCommands, QueueCommands, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
     """`capture` is the middleware; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

@@ -16,7 +16,7 @@ from z4j_agent.capture.guard import faults
 from z4j_agent.commands.edits import is_editable
 from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
-from z4j_dramatiq import originals, waiting_tasks
+from z4j_dramatiq import originals, queue_commands
 from z4j_dramatiq.broker_identity import DramatiqPart
 from z4j_dramatiq.encoding import message_marks
 from z4j_dramatiq.messages import DEAD, ENGINE, attempt_of, queue_of
@@ -168,8 +168,8 @@ class TaskCommands(DramatiqPart):
                 agent.append(records.enqueued(ENGINE, task_id, attempt, hooks.now(), agent.run, message.actor_name, queue))
             return {"queue": queue}
         _need_redis(self.state.broker)
-        name, waiting_message, message = waiting_tasks.find(self.state.broker, task_id, "delayed")
-        if not waiting_tasks.take(self.state.broker, name, "delayed", waiting_message):
+        name, waiting_message, message = queue_commands.find(self.state.broker, task_id, "delayed")
+        if not queue_commands.take(self.state.broker, name, "delayed", waiting_message):
             raise Refused("another worker has the task in its memory and keeps it until its time. No changes were made.")
         options = {key: value for key, value in message.options.items() if key not in ("eta", "redis_message_id")}
         self.state.broker.enqueue(replace(message, queue_name=name, options=options))
@@ -181,7 +181,7 @@ class TaskCommands(DramatiqPart):
         _need_redis(self.broker)
         if level != "next":
             raise Refused("Dramatiq's queues in Redis have no priorities: a task can only be moved to the front. No changes were made.")
-        name, waiting_message, _ = waiting_tasks.find(self.broker, task_id, "waiting")
+        name, waiting_message, _ = queue_commands.find(self.broker, task_id, "waiting")
         if not self.broker.client.eval(TO_FRONT, 1, key_of(self.broker, name), waiting_message.delivery):
             raise Refused("a worker has already taken the task. No changes were made.")
         return {"queue": name}
@@ -191,7 +191,7 @@ class TaskCommands(DramatiqPart):
         broker = self.broker
         _need_broker()
         _need_redis(broker)
-        name, waiting_message, message = waiting_tasks.find(broker, task_id, "waiting")
+        name, waiting_message, message = queue_commands.find(broker, task_id, "waiting")
         if queue == name:
             raise Refused("the task is already in that queue. No changes were made.")
         keys = (key_of(broker, name), f"{key_of(broker, name)}.msgs", key_of(broker, queue), f"{key_of(broker, queue)}.msgs")

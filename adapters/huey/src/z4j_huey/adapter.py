@@ -12,16 +12,16 @@ from z4j_huey.capture import Capture
 from z4j_huey.discovery import Discovery
 from z4j_huey.doctor import Doctor
 from z4j_huey.pausing import PauseCommands
+from z4j_huey.queue_commands import QueueCommands
 from z4j_huey.queues import Queues
 from z4j_huey.reconcile import Reconcile
 from z4j_huey.schedulers.schedules import HueyPeriodic
 from z4j_huey.state import HueyState
 from z4j_huey.task_commands import TaskCommands
-from z4j_huey.waiting_tasks import WaitingTasks
 from z4j_huey.worker_commands import WorkerCommands
 
 
-class HueyAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
+class HueyAdapter(TaskCommands, QueueCommands, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
     """Has one `Capture` for each monitored Huey object; all methods except the hooks run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

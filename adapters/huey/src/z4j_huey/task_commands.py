@@ -14,7 +14,7 @@ from z4j_agent.capture.hooks import now
 from z4j_agent.contract.adapter import Original, Refused
 from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
-from z4j_huey import originals, reconcile, waiting_tasks
+from z4j_huey import originals, queue_commands, reconcile
 from z4j_huey.broker_identity import HueyPart, broker_key_of
 from z4j_huey.execution.attempts import retry_of
 from z4j_huey.messages import ENGINE, attempt_of, has_room, name_of, set_attempt
@@ -94,9 +94,9 @@ class TaskCommands(HueyPart):
 
         def release(state: HueyState) -> dict[str, Any]:
             try:
-                section, message, task = waiting_tasks.find(state, "delayed", task_id)
+                section, message, task = queue_commands.find(state, "delayed", task_id)
             except Refused:  # before the first worker has read it, a delayed task is in the queue
-                section, message, task = waiting_tasks.find(state, "waiting", task_id)
+                section, message, task = queue_commands.find(state, "waiting", task_id)
             attempt, huey, agent = attempt_of(task), state.huey, z4j_agent.current()
             if not section.take(message):
                 raise Refused("a worker has already taken the task, or this storage cannot remove a single task. No changes were made.")
@@ -115,7 +115,7 @@ class TaskCommands(HueyPart):
         """Changes the position of a task in its queue, in storages with priorities. Raises Refused."""
 
         def put(state: HueyState) -> dict[str, Any]:
-            section, message, _ = waiting_tasks.find(state, "waiting", task_id)
+            section, message, _ = queue_commands.find(state, "waiting", task_id)
             if not section.can_order:
                 raise Refused("this storage of Huey does not support priorities. No changes were made.")
             if not section.put(message, level):

@@ -13,12 +13,12 @@ from z4j_rq.capture import Capture
 from z4j_rq.discovery import Discovery
 from z4j_rq.doctor import Doctor
 from z4j_rq.pausing import PauseCommands
+from z4j_rq.queue_commands import QueueCommands
 from z4j_rq.reconcile import Reconcile
 from z4j_rq.schedulers.rqcron import RqCron
 from z4j_rq.schedulers.rqscheduler import RqScheduler
 from z4j_rq.state import RqState
 from z4j_rq.task_commands import TaskCommands, can_terminate
-from z4j_rq.waiting_tasks import WaitingTasks
 from z4j_rq.worker_commands import WorkerCommands
 
 ABLE = (
@@ -50,7 +50,7 @@ ABLE = (
 )
 
 
-class RqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
+class RqAdapter(TaskCommands, QueueCommands, PauseCommands, WorkerCommands, Reconcile, Discovery, Doctor):
     """`capture` has the hooks; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = ABLE

@@ -15,19 +15,19 @@ from z4j_taskiq.capture import Capture
 from z4j_taskiq.discovery import Discovery
 from z4j_taskiq.doctor import Doctor
 from z4j_taskiq.pausing import PauseCommands
+from z4j_taskiq.queue_commands import QueueCommands
 from z4j_taskiq.queues import Queues
 from z4j_taskiq.reconcile import Reconcile
 from z4j_taskiq.schedulers.schedules import Schedules
 from z4j_taskiq.state import BrokerState
 from z4j_taskiq.task_commands import TaskCommands, has_queue
-from z4j_taskiq.waiting_tasks import WaitingTasks
 from z4j_taskiq.worker_commands import WorkerCommands
 
 WAITS = "wait_tasks_timeout" in inspect.signature(Receiver.__init__).parameters
 """Whether a worker that ends waits for its running tasks. Found by experiment: taskiq 0.11.0 does not, 0.11.20 does."""
 
 
-class TaskiqAdapter(TaskCommands, WaitingTasks, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
+class TaskiqAdapter(TaskCommands, QueueCommands, PauseCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
     """A capture has the hooks of one broker; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (

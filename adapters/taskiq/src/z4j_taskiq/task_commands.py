@@ -13,7 +13,7 @@ from z4j_agent.capture.guard import faults
 from z4j_agent.commands.edits import is_editable
 from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
-from z4j_taskiq import originals, reconcile, waiting_tasks
+from z4j_taskiq import originals, queue_commands, reconcile
 from z4j_taskiq.attempts import Run
 from z4j_taskiq.brokers.broker_identity import TaskiqPart, broker_key_of, the_one
 from z4j_taskiq.brokers.connections import LOOP_WAIT_S, in_loop, redis_kind, redis_of
@@ -36,7 +36,7 @@ def _is_owner(broker: Any, task: Any) -> bool:
     return task.broker is broker or getattr(task.broker, "_default_broker", None) is broker
 
 
-def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str, waiting_tasks.WaitingMessage]:
+def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str, queue_commands.WaitingMessage]:
     """Finds a task that waits in a Redis list. Raises Refused."""
     lists = [state for state in states if redis_kind(state.broker) == "list"]
     if not lists:
@@ -48,9 +48,9 @@ def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str
     return state, queue_of(state.broker, {}), holding[state]
 
 
-def _message_of(broker: Any, task_id: str) -> waiting_tasks.WaitingMessage | None:
+def _message_of(broker: Any, task_id: str) -> queue_commands.WaitingMessage | None:
     with redis_of(broker) as client:
-        for waiting_message in waiting_tasks.first(client, broker, queue_of(broker, {}), LOOKED_AT):
+        for waiting_message in queue_commands.first(client, broker, queue_of(broker, {}), LOOKED_AT):
             message = read(broker, waiting_message.raw)
             if message is not None and message.task_id == task_id:
                 return waiting_message

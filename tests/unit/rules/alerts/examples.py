@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from z4j.rules.alerts.alert_decision import Match
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Match
 from z4j.rules.findings.finding import Finding, Level, Link, Scope
 
 T = 1_790_000_040_000_000

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
+from z4j.rules.alerts.alert_progress import Progress
 from z4j.rules.alerts.dry_run import PastFinding, dry_run
-from z4j.rules.alerts.evaluation import Progress
 from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SHOP, T, at_once, match
 from z4j.formats import absolute
-from z4j.rules.alerts.alert_states import Alert, Item
+from z4j.rules.alerts.alert_decision import Alert, Item
 from z4j.rules.alerts.message import SHOWN, WORDS, body, delivered, text
 from z4j.rules.findings.finding import Scope
 

@@ -8,8 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from z4j.operations.alerts.dry_run import Answer
+from z4j.rules.alerts.alert_decision import Alert, Item, Match
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Alert, Item, Match
 from z4j.rules.alerts.dry_run import DryRun
 from z4j.rules.alerts.quiet_hours import Maintenance, Weekly
 from z4j.rules.documents import Hit, Section
@@ -28,6 +28,7 @@ from z4j.web.pages.alerts import acknowledge, channels, maintenance, rule_form, 
 from z4j.web.pages.alerts import list as alert_list
 from z4j.web.pages.alerts import messages as alert_messages
 from z4j.web.pages.incidents import detail as incident_detail
+from z4j.web.pages.incidents import exports as incident_exports
 from z4j.web.pages.incidents import list as incident_list
 from z4j.web.pages.releases import detail as release_detail
 from z4j.web.pages.releases import list as release_list
@@ -98,8 +99,8 @@ def _others(shell: Shell, evil: str, now: int) -> tuple[tuple[str, str, Any], ..
         ("release", "releases/detail.html", page),
         ("incidents", "incidents/list.html", incident_list.IncidentsPage(shell, (incident,), (evil,), "/incidents?before=1-1", True, True)),
         ("incident", "incidents/detail.html", incident_detail.IncidentPage(shell, incident, record, lines, True)),
-        ("shared incident", "incidents/shared.html", incident_detail.RecordPage("system", record, lines)),
-        ("incident file", "incidents/file.html", incident_detail.RecordPage("system", record, lines)),
+        ("shared incident", "incidents/shared.html", incident_exports.RecordPage("system", record, lines)),
+        ("incident file", "incidents/file.html", incident_exports.RecordPage("system", record, lines)),
         ("documents", "documents/page.html", documents.DocumentsPage(shell, groups, None, Markup(), "", (), titles)),
         ("document", "documents/page.html", documents.DocumentsPage(shell, groups, document, Markup("<h1>Start</h1>"), "", (), titles)),
         ("found in documents", "documents/page.html", documents.DocumentsPage(shell, groups, None, Markup(), evil, (hit,), titles)),

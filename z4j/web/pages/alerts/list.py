@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.exceptions import NotAllowed, NotFound, WrongState
+from z4j.rules.alerts.alert_decision import Item
 from z4j.rules.alerts.alert_rule import Severity
-from z4j.rules.alerts.alert_states import Item
 from z4j.rules.permissions import may_act
 from z4j.store.alerts import alert_rules, alerts, channels, messages
 from z4j.store.alerts.alerts import PAGE, StoredAlert

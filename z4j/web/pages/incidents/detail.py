@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One incident: events in order of time, notes, and the record as a file without scripts, as Markdown, or by a link."""
+"""One incident: events in order of time, and its notes. Its files and the page of a shared link are in `exports.py`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -11,15 +10,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j import resources
 from z4j.exceptions import Z4jError
 from z4j.operations.incidents import ACTION
-from z4j.rules.incidents.record import WORDS, Event, Record, markdown
+from z4j.rules.incidents.record import WORDS, Event, Record
 from z4j.rules.permissions import may_act
 from z4j.store.incidents.incidents import Incident
 from z4j.web.frame import export
 from z4j.web.frame.forms import read_form
-from z4j.web.frame.render import Notice, Shell, Theme, render, respond, see_other, theme_of, to_html
+from z4j.web.frame.render import Notice, Shell, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.services import services
 
@@ -49,15 +47,6 @@ class IncidentPage:
     may_change: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPage:
-    """The context of incidents/shared.html and incidents/file.html."""
-
-    theme: Theme
-    record: Record
-    lines: tuple[EventLine, ...]
-
-
 def lines_of(record: Record) -> tuple[EventLine, ...]:
     """Returns the events as rows."""
     return tuple(EventLine(event, WORDS[event.kind], STATES[event.kind]) for event in record.events)
@@ -77,30 +66,6 @@ async def detail_json(request: Request) -> Response:
     """GET /incidents/{id}.json and GET /api/v1/incidents/{id}."""
     record = await services(request).incidents.record_of(request.path_params["id"])
     return export.to_json({"id": request.path_params["id"], **msgspec.to_builtins(record)})
-
-
-async def file(request: Request) -> Response:
-    """GET /incidents/{id}.html: the record as one file that loads nothing and has no script."""
-    record = await services(request).incidents.record_of(request.path_params["id"])
-    html = to_html("incidents/file.html", RecordPage(theme_of(request), record, lines_of(record)))
-    answer = respond(request, html.replace("</head>", f"<style>{_style()}</style></head>", 1))
-    answer.headers["Content-Disposition"] = f'attachment; filename="{_file_name(record)}.html"'
-    return answer
-
-
-async def as_markdown(request: Request) -> Response:
-    """GET /incidents/{id}.md."""
-    record = await services(request).incidents.record_of(request.path_params["id"])
-    address = f"{request.url.scheme}://{request.url.netloc}"
-    headers = {"Content-Disposition": f'attachment; filename="{_file_name(record)}.md"'}
-    return Response(markdown(record, address), media_type="text/markdown", headers=headers)
-
-
-async def shared(request: Request) -> Response:
-    """GET /incidents/shared/{code}: the record for anyone who has the link, for a week."""
-    service = services(request).incidents
-    record = await service.record_of(await service.incident_of_link(request.path_params["code"][:300]))
-    return render(request, "incidents/shared.html", RecordPage(theme_of(request), record, lines_of(record)))
 
 
 async def note(request: Request) -> Response:
@@ -150,12 +115,3 @@ async def _do(request: Request, work: Callable[[int], Awaitable[None]], done: st
     except Z4jError as error:
         return see_other(here, Notice("bad", error.explanation))
     return see_other(here, Notice("good", done))
-
-
-def _style() -> str:
-    folder = resources.static()
-    return "\n".join(folder.joinpath(f"css/{sheet}.css").read_text("utf-8") for sheet in ("tokens", "base", "incidents"))
-
-
-def _file_name(record: Record) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", record.title).strip("-").lower()[:60] or "incident"

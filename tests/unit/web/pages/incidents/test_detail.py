@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One incident: notes, its file that loads nothing, Markdown, a link for a week; hostile texts and secrets."""
+"""One incident: notes, a name, a link for a week; what a viewer may not."""
 
 from __future__ import annotations
 
@@ -13,26 +13,6 @@ def begun(shop: Shop) -> str:
     path: str = shop.post("/incidents", title=f"Mails {EVIL}", app="shop", **{"from": "2h"}).headers["location"]
     shop.post(f"{path}/note", text=f"token=ghp_{'a' * 36} {EVIL}")
     return path
-
-
-def test_every_form_of_the_record_has_the_same_and_nothing_hostile(shop: Shop) -> None:
-    path = begun(shop)
-    for suffix in ("", ".html", ".md", ".json"):
-        page = shop.get(path + suffix)
-        assert page.status_code == 200, suffix
-        assert "ghp_aaaa" not in page.text
-        if suffix not in (".json", ".md"):
-            assert "<b onclick" not in page.text
-            assert EVIL in text_of(page)
-
-
-def test_the_file_loads_nothing_and_has_no_script(shop: Shop) -> None:
-    page = shop.get(begun(shop) + ".html")
-    assert page.headers["content-disposition"].startswith('attachment; filename="mails-')
-    assert "<script" not in page.text
-    assert not re.search(r'(?:src|href)="(?!#)', page.text)
-    assert "url(" not in page.text
-    assert "default-src 'none'" in page.text
 
 
 def test_it_is_ended_renamed_shared_and_deleted(shop: Shop) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
-from z4j.rules.alerts.evaluation import STEPS, Progress
+from z4j.rules.alerts.alert_progress import STEPS, Progress
 
 
 def test_between_two_looks_everything_happens_at_its_time() -> None:

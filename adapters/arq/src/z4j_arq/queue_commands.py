@@ -157,7 +157,7 @@ def _payload(state: ArqState, queue: str, waiting: Waiting) -> bytes | None:
     return originals.payload_of(agent, job, originals.BY_WORKER)
 
 
-class WaitingTasks(ArqPart):
+class QueueCommands(ArqPart):
     """Commands for waiting jobs and for queues."""
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.unit.rules.alerts.examples import HOUR, MINUTE, SECOND, SHOP, T, at_once, match
+from z4j.rules.alerts.alert_decision import Alert, Decision, Item, Match, decide, next_at
 from z4j.rules.alerts.alert_rule import AlertRule
-from z4j.rules.alerts.alert_states import Alert, Decision, Item, Match, decide, next_at
 from z4j.rules.alerts.quiet_hours import Maintenance
 from z4j.rules.findings.finding import Scope
 

@@ -84,7 +84,7 @@ def _purge(state: HueyState, section: str) -> dict[str, Any]:
     return purge(agent, ENGINE, state.huey.name, map(entry, there.first(max(there.size(), 1))))
 
 
-class WaitingTasks(HueyPart):
+class QueueCommands(HueyPart):
     """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:

@@ -162,7 +162,7 @@ def _bytes(raw: Any) -> bytes:
     return raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogatepass")
 
 
-class WaitingTasks(DramatiqPart):
+class QueueCommands(DramatiqPart):
     """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:

@@ -125,7 +125,7 @@ def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
     return originals.payload_of_waiting(agent, app, message, waiting.task_id, waiting.attempt, waiting.name, queue)
 
 
-class WaitingTasks(CeleryPart):
+class QueueCommands(CeleryPart):
     """Commands for tasks that wait in the broker."""
 
     # -- one task --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 """Decides what happens with one alert at one moment. Times are microseconds UTC.
 
 An alert belongs to one rule in one app and environment and contains every finding of the rule there, so that a burst is one message.
-Changes take effect at the time they are due, not at the time of the evaluation: see `evaluation.py`.
+Changes take effect at the time they are due, not at the time of the evaluation: see `alert_progress.py`.
 """
 
 from __future__ import annotations
