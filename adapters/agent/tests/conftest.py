@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import ssl
 import sys
 import threading
@@ -149,6 +150,20 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     guard.faults.total = 0
     yield
     z4j_agent.stop(0.5)
+
+
+@pytest.fixture
+def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without HOME and without an entry in passwd, as in a container that runs under any user ID. Returns the temporary folder."""
+
+    def unknown(user_id: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {user_id}")
+
+    for name in ("HOME", "XDG_STATE_HOME", "Z4J_SPOOL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture

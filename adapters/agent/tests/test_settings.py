@@ -93,6 +93,10 @@ def test_default_spool(monkeypatch: Any, tmp_path: Path) -> None:
     assert default_spool() == Path(f"/var/tmp/z4j-{os.geteuid()}")
 
 
+def test_an_unknown_home_folder_is_replaced_by_the_temporary_one(no_home: Path) -> None:
+    assert default_spool() == no_home / f"z4j-{os.geteuid()}"
+
+
 def git(folder: Path, *words: str) -> str:
     made = {"GIT_CONFIG_GLOBAL": "/dev/null"}
     made |= {f"GIT_{role}_{fact}": "a@b" for role in ("AUTHOR", "COMMITTER") for fact in ("NAME", "EMAIL")}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
 import re
@@ -190,13 +191,14 @@ def _pin(text: str) -> bytes:
 
 def default_spool() -> Path:
     """Returns the default spool folder, which outlives the process: in the user's state folder, else in the temporary one. Creates nothing.
-    Raises RuntimeError if the home folder is unknown."""
+    Never raises."""
     state = os.environ.get("XDG_STATE_HOME")
     if state:
         return Path(state) / "z4j" / "spool"
-    home = Path.home()
-    if home != Path("/") and os.access(home, os.W_OK):
-        return home / ".local/state/z4j/spool"
+    with contextlib.suppress(RuntimeError):  # without HOME, for a user without an entry in passwd, as containers have
+        home = Path.home()
+        if home != Path("/") and os.access(home, os.W_OK):
+            return home / ".local/state/z4j/spool"
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"z4j-{os.geteuid()}"  # noqa: S108 -- prepare_folder checks owner and mode
 
 

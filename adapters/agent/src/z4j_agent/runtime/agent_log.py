@@ -41,14 +41,14 @@ class Sink:
 
     def use_default(self, spool: str | Path | None = None) -> None:
         """Writes the lines in memory to the folder that the doctor reads, without an agent. If the folder cannot be created, or may
-        belong to another user, the lines are lost."""
+        belong to another user, the lines are lost. Never raises."""
         from z4j_agent.spool.spool import (  # costs import time, and few processes need it
             SpoolUnusable,
             is_foreign,
             prepare_folder,
         )
 
-        with contextlib.suppress(OSError, SpoolUnusable):
+        with contextlib.suppress(OSError, SpoolUnusable, ValueError):  # ValueError: a path that contains NUL
             chosen = spool or os.environ.get("Z4J_SPOOL")
             folder = Path(chosen or default_spool())
             if not chosen or not folder.exists():
