@@ -268,19 +268,23 @@ class Agent:
         """Waits at most `timeout_s` seconds until everything captured so far is acknowledged, or another process is responsible for sending
         it.
 
-        Returns False if that takes longer, or at once if this process has no connection. The events are then sent later. Raises OSError if
-        the spool folder cannot be read."""
+        Returns False if that takes longer, or at once if this process has no connection or the spool folder cannot be read, which is
+        counted as a fault. The events are then sent later."""
         ends = ticks() + timeout_s
-        while self._offered or not (self.shipper.is_elsewhere or self.shipper.is_empty()):
-            if self._connection is None or ticks() >= ends:
-                return False
-            self._connection.wake()
-            time.sleep(0.02)
+        try:
+            while self._offered or not (self.shipper.is_elsewhere or self.shipper.is_empty()):
+                if self._connection is None or ticks() >= ends:
+                    return False
+                self._connection.wake()
+                time.sleep(0.02)
+        except OSError as error:  # no descriptor left, for example
+            faults.report("waiting for the spool", error)
+            return False
         return True
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Sends the remaining events and the goodbye, each in `timeout_s` seconds at most, and lets another process send the spool. Events
-        that are still in the spool are not lost."""
+        that are still in the spool are not lost. Never raises OSError."""
         if self._connection is not None and self._connection.is_open:
             self.flush(timeout_s)
         atexit.unregister(self.close)
@@ -311,7 +315,11 @@ class Agent:
         """Runs the offered jobs. Returns True if one made a record: then more are likely. What a job offers waits for the next time."""
         did = False
         for _ in range(len(self._offered)):
-            did = self._do(self._offered.popleft()) or did
+            try:
+                job = self._offered.popleft()
+            except IndexError:  # `stop` and a thread that did not end in time empty the queue together
+                break
+            did = self._do(job) or did
         return did
 
     def _do(self, job: Callable[[], bytes | None]) -> bool:

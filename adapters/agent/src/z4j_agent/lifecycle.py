@@ -140,7 +140,7 @@ def current() -> Agent | None:
 
 def stop(timeout_s: float = 2.0) -> None:
     """Uninstalls every hook and sends the remaining events and the goodbye, each in `timeout_s` seconds at most. Events that are still in
-    the spool are sent by the next process. Does nothing without an agent."""
+    the spool are sent by the next process. Does nothing without an agent. An exception is counted as a fault, never raised."""
     global _agent
     agent, _agent = _agent, None
     if agent is None:
@@ -148,7 +148,11 @@ def stop(timeout_s: float = 2.0) -> None:
     parts: list[Adapter | Scheduler] = [*agent.schedulers, *agent.adapters]
     for part in parts:
         _uninstall(part)
-    agent.stop(timeout_s)
+    try:
+        agent.stop(timeout_s)
+    except Exception as error:
+        let_through(error)
+        faults.report("stop", error)
 
 
 def _uninstall(part: Adapter | Scheduler) -> None:

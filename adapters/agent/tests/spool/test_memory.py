@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import Any
 
 import pytest
@@ -74,4 +75,31 @@ def test_memory_across_a_fork() -> None:
     batch = memory.next_batch()
     assert batch is not None
     assert batch.data == b"\x1echild\n"
+    memory.close()
+
+
+def test_descriptors_that_the_application_has_closed_raise_nothing() -> None:
+    """A fork handler that raises writes to the application's standard error."""
+    forked, closed = MemorySpool(lambda: b"\x1eO\n"), MemorySpool(lambda: b"\x1eO\n")
+    os.close(forked._reader.fileno())
+    forked.after_fork_in_child()
+    os.close(closed._writer.fileno())
+    closed.close()
+    forked.close()
+
+
+def test_a_child_without_a_free_descriptor_counts_its_records_until_it_has_one() -> None:
+    memory = MemorySpool(lambda: b"\x1eO\n")
+    memory.after_fork_in_child()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        memory.new_segment()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert memory.take_dropped() == 1, "its origin"
+    assert memory.next_batch() is None
+    memory.new_segment()
+    assert memory.append(b"\x1e1\n")
+    assert memory.next_batch() is not None
     memory.close()

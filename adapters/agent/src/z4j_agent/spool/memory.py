@@ -64,24 +64,27 @@ class MemorySpool:
         return dropped
 
     def new_segment(self) -> None:
-        """Appends the current origin; in a forked child with a connection of its own, creates a new socket pair first. Raises OSError if
-        the child cannot create one."""
+        """Appends the current origin; in a forked child with a connection of its own, creates a new socket pair first. Never raises
+        OSError: if the child cannot create one, its records are refused and counted until the next call."""
         if not self._is_reader:
             self.close()
-            self._open()
-            self.bytes = 0
+            try:
+                self._open()
+            except OSError:
+                pass
+            else:
+                self.bytes = 0
         self.append(self._origin())
 
     def after_fork_in_child(self) -> None:
-        """Called in a forked child, which only writes; its parent reads."""
+        """Called in a forked child, which only writes; its parent reads. Never raises OSError."""
         self._is_reader = False
-        self._reader.close()
+        _close(self._reader)
 
     def close(self) -> None:
-        """Closes the spool at the end of the process; later records are refused and counted. Raises OSError if a socket cannot be
-        closed."""
-        self._reader.close()
-        self._writer.close()
+        """Closes the spool at the end of the process; later records are refused and counted. Never raises OSError."""
+        _close(self._reader)
+        _close(self._writer)
 
     # -- the reading half ----------------------------------------------------------------------------------------------
     def try_take(self) -> bool:
@@ -147,3 +150,10 @@ class MemorySpool:
                 return
             self._waiting.append(record)
             self.bytes += len(record)
+
+
+def _close(end: socket.socket) -> None:
+    try:
+        end.close()
+    except OSError:
+        pass  # the application has closed a descriptor that it did not open; without `contextlib`, whose pages each child would copy
