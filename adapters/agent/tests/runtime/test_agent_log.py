@@ -8,11 +8,13 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from z4j_agent.contract import interrupts
 from z4j_agent.runtime.agent_log import FILE, LIMIT, OwnLogger, Sink, log, sink
 
 HOST = """
@@ -176,3 +178,81 @@ def test_an_owner_can_have_the_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, 
     assert capfd.readouterr().err.endswith("] to standard error\n")
     assert "z4j_agent.runtime.agent_log" not in logging.root.manager.loggerDict
     assert sink is not None
+
+
+# -- Z4J_LOG=logging -----------------------------------------------------------------------------------------------------
+class Shutdown(Exception):
+    """What an engine raises asynchronously."""
+
+
+@pytest.fixture
+def hosts() -> Iterator[logging.Logger]:
+    made = logging.getLogger("z4j_agent")
+    yield made
+    made.filters.clear()
+
+
+@pytest.mark.parametrize("part", ["filter", "handler"])
+def test_a_filter_or_handler_of_the_application_that_raises_does_not_reach_the_code_that_logs(hosts: logging.Logger, part: str) -> None:
+    def fail(_record: logging.LogRecord) -> bool:
+        raise RuntimeError("the application's own fault")
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fail(record)
+
+    broken = Broken()
+    hosts.addFilter(fail) if part == "filter" else hosts.addHandler(broken)
+    try:
+        log.warning("lost")
+    finally:
+        hosts.removeHandler(broken)
+
+
+def test_what_an_engine_raises_into_a_filter_is_raised(hosts: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_record: logging.LogRecord) -> bool:
+        raise Shutdown
+
+    monkeypatch.setattr(interrupts, "_host_exceptions", (Shutdown,))
+    hosts.addFilter(stopped)
+    with pytest.raises(Shutdown):
+        log.warning("interrupted")
+
+
+@pytest.fixture
+def factory() -> Iterator[list[str]]:
+    """The application's factory of records. Returns the names of the loggers that have called it."""
+    names: list[str] = []
+    before = logging.getLogRecordFactory()
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = before(*args, **kwargs)
+        names.append(record.name)
+        record.request_id = "r1"
+        return record
+
+    logging.setLogRecordFactory(make)
+    yield names
+    logging.setLogRecordFactory(before)
+
+
+def test_a_record_factory_of_the_application_receives_nothing_of_the_agent(
+    factory: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("Z4J_LOG", "stderr")
+    log.warning("one line")
+    assert capfd.readouterr().err.endswith("] one line\n")
+    assert factory == []
+
+
+def test_a_record_factory_that_raises_does_not_reach_the_code_that_logs(factory: list[str]) -> None:
+    def fail(*_: Any, **__: Any) -> logging.LogRecord:
+        raise RuntimeError("the application's own fault")
+
+    logging.setLogRecordFactory(fail)
+    log.warning("lost")
+
+
+def test_lines_in_the_log_of_the_application_have_the_fields_of_its_factory(factory: list[str], caplog: Any) -> None:
+    log.warning("one line")
+    assert [(record.getMessage(), record.levelname, record.request_id) for record in caplog.records] == [("one line", "WARNING", "r1")]

@@ -15,8 +15,11 @@ import logging
 import os
 import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from z4j_agent.contract.interrupts import let_through
 from z4j_agent.settings import default_spool
 
 LIMIT = 256 * 1024
@@ -58,30 +61,33 @@ class Sink:
             self.use(folder)
 
     def write(self, record: logging.LogRecord) -> None:
-        """Writes one line of a record, redacted, to where `Z4J_LOG` points. Never raises, except for `Z4J_LOG=logging`: then a filter or
-        handler of the application may."""
-        to = os.environ.get("Z4J_LOG", "")
-        with contextlib.suppress(Exception):
-            from z4j_agent.wire.redaction import redact_text  # costs import time, and few processes need it
+        """Writes one line of a record, redacted, to where `Z4J_LOG` points. Raises only exceptions of `never_swallow`: a line that cannot
+        be written is lost, also if a filter or handler of the application raises (`Z4J_LOG=logging`)."""
+        try:
+            self._write(record, os.environ.get("Z4J_LOG", ""))
+        except Exception as error:  # a log that cannot be written must not affect the application
+            let_through(error)
 
-            record.msg, record.args, record.exc_info = redact_text(record.getMessage()), (), None
+    def _write(self, record: logging.LogRecord, to: str) -> None:
+        from z4j_agent.wire.redaction import redact_text  # costs import time, and few processes need it
+
+        record.msg, record.args, record.exc_info = redact_text(record.getMessage()), (), None
         if to == "logging":
             hosts = logging.getLogger("z4j_agent")
             if hosts.isEnabledFor(record.levelno):
-                hosts.handle(record)
+                hosts.handle(logging.makeLogRecord(record.__dict__))  # with what the application's record factory adds
             return
-        with contextlib.suppress(Exception):  # a log that cannot be written must not affect the application
-            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-            text = " ".join(record.getMessage().splitlines())
-            line = f"{at} {record.levelname} [{os.getpid()}] {text}\n"
-            if to == "stderr":
-                os.write(2, line.encode("utf-8", "backslashreplace"))
-            elif self._path is not None:
-                self._append(line)
-            else:
-                self._early = [*self._early[-KEPT:], line]
-                if record.levelno >= logging.WARNING:  # there may never be an agent whose folder could be used
-                    self.use_default()
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        text = " ".join(record.getMessage().splitlines())
+        line = f"{at} {record.levelname} [{os.getpid()}] {text}\n"
+        if to == "stderr":
+            os.write(2, line.encode("utf-8", "backslashreplace"))
+        elif self._path is not None:
+            self._append(line)
+        else:
+            self._early = [*self._early[-KEPT:], line]
+            if record.levelno >= logging.WARNING:  # there may never be an agent whose folder could be used
+                self.use_default()
 
     def _append(self, line: str) -> None:
         assert self._path is not None
@@ -125,6 +131,22 @@ sink = Sink()
 
 class OwnLogger(logging.Logger):
     """A logger outside of the application's registry; its class has its own output, which patches of `logging.Logger` do not affect."""
+
+    def makeRecord(  # noqa: N802 -- the name is that of logging
+        self,
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        """Creates a record without the application's factory (`logging.setLogRecordFactory`), which could raise."""
+        return logging.LogRecord(name, level, fn, lno, msg, args, exc_info, func, sinfo)
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the name is that of logging
         """Writes the record with `sink` only. `logging.Logger.handle` calls it."""
