@@ -5,11 +5,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
+
+from z4j_agent.commands.schedule_sync import Scheduling
+from z4j_agent.connection.poll_lease import PollLease
 from z4j_agent.contract.overrides import OverrideStore
+from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler
 from z4j_agent.settings import SealKey
+from z4j_agent.spool import shared_file
 from z4j_agent.wire import digest_of
+from z4j_agent.wire.session import Command
 
 NEW: dict[str, Any] = {"key": "new", "is_new": True, "spec": {"kind": "cron", "expression": "* * * * *", "task_name": "app.send"}}
 TIMES: dict[str, Any] = {"key": "nightly", "spec": {"kind": "cron", "expression": "1 1 * * *"}}
@@ -123,3 +130,82 @@ def test_what_names_a_list_on_the_disk_tells_nothing_of_its_secrets(tmp_path: Pa
         (path,) = tmp_path.iterdir()
         names.add(path.read_bytes())
     assert len(names) == 1
+
+
+# -- what is reported as applied -----------------------------------------------------------------------------------------
+DAILY_OFF: dict[str, Any] = {"key": "daily", "is_enabled": False}
+
+
+class Cron(Scheduler):
+    scheduler: ClassVar[str] = "cron"
+    engine: ClassVar[str] = "fake"
+
+    def __init__(self) -> None:
+        self.applied: list[list[str]] = []
+        self.error: Exception | None = None
+
+    store = "code"
+
+    def is_firing(self) -> bool:
+        return True
+
+    def list_schedules(self) -> list[ScheduleInfo]:
+        return []
+
+    def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
+        if self.error is not None:
+            raise self.error
+        self.applied.append([override.key for override in overrides])
+        return {}
+
+
+@pytest.fixture
+def cron() -> Cron:
+    return Cron()
+
+
+@pytest.fixture
+def scheduling(cron: Cron, make_settings: Any, tmp_path: Path) -> Scheduling:
+    store = OverrideStore(tmp_path, "test", "cron")
+    return Scheduling(make_settings(), tuple, lambda: (cron,), lambda _name: store, PollLease(None))
+
+
+def apply(scheduling: Scheduling, cron: Cron, *overrides: dict[str, Any]) -> None:
+    scheduling.execute(cron, Command("c1", "apply_overrides", "cron", 1, {"overrides": list(overrides)}))
+
+
+def reported(scheduling: Scheduling) -> str:
+    """The digest of the overrides that the server is told are applied."""
+    scheduling.forget()
+    [frame] = scheduling.frames(1.0)
+    return str(frame["applied"])
+
+
+def test_overrides_that_cannot_be_stored_are_not_reported_as_applied(
+    scheduling: Scheduling, cron: Cron, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(scheduling, cron, OFF)
+
+    def full(*_: object) -> None:
+        raise OSError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shared_file, "_stamp_of", full)
+        with pytest.raises(OSError, match="no space"):
+            apply(scheduling, cron, DAILY_OFF, OFF)
+    assert reported(scheduling) == digest_of([OFF]), "so that the server sends them again"
+    assert cron.applied == [["hourly"]]
+    apply(scheduling, cron, DAILY_OFF, OFF)
+    assert reported(scheduling) == digest_of([DAILY_OFF, OFF])
+
+
+def test_overrides_that_cannot_be_applied_are_not_reported_as_applied(scheduling: Scheduling, cron: Cron) -> None:
+    apply(scheduling, cron, OFF)
+    cron.error = TimeoutError("the scheduler did not respond")
+    for overrides in ([OFF, DAILY_OFF], [OFF, DAILY_OFF], []):
+        with pytest.raises(TimeoutError):
+            apply(scheduling, cron, *overrides)
+        assert reported(scheduling) == digest_of([OFF])
+    cron.error = None
+    apply(scheduling, cron)
+    assert reported(scheduling) == digest_of([])

@@ -4,7 +4,7 @@ thread alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +51,8 @@ class Scheduling:
         self._listed_at: dict[str, float] = {}
         self._reported: dict[str, tuple[str, float]] = {}
         self._failed: dict[str, dict[str, str]] = {}
+        self._applied_before: dict[str, str] = {}
+        """Scheduler whose overrides are stored but not applied → digest of the list before, so that the server sends them again."""
 
     def forget(self) -> None:
         """Forgets what was sent, because the connection is new."""
@@ -98,7 +100,7 @@ class Scheduling:
             "tick_us": int(scheduler.tick_s() * 1_000_000),
             "timezone": scheduler.zone(),
             "can_create": scheduler.can_create,
-            "applied": self._override_store(scheduler.scheduler).digest,
+            "applied": self._applied_before.get(scheduler.scheduler, self._override_store(scheduler.scheduler).digest),
             "failed": redact_answer(self._failed.get(scheduler.scheduler, {}), "failed"),
             "notes": redact_answer([finding.what for finding in scheduler.findings()][:20], "notes"),
             "is_cut": len(entries) > MAX_SCHEDULES,
@@ -144,9 +146,7 @@ class Scheduling:
             overrides = params.get("overrides")
             overrides = overrides if isinstance(overrides, list) else []
             refused, times_only = self._refused(scheduler, overrides_of(overrides), params.get("proofs"))
-            store = self._override_store(scheduler.scheduler)
-            store.replace(overrides, refused, times_only)
-            failed = self._failed[scheduler.scheduler] = refused | scheduler.apply_overrides(store.overrides)
+            failed = self._failed[scheduler.scheduler] = refused | self._apply(scheduler, overrides, refused, times_only)
             requested = params.get("key")
             if isinstance(requested, str) and requested in failed:
                 raise Refused(failed[requested])
@@ -163,3 +163,19 @@ class Scheduling:
         if command.action not in methods:
             raise Unsupported(f"{scheduler.scheduler} cannot do that")
         return methods[command.action](key)
+
+    def _apply(self, scheduler: Scheduler, overrides: list[Any], refused: Collection[str], times_only: Collection[str]) -> dict[str, str]:
+        """Stores and applies overrides. Until both have succeeded, the digest of the list before is reported."""
+        name, store = scheduler.scheduler, self._override_store(scheduler.scheduler)
+        before = store.digest
+        store.replace(overrides, refused, times_only)
+        try:
+            failed = scheduler.apply_overrides(store.overrides)
+        except Unsupported:
+            self._applied_before.pop(name, None)
+            raise
+        except Exception:
+            self._applied_before.setdefault(name, before)
+            raise
+        self._applied_before.pop(name, None)
+        return failed

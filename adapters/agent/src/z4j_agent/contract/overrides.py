@@ -130,30 +130,30 @@ class OverrideStore:
 
     def replace(self, overrides: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
         """Stores the overrides whose key is not in `refused`; `times_only` contains the keys of those that change only times. The digest is
-        of the whole list, which the server compares. Raises Refused if they are not overrides. Raises OSError if they cannot be written;
-        then they apply in this process's memory only."""
+        of the whole list, which the server compares. Raises Refused if they are not overrides, and OSError if they cannot be written; then
+        the earlier overrides and their digest stay in force."""
         self.changed()
         permitted = [item for item in overrides if item["key"] not in refused]
-        self.overrides, self.digest = overrides_of(permitted), digest_of(overrides)
+        parsed, digest, name = overrides_of(permitted), digest_of(overrides), _name_of_list(overrides)
         # Once applied, the override is the entry: comparing it with the entry again shows no difference from the code.
-        changing = {override.key for override in self.overrides if override.spec is not None}
-        self.new_work = {key for key in changing if key in self.new_work or key not in times_only}
-        self._list_in_memory = _name_of_list(overrides)
-        self._file.replace(self._closed(permitted, sorted(changing - self.new_work)))
+        changing = {override.key for override in parsed if override.spec is not None}
+        new_work = {key for key in changing if key in self.new_work or key not in times_only}
+        self._file.replace(self._closed(permitted, digest, sorted(changing - new_work), name))
+        self.overrides, self.digest, self.new_work, self._list_in_memory = parsed, digest, new_work, name
 
-    def _closed(self, permitted: list[Any], times_only: list[str]) -> dict[str, Any]:
+    def _closed(self, permitted: list[Any], digest: str, times_only: list[str], name: str) -> dict[str, Any]:
         """The content of the file. A secret in the arguments makes the whole list sealed. Without a seal key such an entry is written as
         disabled, and the list without a digest: after a restart it does not fire until the server has sent it again. By `held`, processes
         that were sent the same list recognise it as the one in their memory."""
-        whole = {"digest": self.digest, "overrides": permitted, "times_only": times_only}
+        whole = {"digest": digest, "overrides": permitted, "times_only": times_only}
         secret = {item["key"] for item in permitted if _holds_secret(item.get("spec"))}
         if not secret:
             return whole
         if not self._keys:
             off = [{"key": override["key"], "is_enabled": False} if override["key"] in secret else override for override in permitted]
-            return {"digest": "", "overrides": off, "times_only": times_only, "held": self._list_in_memory}
+            return {"digest": "", "overrides": off, "times_only": times_only, "held": name}
         sealed = seal_data(self._keys[0], _PURPOSE, json.dumps(whole).encode())
-        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id, "held": self._list_in_memory}
+        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id, "held": name}
 
     def _opened(self, sealed: dict[str, Any]) -> dict[str, Any]:
         """A list that cannot be opened counts as empty: the server sends it again."""
