@@ -26,6 +26,7 @@ from z4j_agent.runtime import stacks
 from z4j_agent.runtime.agent_log import log, sink
 from z4j_agent.runtime.native_threads import ticks
 from z4j_agent.settings import Settings
+from z4j_agent.spool import file_lock
 from z4j_agent.spool.memory import MemorySpool
 from z4j_agent.spool.shipper import Shipper
 from z4j_agent.spool.spool import Spool, SpoolUnusable, prepare_folder
@@ -373,6 +374,7 @@ class Agent:
         current_run.after_fork_in_child()
         self.spool.after_fork_in_child()
         self.shipper.after_fork_in_child()
+        file_lock.after_fork_in_child()
         # Only what has to be is replaced: a memory page that is written here is copied for each child, and RQ forks one for each task.
         if self._offered:
             self._offered = collections.deque(maxlen=OFFERED_AT_MOST)

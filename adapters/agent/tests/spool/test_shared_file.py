@@ -3,14 +3,17 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from z4j_agent.capture.guard import faults
+from z4j_agent.spool import file_lock
 from z4j_agent.spool import shared_file as module
 from z4j_agent.spool.cancelled_ids import CancelledIds
+from z4j_agent.spool.file_lock import LOCK, change_lock
 from z4j_agent.spool.shared_file import SharedJson, SharedLines, replace_file
 
 
@@ -48,7 +51,7 @@ def test_a_file_is_of_its_owner_alone(tmp_path: Path) -> None:
         CancelledIds(tmp_path / "ids").add("a")
     finally:
         os.umask(before)
-    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600, 0o600]
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {"numbers": 0o600, "ids": 0o600, LOCK: 0o600}
 
 
 def test_without_a_folder_the_process_keeps_it() -> None:
@@ -168,3 +171,50 @@ def test_lines_are_read_once_and_a_large_file_is_shortened(tmp_path: Path, monke
     path.unlink()
     reader.read(lambda lines, is_other: taken.append((lines, is_other)))
     assert taken[-1] == ([], True)
+
+
+def all_lines(path: Path) -> list[bytes]:
+    read: list[bytes] = []
+    SharedLines(path).read(lambda lines, _: read.extend(lines))
+    return read
+
+
+def test_a_line_that_is_added_while_the_file_is_shortened_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEEP_BYTES", 20)
+    path = tmp_path / "lines"
+    other = threading.Thread(target=lambda: SharedLines(path).append(b"of another process"))
+
+    def replace_late(path: Path, content: bytes) -> module.Stamp:
+        monkeypatch.setattr(module, "replace_file", replace_file)
+        other.start()
+        other.join(0.1)  # without a lock it is written in this time, into the file that is replaced
+        return replace_file(path, content)
+
+    monkeypatch.setattr(module, "replace_file", replace_late)
+    for _ in range(2):
+        SharedLines(path).append(b"more than twenty bytes")
+    other.join(10)
+    assert all_lines(path)[-1] == b"of another process"
+
+
+def test_a_file_that_cannot_be_shortened_has_the_line_nevertheless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> module.Stamp:
+        raise OSError("no space")
+
+    monkeypatch.setattr(module, "KEEP_BYTES", 4)
+    monkeypatch.setattr(module, "replace_file", full)
+    for line in (b"one line", b"another"):
+        SharedLines(tmp_path / "lines").append(line)
+    assert all_lines(tmp_path / "lines") == [b"one line", b"another"]
+    assert faults.by_operation["shortening lines"] == (1, "OSError")
+
+
+def test_a_line_waits_a_limited_time_for_a_process_that_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else shortens the file meanwhile, so the line is not lost."""
+    monkeypatch.setattr(file_lock, "WAIT_S", 0.01)
+    monkeypatch.setattr(module, "KEEP_BYTES", 4)
+    with change_lock(tmp_path):
+        for line in (b"one line", b"another"):
+            SharedLines(tmp_path / "lines").append(line)
+    assert all_lines(tmp_path / "lines") == [b"one line", b"another"]
+    assert faults.by_operation["locking lines"] == (2, "TimeoutError")

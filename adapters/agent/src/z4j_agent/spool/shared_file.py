@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.spool.file_lock import change_lock
 
 T = TypeVar("T")
 Stamp = tuple[int, int, int]
@@ -162,7 +163,23 @@ class SharedLines:
 
     def append(self, line: bytes) -> None:
         """Adds a line, given without its end and without line breaks, with one `write`. Above KEEP_BYTES the file is then replaced by its
-        newer half. Raises OSError if the line could not be written completely, or the file not replaced."""
+        newer half; if that fails, the file grows, and a fault is counted. Raises OSError if the line could not be written completely. May
+        wait for another process (`change_lock`)."""
+        with contextlib.ExitStack() as stack:
+            try:  # a line that another process adds while the file is replaced would be lost
+                stack.enter_context(change_lock(self._path.parent))
+                is_locked = True
+            except OSError as error:  # a process that was stopped has the lock, and no other one replaces the file meanwhile
+                faults.report(f"locking {self._path.name}", error)
+                is_locked = False
+            if self._write(line) > KEEP_BYTES and is_locked:
+                try:
+                    self._drop_older_half()
+                except OSError as error:
+                    faults.report(f"shortening {self._path.name}", error)
+
+    def _write(self, line: bytes) -> int:
+        """Adds a line. Returns the size of the file before. Raises OSError."""
         fd = open_shared(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(fd).st_size
@@ -172,9 +189,11 @@ class SharedLines:
                 raise OSError(errno.ENOSPC, "the line could not be written completely", str(self._path))
         finally:
             os.close(fd)
-        if size > KEEP_BYTES:
-            with os.fdopen(open_shared(self._path, os.O_RDONLY), "rb") as file:
-                replace_file(self._path, file.read()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
+        return size
+
+    def _drop_older_half(self) -> None:
+        with os.fdopen(open_shared(self._path, os.O_RDONLY), "rb") as file:
+            replace_file(self._path, file.read()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
 
     def read(self, take: Callable[[list[bytes], bool], None]) -> None:
         """Calls `take(lines, is_other)` with the complete lines, without their ends, that were added since the last call. `is_other`: the
