@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 import z4j_agent
 from z4j_agent.commands import paused_queues as module
 from z4j_agent.commands.paused_queues import PausedQueues, paused_queues_of
+from z4j_agent.spool import file_lock
+from z4j_agent.spool.file_lock import LOCK, change_lock
 from z4j_agent.wire import digest_of
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+
 
 A, B = "redis://a:6379/0", "redis://a:6379/1"
 
@@ -25,7 +33,7 @@ def test_every_process_of_the_spool_folder_knows(tmp_path: Path) -> None:
     assert not one.is_paused("video")
     one.resume("mail")
     assert not other.queues()
-    assert not list(tmp_path.iterdir())
+    assert files(tmp_path) == []
 
 
 def test_engines_hold_their_own(tmp_path: Path) -> None:
@@ -70,7 +78,8 @@ def test_a_list_that_was_never_readable_is_not_replaced(tmp_path: Path, name: st
     for change in (paused_queues.pause, paused_queues.resume):
         with pytest.raises(OSError, match="No changes were made"):
             change("video")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b'[["mail", "", tr']
+    assert files(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == b'[["mail", "", tr'
     (tmp_path / name).unlink()
     paused_queues.pause("video")
     assert paused_queues.queues() == {"video"}
@@ -140,7 +149,7 @@ def test_a_pause_is_of_the_queue_in_one_broker(tmp_path: Path) -> None:
     assert (other.queues(A), other.queues(B), other.names()) == (frozenset(), {"mail"}, {"mail"})
     paused_queues.resume("mail", B)
     assert paused_queues.is_empty()
-    assert not list(tmp_path.iterdir())
+    assert files(tmp_path) == []
 
 
 def test_a_pause_without_a_broker_is_of_all_and_each_may_go_on(tmp_path: Path) -> None:
@@ -270,3 +279,49 @@ def test_a_check_of_all_queues_is_as_old_at_most(tmp_path: Path, monkeypatch: py
     assert is_nothing_paused()
     module.pause("rq", "mail", A)  # by this process: at once
     assert not is_nothing_paused()
+
+
+# -- changes of several processes ----------------------------------------------------------------------------------------
+def test_pauses_of_two_processes_at_one_moment_are_both_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one comes between the first one's reading and its writing."""
+    one = PausedQueues(tmp_path, "huey")
+    other = threading.Thread(target=lambda: PausedQueues(tmp_path, "huey").pause("video"))
+    put = one._put
+
+    def put_late(states: module.States) -> None:
+        other.start()
+        other.join(0.1)  # without a lock it is stored in this time, and lost afterwards
+        put(states)
+
+    monkeypatch.setattr(one, "_put", put_late)
+    one.pause("mail")
+    other.join(10)
+    assert PausedQueues(tmp_path, "huey").queues() == {"mail", "video"}
+
+
+def test_pauses_of_many_processes_are_all_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "WAIT_S", 60.0)  # on a busy machine
+    children = []
+    for child in range(4):
+        if (pid := os.fork()) == 0:
+            try:
+                paused_queues = PausedQueues(tmp_path, "huey")
+                for number in range(25):
+                    paused_queues.pause(f"{child}-{number}")
+            finally:
+                os._exit(0)
+        children.append(pid)
+    for pid in children:
+        os.waitpid(pid, 0)
+    assert len(PausedQueues(tmp_path, "huey").queues()) == 100
+
+
+def test_a_change_that_cannot_be_made_safely_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_lock, "WAIT_S", 0.01)
+    paused_queues = PausedQueues(tmp_path, "huey")
+    paused_queues.pause("mail")
+    with change_lock(tmp_path):
+        for change in (paused_queues.pause, paused_queues.resume):
+            with pytest.raises(TimeoutError):
+                change("video")
+    assert paused_queues.queues() == {"mail"}

@@ -10,6 +10,7 @@ A check costs one `stat` while something is paused, and one for each file of an 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from z4j_agent import lifecycle
 from z4j_agent.commands.permissions import is_permitted
 from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_agent.settings import DEFAULT_ENVIRONMENT
+from z4j_agent.spool.file_lock import change_lock
 from z4j_agent.spool.shared_file import SharedJson
 from z4j_agent.wire import digest_of
 
@@ -41,6 +43,7 @@ class PausedQueues:
     Reading never raises and may be done in any thread; while the file cannot be read, nothing counts as paused."""
 
     def __init__(self, folder: Path | None, engine: str, environment: str = DEFAULT_ENVIRONMENT) -> None:
+        self._folder = folder
         name = engine if environment == DEFAULT_ENVIRONMENT else f"{engine}-{digest_of(environment)}"
         self._file = SharedJson(None if folder is None else folder / f"{name}.pauses", _states_of, _listed)
         self._older = [] if folder is None else [folder / f"{older}.paused" for older in dict.fromkeys((name, engine))]
@@ -74,15 +77,21 @@ class PausedQueues:
 
     def pause(self, queue: str, broker: str = "") -> None:
         """Pauses a queue in one broker, or in all if none is named. Raises OSError if the file cannot be written, or its content is
-        unknown."""
-        states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
-        self._put(states | {(queue, broker): True})
+        unknown. May wait for another process (`change_lock`)."""
+        with self._changing():
+            states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
+            self._put(states | {(queue, broker): True})
 
     def resume(self, queue: str, broker: str = "") -> None:
         """Resumes a queue. In one broker it may be resumed while a pause without a broker applies to the others. Raises OSError if the file
-        cannot be written, or its content is unknown."""
-        states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
-        self._put(states | ({(queue, broker): False} if states.get((queue, "")) else {}))
+        cannot be written, or its content is unknown. May wait for another process (`change_lock`)."""
+        with self._changing():
+            states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
+            self._put(states | ({(queue, broker): False} if states.get((queue, "")) else {}))
+
+    def _changing(self) -> contextlib.AbstractContextManager[None]:
+        """Locks the folder, so that no change of another process is lost."""
+        return contextlib.nullcontext() if self._folder is None else change_lock(self._folder)
 
     def _read(self) -> States:
         """Empty while the file cannot be read: workers continue."""

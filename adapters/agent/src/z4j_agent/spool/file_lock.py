@@ -49,7 +49,7 @@ def _acquire(fd: int) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if ticks() >= ends:
-                raise OSError(errno.ETIMEDOUT, "another process is changing the files of the spool folder") from None
+                raise OSError(errno.ETIMEDOUT, "another process is changing the files of the spool folder; try again") from None
             SLEEP(EVERY_S)
         else:
             return
