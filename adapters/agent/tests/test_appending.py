@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -76,3 +77,34 @@ def test_of_two_records_on_a_full_disk_those_that_are_missing_are_counted(
     found = decoded(segments()[0])
     assert [record[0] for record in found] == ["origin", "enqueued", "received", "lost", "gap"]
     assert found[-1][3]["count"] == 1
+
+
+def test_of_two_large_records_each_is_written_or_counted(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
+    too_large = b"\x1e" + b"x" * wire.MAX_RECORD + b"\n"
+    assert not agent.append_together(too_large, too_large)
+    assert not agent.append_together(too_large, records.started(*HEAD))
+    found = decoded(segments()[0])
+    assert [record[0] for record in found] == ["origin", "started", "gap"]
+    assert found[-1][3]["count"] == 3
+
+
+def test_losses_whose_report_cannot_be_written_are_reported_later(
+    agent: Agent, segments: Callable[[], list[bytes]], monkeypatch: Any
+) -> None:
+    true_write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if b'"gap"' in data:
+            raise OSError(errno.ENOSPC, "no space")
+        return true_write(fd, data)
+
+    for _ in range(5):
+        agent.append(b"\x1e" + b"x" * wire.MAX_RECORD + b"\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        assert agent.append(records.received(*HEAD))
+    assert (agent.spool.dropped, agent.spool.dropped_total) == (5, 5)
+    assert agent.append(records.started(*HEAD))
+    found = decoded(segments()[0])
+    assert [record[0] for record in found] == ["origin", "received", "started", "gap"]
+    assert found[-1][3]["count"] == 5

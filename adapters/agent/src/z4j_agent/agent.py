@@ -100,7 +100,8 @@ class Agent:
         """Appends two records with one write, or with two above TOGETHER bytes; an empty `second` is none. Returns False if one of them
         could not be written."""
         if not second or len(first) + len(second) > TOGETHER:
-            return self.append(first) and (not second or self.append(second))
+            is_first = self.append(first)
+            return (not second or self.append(second)) and is_first  # both: each counts its own loss
         if not self.spool.append(first + second, 2):
             return False
         if self.spool.dropped:
@@ -393,7 +394,9 @@ class Agent:
         count = self.spool.take_dropped()
         at = time.time_ns() // 1000
         facts = {"count": count, "bytes": 0, "first_at": at, "last_at": at, "cause": "the spool refused writes"}
-        self.spool.append(encode_record(["gap", f"{self.run}:{at}", at, facts]))
+        if not self.spool.append(encode_record(["gap", f"{self.run}:{at}", at, facts])):  # it counts the report, which is no loss
+            self.spool.dropped += count - 1
+            self.spool.dropped_total -= 1
 
     def _open_spool(self) -> tuple[Spool | MemorySpool, Shipper | MemorySpool]:
         """The spool in the configured folder, else in shared memory, else in this process's memory. Each fallback is noted."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from z4j_agent.spool import memory as module
 from z4j_agent.spool.memory import MAX_DATAGRAM, MemorySpool
+from z4j_agent.wire import encode_record
 
 
 def test_memory_ships_acks_and_sends_again() -> None:
@@ -43,7 +45,7 @@ def test_memory_is_bounded(monkeypatch: Any) -> None:
     memory = MemorySpool(lambda: b"\x1eO\n")
     assert not memory.append(b"x" * (MAX_DATAGRAM + 1))
     for n in range(20_000):
-        if not memory.append(b"%d" % n * 200):
+        if not memory.append(b"\x1e" + b"%d" % n * 200 + b"\n"):
             break
     else:
         pytest.fail("a pair that is never read cannot take everything")
@@ -58,6 +60,34 @@ def test_memory_is_bounded(monkeypatch: Any) -> None:
     first = memory.next_batch()
     assert first is not None
     assert len(first.data) == 200_000
+    memory.close()
+
+
+def test_every_record_of_a_dropped_item_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that were appended together are one item, and so is a batch that is sent again."""
+    memory = MemorySpool(lambda: b"\x1eO\n")
+    memory.append(b"\x1e1\n\x1e2\n", 2)
+    for number in range(3, 6):
+        memory.append(b"\x1e%d\n" % number)
+    assert memory.next_batch() is not None
+    memory.append(b"\x1e6\n\x1e7\n", 2)
+    memory._receive()
+    memory.rewind()
+    monkeypatch.setattr(module, "KEEP_BYTES", 0)
+    memory.tidy()
+    assert (memory.bytes, memory.dropped, memory.dropped_total) == (0, 8, 8), "seven and the origin"
+    memory.close()
+
+
+def test_losses_whose_report_is_dropped_are_reported_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = MemorySpool(lambda: b"\x1eO\n")
+    memory.append(b"\x1e1\n")
+    memory.append(encode_record(["gap", "key", 1, {"count": 40, "cause": "the spool refused writes"}]))
+    memory._receive()
+    monkeypatch.setattr(module, "KEEP_BYTES", 0)
+    memory.tidy()
+    assert memory.take_dropped() == 41
+    assert memory.dropped_total == 1, "the others were counted before"
     memory.close()
 
 

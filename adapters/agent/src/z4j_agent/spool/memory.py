@@ -8,12 +8,13 @@ records that do not fit are counted and reported as a gap.
 from __future__ import annotations
 
 import collections
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from z4j_agent.spool.shipper import Batch
-from z4j_agent.wire import MAX_BATCH
+from z4j_agent.spool.shipper import GAP, Batch
+from z4j_agent.wire import MAX_BATCH, split_records
 
 KEEP_BYTES = 16 * 1024 * 1024
 MAX_DATAGRAM = 128 * 1024
@@ -41,6 +42,7 @@ class MemorySpool:
         self._reader.setblocking(False)
         self._is_reader = True
         self._waiting: collections.deque[bytes] = collections.deque()
+        """Items of one record or several: records that were appended together, and batches that are sent again."""
         self._sent: list[bytes] = []
         self._number = 0
 
@@ -138,9 +140,11 @@ class MemorySpool:
         """Drops and counts the oldest records while more than KEEP_BYTES are unacknowledged. Those that were sent and not acknowledged are
         kept. Called in the agent's thread."""
         while self.bytes > KEEP_BYTES and self._waiting:
-            self.bytes -= len(self._waiting.popleft())
-            self.dropped += 1
-            self.dropped_total += 1
+            item = self._waiting.popleft()
+            self.bytes -= len(item)
+            new, reported = _count(item)
+            self.dropped += new + reported
+            self.dropped_total += new
 
     def _receive(self) -> None:
         while True:
@@ -150,6 +154,17 @@ class MemorySpool:
                 return
             self._waiting.append(record)
             self.bytes += len(record)
+
+
+def _count(item: bytes) -> tuple[int, int]:
+    """Number of records in an item, without reports of earlier losses, and the losses that these report: they would be lost with it."""
+    new = reported = 0
+    for record in split_records(item):
+        if record.startswith(GAP[1:]):
+            reported += json.loads(record)[3]["count"]
+        else:
+            new += 1
+    return new, reported
 
 
 def _close(end: socket.socket) -> None:
