@@ -19,6 +19,7 @@ import pytest
 import z4j_agent
 from z4j_agent import wire
 from z4j_agent.agent import Agent
+from z4j_agent.capture.guard import faults
 from z4j_agent.connection import connection as module
 from z4j_agent.connection import reports
 from z4j_agent.connection.tls import PinMismatch, make_context
@@ -389,3 +390,20 @@ def test_a_discovery_that_could_not_be_read_whole_is_sent_again_soon(
     count = len(gateway.frames_of("discovery"))
     time.sleep(0.6)
     assert len(gateway.frames_of("discovery")) == count, "one that is whole is sent once a minute"
+
+
+def test_a_segment_that_cannot_be_read_is_a_fault_and_neither_ends_the_connection_nor_delays_other_events(
+    gateway: Any, start: Any, until: Until
+) -> None:
+    agent = start(Fake())
+    agent.connect()
+    until(lambda: gateway.hellos)
+    (agent.shipper.folder / "0-unreadable.seg").mkdir()
+    note(agent, 1)
+    until(lambda: ids(gateway) == ["t1"])
+    until(lambda: {"reading the spool", "looking after the spool"} <= faults.by_operation.keys())
+    note(agent, 2)
+    until(lambda: ids(gateway) == ["t1", "t2"])
+    assert agent._connection is not None
+    assert agent._connection.is_open
+    assert len(gateway.hellos) == 1

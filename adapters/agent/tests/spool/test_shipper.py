@@ -289,3 +289,31 @@ def test_gap_of_a_segment_with_a_foreign_name(folder: Path) -> None:
     small.tidy()
     assert json.loads(split_records(reported[0])[0])[3]["first_at"] == 0
     small.give_up()
+
+
+def test_a_segment_that_cannot_be_read_does_not_delay_the_others(spool: Spool, shipper: Shipper, folder: Path) -> None:
+    (folder / "0-unreadable.seg").mkdir()
+    spool.append(record(1))
+    batch = shipper.next_batch()
+    assert batch is not None
+    assert batch.data == ORIGIN + record(1)
+    with pytest.raises(IsADirectoryError):
+        shipper.next_batch()
+    shipper.acked(batch)
+    spool.new_segment()
+    with pytest.raises(IsADirectoryError):
+        shipper.tidy()
+    assert batch.segment not in {path.name for path in folder.glob("*.seg")}, "what is acknowledged is deleted"
+
+
+def test_a_segment_that_cannot_be_read_does_not_keep_the_folder_from_its_limit(spool: Spool, shipper: Shipper, folder: Path) -> None:
+    (folder / "0-unreadable.seg").mkdir()
+    spool.append(record(1, 1_000))
+    spool.new_segment()
+    shipper.limit = 0
+    with pytest.raises(IsADirectoryError):
+        shipper.tidy()
+    spool.append(record(2))
+    left = b"".join(path.read_bytes() for path in folder.glob("*.seg") if path.is_file())
+    assert b'"the spool was full"' in left
+    assert record(1, 1_000) not in left

@@ -35,6 +35,8 @@ from z4j_agent.wire.redaction import RULES, redact_answer
 from z4j_agent.wire.session import Acked, Command, Refusal, Session, State, Welcomed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from websockets.sync.client import ClientConnection
 
     from z4j_agent.connection.agent_interface import AgentInterface
@@ -128,7 +130,7 @@ class Connection:
             failures = 0
             while not self._stopping:
                 self._pause = 0.0
-                self._guarded("looking after the spool", self._look_after_spool)
+                _guarded("looking after the spool", self._look_after_spool)
                 failures = 0 if self._connect_once() >= STABLE_AFTER_S else failures + 1
                 pause = self._pause or min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0 ** min(failures, 8))
                 self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter, no secret
@@ -145,7 +147,7 @@ class Connection:
             SLEEP(min(left, OFFERED_EVERY_S))
             self._agent.drain_offered()
             if ticks() - tidied_at >= 1.0:
-                self._guarded("looking after the spool", self._look_after_spool)
+                _guarded("looking after the spool", self._look_after_spool)
                 tidied_at = ticks()
 
     def _look_after_spool(self) -> None:
@@ -273,14 +275,6 @@ class Connection:
         woken, self._woken = self._woken, False
         return woken
 
-    @staticmethod
-    def _guarded(what: str, act: Any) -> None:
-        try:
-            act()
-        except Exception as error:
-            let_through(error)
-            faults.report(what, error)
-
 
 class _Exchange:
     """Sends and receives the frames of one connection, from the hello to the goodbye."""
@@ -370,7 +364,7 @@ class _Exchange:
         if not shipper.try_take():
             return False
         did = False
-        while self._session.may_send_batch and (batch := shipper.next_batch()) is not None:
+        while self._session.may_send_batch and (batch := self._next_batch()) is not None:
             did = True
             if not batch.data:  # a record that could not travel; its gap is in the spool
                 shipper.acked(batch)
@@ -380,6 +374,14 @@ class _Exchange:
             self._socket.send(frame)
         self._is_window_full = not self._session.may_send_batch
         return did
+
+    def _next_batch(self) -> Batch | None:
+        """The oldest unsent records. None if there are none or they cannot be read, which does not end the connection."""
+        try:
+            return self._agent.shipper.next_batch()
+        except OSError as error:  # no descriptor left, for example
+            faults.report("reading the spool", error)
+            return None
 
     def _report(self, now: float) -> None:
         if now >= self._next["discovery"]:
@@ -396,7 +398,7 @@ class _Exchange:
         if now >= self._next["tidy"]:
             self._next["tidy"] = now + 1.0
             if self._agent.shipper.is_holder:
-                self._agent.shipper.tidy()
+                _guarded("looking after the spool", self._agent.shipper.tidy)
 
     def _send_discovery(self, adapter: Adapter) -> bool:
         """Whether all of it could be read. A list that fills half a frame is sent without the signatures and documentation of its tasks."""
@@ -421,6 +423,14 @@ class _Exchange:
         if is_queue_time:
             self._next["queues"] = now + QUEUES_EVERY_S
         return self._reports.heartbeat(with_queues=is_queue_time) | self._connection.audit_head()
+
+
+def _guarded(what: str, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except Exception as error:
+        let_through(error)
+        faults.report(what, error)
 
 
 def _is_tls_failure(error: Exception) -> bool:

@@ -119,11 +119,17 @@ class Shipper:
     def next_batch(self) -> Batch | None:
         """Returns the oldest unsent records, or None: up to MAX_BATCH bytes, or MAX_RECORD + 2 if the first record is longer than that. A
         batch with empty `data` replaces a record that is too long to be sent, whose gap was reported: acknowledge it without sending.
-        Raises OSError if the folder or a segment cannot be read."""
+        Raises OSError if the folder cannot be read, or no other records are unsent than those of a segment that cannot."""
+        unreadable: OSError | None = None
         for path in self._segments():
-            if self._size(path) > self._read.get(path.name, 0) and (batch := self._cut(path)) is not None:
-                self._read[batch.segment] = batch.end
-                return batch
+            try:
+                if self._size(path) > self._read.get(path.name, 0) and (batch := self._cut(path)) is not None:
+                    self._read[batch.segment] = batch.end
+                    return batch
+            except OSError as error:
+                unreadable = unreadable or error
+        if unreadable is not None:
+            raise unreadable
         return None
 
     def acked(self, batch: Batch) -> None:
@@ -142,27 +148,36 @@ class Shipper:
 
     def tidy(self) -> None:
         """Deletes finished segments, enforces the size limit, saves the cursor. Cheap; call it about once a second, in the process that
-        holds the lock. Raises OSError if the folder or a segment cannot be read or deleted."""
+        holds the lock. Raises OSError if the folder cannot be read, or, after all of that, for a segment that cannot be read or deleted."""
         if not self._is_lock_current():
             self.give_up()
             return
         total = unacked = 0
         segments = self._segments()
+        unreadable: OSError | None = None
         for path in segments:
             size = self._size(path)
-            if self._rest(path, self._acked.get(path.name, 0)) == 0 and self._delete_if_free(path):
-                continue
+            try:
+                if self._rest(path, self._acked.get(path.name, 0)) == 0 and self._delete_if_free(path):
+                    continue
+            except OSError as error:
+                unreadable = unreadable or error
             total += size
             unacked += max(0, size - self._acked.get(path.name, 0))
         self.bytes = unacked
         for path in segments:
             if total <= self.limit:
                 break
-            total -= self._give_up_segment(path)
+            try:
+                total -= self._give_up_segment(path)
+            except OSError as error:
+                unreadable = unreadable or error
         for gone in [name for name in self._acked if not (self.folder / name).exists()]:
             self._acked.pop(gone, None)
             self._read.pop(gone, None)
         self._save_cursor()
+        if unreadable is not None:
+            raise unreadable
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     def _segments(self) -> list[Path]:
@@ -182,7 +197,8 @@ class Shipper:
             return 0
 
     def _cut(self, path: Path) -> Batch | None:
-        """Whole records from the read offset on. One record larger than a batch is sent alone; one above MAX_RECORD is skipped."""
+        """Whole records from the read offset on, up to MAX_BATCH bytes. If the first record is longer, up to MAX_RECORD + 2 bytes, with
+        those behind it that fit; if it is longer than that, it is skipped. Raises OSError."""
         offset = self._read.get(path.name, 0)
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             for size in (MAX_BATCH, MAX_RECORD + 2):
@@ -244,7 +260,7 @@ class Shipper:
             os.close(fd)
 
     def _give_up_segment(self, path: Path) -> int:
-        """Drops one of the oldest segments because the folder is full, and reports the loss. Returns the freed bytes.
+        """Drops one of the oldest segments because the folder is full, and reports the loss. Returns the freed bytes. Raises OSError.
 
         A segment that a process may still write to stays: its writer would not notice, and there is at most one for each process.
         """
