@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -217,6 +218,13 @@ def test_what_is_shown_is_bounded_and_json(ask: Ask, adapter: Recording, limit: 
     ("purge_queue", {"queue": "mail", "place": "moon"}, "one of waiting"),
     ("peek_queue", {"queue": "mail", "limit": "many"}, "limit is not a number"),
     ("resize_worker", {"by": True}, "by is not a number"),
+    ("resize_worker", {"by": math.nan}, "by is not a finite number"),
+    ("peek_queue", {"queue": "mail", "limit": math.inf}, "limit is not a finite number"),
+    ("peek_queue", {"queue": "mail", "limit": 10**400}, "limit is too large"),
+    ("resize_worker", {"by": -1e300}, "by is too large"),
+    ("restore_task", {"new_id": NEW, "eta_at": -math.inf}, "eta_at is not a finite number"),
+    ("limit_name", {"name": "mail.send", "soft_s": math.nan}, "soft_s is not a finite number"),
+    ("edit_task", {"new_id": NEW, "edit": {"drop": [[]]}}, "the edit is not valid"),
     ("run_task", {"name": "mail.send", "args": {}, "new_id": NEW}, "args must be a list"),
     ("run_task", {"name": "mail.send", "kwargs": [], "new_id": NEW}, "kwargs an object"),
     ("run_task", {"name": "mail.send"}, "lacks new_id"),
@@ -232,7 +240,7 @@ def test_what_is_not_well_formed_is_refused(
 
 
 def test_an_original_that_cannot_be_opened_is_refused(ask: Ask) -> None:
-    for original in ("", "no base64!", "AAAA"):
+    for original in ("", "no base64!", "AAAA", "é"):
         with pytest.raises(CannotOpen):
             ask("retry_task", task_id="t", original=original, new_id=NEW)
 

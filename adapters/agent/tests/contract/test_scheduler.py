@@ -45,7 +45,7 @@ def test_an_expression_is_read_or_refused_in_a_sentence() -> None:
 def test_a_time_has_its_offset() -> None:
     assert read_time("2027-01-01T05:30:00+05:30") == datetime(2027, 1, 1, tzinfo=UTC)
     assert read_time("2027-01-01T00:00:00+00:00").utcoffset() == timedelta(0)
-    for text in ("tomorrow", "", "2027-13-01"):
+    for text in ("tomorrow", "", "2027-13-01", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
         with pytest.raises(Refused, match="not a time in ISO 8601"):
             read_time(text)
     with pytest.raises(Refused, match="requires a UTC offset"):

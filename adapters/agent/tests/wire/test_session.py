@@ -60,6 +60,7 @@ def test_a_command_and_a_refusal() -> None:
 @pytest.mark.parametrize("frame", [
     b"binary", "{", "[]", "7", '{"no":"type"}', '{"type":"dance"}', '{"type":"ack","seq":9}', '{"type":"ack"}', '{"type":"ack","seq":"x"}',
     '{"type":"welcome"}', '{"type":"command","id":"c","action":"a","engine":"e","expires_at":1,"params":[]}', '{"type":"error"}',
+    '{"type":"ack","seq":Infinity}', '{"type":"ack","seq":NaN}',
 ])  # fmt: skip
 def test_what_the_server_may_not_send(frame: str | bytes) -> None:
     with pytest.raises(ProtocolError):

@@ -54,6 +54,8 @@ def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any])
         new_kwargs[name] = merge_value(value, new_kwargs.get(name, ABSENT), name)
     dropped = edit.get("drop", [])
     for name in dropped if isinstance(dropped, list) else []:
+        if not isinstance(name, str):
+            raise Refused("the edit is not valid")
         new_kwargs.pop(name, None)
     return new_args, new_kwargs
 

@@ -7,9 +7,9 @@ A server's parameters may be malformed: one that is missing or of another type r
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -50,16 +50,21 @@ class CommandParams:
         return value
 
     def number(self, name: str) -> float | None:
-        """Returns a number, or None if the parameter is missing or null. Raises Refused for any other type, also for true and false."""
+        """Returns a number, or None if the parameter is missing or null. Raises Refused for any other type, also for true and false, and
+        for NaN and Infinity, which `json.loads` accepts."""
         value = self.command.params.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise Refused(f"{name} is not a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Refused(f"{name} is not a finite number")
         return value
 
     def integer(self, name: str) -> int | None:
-        """Returns a number without its fraction, or None if the parameter is missing or null. Raises Refused if it is not a number, and
-        ValueError or OverflowError for NaN and Infinity, which `json.loads` accepts."""
+        """Returns a number without its fraction, or None if the parameter is missing or null. Raises Refused if it is not a finite number,
+        or not of 64 bits."""
         value = self.number(name)
+        if value is not None and not -(2**63) <= value < 2**63:
+            raise Refused(f"{name} is too large")
         return None if value is None else int(value)
 
     def one_of(self, name: str, words: tuple[str, ...]) -> str:
@@ -101,7 +106,7 @@ class CommandParams:
         """
         try:
             blob = base64.b64decode(self.text("original", ""), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # also of text that is not ASCII
             raise CannotOpen("the command contained no readable original", check="original.format") from error
         task_id, name, queue = self.text("task_id"), self.text("name", ""), self.text("queue", "")
         opened = open_original(

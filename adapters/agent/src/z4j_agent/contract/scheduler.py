@@ -243,11 +243,11 @@ def read_time(text: str) -> datetime:
     """Parses the expression of a spec of kind `once`, ISO 8601 with an offset. Returns an aware datetime in UTC. Raises Refused."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        if time.tzinfo is None:
+            raise Refused("a one-off requires a UTC offset, for example 2026-11-23T05:30:00+00:00")
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC it is before the year 1 or after 9999
         raise Refused(f"“{text[:40]}” is not a time in ISO 8601") from None
-    if time.tzinfo is None:
-        raise Refused("a one-off requires a UTC offset, for example 2026-11-23T05:30:00+00:00")
-    return time.astimezone(UTC)
 
 
 def overrides_of(items: Any) -> list[Override]:

@@ -140,7 +140,7 @@ class Session:
             raise ProtocolError("a frame is a JSON object with a type") from error
         try:
             return self._read(kind, message)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:  # OverflowError: Infinity, which `json.loads` accepts
             raise ProtocolError(f"the server's {kind!r} frame lacks a field or has one of another type") from error
 
     def closed(self) -> None:
