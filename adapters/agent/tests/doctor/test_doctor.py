@@ -203,6 +203,13 @@ def test_a_folder_nobody_may_enter(make_settings: Make, monkeypatch: pytest.Monk
     assert "Permission denied" in only(checks.of_folder(settings)).what
 
 
+def test_a_segment_that_is_deleted_meanwhile_is_no_error(make_settings: Make) -> None:
+    settings = make_settings()
+    settings.spool.mkdir(0o700, parents=True)
+    (settings.spool / "1.seg").symlink_to("deleted")  # listed, and then not found
+    assert levels(checks.of_folder(settings)) == ["ok"]
+
+
 def test_room(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings(environ={"Z4J_SPOOL_LIMIT_MB": "1"})
     settings.spool.mkdir(0o700, parents=True)

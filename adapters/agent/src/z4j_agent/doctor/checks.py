@@ -6,6 +6,7 @@ No check changes anything. The known problems of an engine are its adapter's own
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable
@@ -87,7 +88,10 @@ def _cannot_be_made(folder: Path, there: Path) -> str:
 
 
 def _check_space(folder: Path, there: Path, limit: int) -> list[Finding]:
-    waiting = sum(path.stat().st_size for path in folder.glob(f"*{SEGMENT_SUFFIX}"))
+    waiting = 0
+    for path in folder.glob(f"*{SEGMENT_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):  # its agent has just deleted it
+            waiting += path.stat().st_size
     facts = os.statvfs(there)
     free = facts.f_bavail * facts.f_frsize
     findings = []
