@@ -41,8 +41,12 @@ def test_an_invalid_setting_without_a_home_folder_is_one_line_of_the_log(no_home
 
 
 @pytest.mark.parametrize("url", [URL, "http://nonsense"])
-def test_a_spool_folder_that_no_file_can_have_raises_nothing(url: str) -> None:
-    z4j_agent.start(url=url, spool="a\0b")
+def test_a_spool_folder_that_no_file_can_have_raises_nothing(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "SHARED_MEMORY", tmp_path)
+    agent = z4j_agent.start(url=url, spool="a\0b")
+    assert agent is None or "instead" in agent.notes[-1]
+    assert (agent is not None) == (url == URL)
+    assert faults.total == 0
 
 
 # -- stop --------------------------------------------------------------------------------------------------------------

@@ -408,7 +408,7 @@ class Agent:
                 if is_network(folder):
                     raise SpoolUnusable(f"spool folder {folder} is on a network file system, which is not reliable")
                 self.spool_name = folder_name(folder)
-            except (SpoolUnusable, OSError) as error:
+            except (SpoolUnusable, OSError, ValueError) as error:  # ValueError: a path that contains NUL
                 self._note(str(error))
                 continue
             if self.notes:

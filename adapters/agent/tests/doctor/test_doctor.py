@@ -125,8 +125,9 @@ def test_nobody_is_there(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -
         taken.bind(("127.0.0.1", 0))  # bound and not listening
         finding = only(doctor.ask_server(make_settings(f"z4j+ws://tok@127.0.0.1:{taken.getsockname()[1]}")))
         assert "events are lost: they are stored in the spool folder" in finding.what
-    settings = make_settings("z4j://tok@nowhere.invalid:7700")
-    assert "cannot be resolved" in only(doctor.ask_server(settings)).what
+    for host in ("nowhere.invalid", f"{'a' * 64}.invalid", "a..b"):
+        settings = make_settings(f"z4j://tok@{host}:7700")
+        assert "cannot be resolved" in only(doctor.ask_server(settings)).what
     monkeypatch.setattr(doctor, "TCP_TIMEOUT_S", 0.2)
     with socket.socket() as full:  # its queue is full: further connections are not answered, as behind a firewall
         full.bind(("127.0.0.1", 0))

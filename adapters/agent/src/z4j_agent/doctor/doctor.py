@@ -111,7 +111,7 @@ def _try_port(settings: Settings) -> Finding | None:
     waits = "No events are lost: they are stored in the spool folder."
     try:
         socket.create_connection((settings.host, settings.port), timeout=TCP_TIMEOUT_S).close()
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # UnicodeError: a part of the name is empty or longer than 63 characters
         return Finding(
             "error", f"The host name {settings.host} cannot be resolved. {waits}", "Correct the host in Z4J_URL, or the DNS configuration."
         )

@@ -26,7 +26,8 @@ _open: set[int] = set()
 @contextlib.contextmanager
 def change_lock(folder: Path) -> Iterator[None]:
     """Holds the lock of a spool folder; not reentrant. Waits at most WAIT_S seconds, then raises OSError (ETIMEDOUT): another process was
-    stopped in the middle of a change. Raises OSError, too, if the lock cannot be opened. For the agent's thread, which may wait."""
+    stopped in the middle of a change. Raises OSError, too, if the lock cannot be opened. Call it in the agent's thread, or where a change
+    is rare."""
     fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     _open.add(fd)
     try:

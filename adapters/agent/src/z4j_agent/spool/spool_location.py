@@ -9,6 +9,9 @@ import re
 import secrets
 from pathlib import Path
 
+from z4j_agent.spool.file_lock import change_lock
+from z4j_agent.spool.shared_file import open_shared
+
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "glusterfs", "beegfs", "fuse.sshfs", "fuse.glusterfs",
      "fuse.s3fs", "fuse.gcsfuse", "fuse.ceph", "fuse.rclone"}
@@ -45,13 +48,24 @@ def is_network(folder: Path, mounts: Path = MOUNTS) -> bool:
 
 def folder_name(folder: Path) -> str:
     """Returns a random name of 16 hexadecimal digits that is stored in this folder, created at the first use: equal paths on two hosts are
-    two spools. Raises OSError, and ValueError if the file is not ASCII."""
+    two spools. A file that is damaged gets a new name (`change_lock`). Raises OSError."""
     path = folder / "name"
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text("ascii")
+        if name := _read_name(path):
+            return name
+        with change_lock(folder):  # of several processes that start now, one replaces it
+            if not _read_name(path):
+                path.unlink()
     fresh = folder / f"name.{secrets.token_hex(4)}"
     fresh.write_text(secrets.token_hex(8), "ascii")
     with contextlib.suppress(FileExistsError):  # another process was first, and its name is used
         os.link(fresh, path)
     fresh.unlink()
     return path.read_text("ascii")
+
+
+def _read_name(path: Path) -> str:
+    """The name in a file; "" if it contains none, for example after a power failure. Raises OSError."""
+    with os.fdopen(open_shared(path, os.O_RDONLY), "rb") as file:
+        name = file.read(100).decode("ascii", "replace")
+    return name if re.fullmatch(r"[A-Za-z0-9]{1,64}", name) else ""
