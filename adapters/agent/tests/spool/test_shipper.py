@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,41 @@ def test_a_segment_that_cannot_be_read_does_not_keep_the_folder_from_its_limit(s
     left = b"".join(path.read_bytes() for path in folder.glob("*.seg") if path.is_file())
     assert b'"the spool was full"' in left
     assert record(1, 1_000) not in left
+
+
+def take_over(fd: int, path: Path) -> None:
+    """What an application does that closes all descriptors and then opens a file of its own."""
+    theirs = os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.dup2(theirs, fd)
+    os.close(theirs)
+
+
+def test_a_descriptor_that_belongs_to_the_application_now_is_not_closed(
+    spool: Spool, shipper: Shipper, folder: Path, tmp_path: Path
+) -> None:
+    spool.append(record(1))
+    fds = [shipper.lock_fd, spool._fd]
+    for fd in fds:
+        take_over(fd, tmp_path / "theirs")
+    shipper.tidy()
+    spool.close()
+    for fd in fds:
+        os.write(fd, b"still open")
+        os.close(fd)
+    assert shipper.try_take()
+
+
+@pytest.mark.parametrize("act", [Shipper.try_take, Shipper.give_up, Shipper.after_fork_in_child])
+def test_a_lock_that_another_process_has_does_not_become_one_on_a_file_of_the_application(
+    spool: Spool, shipper: Shipper, folder: Path, tmp_path: Path, act: Callable[[Shipper], object]
+) -> None:
+    other = Shipper(folder, 1 << 20, spool.append)
+    assert not other.try_take()
+    fd = other.lock_fd
+    take_over(fd, tmp_path / "theirs")
+    act(other)
+    os.write(fd, b"still open")
+    with (tmp_path / "theirs").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(fd)
+    other.give_up()

@@ -50,6 +50,8 @@ class Shipper:
         self.bytes = 0
         """Unacknowledged bytes in the folder at the last `tidy`."""
         self.lock_fd = -1
+        self._lock_inode = 0
+        """Of the file that was opened as `lock_fd`: an application that closes all descriptors may have the number now."""
         self.is_holder = False
         self.is_elsewhere = False
         """Whether another process sends this folder."""
@@ -66,10 +68,11 @@ class Shipper:
         if self.is_holder:
             return True
         try:
-            if self.lock_fd < 0:
+            if not self._is_lock_open():
                 self.lock_fd = os.open(
                     self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
                 )  # kept open while another process holds the lock, so that a fork never inherits an unlisted descriptor
+                self._lock_inode = os.fstat(self.lock_fd).st_ino
             fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not self._is_lock_current():
                 self.give_up()
@@ -89,20 +92,28 @@ class Shipper:
         if self.is_holder:
             self._save_cursor()
         self.is_holder = False
-        fd, self.lock_fd = self.lock_fd, -1
-        if fd >= 0:
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        self._close_lock()
 
     def after_fork_in_child(self) -> None:
         """Closes the lock in a forked child, which would hold it beyond the death of its parent."""
         self.is_holder = self.is_elsewhere = False
-        fd, self.lock_fd = self.lock_fd, -1
+        self._close_lock()
+
+    def _close_lock(self) -> None:
+        fd = self.lock_fd if self._is_lock_open() else -1
+        self.lock_fd = -1
         if fd >= 0:
             try:
                 os.close(fd)
             except OSError:
                 pass  # without `contextlib`, whose pages each child would copy
+
+    def _is_lock_open(self) -> bool:
+        """Whether `lock_fd` is the file that was opened, and not closed or the application's."""
+        try:
+            return self.lock_fd >= 0 and os.fstat(self.lock_fd).st_ino == self._lock_inode
+        except OSError:
+            return False
 
     def _is_lock_current(self) -> bool:
         """Whether the locked file is still the one that others would lock: the folder may have been deleted."""

@@ -158,7 +158,8 @@ class Spool:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with contextlib.suppress(OSError):
-                os.close(fd)
+                if os.fstat(fd).st_ino == self._inode:  # else the number belongs to the application now
+                    os.close(fd)
 
     def take_dropped(self) -> int:
         """Returns the number of records that were refused since the last call."""
