@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from tests.support.chromium import launched
 from tests.support.demo import RunningDemo, running_demo
 from tests.support.stack import wait_for
 
-ENGINES = ("celery", "rq", "dramatiq", "taskiq", "arq", "huey")
 STATES = ("failed", "succeeded", "queued", "scheduled", "retrying", "running", "cancelled")
 SHARE = 0.9
 FORMS = """
@@ -77,9 +76,9 @@ def page(demo: RunningDemo) -> Iterator[Page]:
         yield context.new_page()
 
 
-def places(demo: RunningDemo) -> Iterator[tuple[str, str]]:
-    """(engine, path) of pages with buttons."""
-    for engine in ENGINES:
+def places(demo: RunningDemo, engines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(engine, path) of pages with buttons: tasks of these engines; queues, workers and schedules of all."""
+    for engine in engines:
         for state in STATES:
             for task in demo.tasks(engine=engine, state=state, env="production", limit=1):
                 yield engine, f"/tasks/{task['id']}"
@@ -88,8 +87,8 @@ def places(demo: RunningDemo) -> Iterator[tuple[str, str]]:
     workers = {
         tuple(worker["agent"]["engines"]): worker for worker in demo.get("/workers")["workers"] if worker["environment"] == "production"
     }
-    for engines, worker in workers.items():
-        yield "".join(engines), f"/workers/{worker['name']}?app={worker['app']}&environment=production"
+    for monitored, worker in workers.items():
+        yield "".join(monitored), f"/workers/{worker['name']}?app={worker['app']}&environment=production"
     for row in {row["scheduler"]: row for row in demo.get("/schedules")["schedules"] if row["environment"] == "production"}.values():
         yield row["scheduler"], f"/schedules/{row['id']}"
     for plan in demo.get("/plans")["plans"]:
@@ -112,9 +111,10 @@ def press(demo: RunningDemo, page: Page, kind: tuple[str, ...]) -> str | None:
     return ""
 
 
-def test_nine_of_ten_buttons_do_something_real_or_say_demo(demo: RunningDemo, page: Page) -> None:
+@pytest.mark.parametrize("engines", [("celery", "huey"), pytest.param(("rq", "dramatiq", "taskiq", "arq"), marks=pytest.mark.long)])
+def test_nine_of_ten_buttons_do_something_real_or_say_demo(demo: RunningDemo, page: Page, engines: Sequence[str]) -> None:
     walk = Walk()
-    for engine, path in list(places(demo)):
+    for engine, path in list(places(demo, engines)):
         page.goto(path)
         is_fresh = True
         for action, fixed, label, is_disabled in page.evaluate(LISTED):
@@ -129,7 +129,7 @@ def test_nine_of_ten_buttons_do_something_real_or_say_demo(demo: RunningDemo, pa
                 (walk.bad if wrong else walk.good)[kind] = wrong
     share = len(walk.good) / (len(walk.good) + len(walk.bad))
     print(f"{len(walk.good)} of {len(walk.good) + len(walk.bad)} kinds of buttons; the others: {walk.bad}")
-    assert len(walk.good) > 60, walk
+    assert len(walk.good) > 45, walk
     assert share >= SHARE, f"{share:.0%}: {walk.bad}"
 
 

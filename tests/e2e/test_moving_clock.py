@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -100,6 +102,16 @@ def machine(tmp_path: Path, prepared: Stack) -> Iterator[Machine]:
         yield Machine(made)
 
 
+def unfinished(shop: Stack, ids: list[str]) -> dict[str, Any]:
+    """What is known of the tasks that have not succeeded: the stored row, and what the worker itself wrote."""
+    found = {}
+    for id in ids:
+        if shop.states().get(id) != SUCCEEDED:
+            rows = shop.rows("SELECT state, enqueued_at, started_at, last_at FROM task WHERE task_id = ?", UUID(id).bytes)
+            found[id] = rows, [line for line in shop.testimony() if id in line]
+    return found
+
+
 def test_a_clock_that_is_set_forward_and_back_costs_nothing(machine: Machine) -> None:
     shop, clock = machine.stack, machine.clock
     often = machine.schedule("every second", kind="interval", expression="1", catch_up="once")
@@ -143,7 +155,7 @@ def test_a_clock_that_is_set_forward_and_back_costs_nothing(machine: Machine) ->
 
     wait_for(lambda: not open_fires(), what="every fire is answered")
     sent = [row[0] for row in shop.rows("SELECT task_id FROM fire WHERE outcome = 'sent'")]
-    wait_for(lambda: all(shop.states().get(id) == SUCCEEDED for id in sent), seconds=30, what="every task of the schedule has run")
+    wait_for(lambda: not unfinished(shop, sent), seconds=30, what=lambda: f"every task of the schedule has run: {unfinished(shop, sent)}")
     begun = Counter(id for word, id, attempt, *_ in shop.testimony() if (word, attempt) == ("begin", "0"))
     assert begun == Counter([*machine.ids, *sent]), "each task ran once, and none but those"
     stored = Counter(bytes(row[0]) for row in shop.rows("SELECT task_id FROM task"))

@@ -29,15 +29,15 @@ PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "0"))
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.03, 0.25
 
 
-def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str) -> T:
-    """Asks until the answer is true; raises AssertionError naming `what` after `seconds`, and PATIENCE_S more where suites run together.
-    Asks less and less often: most questions cost a query or a request."""
+def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str | Callable[[], str]) -> T:
+    """Asks until the answer is true; raises AssertionError naming `what`, or what it returns then, after `seconds`, and PATIENCE_S more
+    where suites run together. Asks less and less often: most questions cost a query or a request."""
     seconds += PATIENCE_S
     ends, pause = time.monotonic() + seconds, SHORTEST_PAUSE_S
     while True:
         if answer := probe():
             return answer
-        assert time.monotonic() < ends, f"not within {seconds} s: {what}"
+        assert time.monotonic() < ends, f"not within {seconds} s: {what if isinstance(what, str) else what()}"
         time.sleep(pause)
         pause = min(pause * 1.2, LONGEST_PAUSE_S)
 
