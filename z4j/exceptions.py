@@ -15,7 +15,7 @@
         ├── StoreBusy          another process has locked it
         └── StoreUnavailable   it cannot be opened or read: permissions, descriptors, I/O errors
 
-`message` says what happened and what was not affected, `hint` what to do; both are shown to users. A private cause travels as
+`message` states what happened and what was not affected, `hint` what to do; both are shown to users. A private cause travels as
 `__cause__` and is only ever logged. `cause_of` returns one word for the cause of any error, such as `disk_full`;
 `store/sqlite/sqlite_exceptions.py` decides which error of SQLite is which of these.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Imports at first use: a server that nobody looks at does not hold the pages in memory, and starts before they are read.
+"""Imports at first use: a server without page requests does not load the pages, and starts before they are read.
 
 Names are written as "module:attribute". A contract test imports every one of them (tests/contract/test_lazy_imports.py). `z4j.spec` takes
 all modules of the product, because PyInstaller does not detect these names.

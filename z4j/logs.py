@@ -166,7 +166,9 @@ def handshake_failed(address: str, why: str) -> None:
 def plain_request(address: str, *, is_exposed: bool) -> None:
     """Logs a request without TLS that was refused. A credential in it was readable on the network."""
     if is_exposed:
-        _gateway.warning("a request without TLS carried a credential; it was refused; revoke it", extra={"facts": {"address": address}})
+        _gateway.warning(
+            "a request without TLS was refused. It contained a credential: revoke the credential", extra={"facts": {"address": address}}
+        )
     elif _not_recorded.take(f"plain {address}") is not None:
         _gateway.warning("a request without TLS was refused", extra={"facts": {"address": address}})
 
@@ -184,7 +186,7 @@ def not_notified(what: str, why: str) -> None:
 
 def token_ended(app: str, boot: str) -> None:
     """Logs that a connection was closed because its token is no longer valid."""
-    _gateway.info("agent closed: its token is revoked or expired, or its app is disabled", extra={"facts": {"app": app, "boot": boot}})
+    _gateway.info("agent connection closed: token revoked or expired, or app disabled", extra={"facts": {"app": app, "boot": boot}})
 
 
 def records_refused(app_id: int, refused: dict[str, int]) -> None:
@@ -197,7 +199,7 @@ def audit_altered(row: int, why: str) -> None:
     """Logs that the audit log is not intact."""
     facts = {"row": row, "why": why}
     _server.error(
-        "the audit log could not be verified; no checkpoints are signed from this row on; run `z4j audit verify`", extra={"facts": facts}
+        "the audit log could not be verified. No checkpoints are signed from this row on. Run `z4j audit verify`", extra={"facts": facts}
     )
 
 
@@ -220,13 +222,13 @@ def audit_not_written(action: str, target: str, why: str, **more: Any) -> None:
 def audit_head_missing(app: str, host: str, seq: int) -> None:
     """Logs that an agent remembers a row that the audit log does not contain."""
     facts = {"app": app, "host": host, "row": seq}
-    _gateway.error("the audit log lacks a row that was sent to this agent; run `z4j audit verify`", extra={"facts": facts})
+    _gateway.error("a row of the audit log that was sent to this agent is missing. Run `z4j audit verify`", extra={"facts": facts})
 
 
 def audit_head_abandoned(app: str, host: str, seq: int, restore: int) -> None:
     """Logs that an agent remembers a row that a restored backup abandoned."""
     facts = {"app": app, "host": host, "row": seq, "restored_by": restore}
-    _gateway.info("an agent remembers a row of the audit log that a restored backup abandoned", extra={"facts": facts})
+    _gateway.info("an agent stores a row of the audit log that a restored backup abandoned", extra={"facts": facts})
 
 
 def command_sent(command_id: str, action: str, boot: str) -> None:
@@ -263,32 +265,34 @@ def due_times_taken_back(schedules: int) -> None:
 
 def backup_results_rebuilt(why: str, aside: str) -> None:
     """Logs that the damaged results of backups were set aside and written again."""
-    text = "the results of the backups were damaged; they were set aside and written again from the files"
+    text = "the file of backup results was damaged. It was moved aside and recreated from the backup files"
     _background.warning(text, extra={"facts": {"why": why, "set_aside": aside}})
 
 
 def backup_failed(why: str) -> None:
     """Logs that a nightly backup failed."""
-    _background.error("the nightly backup failed; it is tried again in an hour", extra={"facts": {"why": why}})
+    _background.error("the nightly backup failed; retrying in an hour", extra={"facts": {"why": why}})
 
 
 def message_not_delivered(channel: str, message: str, why: str, *, is_given_up: bool) -> None:
     """Logs that a message of an alert did not arrive: the first time, and when it is given up."""
     facts = {"channel": channel, "message": message, "why": why}
     if is_given_up:
-        _background.error("a message of an alert was given up after three days", extra={"facts": facts})
+        _background.error("an alert message was not delivered within three days and is not retried again", extra={"facts": facts})
     else:
-        _background.warning("a message of an alert was not delivered; it is tried again", extra={"facts": facts})
+        _background.warning("an alert message was not delivered; retrying", extra={"facts": facts})
 
 
 def forwarding_failed(target: str, why: str) -> None:
     """Logs that a target of forwarding did not get a batch: the first time."""
-    _background.warning("forwarding to a target failed; it is tried again", extra={"facts": {"target": target, "why": why}})
+    _background.warning("forwarding to a target failed; retrying", extra={"facts": {"target": target, "why": why}})
 
 
 def session_not_stored(why: str) -> None:
     """Logs that the session of a connection could not be stored."""
-    _server.error("a session could not be stored; it is kept in memory until the server stops", extra={"facts": {"why": why}})
+    _server.error(
+        "a session could not be stored in the database and is kept in memory until the server stops", extra={"facts": {"why": why}}
+    )
 
 
 def command_not_sent(command_id: str, why: str) -> None:

@@ -55,7 +55,7 @@ def documents() -> dict[str, str]:
 
 
 def grafana_board() -> Path | None:
-    """Returns the board for Grafana, or None."""
+    """Returns the Grafana dashboard, or None."""
     folder = bundled("docs")
     return folder / "deploy/grafana.json" if folder is not None else None
 

@@ -53,7 +53,8 @@ class Settings:
         "With `--behind-proxy`: networks of trusted proxies in CIDR notation. Repeat the flag, or separate networks by commas.",
     )
     public_url: str = setting(
-        "", "Public URL of the pages, such as `https://z4j.example`, for links in messages. Default: as the server listens."
+        "",
+        "Public URL of the pages, such as `https://z4j.example`, for links in messages. Default: the address that the server listens on.",
     )
     heartbeat: str = setting(
         "", "URL requested once a minute while the server is healthy, such as a heartbeat check of a monitoring service."
@@ -76,13 +77,14 @@ class Settings:
         "was deleted and it was last seen. Other errors without stored tasks are kept for 7 days.",
     )
     backup_at: str = setting("03:00", "Time of the nightly backup, in UTC.")
-    backups_daily: int = setting(7, "Days of which the nightly backup is kept, in `backups/` of the data folder.")
+    backups_daily: int = setting(7, "Number of days for which nightly backups are kept, in `backups/` of the data folder.")
     backups_weekly: int = setting(
-        4, "Weeks of which the last nightly backup is kept. With 0 days and 0 weeks, no nightly backups are made."
+        4, "Number of weeks for which the last nightly backup of the week is kept. With 0 days and 0 weeks, no nightly backups are made."
     )
     metrics: str = setting(
         "loopback",
-        "Who reads `/metrics`: `loopback` (programs on this host, and anyone with a token or a session), `token` (these alone) or `off`.",
+        "Who can read `/metrics`: `loopback` (programs on this host, and anyone with a token or a session), "
+        "`token` (only requests with a token or a session) or `off`.",
     )
     metrics_series: int = setting(
         1_000, "Label sets of tasks and of queues in `/metrics`. Later ones are summed up as `others`. Histograms have a quarter of them."
@@ -156,9 +158,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
     if loaded.metrics not in ("loopback", "token", "off"):
         raise BadInput(f"Unknown value {loaded.metrics!r} of --metrics.", "Use loopback, token or off.")
     if not 1 <= loaded.metrics_series <= 10_000:
-        raise BadInput(f"Z4J_METRICS_SERIES (or --metrics-series) is {loaded.metrics_series}; it is 1 to 10,000.")
+        raise BadInput(f"Z4J_METRICS_SERIES (or --metrics-series) is {loaded.metrics_series}; it must be from 1 to 10,000.")
     if not _TIME.fullmatch(loaded.backup_at):
-        raise BadInput(f"{loaded.backup_at!r} of --backup-at is not a time.", "Use hours and minutes in UTC, such as 03:00.")
+        raise BadInput(f"{loaded.backup_at!r} of --backup-at is not a time of day.", "Use hours and minutes in UTC, such as 03:00.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise BadInput(f"Unknown log level {loaded.log_level!r}.", "Use DEBUG, INFO, WARNING or ERROR.")
     return loaded

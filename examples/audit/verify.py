@@ -50,7 +50,7 @@ def check_head(head: dict[str, Any], before: dict[str, Any] | None, seq: int, di
         raise Broken(f"{name} does not fit the rows up to row {seq}: one of them was changed, removed or moved")
     link = hashlib.sha256(b"z4j audit link v2\0" + signed_text(before)).hexdigest() if before else GENESIS.hex()
     if head.get("previous", "") != link and (head.get("previous") or (before and before.get("previous"))):
-        raise Broken(f"{name} does not name the checkpoint before it")
+        raise Broken(f"{name} does not contain the digest of the previous checkpoint")
     if head["key_id"] != key_id:
         raise Broken(f"{name} was signed with key {head['key_id']}, not with {key_id}")
     try:

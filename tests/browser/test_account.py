@@ -41,7 +41,7 @@ def test_a_second_step_is_set_up_and_asked_for_without_scripts(site: Site, shot:
         shot(page, "account-enrolling")
         secret = base64.b32decode(page.locator(".steps code").inner_text().replace(" ", ""))
         fill(page, "Code", totp.code_at(secret, int(time.time()) // 30))
-        page.get_by_role("button", name="Turn on two-factor authentication").click()
+        page.get_by_role("button", name="Enable two-factor authentication").click()
         expect(page.locator(".codes code")).to_have_count(totp.RECOVERY_CODES)
         page.wait_for_load_state()
         codes = page.locator(".codes code").all_inner_texts()

@@ -82,7 +82,7 @@ def test_a_workflow_is_drawn(site: Site, charges: int, shot: Callable[[Page, str
 def test_what_failed_becomes_a_plan(site: Site) -> None:
     root, *_ = tell_workflow(site, 8)
     with site.page(f"/tasks/{_row_id(site.stack, root)}/workflow") as page:
-        page.get_by_text("Retry what failed…").click()
+        page.get_by_text("Retry failed tasks…").click()
         page.get_by_label("Reason").fill("card host is back")
         page.get_by_role("button", name="Preview retry of").click()
         page.wait_for_url("**/plans/*")

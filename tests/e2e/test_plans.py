@@ -55,7 +55,7 @@ def run_plans(orders: Orders, failing: int, waiting: int) -> None:
 
     rest = orders.post("/plans", action="retry_task", filter={"state": "failed"})["plan"]
     assert rest["items"] == account["aborted"], (account, rest)
-    assert rest["excluded"] == {"already run again": account["done"]}
+    assert rest["excluded"] == {"already retried": account["done"]}
     orders.post(f"/plans/{rest['id']}/execute", digest=rest["digest"])
     orders.wait(rest["id"], "done")
     assert orders.account(rest["id"]) == {"done": rest["items"]}

@@ -47,7 +47,7 @@ def drawn(person: Person, id: int) -> dict[str, Any]:
 
 
 def planned(person: Person, orders: Orders, id: int) -> list[str]:
-    """Presses *Retry what failed* on the page of a workflow. Returns what the frozen plan holds."""
+    """Presses *Retry failed tasks* on the page of a workflow. Returns what the frozen plan holds."""
     words = {row: word for word, row in tasks(person.stack).items()}
     page = person.get(f"/tasks/{id}/workflow").text
     ids = re.findall(r'<input type="hidden" name="id" value="(\d+)">', page)

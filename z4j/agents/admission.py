@@ -77,7 +77,7 @@ class Guard:
             raise Refused(wire.BAD_TOKEN, "this token is unknown, revoked or expired, or its app is disabled", HINT)
         admit(websocket.scope)
         if len(self._connected.get(token.token_id, ())) >= self.per_token:
-            message = f"{self.per_token} agents are connected with this token already"
+            message = f"{self.per_token} agents are already connected with this token"
             raise Refused(wire.TOO_MANY, message, "Use one token per host or raise --connections-per-token on the server.")
         return token
 

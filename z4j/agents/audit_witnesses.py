@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Sends checkpoints of the audit log to agents and compares what agents and browsers remember with the log. Every connected agent
-receives each new checkpoint at once and reports the last one it received with its hello and its heartbeats; browsers report theirs with
-every page. A checkpoint that the log does not contain raises an alarm."""
+"""Sends checkpoints of the audit log to agents and compares the checkpoints that agents and browsers store with the log. Every connected
+agent receives each new checkpoint at once and reports the last one it received with its hello and its heartbeats; browsers report theirs
+with every page. A checkpoint that the log does not contain raises an alarm."""
 
 from __future__ import annotations
 

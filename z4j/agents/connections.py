@@ -188,7 +188,7 @@ class Hub:
             able = its or able  # the worker that holds it is certain, and looking for it elsewhere changes nothing
         secure = [link for link in able if link.is_secure]
         if not secure:
-            return [], "the agents are connected without TLS over a network, where commands are refused"
+            return [], "the agents are connected over a network without TLS, and commands require TLS"
         level = RULES[need.action].level
         willing = [link for link in secure if need.action not in link.denied and LEVELS.index(link.allow) >= LEVELS.index(level)]
         if not willing:

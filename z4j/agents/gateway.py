@@ -173,7 +173,7 @@ class _Peer:
                 return
 
     async def _receive(self) -> bool:
-        """One frame. False when the agent is gone or said goodbye."""
+        """One frame. Returns False if the connection is lost or the agent has sent `goodbye`."""
         message = await self.websocket.receive()
         if message["type"] == "websocket.disconnect":
             return False

@@ -35,7 +35,7 @@ from z4j.wire.frames import Schedules
 
 RETRY_S: Final = 5
 EXPIRE_S: Final = 1
-NO_ORIGINAL: Final = "its original was deleted meanwhile"
+NO_ORIGINAL: Final = "its original was deleted before the command was sent"
 Proofs = Mapping[int, Mapping[str, Mapping[str, str]]]
 """App id → task name → what `read_proofs` found."""
 

@@ -37,7 +37,7 @@ OUTSTANDING: Final = 20
 """Questions at a time to one engine of an app: some search a whole queue for the answer."""
 REMEMBERED: Final = 50_000
 ENDS: Final = {
-    "succeeded": "", "failed": "Its engine reports that it failed; its process ended before it reported the reason.", "cancelled": ""
+    "succeeded": "", "failed": "The engine reported that the task failed. Its process ended before it reported the reason.", "cancelled": ""
 }  # fmt: skip
 Key = tuple[int, str, str, int]
 
@@ -76,16 +76,16 @@ class Reconcile(Owner):
         lost = []
         for task in gone:
             if not task.is_newest:
-                lost.append((task, "Its id has been used again since, so its engine cannot tell."))
+                lost.append((task, "The task ID was used again later, so the engine cannot report the outcome of this execution."))
                 continue
             key = _key(task)
             question = self._questions.get(key)
             if question is None:
                 if not self._ask(task, at) and not self._is_busy(task):
-                    lost.append((task, "No connected agent can query its engine."))
+                    lost.append((task, "No connected agent can query the engine of the task."))
             elif question.id and at - question.asked_at > ANSWER_US:
                 self._forget(key)
-                lost.append((task, "Its engine was queried and did not respond."))
+                lost.append((task, "The engine was queried and did not respond."))
             elif question.word:
                 self._forget(key)
                 lost.append((task, question.word))
@@ -136,7 +136,7 @@ class Reconcile(Owner):
             self._forget(key)
         else:
             question.again_at = at + min(AGAIN_US * 5 ** (question.times - 1), AT_MOST_US)
-            question.word = "" if state == "running" else f"Its engine was queried and does not have it: {answer_text}."
+            question.word = "" if state == "running" else f"The engine was queried and does not have the task: {answer_text}."
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _add(self, task: StaleTask, event: Event) -> None:

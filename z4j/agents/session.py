@@ -64,7 +64,7 @@ class Session:
         try:
             message = decode_frame(frame)
         except ValueError as error:
-            raise self._fail(wire.MALFORMED, f"this frame cannot be understood: {str(error)[:200]}") from error
+            raise self._fail(wire.MALFORMED, f"invalid frame: {str(error)[:200]}") from error
         if isinstance(message, Hello):
             return self._accept_hello(message)
         if self.state is State.NEW:
@@ -123,7 +123,7 @@ class Session:
             raise self._fail(wire.MALFORMED, "hello is sent once")
         if not OLDEST_PROTOCOL <= hello.protocol <= wire.PROTOCOL:
             raise self._fail(
-                wire.BAD_PROTOCOL, f"protocol {hello.protocol} is not served; this server speaks {OLDEST_PROTOCOL} to {wire.PROTOCOL}"
+                wire.BAD_PROTOCOL, f"protocol {hello.protocol} is not supported. This server supports {OLDEST_PROTOCOL} to {wire.PROTOCOL}"
             )
         if hello.role not in ROLES or hello.allow not in LEVELS:
             raise self._fail(wire.MALFORMED, f"role is one of {ROLES}, allow one of {LEVELS}")

@@ -13,7 +13,7 @@ from z4j.store.sqlite.db import Store
 
 @dataclass(frozen=True, slots=True)
 class AgentToken:
-    """A valid agent token and the app it speaks for."""
+    """A valid agent token and its app."""
 
     token_id: int
     app_id: int

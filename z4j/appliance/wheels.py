@@ -105,7 +105,7 @@ def read_wheel(path: Path) -> Wheel:
         raise BadInput(f"{path.name} is not a wheel: {error}.") from error
     headers = BytesParser().parsebytes(metadata, headersonly=True)
     if canonicalize_name(str(headers.get("Name", ""))) != project or str(headers.get("Version", "")) != str(version):
-        raise BadInput(f"{path.name} does not contain the package that its name says.")
+        raise BadInput(f"{path.name} does not contain the package in its file name.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Wheel(
@@ -130,7 +130,7 @@ def add_wheel(data: Path, source: Path) -> Wheel:
     ours = {other.version for other in known if other.project == wheel.project and other.project.startswith("z4j-")}
     if ours and wheel.version not in ours:
         raise BadInput(
-            f"{wheel.project} {wheel.version} is not of this version of z4j ({', '.join(sorted(ours))}). No changes were made.",
+            f"{wheel.project} {wheel.version} does not match this version of z4j ({', '.join(sorted(ours))}). No changes were made.",
             "Only equal versions are tested together.",
         )
     target = data / "wheels" / wheel.name

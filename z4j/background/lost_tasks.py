@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Finds agents that went silent, and tasks whose process is gone."""
+"""Finds agents without heartbeats, and tasks whose process has ended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTLE_US: Final = 30 * SECOND
 ASSUMED_US: Final = 24 * 3600 * SECOND
 """A process without a proof that it has ended is assumed to have ended after a day, and the task shows that this is assumed."""
 
-GONE = "Its process has ended: a newer one has the worker's name, and the spool contains no more of its events."
+GONE = "The process of the task has ended: a newer process has the worker's name, and the spool contains no more events of the old one."
 DROPPED = "Its worker is connected but no longer reports it as running, and no result was reported."
 ASSUMED = "Assumed: no heartbeat from its worker for a day. It is not certain that the process has ended."
 

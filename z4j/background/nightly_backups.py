@@ -90,7 +90,7 @@ class NightlyBackups:
 
 
 def _clear(folder: Path) -> None:
-    """Removes what a killed backup left. Nobody else writes such files into this folder."""
+    """Removes what a killed backup left. No other code writes such files to this folder."""
     folder.mkdir(mode=0o700, exist_ok=True)
     for pattern in (".z4j-*.scratch*", ".z4j-*.unverified*"):
         for path in folder.glob(pattern):

@@ -180,7 +180,7 @@ class RetentionDuty:
             if freed or await self._free(at, is_forced=self._emptied > 0):
                 return True
         names = await apps.names_by_id(self.store)
-        self._obstacle = f"{names.get(largest, 'an app')} uses the most space, and nothing of it can be deleted now"
+        self._obstacle = f"{names.get(largest, 'an app')} uses the most space, and none of its data can be deleted now"
         return False
 
     async def _weigh(self, used: int) -> None:

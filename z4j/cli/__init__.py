@@ -83,7 +83,7 @@ def _parser(word: str = "") -> argparse.ArgumentParser:
     copy.add_argument("target", help="File to write; it must not exist.")
     back = add(
         "restore",
-        "Replace the database with a backup, after showing what would be lost. Requires that no server is running.",
+        "Replace the database with a backup. The server must be stopped. Data that would be lost is shown first.",
         "restore:restore",
     )
     back.add_argument("source", metavar="FILE", help="Backup, or a database that an earlier restore replaced.")
@@ -98,25 +98,25 @@ def _parser(word: str = "") -> argparse.ArgumentParser:
     for name, text, command in (
         (
             "export-settings",
-            "Write apps, users, z4j's own schedules, links and targets of forwarding to a file, without any secret.",
+            "Export apps, users, z4j's own schedules, links and forwarding targets to a file. Secrets are not included.",
             "settings_file:export",
         ),
         ("import-settings", "Import a settings file. Existing entries are not changed.", "settings_file:import_"),
     ):
         add(name, text, command).add_argument("file", metavar="FILE", help="File, or - for standard output or input.")
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", "doctor:doctor")
-    add("health", "Check whether the server of this data folder responds. Exit code 0: yes.", "health:health")
+    add("health", "Check whether the server of this data folder responds. Exit code 0: it responds.", "health:health")
     service = add(
         "install-service", "Print a unit for systemd that runs this server with the given settings.", "install_service:install_service"
     )
     service.add_argument("--write", action="store_true", help="Write it to /etc/systemd/system and start the service. Requires root.")
     service.add_argument("--user", help="User of the service. Default: a dynamic user created by systemd.")
     about = add("version", "Print the version.", "contents:version")
-    about.add_argument("--all", action="store_true", help="Also print the version and the licence of everything inside.")
+    about.add_argument("--all", action="store_true", help="Also print the version and the licence of each bundled component.")
     add("sbom", "Print the bill of materials (CycloneDX, JSON).", "contents:sbom")
     for name, text, command in (
-        ("licences", "List the licences of everything inside, or print one.", "contents:licences"),
-        ("docs", "List the documents, or print one.", "contents:docs"),
+        ("licences", "List the licences of the bundled components, or print one.", "contents:licences"),
+        ("docs", "List the documentation pages, or print one.", "contents:docs"),
     ):
         add(name, text, command).add_argument("name", nargs="?", metavar="NAME")
 

@@ -33,7 +33,7 @@ def add_commands(add: Add) -> None:
     made.add_argument("file", help="File with a rule as JSON.")
     remote_options(add("channels", "List the channels.", list_channels, actions))
     remote_options(add("test", "Send a test message through a channel.", send_test, actions)).add_argument("id", type=int)
-    made = remote_options(add("maintenance", "Begin maintenance: delay alerts.", begin_maintenance, actions))
+    made = remote_options(add("maintenance", "Start maintenance: delay alerts.", begin_maintenance, actions))
     made.add_argument("--for", dest="span", default="1h", metavar="TIME", help="Duration, such as 90m, 12h or 7d. Default: 1h")
     for name in ("app", "environment", "reason"):
         made.add_argument(f"--{name}", default="")

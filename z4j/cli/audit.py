@@ -37,7 +37,7 @@ def add_commands(add: Add) -> None:
     made.add_argument(
         "--head",
         metavar="ROW:DIGEST|FILE",
-        help="A head that was stored elsewhere, or an agent's audit_head file. The log must contain this row.",
+        help="An audit head (ROW:DIGEST) that was stored elsewhere, or the audit_head file of an agent. The log must contain this row.",
     )
     add("key", "Print the public key for verifying checkpoints.", key, checks)
     out = add("export", "Write the log with its checkpoints as JSON lines, for verification on another machine.", export, checks)
@@ -60,9 +60,9 @@ def verify(words: argparse.Namespace, settings: Settings) -> int:
         return BROKEN
     say(f"{verdict.rows} rows and {verdict.heads} checkpoints verified: the log is intact.")
     for row in verdict.restores:
-        say(f"Row {row} records a restored backup. The rows that it abandoned are listed in the database and named by this row.")
+        say(f"Row {row} records a restored backup. The abandoned rows are listed in the database and signed in this row.")
     if verdict.copied_at:
-        say(f"The last row of this log is a backup: this is a copy from {_time(verdict.copied_at)}, or there was no action since then.")
+        say(f"The last row records a backup at {_time(verdict.copied_at)}: this database is that copy, or no action was recorded since.")
     if verdict.covered < verdict.rows:
         say(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet. A running server signs one within a second.")
     say(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")

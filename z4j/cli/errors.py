@@ -48,7 +48,7 @@ def add_commands(add: Add) -> None:
         return made
 
     made = action("resolve", "Mark an error as resolved. If it occurs again, it is marked as regressed.")
-    made.add_argument("--next-release", action="store_true", help="Only a run of a newer release marks it as regressed.")
+    made.add_argument("--next-release", action="store_true", help="Only a failure in a newer release marks the error as regressed.")
     action("reopen", "Show a resolved or an ignored error as unresolved.")
     made = action("ignore", "Ignore an error, until the first of these limits or until it is reopened.")
     made.add_argument("--for", dest="span", metavar="TIME", help="Duration, such as 90m, 12h or 7d.")
@@ -57,12 +57,12 @@ def add_commands(add: Add) -> None:
     action("assign", "Assign an error to a user, or remove the assignment.").add_argument("user", nargs="?", default="")
     made = action("note", "Change the note or the runbook of an error.")
     made.add_argument("note", nargs="?", help="The new note.")
-    made.add_argument("--runbook", help="A link. Empty: none.")
+    made.add_argument("--runbook", help="URL of a runbook. Empty: remove it.")
     action("merge", "Merge another error into this one.").add_argument("other", type=int)
     made = action("split", "Split a merged error again or, with a pattern, split off a part of an error. A merge undoes it.")
     made.add_argument("--message", default="", metavar="PATTERN", help="Failures whose message matches; * matches any text.")
     made.add_argument("--code", default="", metavar="LINE", help="Failures raised in this line of code, as shown on the page of the error.")
-    action("retry", "Create a frozen plan that retries the failed tasks of an error.")
+    action("retry", "Create a plan that retries the failed tasks of an error. It is not executed yet.")
 
 
 def list_errors(words: argparse.Namespace, settings: Settings) -> int:
@@ -79,7 +79,7 @@ def list_errors(words: argparse.Namespace, settings: Settings) -> int:
     ]  # fmt: skip
     print_table(("id", "state", "error", "app", "failed", "attempts", "last seen", "assigned"), rows)
     if answer["after"]:
-        say("There are more. Narrow the list, or use the API with its cursor.")
+        say("More errors exist. Filter the list, or use the cursor of the API.")
     return 0
 
 
@@ -120,7 +120,7 @@ def act_on_error(words: argparse.Namespace, settings: Settings) -> int:
         print_json(answer)
     elif answer["plan"]:
         plan = answer["plan"]
-        say(f"Plan {plan['id']} with {plan['items']} tasks was created. Nothing has run yet.")
+        say(f"Plan {plan['id']} with {plan['items']} tasks was created. No task has been retried.")
         say(f"Execute it with: z4j plan execute {plan['id']} {plan['digest'][:12]}")
     else:
         _print(answer["error"])
@@ -139,8 +139,8 @@ def _print(error: ErrorItem) -> None:
     say(f"{error['id']}: {error['title']}")
     say(f"{error['state']}, {error['app']}, raised in {error['function'] or '-'}, assigned to {error['assigned_to'] or 'no user'}")
     say(
-        f"{error['failed']} failed tasks, {error['retried'] + error['cured']} failed attempts, {error['cured']} of them cured by a retry, "
-        f"first seen {when(error['first_at'])}, last seen {when(error['last_at'])}"
+        f"{error['failed']} failed tasks, {error['retried'] + error['cured']} failed attempts, {error['cured']} of them succeeded after "
+        f"a retry, first seen {when(error['first_at'])}, last seen {when(error['last_at'])}"
     )
     for text in (error["note"], error["runbook"]):
         if text:

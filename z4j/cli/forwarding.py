@@ -17,22 +17,24 @@ def add_commands(add: Add) -> None:
     """Adds `z4j forwarding` and its actions."""
     text = "Forward the audit log and alerts to other tools: webhook, syslog, JSON lines."
     actions = add("forwarding", text).add_subparsers(required=True, metavar="ACTION")
-    remote_options(add("list", "List the targets with what they have not received yet.", list_targets, actions))
-    made = remote_options(add("add", "Add a target. It gets what comes from now on.", add_target, actions))
+    remote_options(add("list", "List targets with the number of rows not delivered yet.", list_targets, actions))
+    made = remote_options(add("add", "Add a target. It receives rows recorded from now on.", add_target, actions))
     made.add_argument("name", help="Name of the target.")
     made.add_argument("kind", choices=("webhook", "syslog", "json"))
     made.add_argument(
-        "url", help="Address: tls://host:port, tcp://host:port, udp://host:port, file:NAME. Of a webhook: the file that has it, or -."
+        "url",
+        help="Address: tls://host:port, tcp://host:port, udp://host:port, file:NAME. "
+        "For a webhook: a file that contains the address, or - for standard input.",
     )
-    made.add_argument("--key-file", metavar="FILE", help="File with the key that signs a webhook. Default: a random one")
-    made.add_argument("--ca", metavar="FILE", help="Certificate (PEM) of the CA of a TLS target. Default: those of the system")
+    made.add_argument("--key-file", metavar="FILE", help="File with the key that signs a webhook. Default: a generated key")
+    made.add_argument("--ca", metavar="FILE", help="Certificate (PEM) of the CA of a TLS target. Default: the CAs of the system")
     made.add_argument("--no-audit", action="store_true", help="Do not forward the audit log.")
     made.add_argument("--alerts", action="store_true", help="Forward events of alerts.")
     made.add_argument("--action", action="append", default=[], metavar="PATTERN", help="Only these actions, such as delete_*. Repeat it.")
-    made.add_argument("--from-beginning", action="store_true", help="Send everything that the audit log contains.")
+    made.add_argument("--from-beginning", action="store_true", help="Also send existing rows of the audit log.")
     for name, what, command in (
         ("test", "Send a test message now.", test_target),
-        ("enable", "Enable a target. It receives what it has missed.", set_enabled),
+        ("enable", "Enable a target. Rows recorded while it was disabled are sent.", set_enabled),
         ("disable", "Disable a target.", set_enabled),
         ("delete", "Delete a target.", set_enabled),
     ):

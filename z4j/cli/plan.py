@@ -50,7 +50,7 @@ class PlanAnswer(TypedDict):
 
 def add_commands(add: Add) -> None:
     """Adds `z4j plan` and its actions."""
-    actions = add("plan", "Bulk actions: freeze, preview, execute.").add_subparsers(required=True, metavar="ACTION")
+    actions = add("plan", "Bulk actions: create a plan, check its preview, execute it.").add_subparsers(required=True, metavar="ACTION")
     remote_options(add("list", "List plans, newest first.", list_plans, actions))
     remote_options(add("show", "Show a plan and the results of its items.", show_plan, actions)).add_argument("id", type=int)
     made = remote_options(add("freeze", "Create a plan for the matching tasks. Nothing is executed yet.", freeze, actions), asks=True)
@@ -61,7 +61,7 @@ def add_commands(add: Add) -> None:
     made.add_argument("--to", metavar="QUEUE", help="Destination queue.")
     made = remote_options(add("execute", "Execute a plan and show its progress.", execute, actions), asks=True)
     made.add_argument("id", type=int)
-    made.add_argument("digest", help="Hash of the plan, at least its first 12 digits.")
+    made.add_argument("digest", help="Digest of the plan, at least its first 12 characters.")
     made.add_argument("--pace", default="all", help="all, canary, or a number per minute such as 60/m. Default: all")
     made.add_argument("--limit", type=int, help="Failure rate in percent at which a canary stops. Default: 20")
     for word, text in (
@@ -112,7 +112,7 @@ def freeze(words: argparse.Namespace, settings: Settings) -> int:
     _print_plan(answer, words)
     if not words.json:
         plan = answer["plan"]
-        say(f"\nNothing was executed yet. To execute this plan: z4j plan execute {plan['id']} {plan['digest'][:12]}")
+        say(f"\nThis plan has not been executed. To execute it: z4j plan execute {plan['id']} {plan['digest'][:12]}")
     return 0
 
 
@@ -160,7 +160,7 @@ def _print_plan(answer: PlanAnswer, words: argparse.Namespace) -> None:
         return
     plan = answer["plan"]
     say(f"plan {plan['id']}: {plan['action'].replace('_', ' ')}, {plan['items']:,} tasks, {plan['status']}. {plan['note']}".rstrip())
-    say(f"hash {plan['digest']}")
+    say(f"digest {plan['digest']}")
     if plan["excluded"]:
         say("skipped: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
     counts = {word: count for word, count in answer["account"].items() if count}

@@ -57,7 +57,7 @@ def add_commands(add: Add) -> None:
         if word in ("peek", "purge"):
             made.add_argument("--place", choices=PLACES, default="waiting")
         if word == "purge":
-            made.add_argument("--confirm", metavar="purge", required=True, help="The word purge.")
+            made.add_argument("--confirm", metavar="purge", required=True, help="Type purge to confirm.")
 
 
 def list_queues(words: argparse.Namespace, settings: Settings) -> int:

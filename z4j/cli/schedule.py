@@ -79,7 +79,7 @@ def add_commands(add: Add) -> None:
         made.set_defaults(action=action)
         made.add_argument("schedule", help="Row number or name.")
         if word == "delete":
-            made.add_argument("--confirm", metavar="delete", required=True, help="The word delete.")
+            made.add_argument("--confirm", metavar="delete", required=True, help="Type delete to confirm.")
     made = remote_options(add("export", "Write the schedules of z4j's scheduler as JSON.", export, actions))
     made.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")
     made.add_argument("--app")

@@ -26,7 +26,7 @@ def add_commands(add: Add) -> None:
     remote_options(add("show", "Show one task as JSON.", show_task, actions)).add_argument("task", help="Row number or task ID.")
     made = remote_options(add("logs", "Print the log lines of a task.", print_logs, actions))
     made.add_argument("task", help="Row number or task ID.")
-    made.add_argument("--level", choices=LOG_LEVELS, help="Only lines from this level on.")
+    made.add_argument("--level", choices=LOG_LEVELS, help="Minimum level of the lines.")
     words: tuple[tuple[str, str, str], ...] = (
         ("retry", "retry_task", "Run a task again unchanged, under a new task ID."),
         ("edit", "edit_task", "Run a task again with edited arguments."),
@@ -36,7 +36,7 @@ def add_commands(add: Add) -> None:
         ("prioritise", "prioritise_task", "Change the priority of a queued task."),
         ("move", "move_task", "Move a queued task to another queue."),
         ("stop", "terminate_task", "Stop a running task."),
-        ("stack", "inspect_task", "Show where a running task is: file, line and function."),
+        ("stack", "inspect_task", "Show the stack of a running task: file, line and function of each frame."),
     )
     for word, action, text in words:
         made = remote_options(add(word, text, act_on_task, actions), asks=True)

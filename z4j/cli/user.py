@@ -34,7 +34,7 @@ def add_commands(add_command: Add) -> None:
         ("password", "Change a user's password and sign the user out everywhere.", set_password),
         ("disable", "Disable a user, end the user's sessions and revoke the user's API tokens.", disable),
         ("enable", "Enable a disabled user.", enable),
-        ("reset-totp", "Remove the second factor of a user who lost the phone; the password alone is then enough.", reset_totp),
+        ("reset-totp", "Remove the second factor of a user. Only the password is then required to sign in.", reset_totp),
         ("link", "Print a one-time login link for a user.", link),
     ):
         made = add_command(name, text, command, people)

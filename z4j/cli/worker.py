@@ -28,7 +28,7 @@ def add_commands(add: Add) -> None:
         for name in ("app", "environment"):
             made.add_argument(f"--{name}", help="Required if several workers have this name.")
         if word in ("shutdown", "restart"):
-            made.add_argument("--confirm", metavar=word, required=True, help=f"The word {word}.")
+            made.add_argument("--confirm", metavar=word, required=True, help=f"Type {word} to confirm.")
         elif word == "resize":
             made.add_argument("by", type=int, help="Number of processes or threads to add; negative to remove.")
         else:

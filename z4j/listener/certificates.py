@@ -117,7 +117,7 @@ def finish_rotation(data: Path, names: Sequence[str], at: int) -> Certificate:
     where no rotation has begun, and StoreError."""
     path, fresh = server_file(data), folder_of(data) / "next.pem"
     if not fresh.exists():
-        raise WrongState("No rotation of the key has begun. No changes were made.", "Begin one with `z4j tls rotate`.")
+        raise WrongState("No key rotation is in progress. No changes were made.", "Begin one with `z4j tls rotate`.")
     try:
         files.write_whole(path, _pem(_key_of(fresh), names, at))
         fresh.unlink()
@@ -233,7 +233,7 @@ def _pin(key_info: bytes) -> str:
 
 def _damaged(path: Path) -> StoreError:
     return StoreError(
-        f"{path} does not contain what it should: a PEM key or certificate. No changes were made.",
+        f"{path} does not contain a valid PEM key or certificate. No changes were made.",
         "Restore it from a backup. A new key would need a new connection string in every application.",
     )
 

@@ -190,7 +190,7 @@ def _overdue(peer: Peer, now: float) -> str:
         return ""  # an arrival has its own time limits
     if peer.transport.is_closing():
         peer.closing_since = peer.closing_since or now
-        return "the other end did not close" if now - peer.closing_since > CLOSE_WITHIN_S else ""
+        return "the client did not close the connection" if now - peer.closing_since > CLOSE_WITHIN_S else ""
     protocol = peer.protocol
     if isinstance(protocol, H11Protocol):
         is_blocked = protocol.flow.write_paused
@@ -201,7 +201,7 @@ def _overdue(peer: Peer, now: float) -> str:
     elif peer.blocked_since is None:
         peer.blocked_since = now
     elif now - peer.blocked_since > READ_WITHIN_S:
-        return "the other end does not read"
+        return "the client does not read the response"
     if not isinstance(protocol, H11Protocol):
         return ""
     if not peer.is_busy:

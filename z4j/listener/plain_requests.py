@@ -49,7 +49,7 @@ class PlainRequests:
             query = b"?" + scope["query_string"] if scope["query_string"] else b""
             path = scope["raw_path"].partition(b"?")[0]
             location = b"https://" + host.encode("ascii") + (path if path.startswith(b"/") else b"/") + query
-            await _answer(send, "http.response", 308, "This server is reached with https://.\n", location)
+            await _answer(send, "http.response", 308, "This server requires https://.\n", location)
         else:
             logs.plain_request(address, is_exposed=is_exposed)
             await _answer(send, "http.response", 400, EXPOSED if is_exposed else REFUSED, b"")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Accepts connections on a port that speaks TLS: looks at the first byte of each before it decides.
+"""Accepts connections on a TLS port: looks at the first byte of each before it decides.
 
 A TLS handshake begins with 0x16. Anything else is a client that speaks plain HTTP: a person who typed the address without `https://`, or an
 agent with a connection string of before. It gets an answer that helps (`plain_requests`), never a page. Each connection waits in a task of

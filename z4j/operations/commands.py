@@ -35,7 +35,10 @@ from z4j.text import Json, JsonObject
 
 NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
 """Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
-NOT_ASKED: Final = "no worker can report the stack: greenlets cannot, and child processes need Z4J_STACKS=1 in their worker's environment"
+NOT_ASKED: Final = (
+    "no worker can report the stack: stacks of greenlets are not available, "
+    "and child processes require Z4J_STACKS=1 in the environment of their worker"
+)
 NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
 """Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
 AT_WORKER: Final = frozenset({"terminate_task", "inspect_task"})

@@ -32,5 +32,5 @@ def write_missed(db: Connection, due: Due, missed: list[int]) -> None:
     late = "only the newest is caught up" if due.catch_up == "once" else "too late to run; the schedule does not catch up"
     more = len(missed) - LISTED
     for number, due_at in enumerate(missed[-LISTED:]):
-        reason = f"{late} ({more:,} earlier fires were skipped too)" if more > 0 and number == 0 else late
+        reason = f"{late} ({more:,} earlier runs were skipped, too)" if more > 0 and number == 0 else late
         fires.put_missed(db, due.id, due_at, reason)

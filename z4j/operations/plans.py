@@ -216,7 +216,9 @@ class Plans(ExpiringOwner):
         return plan
 
     async def execute(self, actor: Actor, id: int, digest: str, pace: Pace) -> PlanRow:
-        """Begins what was previewed; `digest` says that it is what the actor has seen. Raises WrongState, BadInput or NotAllowed."""
+        """Starts a previewed plan. `digest` proves that the actor has seen this version of it.
+
+        Raises WrongState, BadInput or NotAllowed."""
         plan = await self.get(id)
         await self._check_role(actor, plan.action)
         if not secrets.compare_digest(digest, plan.digest):

@@ -295,7 +295,7 @@ class ScheduleService(Owner):
             )  # fmt: skip
             its = sorted({row.broker for row in rows} & known)
             if len(its) > 1:
-                raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. No changes were made.")
+                raise BadInput(f"Choose a broker: the queue exists in {', '.join(its)[:400]}. No changes were made.")
 
     async def _arguments_before(self, row: ScheduleRow, request: ScheduleRequest) -> tuple[str, str]:
         """Returns (args, kwargs) of a schedule of z4j's own before an edit, as JSON texts. Values that cannot be decrypted are "null",

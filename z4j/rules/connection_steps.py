@@ -107,7 +107,8 @@ def _retry(progress: Progress) -> Step:
         ))  # fmt: skip
     if progress.is_retry_denied or progress.allow == {"read"}:
         return Step(name, "wrong", "the owner of the application does not permit it", (
-            ("Z4J_ALLOW is read, or Z4J_DENIED contains retry_task.", "Change it where the application is started, if you are its owner."),
+            ("Z4J_ALLOW is set to “read”, or Z4J_DENIED contains retry_task.",
+             "Change it where the application is started, if you are its owner."),
         ))  # fmt: skip
     return Step(name, "done", "the agents have the seal key of the app")
 

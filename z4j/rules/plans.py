@@ -142,7 +142,7 @@ def why_excluded(action: str, state: str, original_state: str, *, is_retried: bo
     if action in SERVER_ACTIONS:
         return None
     if action in ("retry_task", "restore_task") and is_retried:
-        return "already run again"
+        return "already retried"
     return why_not(action, state, original_state) or can or None
 
 

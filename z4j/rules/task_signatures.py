@@ -57,20 +57,20 @@ def why_not(parameters: Sequence[Parameter], args: Sequence[Json], kwargs: Seque
     takes = [parameter for parameter in parameters if parameter.kind in ("positional", "either")]
     has_rest = any(parameter.kind == "rest" for parameter in parameters)
     if len(args) > len(takes) and not has_rest:
-        return f"It takes {len(takes)} positional arguments, and {len(args)} were given."
+        return f"The task takes {len(takes)} positional arguments, but {len(args)} were given."
     given = {parameter.name for parameter in takes[: len(args)]}
     twice = [name for name in kwargs if name in given]
     if twice:
-        return f"{twice[0]} was given twice."
+        return f"Argument {twice[0]} was given twice."
     by_name = {parameter.name for parameter in parameters if parameter.kind in ("either", "keyword")}
     if not any(parameter.kind == "named_rest" for parameter in parameters):
         unknown = [name for name in kwargs if name not in by_name]
         if unknown:
-            return f"It has no parameter {unknown[0]}."
+            return f"The task has no parameter {unknown[0]}."
     missing = [
         parameter.name for parameter in parameters if parameter.is_needed and parameter.name not in given and parameter.name not in kwargs
     ]
-    return f"{missing[0]} is missing." if missing else None
+    return f"Argument {missing[0]} is missing." if missing else None
 
 
 def _source(node: ast.expr | None) -> str | None:

@@ -70,7 +70,7 @@ async def queue_request(
 def _broker(named: Any, known: list[str]) -> str:
     """Returns the broker of the queue. Raises BadInput where several have the queue and none is named, and for an unknown one."""
     if not named and len(known) > 1:
-        raise BadInput(f"Name the broker: the queue is in {', '.join(known)[:400]}. No changes were made.")
+        raise BadInput(f"Choose a broker: the queue exists in {', '.join(known)[:400]}. No changes were made.")
     if named and named not in known:
         raise BadInput("No agent has reported this queue in that broker. No changes were made.", "The Queues page shows the brokers.")
     return str(named or "")

@@ -36,7 +36,7 @@ def test_arguments_come_before_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"token": None}, "No API token was given"), ({"token": " "}, "No API token"), ({"token": "a b"}, "no token has"),
+        ({"token": None}, "No API token was given"), ({"token": " "}, "No API token"), ({"token": "a b"}, "invalid characters"),
         ({"token": None, "token_file": "/nowhere/z4k_secret"}, "cannot be read"), ({"server": "queue.internal:7700"}, "not an http"),
         ({"server": "https://h:port"}, "not an http"), ({"server": "ftp://h"}, "not an http"),
         ({"server": "https://h/?a=b"}, "not an http"),

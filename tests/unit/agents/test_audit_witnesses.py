@@ -118,7 +118,7 @@ def test_a_head_that_is_not_in_the_log_is_an_alarm_once(site: Site, kept: dict[s
     [alarm] = site.alarms()
     assert (alarm.actor, alarm.outcome, alarm.target) == ("agent on h1", "failed", "app:shop")
     assert json.loads(alarm.detail) == {"row": kept["seq"], "digest": kept["digest"], "spool": "s1"}
-    assert "lacks a row that was sent to this agent" in caplog.text
+    assert "a row of the audit log that was sent to this agent is missing" in caplog.text
 
 
 def test_a_log_that_lost_all_its_heads_says_so(site: Site) -> None:

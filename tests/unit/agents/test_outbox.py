@@ -166,7 +166,7 @@ async def test_a_task_whose_message_was_deleted_is_refused(site: Site) -> None:
     site.link("one", "f1")
     await site.outbox.deliver(site.errands, [command("a", "retry_task", task=999)], T)
     assert [(each.cause, each.reason) for each in site.errands.refused] == [(Cause.NO_ORIGINAL, NO_ORIGINAL)]
-    assert NO_ORIGINAL == "its original was deleted meanwhile"
+    assert NO_ORIGINAL == "its original was deleted before the command was sent"
     assert site.frames["one"] == []
 
 

@@ -100,8 +100,8 @@ async def test_what_lies_in_the_broker_waits_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("status", "facts", "words"), [
-    ("done", {"state": "unknown", "engine_state": "PENDING"}, "does not have it: PENDING"),
-    ("refused", {"error": "too busy"}, "does not have it: too busy"),
+    ("done", {"state": "unknown", "engine_state": "PENDING"}, "does not have the task: PENDING"),
+    ("refused", {"error": "too busy"}, "does not have the task: too busy"),
     (None, {}, "did not respond"),
 ])  # fmt: skip
 async def test_what_nobody_knows_is_lost_with_the_evidence(tmp_path: Path, status: str | None, facts: dict[str, Any], words: str) -> None:
@@ -117,7 +117,7 @@ async def test_what_nobody_knows_is_lost_with_the_evidence(tmp_path: Path, statu
         detail = await get_task(store, 1)
         assert detail is not None
         assert detail.row.state == "lost"
-        assert detail.row.error.startswith("Its process has ended")
+        assert detail.row.error.startswith("The process of the task has ended")
         assert "on h1: connection lost." in detail.row.error
         assert words in detail.row.error
 

@@ -75,7 +75,7 @@ async def test_damaged_results_are_set_aside_and_written_again_from_the_files(
         (folder / RESULTS).write_text(content)
         at = NIGHT + 60_000_000
         assert await nightly.round(at) is None, "not due, as before"
-        assert "set aside" in caplog.text
+        assert "moved aside" in caplog.text
         assert (folder / f"{RESULTS}.damaged-{at}").read_text() == content
         known = read_results(tmp_path)
         [found] = known.results

@@ -82,7 +82,7 @@ def test_a_rotation_announces_the_next_key_and_only_its_end_changes_what_is_serv
     assert switched.pin == pin
     assert certificates.next_pin(tmp_path) == ""
     assert make(tmp_path) == switched
-    with pytest.raises(WrongState, match="No rotation"):
+    with pytest.raises(WrongState, match="No key rotation"):
         certificates.finish_rotation(tmp_path, NAMES, AT)
 
 

@@ -51,4 +51,4 @@ async def test_of_a_very_long_absence_the_newest_are_written_and_the_others_coun
         await of.go(1_000)
         rows = await fires.list_fires(of.store, id, limit=1_000)
         assert len(rows) == LISTED + 1
-        assert "799 earlier fires were skipped" in rows[-1].error
+        assert "799 earlier runs were skipped" in rows[-1].error

@@ -187,7 +187,7 @@ async def test_a_second_plan_does_not_run_again_what_was_run_again(tmp_path: Pat
         await on.fail(2)
         await tell(on.store, origin(), task("enqueued", "again", T, None, {"retry_of": "t-0"}))
         row = await on.plans.freeze(OLGA, "retry_task", {}, Source("", TaskFilter(states=("failed",))))
-        assert (row.items, row.excluded) == (1, {"already run again": 1})
+        assert (row.items, row.excluded) == (1, {"already retried": 1})
 
 
 async def test_what_was_cancelled_is_put_back_in_order(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ async def test_a_schedule_without_a_broker_fires_as_before(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({}, f"the queue is in {A}, {B}"),
+        ({}, f"the queue exists in {A}, {B}"),
         ({"broker": "redis://c:6379/0"}, "No connected agent uses"),
         ({"broker": "x" * 256}, "at most 255"),
     ],

@@ -151,8 +151,8 @@ def test_a_task_in_another_state_is_left_out_with_its_state() -> None:
 
 
 def test_a_task_that_was_run_again_is_not_run_a_second_time() -> None:
-    assert excluded("retry_task", "failed", is_retried=True) == "already run again"
-    assert excluded("restore_task", "cancelled", is_retried=True) == "already run again"
+    assert excluded("retry_task", "failed", is_retried=True) == "already retried"
+    assert excluded("restore_task", "cancelled", is_retried=True) == "already retried"
     assert excluded("retry_task", "failed") is None
     assert excluded("restore_task", "cancelled") is None
     assert excluded("cancel_task", "queued", is_retried=True) is None

@@ -37,7 +37,7 @@ def test_a_task_without_parameters_is_known_to_have_none() -> None:
     ("(a, b=1)", [1], {}, None),
     ("(*rest)", [1, 2, 3], {}, None),
     ("(**named)", [], {"x": 1}, None),
-    ("(a)", [1, 2], {}, "takes 1 positional arguments, and 2 were given"),
+    ("(a)", [1, 2], {}, "takes 1 positional arguments, but 2 were given"),
     ("(a)", [1], {"a": 2}, "a was given twice"),
     ("(a)", [1], {"b": 2}, "no parameter b"),
     ("(a, /)", [], {"a": 2}, "no parameter a"),
@@ -66,28 +66,28 @@ def given(signature: str, *args: Any, **kwargs: Any) -> str | None:
 
 
 def test_a_reason_is_a_sentence_that_names_the_parameter() -> None:
-    assert given("(a, b)", 1, 2, 3) == "It takes 2 positional arguments, and 3 were given."
-    assert given("(a, b)", 1, 2, b=3, a=4) == "b was given twice."
-    assert given("(a)", 1, x=2, y=3) == "It has no parameter x."
-    assert given("(a, b, *, c)") == "a is missing."
+    assert given("(a, b)", 1, 2, 3) == "The task takes 2 positional arguments, but 3 were given."
+    assert given("(a, b)", 1, 2, b=3, a=4) == "Argument b was given twice."
+    assert given("(a)", 1, x=2, y=3) == "The task has no parameter x."
+    assert given("(a, b, *, c)") == "Argument a is missing."
 
 
 def test_too_many_arguments_are_taken_by_the_rest() -> None:
     assert given("(a, *rest)", 1, 2, 3) is None
-    assert given("(a, *rest)") == "a is missing."
-    assert given("(a, *, b)", 1, 2, b=1) == "It takes 1 positional arguments, and 2 were given."
+    assert given("(a, *rest)") == "Argument a is missing."
+    assert given("(a, *, b)", 1, 2, b=1) == "The task takes 1 positional arguments, but 2 were given."
 
 
 def test_unknown_keywords_are_taken_by_the_named_rest() -> None:
     assert given("(a, **named)", 1, x=1) is None
-    assert given("(a, **named)", 1, a=1) == "a was given twice."
+    assert given("(a, **named)", 1, a=1) == "Argument a was given twice."
     assert given("(*rest, **named)") is None
 
 
 def test_a_keyword_only_parameter_is_given_by_its_name() -> None:
     assert given("(*, a)", a=1) is None
     assert given("(*, a=1)") is None
-    assert given("(*, a)") == "a is missing."
+    assert given("(*, a)") == "Argument a is missing."
 
 
 def test_a_positional_parameter_with_a_default_may_be_left_out() -> None:

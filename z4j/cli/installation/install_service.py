@@ -117,7 +117,7 @@ def unit_of(settings: Settings, user: str | None) -> str:
             given += [flag(known.name), str(Path(value).absolute()) if known.name in PATHS else str(value)]
     for word in (*given, user or ""):
         if not word.isprintable():
-            raise BadInput(f"{word!r} cannot be part of a unit. Nothing was written.")
+            raise BadInput(f"{word!r} contains characters that a unit cannot contain. Nothing was written.")
     name = user or ("" if data == DATA else getpass.getuser())
     line = f"User={name}\n" if name else "DynamicUser=yes\n"
     read = [*parts, *(Path(getattr(settings, known)).absolute() for known in PATHS if getattr(settings, known))]

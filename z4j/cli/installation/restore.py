@@ -68,14 +68,14 @@ def _show(prepared: PreparedRestore, settings: Settings) -> None:
     say(f"{prepared.source} contains the data up to {when} (schema {prepared.schema}).")
     fork, lost = prepared.fork, prepared.lost
     if not settings.database.exists():
-        say(f"There is no database in {settings.data}; nothing is replaced. Alert channels and forwarding targets will be disabled.")
+        say(f"No database exists in {settings.data}, so none is replaced. Alert channels and forwarding targets will be disabled.")
         return
     if prepared.unreadable:
         say(f"The current database could not be compared completely: {prepared.unreadable}.")
     say("Data in the current database that is not in the backup:")
     tasks = "unknown" if lost.tasks is None else f"{lost.tasks:,}, and every change since then of older tasks"
     say(f"  tasks             {tasks}")
-    say(f"  audit log         {fork.rows:,} rows after row {fork.seq:,}; the restored log will name the last one as abandoned")
+    say(f"  audit log         {fork.rows:,} rows after row {fork.seq:,}; the restored log will record them as abandoned")
     for name, names in lost.created.items():
         say(f"  {name:<17} {_names(names)}")
     if again := [name for names in lost.active_again.values() for name in names]:

@@ -28,7 +28,9 @@ def add_commands(add: Add) -> None:
         actions,
     )  # fmt: skip
     switch_to = add("switch", "Use the next key, once every application is configured with its pin.", switch, actions)
-    switch_to.add_argument("--force", action="store_true", help="Switch although applications lack the pin; they can no longer connect.")
+    switch_to.add_argument(
+        "--force", action="store_true", help="Switch even if applications lack the pin. These applications can no longer connect."
+    )
 
 
 def show(words: argparse.Namespace, settings: Settings) -> int:
@@ -101,9 +103,12 @@ async def _switch(settings: Settings, *, is_forced: bool) -> int:
         made = certificates.finish_rotation(settings.data, certificates.own_names((*settings.tls_name, *present)), clock.now())
         await parts.record("switch_tls_key", "tls", pin=pin, cut_off=len(lacking))
     if lacking:
-        say("These processes cannot connect until their connection string has the new pin. They keep their events meanwhile:\n")
+        say(
+            "These processes cannot connect until their connection string has the new pin. "
+            "Their events stay in their spool folders until then:\n"
+        )
         _print_lacking(lacking)
-    say(f"The next key is in use. A running server takes it within seconds; open connections stay.\nPin: {made.pin}")
+    say(f"The next key is in use. A running server uses it within seconds. Open connections are not closed.\nPin: {made.pin}")
     return 0
 
 

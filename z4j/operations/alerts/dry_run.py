@@ -38,7 +38,11 @@ async def dry_run_of(store: Store, id: int, rule: AlertRule, at: int) -> Answer:
         return Answer(dry_run(rule, past, at, windows), at - WEEK_US, "")
     since, until, rows = await _minutes(store, rule, at)
     found = await asyncio.to_thread(lambda: list(past_findings(id, rule, rows, since, until)))
-    why = "Minutes are kept for two days." if until - since > DAY_US else "With this many task names or queues, fewer minutes are read."
+    why = (
+        "Only the last two days were checked: minute statistics are kept for two days."
+        if until - since > DAY_US
+        else "Only a part of the period was checked: there are too many task names or queues."
+    )
     return Answer(dry_run(rule, found, at, windows), since, why)
 
 

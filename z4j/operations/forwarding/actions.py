@@ -63,7 +63,7 @@ class ForwardingActions:
                     actor=actor.name, at=clock.now()),
         )  # fmt: skip
         if made is None:
-            raise BadInput(f"There is another target “{request.name}”, or this one was deleted. No changes were made.")
+            raise BadInput(f"A target “{request.name}” already exists, or this one was deleted. No changes were made.")
         return made
 
     async def set_enabled(self, actor: Actor, id: int, *, is_enabled: bool) -> None:

@@ -97,5 +97,5 @@ def checked(rule: AlertRule, channels: set[int]) -> AlertRule:
     if rule.threshold is not None:
         MEASURES[rule.threshold.measure].check(rule.threshold)
         if rule.threshold.measure == "absent" and (not rule.subject or "*" in rule.subject):
-            raise BadInput("This measure needs the full name of one task. No changes were made.")
+            raise BadInput("This measure requires the full name of one task. No changes were made.")
     return rule

@@ -54,9 +54,11 @@ def why_not_next(before: Checkpoint | None, point: Checkpoint) -> str:
     if before is not None and point.seq <= before.seq:
         return f"checkpoint {point.number} covers fewer rows than the one before it"
     if point.is_chained:
-        return "" if point.previous == link(before) else f"checkpoint {point.number} does not name the checkpoint before it"
+        return "" if point.previous == link(before) else f"checkpoint {point.number} does not contain the digest of the previous checkpoint"
     return (
-        f"checkpoint {point.number} does not name the one before it, as every newer checkpoint does" if before and before.is_chained else ""
+        f"checkpoint {point.number} does not contain the digest of the previous checkpoint, unlike newer checkpoints"
+        if before and before.is_chained
+        else ""
     )
 
 

@@ -146,7 +146,7 @@ class Walk:
         if self._next < len(self.points) and self.points[self._next].seq < seq:
             point = self.points[self._next]
             before = self.at.point
-            self._break(max(1, point.seq), why_not_next(before, point) or f"checkpoint {point.number} covers no row of its own")
+            self._break(max(1, point.seq), why_not_next(before, point) or f"checkpoint {point.number} covers no additional row")
 
     def _check_end(self) -> None:
         seq, point = self.at.seq, self.at.point

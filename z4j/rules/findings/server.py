@@ -174,7 +174,7 @@ def find_forwarding(targets: Iterable[TargetState], at: int) -> list[Finding]:
                 kind="forwarding", subject=target.name, level="bad" if waited >= DAY_US else "warn", weight=260,
                 title=f"Forwarding to {target.name} lags",
                 text=f"{plural(target.waiting, 'row')} to send, the oldest is {duration(waited)} old",
-                why=target.error or f"nothing has failed, but {target.shown} takes rows more slowly than they come",
+                why=target.error or f"no errors, but {target.shown} accepts rows more slowly than they are recorded",
                 since=target.failing_since or target.oldest_at, action=Link("Open forwarding", "/settings/forwarding"),
             )
         )  # fmt: skip

@@ -60,16 +60,16 @@ def kind_of(text: str) -> TargetKind:
     for kind in KINDS:
         if kind == text:
             return kind
-    raise BadInput("This is no kind of a target. No changes were made.", f"Use one of {', '.join(KINDS)}.")
+    raise BadInput("Unknown kind of target. No changes were made.", f"Use one of {', '.join(KINDS)}.")
 
 
 def place_of(kind: str, url: str) -> Place:
     """Returns where syslog or JSON lines go. Raises BadInput."""
-    wrong = BadInput(f"{url[:100]!r} is no address for {kind}.", _FAR.format(_EXAMPLES[kind]))
+    wrong = BadInput(f"{url[:100]!r} is not a valid address for {kind}.", _FAR.format(_EXAMPLES[kind]))
     if kind == "json" and url.startswith("file:"):
         name = url.removeprefix("file:").strip("/")
         if not _FILE.fullmatch(name):
-            raise BadInput(f"{name[:100]!r} is no name of a file: letters, digits, - and _.", _FAR.format("file:audit"))
+            raise BadInput(f"{name[:100]!r} is not a valid file name: use letters, digits, - and _.", _FAR.format("file:audit"))
         return Place("file", name, 0)
     try:
         parts = urlsplit(url)
@@ -88,11 +88,12 @@ def patterns_of(text: str) -> tuple[str, ...]:
     """Returns the patterns of actions in a text that separates them by blanks or commas. Raises BadInput."""
     found = tuple(dict.fromkeys(part for part in re.split(r"[\s,]+", text.strip()) if part))
     if len(found) > PATTERNS:
-        raise BadInput(f"At most {PATTERNS} patterns of actions are possible. No changes were made.")
+        raise BadInput(f"A target can have at most {PATTERNS} action patterns. No changes were made.")
     for pattern in found:
         if not _PATTERN.fullmatch(pattern):
             raise BadInput(
-                f"{pattern[:60]!r} is no pattern of an action. No changes were made.", "Use names of actions, such as sign_in or delete_*."
+                f"{pattern[:60]!r} is not a valid action pattern. No changes were made.",
+                "Use names of actions, such as sign_in or delete_*.",
             )
     return found
 
@@ -107,7 +108,7 @@ def check_target(request: TargetRequest) -> None:
     if not request.name.strip() or len(request.name) > NAME or not request.name.isprintable():
         raise BadInput(f"A target needs a name of at most {NAME} printable characters. No changes were made.")
     if request.kind not in KINDS or max(len(request.url), len(request.key)) > ADDRESS or len(request.ca) > CA:
-        raise BadInput("This is no address of a target. No changes were made.")
+        raise BadInput("The address of the target is not valid. No changes were made.")
     if not request.has_audit and not request.has_alerts:
         raise BadInput("Nothing would be forwarded. No changes were made.", "Choose the audit log, alerts, or both.")
     if request.ca and "-----BEGIN CERTIFICATE-----" not in request.ca:

@@ -38,7 +38,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("z4j_queue_dead_tasks", "gauge", QUEUE, "Dead letters of the queue."),
     Metric("z4j_queue_consumers", "gauge", QUEUE, "Consumers of the queue, if the broker reports them."),
     Metric("z4j_agents_connected", "gauge", ("app", "environment", "role"), "Connected processes with an agent."),
-    Metric("z4j_agents_silent", "gauge", (), "Processes of the last 24 hours that disconnected without a goodbye."),
+    Metric("z4j_agents_silent", "gauge", (), "Processes of the last 24 hours that disconnected without reporting a shutdown."),
     Metric("z4j_schedules", "gauge", ("app", "environment", "last_run"), "Schedules by their last due run: on time, late, missed, failed."),
     Metric("z4j_findings", "gauge", ("kind", "level"), "Findings on the page Now."),
     Metric("z4j_alerts_firing", "gauge", ("severity",), "Alerts that have fired and are not resolved."),

@@ -28,7 +28,7 @@ FIELDS: Final[dict[str, Field]] = {
         Field("name", "name", "task name, or a prefix such as emails.*"),
         Field("queue", "name", "queue"),
         Field("engine", "name", "engine, such as celery"),
-        Field("worker", "name", "worker that ran it"),
+        Field("worker", "name", "worker that ran the task"),
         Field("app", "name", "app"),
         Field("env", "name", "environment"),
         Field("release", "name", "release of the worker"),

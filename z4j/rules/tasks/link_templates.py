@@ -51,7 +51,7 @@ def checked(name: str, url: str) -> LinkTemplate:
         raise BadInput("The host must be written out, without placeholders and without a user name. No changes were made.")
     found = _PLACEHOLDER.findall(url)
     if "{" in _PLACEHOLDER.sub("", url) or "}" in _PLACEHOLDER.sub("", url):
-        raise BadInput("There is a brace without its counterpart. No changes were made.")
+        raise BadInput("A brace of a placeholder is not closed. No changes were made.")
     for placeholder in found:
         if placeholder not in PLACEHOLDERS and not (placeholder.startswith(NOTE) and _NOTE_NAME.fullmatch(placeholder[len(NOTE) :])):
             raise BadInput(

@@ -223,7 +223,7 @@ class AuditLog:
     def report(self, head: Head, at: int) -> None:
         """Stores that someone remembers a row that the log does not contain: an alarm that is kept outside the database."""
         self.memory.keep_report(head, at)
-        self.raise_alarm(head.seq, f"row {head.seq} is missing or differs from the copy remembered by {head.source or 'another source'}")
+        self.raise_alarm(head.seq, f"row {head.seq} is missing or differs from the copy stored by {head.source or 'another source'}")
 
     def check_memory(self, db: Connection, at: int) -> None:
         """Compares the files beside the database with the log, once for each process, before its first row replaces `audit.head`.

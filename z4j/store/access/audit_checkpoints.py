@@ -124,13 +124,13 @@ class Checkpoints:
         row = db.execute(SQL["last_checkpoint"]).fetchone()
         if row is None:
             if self.newest is not None:
-                raise Mismatch(1, f"the log holds no checkpoint, but number {self.newest.number} was signed: it was deleted")
+                raise Mismatch(1, f"the log contains no checkpoint, but number {self.newest.number} was signed: it was deleted")
             return Position()
         point = Checkpoint(*row)
         if why := self.signer.why_not_ours(point):
             raise Mismatch(point.seq, why)
         if self.newest is not None and not _is_held(db, self.newest):
-            raise Mismatch(self.newest.seq, f"the log does not hold checkpoint {self.newest.number} as it was signed")
+            raise Mismatch(self.newest.seq, f"the log does not contain checkpoint {self.newest.number} as it was signed")
         mac = db.execute(SQL["mac_at"], {"seq": point.seq}).fetchone()
         if mac is None:
             raise Mismatch(point.seq, f"row {point.seq} is missing, but checkpoint {point.number} covers it")

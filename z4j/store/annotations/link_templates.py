@@ -20,9 +20,9 @@ def add_link_template(db: Connection, template: LinkTemplate, at: int) -> LinkTe
     """Adds a template and returns it with its id. Raises WrongState if there is one of that name, or too many."""
     count, same = _count(db, template.name)
     if same:
-        raise WrongState(f"There is a link named “{template.name}” already. No changes were made.", "Choose another name, or delete it.")
+        raise WrongState(f"A link named “{template.name}” already exists. No changes were made.", "Choose another name, or delete it.")
     if count >= MAX_LINKS:
-        raise WrongState(f"There are {MAX_LINKS} links. No changes were made.", "Delete one first.")
+        raise WrongState(f"The limit of {MAX_LINKS} links is reached. No changes were made.", "Delete one first.")
     id = int(db.execute(SQL["add_link"], {"name": template.name, "url": template.url, "at": at}).fetchone()[0])
     return template._replace(id=id)
 

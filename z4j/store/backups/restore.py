@@ -37,7 +37,7 @@ def prepare(source: Path, database: Path, *, migrates: bool) -> Path:
         raise StoreError(f"{source} is the database itself. No changes were made.", "Choose a backup.")
     schema = migrate.version(source)
     if not schema:
-        raise StoreError(f"{source} contains no data of z4j. No changes were made.", "Choose a backup.")
+        raise StoreError(f"{source} is not a z4j database. No changes were made.", "Choose a backup.")
     if schema > migrate.newest():
         raise StoreError(
             f"{source} has schema {schema} of a newer release; this release supports up to schema {migrate.newest()}. "
@@ -109,7 +109,7 @@ def replace(copy: Path, database: Path, at: int) -> Path | None:
         copy.replace(database)
         files.sync_folder(database.parent)
     except OSError as error:
-        raise StoreError(f"The database could not be replaced: {error}. It is as it was.", "Check the disk and try again.") from error
+        raise StoreError(f"The database could not be replaced: {error}. No changes were made.", "Check the disk and try again.") from error
     return kept
 
 

@@ -83,7 +83,7 @@ def end_ignoring(db: Connection, ids: Iterable[int], at: int) -> None:
     """Shows groups as unresolved again."""
     for id in ids:
         if db.execute(SQL["end_ignoring"], {"id": id, "at": at}).rowcount:
-            add_action(db, id, "", "unignored", "the limit of ignoring was reached", at)
+            add_action(db, id, "", "unignored", "the ignore limit was reached", at)
 
 
 async def list_backlog(store: Store, below: int) -> list[Row]:

@@ -41,7 +41,7 @@ FIRST: Final = Position("", "", "", "")
 @dataclass(frozen=True, slots=True)
 class QueueRow:
     """One queue of one broker. `depth`, `consumers`, `oldest_at`, `delayed`, `dead` and `seen_at` come from the broker, None where it
-    cannot tell."""
+    does not report it."""
 
     app: str
     environment: str

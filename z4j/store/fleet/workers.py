@@ -23,7 +23,7 @@ ORDER: Final = {"connected": 0, "silent": 1, "left": 2}
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """A worker by its name. `state`: connected; left (it said goodbye); silent (it went without a word)."""
+    """A worker by its name. `state`: connected; left (it reported its shutdown), silent (it disconnected without reporting a shutdown)."""
 
     name: str
     app: str

@@ -44,7 +44,7 @@ def add_view(db: Connection, user_id: int, name: str, query: str, at: int, *, is
     """Adds a view. Returns its id. Raises WrongState if the person has one of that name, or too many."""
     count = _check_name(db, user_id, name, 0)
     if count >= MAX_VIEWS:
-        raise WrongState(f"You have {MAX_VIEWS} views. No changes were made.", "Delete one first.")
+        raise WrongState(f"The limit of {MAX_VIEWS} views is reached. No changes were made.", "Delete one first.")
     params = {"user_id": user_id, "name": name, "query": query, "is_shared": is_shared, "at": at}
     return int(db.execute(SQL["add_view"], params).fetchone()[0])
 
@@ -63,7 +63,7 @@ def delete_view(db: Connection, id: int) -> None:
 def _check_name(db: Connection, user_id: int, name: str, id: int) -> int:
     count, same = db.execute(SQL["count_views"], {"user_id": user_id, "name": name, "id": id}).fetchone()
     if same:
-        raise WrongState(f"There is a view named “{name}” already. No changes were made.", "Choose another name.")
+        raise WrongState(f"A view named “{name}” already exists. No changes were made.", "Choose another name.")
     return int(count)
 
 

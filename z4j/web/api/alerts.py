@@ -263,6 +263,6 @@ OPERATIONS: Final = (
     Operation("POST", "/api/v1/alert-channels", create_channel, "admin", "Add a channel.", Saved, ChannelBody, status=201),
     Operation("POST", "/api/v1/alert-channels/{id:int}", change_channel, "admin", "Change a channel.", Saved, ChannelBody),
     Operation("POST", "/api/v1/alert-channels/{id:int}/test", send_test, "admin", "Send a test message.", SentMessage),
-    Operation("POST", "/api/v1/maintenance", begin_maintenance, "operator", "Begin maintenance.", Saved, MaintenanceBody, status=201),
+    Operation("POST", "/api/v1/maintenance", begin_maintenance, "operator", "Start maintenance.", Saved, MaintenanceBody, status=201),
     Operation("POST", "/api/v1/maintenance/{id:int}/end", end_maintenance, "operator", "End maintenance now.", Saved),
 )  # fmt: skip

@@ -67,5 +67,8 @@ async def undo_command(request: Request) -> Response:
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/commands", list_commands, "viewer", "Commands, newest first.", CommandList, query=BEFORE),
     Operation("GET", "/api/v1/commands/{id}", show_command, "viewer", "One command and its result.", CommandRow),
-    Operation("POST", "/api/v1/commands/{id}/undo", undo_command, "operator", "Plan the undo of a purge.", PlanState, status=201),
+    Operation(
+        "POST", "/api/v1/commands/{id}/undo", undo_command, "operator", "Create a plan that restores the tasks of a purge.", PlanState,
+        status=201,
+    ),
 )  # fmt: skip

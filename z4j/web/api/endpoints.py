@@ -21,7 +21,7 @@ PAGE: Final = 100
 T = TypeVar("T")
 
 LISTED: Final = (
-    ("app", "Only of this app."), ("environment", "Only of this environment."), ("engine", "Only of this engine."),
+    ("app", "Filter by app."), ("environment", "Only of this environment."), ("engine", "Only of this engine."),
     ("name", "Only with this name."), ("after", "Cursor of the next page."),
 )  # fmt: skip
 """Parameters of a list of queues or workers."""

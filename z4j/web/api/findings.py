@@ -19,5 +19,5 @@ async def findings(request: Request) -> Response:
 
 
 OPERATIONS: Final = (
-    Operation("GET", "/api/v1/findings", findings, "viewer", "Current findings, the worst first.", FindingList, query=LISTED[:3]),
+    Operation("GET", "/api/v1/findings", findings, "viewer", "Current findings, the most severe first.", FindingList, query=LISTED[:3]),
 )

@@ -27,7 +27,7 @@ class ReleaseItem(Struct):
 
 
 class ReleaseVerdict(Struct):
-    """What is said of failures, runtime or retries. `text` names both values, the test and the size of the sample."""
+    """The verdict on failures, runtime or retries. `text` names both values, the test and the size of the sample."""
 
     measure: str
     word: Word

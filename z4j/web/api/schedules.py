@@ -236,7 +236,7 @@ SCOPE: Final = (("app", "Only of this app."), ("environment", "Only of this envi
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/schedules", show_list, "viewer", "Schedules of every scheduler.", ScheduleList, query=SCOPE),
     Operation("POST", "/api/v1/schedules", create, "operator", "Create a schedule.", ScheduleSaved, NewSchedule, status=201),
-    Operation("GET", "/api/v1/schedules/{id:int}", show, "viewer", "One schedule, its fires and its edits.", ScheduleDetail),
+    Operation("GET", "/api/v1/schedules/{id:int}", show, "viewer", "One schedule with its runs and changes.", ScheduleDetail),
     Operation("POST", "/api/v1/schedules/{id:int}", change, "operator", "Change a schedule.", ScheduleSaved, ScheduleChange, status=202),
     Operation(
         "POST", "/api/v1/schedules/{id:int}/actions", act, "operator", "Enable, disable, run, delete or revert a schedule.", ScheduleSaved,

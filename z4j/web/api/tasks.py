@@ -33,7 +33,10 @@ FILTERS: Final = (
     ("error_group", "Number of an error: tasks with its failures."),
     ("q", "A query, such as `state:failed name:emails.* -env:staging ran:>2s`; it narrows further. See docs/search.md."),
 )  # fmt: skip
-LOG: Final = (("level", "Lines from this level on: debug, info, warning, error or critical."), ("run", "Of this attempt, by its `id`."))
+LOG: Final = (
+    ("level", "Lines from this level on: debug, info, warning, error or critical."),
+    ("run", "Only lines of the attempt with this `id`."),
+)
 PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the previous page."), ("limit", "Rows, at most 500."))
 
 

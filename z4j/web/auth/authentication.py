@@ -210,7 +210,7 @@ class Auth:
             raise
         if user is None or not is_right or user.disabled_at is not None:
             await self._record(name.strip()[:60] or "?", "", "sign_in", "refused", address)
-            raise NotAllowed("Name or password is wrong.", "After ten failed attempts in a minute this address must wait.")
+            raise NotAllowed("Name or password is wrong.", "After ten failed attempts, this address is blocked for a minute.")
         self.limits.release(key)
         if await self.second_step.is_on(user.id):
             raise CodeNeeded(str(self._tickets.dumps([user.id, clock.now() + TICKET_US, _mark(user)])))

@@ -44,7 +44,7 @@ LOOKS: Final[dict[str, Look]] = {
     "on time": Look("succeeded", "s-done", "on time"),
     "late": Look("scheduled", "s-late", "late"),
     "missed": Look("failed", "s-failed", "missed"),
-    "double": Look("copy", "s-failed", "double"),
+    "double": Look("copy", "s-failed", "duplicate"),
     "skipped": Look("cancelled", "s-cancelled", "skipped"),
     "handed": Look("received", "s-sent", "sent"),
     "off": Look("paused", "s-paused", "disabled"),

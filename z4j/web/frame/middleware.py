@@ -47,10 +47,10 @@ STRANGER_LIMIT: Final = 64 * 1024
 """Bytes of a request without a known person: a name and a password."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HOW_TO_READ_PACKAGES: Final = (
-    "The packages are read with an index token as the password. Create one with `z4j token create --packages`, or under Settings, Apps.\n"
+    "Reading packages requires an index token as the password. Create one with `z4j token create --packages`, or under Settings, Apps.\n"
 )
 HOW_TO_READ_METRICS: Final = (
-    "Metrics are read with an API token as a bearer token. Create one with `z4j token create --api prometheus --role metrics`.\n"
+    "Reading metrics requires an API token (Authorization: Bearer). Create one with `z4j token create --api prometheus --role metrics`.\n"
 )
 _PROXIED: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via")
 

@@ -24,7 +24,9 @@ def position_from(request: Request, kind: type[Position], what: str) -> Position
     try:
         return kind(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else None
     except (msgspec.MsgspecError, UnicodeError):
-        raise BadInput(f"`after` is not a valid position in the list of {what}.", "Use the one that the previous page returned.") from None
+        raise BadInput(
+            f"`after` is not a valid position in the list of {what}.", "Use the value of `after` in the response of the previous page."
+        ) from None
 
 
 def moment_from(request: Request, parameter: str) -> tuple[int, int] | None:

@@ -70,10 +70,10 @@ async def markdown(request: Request) -> Response:
 
 
 async def board(request: Request) -> Response:
-    """GET /docs/grafana.json: the board for Grafana, as a file."""
+    """GET /docs/grafana.json: the Grafana dashboard, as a file."""
     path = resources.grafana_board()
     if path is None or not path.is_file():
-        raise NotFound("This installation has no board for Grafana.", "It is in docs/deploy of the source.")
+        raise NotFound("This installation does not include the Grafana dashboard.", "It is in docs/deploy of the source.")
     headers = {"content-disposition": 'attachment; filename="z4j-grafana.json"'}
     return Response(path.read_bytes(), media_type="application/json", headers=headers)
 

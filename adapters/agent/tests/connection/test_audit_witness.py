@@ -173,7 +173,7 @@ def test_the_agent_logs_a_restore_and_reports_no_fault(
     gateway.answer_hello = json.dumps(WELCOME | {"audit_head": head(5, "b", extends=False, restored={"row": 5, "at": 7})})
     gateway.sockets[-1].close()
     until((folder / RESTORED).exists)
-    until(lambda: "row 5 of its audit log names the rows that it abandoned" in caplog.text)
+    until(lambda: "row 5 of its audit log lists the abandoned rows" in caplog.text)
     assert json.loads((folder / FILE).read_text())["seq"] == 5
     assert not (folder / BROKEN).exists()
     assert faults.total == 0

@@ -30,7 +30,7 @@ from z4j_apscheduler.triggers import limits_of, rule_of, trigger_of, zone_name
 RUN_WITHIN_S = 60
 """Seconds after which a requested run is dropped if the process could not execute it."""
 FORGETS = "a change is lost when this process ends, because the store is in its memory"
-OPAQUE = "its trigger has no form as an expression"
+OPAQUE = "its trigger cannot be written as an expression"
 QT = "a Qt scheduler can only be changed by its own thread"
 
 _watched: list[ApScheduler] = []
@@ -353,7 +353,7 @@ def _refusing(act: Any) -> Any:
         raise Refused("no such schedule exists now. No changes were made.") from None
     except (ValueError, TypeError, LookupError) as error:
         let_through(error)
-        raise Refused(f"APScheduler refused it: {str(error)[:300]}") from None
+        raise Refused(f"APScheduler refused the change: {str(error)[:300]}") from None
 
 
 # -- forks ---------------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def resolve(
     is_local = _is_loopback(host)
     if parts.scheme == "http" and not is_local and not allow_plaintext:
         raise NotConfigured(
-            "The address is http, and not this machine: the token would be readable on the network. Nothing was sent.",
+            "The address is plaintext http to another machine: the token would be readable on the network. Nothing was sent.",
             "Use https, or `allow_plaintext=True` if the connection is protected in another way.",
         )
     secret = _read_token(token, token_file, environment)
@@ -96,7 +96,7 @@ def _read_token(token: str | None, token_file: str | os.PathLike[str] | None, en
     if not secret:
         raise NotConfigured("No API token was given. Nothing was sent.", f"Use `token`, `token_file` or Z4J_API_TOKEN. {CREATE}")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
-        raise NotConfigured("The API token contains characters that no token has. Nothing was sent.", CREATE)
+        raise NotConfigured("The API token contains invalid characters. Nothing was sent.", CREATE)
     return secret
 
 

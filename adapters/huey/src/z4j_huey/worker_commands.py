@@ -33,7 +33,7 @@ class WorkerCommands(HueyPart):
     def shutdown_worker(self) -> dict[str, Any]:
         """Shuts the consumer down, with Huey's signal for a graceful shutdown (huey/consumer.py). Raises Unsupported, Refused."""
         worker_end.signal_after_answer(getattr(_listening(self.serving()[0]), "_graceful_sig", signal.SIGINT))
-        return {"note": "it finishes its running tasks and ends; a supervisor may start it again"}
+        return {"note": "the consumer finishes its running tasks and ends. A supervisor may restart it."}
 
     def restart_worker(self) -> dict[str, Any]:
         """Restarts the consumer with SIGHUP: it shuts down gracefully and runs its own command again (huey/consumer.py). Raises

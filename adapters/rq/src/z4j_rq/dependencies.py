@@ -37,4 +37,8 @@ def _never_lets(job: Job, other: Job | None) -> bool:
 
 
 def _end_of(other: Job | None) -> str:
-    return "which is gone" if other is None else f"which has {'been ' if other._status != JobStatus.FAILED else ''}{other._status.value}"
+    return (
+        "which no longer exists"
+        if other is None
+        else f"which has {'been ' if other._status != JobStatus.FAILED else ''}{other._status.value}"
+    )

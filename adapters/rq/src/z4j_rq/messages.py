@@ -94,7 +94,7 @@ def is_spawning(worker: Any) -> bool:
 def status_text(returned: int | None) -> str:
     """How a child process ended, from the status of `wait4`."""
     if returned is None:
-        return "its process is gone"
+        return "its process no longer exists"
     if os.WIFSIGNALED(returned):
         return f"its process was killed by signal {os.WTERMSIG(returned)}"
     return f"its process ended with {os.waitstatus_to_exitcode(returned)} before the task did"

@@ -135,7 +135,7 @@ class TaskCommands(RqPart):
             raise Refused("a worker has already taken the task. No changes were made.")
         with contextlib.suppress(NoSuchJobError):  # it has ended and was forgotten in between; the answer below is then its end
             job.cancel()
-        return {"note": "it was removed from its queue"}
+        return {"note": "the task was removed from its queue"}
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
         """Requests that this worker kills its work horse. Raises Refused if it does not run the task, Unsupported if it has no horse."""

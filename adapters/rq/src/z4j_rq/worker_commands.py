@@ -24,4 +24,4 @@ class WorkerCommands(RqPart):
         """Starts RQ's warm shutdown with its own signal. Raises Unsupported in a process that is not a worker."""
         need_worker(self.state)
         worker_end.signal_after_answer()
-        return {"note": "the worker finishes its running task and ends; a supervisor may start it again"}
+        return {"note": "the worker finishes its running task and ends. A supervisor may restart it."}

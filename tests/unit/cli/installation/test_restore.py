@@ -173,7 +173,7 @@ def test_what_cannot_be_restored_is_refused_and_changes_nothing(run: Run, data: 
     for file, why in (
         (text, "not a z4j database"),
         (newer, "newer release"),
-        (empty, "no data"),
+        (empty, "is not a z4j database"),
         (damaged, ""),
         (data / "z4j.db", "itself"),
     ):

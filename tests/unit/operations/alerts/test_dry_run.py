@@ -59,7 +59,9 @@ async def test_a_dry_run_names_the_times_at_which_the_server_fired(tmp_path: Pat
             # The first one of “absent” began before anybody looked.
             assert fired[name == "absent" :] == lived[name == "absent" :], name
             assert lived, name
-        assert (await dry_run_of(store, 0, RULES["failures"], until)).why == "Minutes are kept for two days."
+        assert (
+            await dry_run_of(store, 0, RULES["failures"], until)
+        ).why == "Only the last two days were checked: minute statistics are kept for two days."
 
 
 async def test_without_anything_stored_nothing_would_have_fired(tmp_path: Path) -> None:

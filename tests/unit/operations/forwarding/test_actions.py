@@ -66,7 +66,7 @@ async def test_two_targets_of_one_name(tmp_path: Path) -> None:
     async with world(tmp_path) as on:
         made = actions_of(on)
         await made.put_target(ADA, None, TargetRequest("x", "json", "file:a"))
-        with pytest.raises(BadInput, match="another target"):
+        with pytest.raises(BadInput, match="already exists"):
             await made.put_target(ADA, None, TargetRequest("x", "json", "file:b"))
 
 

@@ -49,9 +49,13 @@ def test_a_checkpoint_names_the_hash_of_the_one_before_it() -> None:
         (FIRST, replace(SECOND, seq=10), "checkpoint 2 covers fewer rows than the one before it"),
         (FIRST, replace(SECOND, seq=9), "checkpoint 2 covers fewer rows than the one before it"),
         (FIRST, replace(SECOND, seq=11), ""),
-        (None, replace(FIRST, previous=b"x"), "checkpoint 1 does not name the checkpoint before it"),
-        (FIRST, replace(SECOND, previous=GENESIS), "checkpoint 2 does not name the checkpoint before it"),
-        (FIRST, replace(SECOND, previous=b""), "checkpoint 2 does not name the one before it, as every newer checkpoint does"),
+        (None, replace(FIRST, previous=b"x"), "checkpoint 1 does not contain the digest of the previous checkpoint"),
+        (FIRST, replace(SECOND, previous=GENESIS), "checkpoint 2 does not contain the digest of the previous checkpoint"),
+        (
+            FIRST,
+            replace(SECOND, previous=b""),
+            "checkpoint 2 does not contain the digest of the previous checkpoint, unlike newer checkpoints",
+        ),
     ],
 )
 def test_which_checkpoint_may_follow(before: Checkpoint | None, point: Checkpoint, why: str) -> None:

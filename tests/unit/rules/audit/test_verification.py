@@ -241,7 +241,7 @@ def test_a_checkpoint_in_a_wrong_place_breaks_the_log_at_the_row_it_covers() -> 
     last = verify(rows[:2], KEYS, points=[whole[0], twice])
     assert (last.broken_at, last.why) == (2, "checkpoint 2 covers fewer rows than the one before it")
     first = verify(rows, KEYS, points=[replace(whole[0], seq=0)])
-    assert (first.broken_at, first.why, first.rows) == (1, "checkpoint 1 covers no row of its own", 0)
+    assert (first.broken_at, first.why, first.rows) == (1, "checkpoint 1 covers no additional row", 0)
 
 
 def test_checkpoints_are_read_in_the_order_of_their_numbers() -> None:

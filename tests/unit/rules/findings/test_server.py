@@ -105,7 +105,7 @@ def test_forwarding_that_lags() -> None:
     assert found.why == "Connection refused."
     [found] = find_forwarding([late._replace(oldest_at=T - DAY_US, error="", failing_since=None)], T)
     assert found.level == "bad"
-    assert "takes rows more slowly" in found.why
+    assert "accepts rows more slowly" in found.why
 
 
 def test_limits_are_those_of_the_documents() -> None:
@@ -172,7 +172,7 @@ def test_the_edges_of_forwarding() -> None:
     assert late is not None
     assert (late.kind, late.subject, late.level, late.weight, late.since) == ("forwarding", "siem", "warn", 260, T - LATE_US)
     assert (late.title, late.text) == ("Forwarding to siem lags", "9 rows to send, the oldest is 10\u202fm\u202f00\u202fs old")
-    assert late.why == "nothing has failed, but tls://logs:6514 takes rows more slowly than they come"
+    assert late.why == "no errors, but tls://logs:6514 accepts rows more slowly than they are recorded"
     assert late.action == Link("Open forwarding", "/settings/forwarding")
     day = look(DAY_US, "refused", 7)
     assert day is not None

@@ -76,23 +76,27 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
 def test_refusals_name_the_remedy() -> None:
     syslog = "Use an address such as tls://logs.example:6514, tcp://… or udp://…. No changes were made."
     lines = "Use an address such as tls://logs.example:5000, tcp://… or file:audit. No changes were made."
-    assert refusal(lambda: place_of("syslog", "x" * 101)) == (f"{'x' * 100!r} is no address for syslog.", syslog)
-    assert refusal(lambda: place_of("json", "udp://h")) == ("'udp://h' is no address for json.", lines)
+    assert refusal(lambda: place_of("syslog", "x" * 101)) == (f"{'x' * 100!r} is not a valid address for syslog.", syslog)
+    assert refusal(lambda: place_of("json", "udp://h")) == ("'udp://h' is not a valid address for json.", lines)
     assert refusal(lambda: place_of("json", "file:" + "." * 101)) == (
-        f"{'.' * 100!r} is no name of a file: letters, digits, - and _.", "Use an address such as file:audit. No changes were made.",
+        f"{'.' * 100!r} is not a valid file name: use letters, digits, - and _.",
+        "Use an address such as file:audit. No changes were made.",
     )  # fmt: skip
-    assert refusal(lambda: kind_of("mail")) == ("This is no kind of a target. No changes were made.", "Use one of webhook, syslog, json.")
+    assert refusal(lambda: kind_of("mail")) == ("Unknown kind of target. No changes were made.", "Use one of webhook, syslog, json.")
     assert refusal(lambda: patterns_of(" ".join(f"a{n}" for n in range(51)))) == (
-        "At most 50 patterns of actions are possible. No changes were made.", "",
+        "A target can have at most 50 action patterns. No changes were made.", "",
     )  # fmt: skip
     assert refusal(lambda: patterns_of("A" * 61)) == (
-        f"{'A' * 60!r} is no pattern of an action. No changes were made.", "Use names of actions, such as sign_in or delete_*.",
+        f"{'A' * 60!r} is not a valid action pattern. No changes were made.", "Use names of actions, such as sign_in or delete_*.",
     )  # fmt: skip
     good = TargetRequest("siem", "syslog", "udp://h")
     assert refusal(lambda: check_target(replace(good, name=""))) == (
         "A target needs a name of at most 60 printable characters. No changes were made.", "",
     )  # fmt: skip
-    assert refusal(lambda: check_target(replace(good, key="x" * 2_001))) == ("This is no address of a target. No changes were made.", "")
+    assert refusal(lambda: check_target(replace(good, key="x" * 2_001))) == (
+        "The address of the target is not valid. No changes were made.",
+        "",
+    )
     assert refusal(lambda: check_target(replace(good, has_audit=False))) == (
         "Nothing would be forwarded. No changes were made.", "Choose the audit log, alerts, or both.",
     )  # fmt: skip
@@ -103,7 +107,9 @@ def test_limits_are_allowed() -> None:
     pem = "-----BEGIN CERTIFICATE-----"
     check_target(TargetRequest("a" * 60, "json", "x" * 2_000, "k" * 2_000, pem + "x" * (64_000 - len(pem)), True, True))
     check_target(TargetRequest("a", "webhook", has_audit=False, has_alerts=True, actions=("sign_in", "delete_*")))
-    assert refusal(lambda: check_target(TargetRequest("a", "json", ca=pem + "x" * 64_000)))[0].startswith("This is no address")
+    assert refusal(lambda: check_target(TargetRequest("a", "json", ca=pem + "x" * 64_000)))[0].startswith(
+        "The address of the target is not valid"
+    )
     assert len(patterns_of(" ".join(f"a{n}" for n in range(50)))) == 50
     assert patterns_of("a" * 60) == ("a" * 60,)
 

@@ -92,7 +92,7 @@ def test_hints() -> None:
         "name": "task name, or a prefix such as emails.*",
         "queue": "queue",
         "engine": "engine, such as celery",
-        "worker": "worker that ran it",
+        "worker": "worker that ran the task",
         "app": "app",
         "env": "environment",
         "release": "release of the worker",

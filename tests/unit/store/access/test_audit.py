@@ -99,7 +99,7 @@ async def test_what_is_not_what_was_written_is_not_signed(tmp_path: Path, caplog
         assert log.alarm.row == 4
         await log.record(store, at=T, actor="ada", role="admin", action="set_role", target="user:bea")  # the action itself goes on
         assert await audit_checkpoints.newest_checkpoint(store) == before
-        assert caplog.text.count("the audit log could not be verified; no checkpoint") == 1
+        assert caplog.text.count("the audit log could not be verified. No checkpoint") == 1
         tamper(tmp_path, "UPDATE audit SET actor = 'ada' WHERE seq = 4")
         assert (await log.check(store, T)) is not None
         assert log.alarm is None
@@ -289,7 +289,7 @@ def test_a_restored_backup_verifies_and_says_that_it_is_a_copy(tmp_path: Path, c
     for _ in range(2):
         code, said = run(restored, "audit", "verify")
         assert (code, said.splitlines()[0].partition(" rows")[0]) == (0, "6"), said
-        assert "this is a copy from" in said
+        assert "records a backup at" in said
 
     # In place of the live database the same copy is a rollback, until somebody says that it is known.
     (restored / "z4j.db").replace(live / "z4j.db")

@@ -25,7 +25,7 @@ def test_rules_are_added_listed_tried_changed_and_deleted(shop: Any) -> None:
     [rule] = ask(shop, "GET", "/alert-rules").json()["rules"]
     assert rule["rule"]["threshold"] == {"measure": "depth", "limit": 100.0}
     tried = ask(shop, "POST", "/alert-rules/dry-run", {"rule": RULE}).json()
-    assert (tried["fired"], tried["why"]) == ([], "Minutes are kept for two days.")
+    assert (tried["fired"], tried["why"]) == ([], "Only the last two days were checked: minute statistics are kept for two days.")
     assert ask(shop, "POST", "/alert-rules/1", {**RULE, "name": "renamed"}).json() == {"id": 1}
     assert ask(shop, "POST", "/alert-rules/1/delete").json() == {"id": 1}
     assert ask(shop, "POST", "/alert-rules", {**RULE, "channels": [9]}).status_code == 400

@@ -53,7 +53,7 @@ def test_all_is_well_only_when_it_was_checked(shop: Shop) -> None:
     assert "No findings" not in text
     assert "Unknown" in text
     put(shop, FOUND, ago=STALE_US + SECOND)
-    assert "This is out of date" in text_of(shop.get("/"))
+    assert "These findings are out of date" in text_of(shop.get("/"))
 
 
 def test_filters_of_every_page_hold(shop: Shop) -> None:
@@ -120,7 +120,7 @@ def test_the_page_and_the_api_say_what_a_viewer_lacks(shop: Shop) -> None:
     assert (found["failing_more"]["action"]["needs"], found["disk"]["action"]["needs"]) == ("operator", "auditor")
     assert shop.get("/api/v1/findings").json() == shop.get("/now.json").json()
     page = shop.get("/")
-    assert "needs operator" in text_of(page)
+    assert "requires the role operator" in text_of(page)
     hrefs = re.findall(r'<a class="btn[^"]*" href="([^"]+)"', page.text)
     assert len(hrefs) >= 20
     for href in hrefs:

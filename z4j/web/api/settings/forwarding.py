@@ -152,7 +152,7 @@ OPERATIONS: Final = (
     Operation("POST", "/api/v1/forwarding", create_target, "admin", "Add a target.", MadeTarget, TargetBody, status=201),
     Operation("POST", "/api/v1/forwarding/{id:int}", change_target, "admin", "Change a target.", MadeTarget, TargetBody),
     Operation("POST", "/api/v1/forwarding/{id:int}/test", test_target, "admin", "Send a test message.", Tested),
-    Operation("POST", "/api/v1/forwarding/{id:int}/enable", enable_target, "admin", "Turn a target on.", MadeTarget),
+    Operation("POST", "/api/v1/forwarding/{id:int}/enable", enable_target, "admin", "Enable a target.", MadeTarget),
     Operation("POST", "/api/v1/forwarding/{id:int}/disable", disable_target, "admin", "Turn a target off.", MadeTarget),
     Operation("POST", "/api/v1/forwarding/{id:int}/delete", delete_target, "admin", "Delete a target.", MadeTarget),
 )  # fmt: skip

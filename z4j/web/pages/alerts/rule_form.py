@@ -21,7 +21,7 @@ LENGTHS: Final[dict[str, tuple[int, ...]]] = {
     "for_s": (0, 60, 300, 600, 1_800, 3_600), "cooldown_s": (0, 300, 900, 3_600, 14_400),
     "reminder_s": (0, 900, 1_800, 3_600, 14_400, 86_400), "escalate_s": (0, 300, 900, 1_800, 3_600),
 }  # fmt: skip
-ZERO: Final = {"for_s": "at once", "cooldown_s": "none", "reminder_s": "never", "escalate_s": "never"}
+ZERO: Final = {"for_s": "immediately", "cooldown_s": "none", "reminder_s": "never", "escalate_s": "never"}
 QUIET: Final = (1, 2)
 """The form has two windows: nights and weekends."""
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

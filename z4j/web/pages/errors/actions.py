@@ -94,7 +94,7 @@ async def _resolve(errors: ErrorService, actor: Actor, id: int, form: Mapping[st
 
 async def _resolve_next(errors: ErrorService, actor: Actor, id: int, form: Mapping[str, str]) -> str:
     await errors.resolve(actor, id, is_by_release=True, reason=form.get("reason", ""))
-    return "Resolved in the next release. Only a run of a new release marks it as regressed."
+    return "Resolved in the next release. Only a failure in a newer release marks it as regressed."
 
 
 async def _reopen(errors: ErrorService, actor: Actor, id: int, form: Mapping[str, str]) -> str:

@@ -46,7 +46,7 @@ DESTINATIONS: Final[tuple[Destination, ...]] = (
     Destination("action", "New schedule…", "/schedules/new", "operator", "add create cron"),
     Destination("action", "New alert rule…", "/alerts/rules/new", "admin", "add create notify"),
     Destination("action", "Start an incident…", "/incidents", "operator", "record outage"),
-    Destination("action", "Begin maintenance…", "/alerts/maintenance", "operator", "silence alerts"),
+    Destination("action", "Start maintenance…", "/alerts/maintenance", "operator", "silence alerts"),
     Destination("action", "Connect an app…", "/connect", "viewer", "add agent connection string install"),
     Destination("action", "Add a user…", "/settings/users", "admin", "new person invite"),
     Destination("action", "New API token…", "/settings/tokens", "admin", "create key"),

@@ -144,7 +144,7 @@ def why_not(request: Request, row: ScheduleRow, word: str) -> str:
     if not may_act(role, action):
         return f"your role is {role}"
     if row.gone_at is not None:
-        return f"its scheduler stopped listing it {relative(row.gone_at, clock.now())}"
+        return f"its scheduler has not reported the schedule since {relative(row.gone_at, clock.now())}"
     if word in row.unable:
         return row.unable[word]
     hub = services(request).hub
@@ -168,9 +168,9 @@ async def _pending_change(request: Request, row: ScheduleRow, processes: list[Sc
         return f"This schedule does not run. {why}"
     failed = next((process.failed[row.key] for process in processes if process.left_at is None and row.key in process.failed), "")
     if failed:
-        return f"Its scheduler could not apply the change: {failed}."
+        return f"The scheduler could not apply the change: {failed}."
     connected = [process for process in processes if process.is_firing and process.left_at is None]
-    return "" if connected else "The change is stored. It is applied when the scheduler connects."
+    return "" if connected else "The change is stored and will be applied when the scheduler connects."
 
 
 def _fire_line(fire: FireRow, row: ScheduleRow, grace: int) -> FireLine:

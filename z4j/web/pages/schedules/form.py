@@ -121,7 +121,7 @@ async def create(request: Request) -> Response:
         return render(request, "schedules/form.html", await _page(request, None, form, notice=_notice(error)))
     if id is not None:
         return see_other(f"/schedules/{id}", Notice("good", f"{wanted.name} was created."))
-    notice = f"Creation of {wanted.name} requested. It appears here when {WORDS[wanted.scheduler]} has listed it."
+    notice = f"Creation of {wanted.name} requested. It is listed when {WORDS[wanted.scheduler]} has listed it."
     return see_other("/schedules?" + urlencode({"scheduler": wanted.scheduler}), Notice("good", notice))
 
 
@@ -210,7 +210,11 @@ async def _scheduler_choices(request: Request) -> tuple[SchedulerChoice, ...]:
         key = (process.app, process.environment, process.scheduler)
         if process.can_create and key not in seen:
             seen.add(key)
-            note = "In addition to the code; stored by z4j." if process.store == "code" else f"Stored by the scheduler ({process.store})."
+            note = (
+                "Stored by z4j, in addition to the schedules in code."
+                if process.store == "code"
+                else f"Stored by the scheduler ({process.store})."
+            )
             note += "" if process.left_at is None else " Not connected."
             choices.append(
                 SchedulerChoice(

@@ -51,7 +51,7 @@ class Strip:
     """The last fires of a schedule: `paths` are (state, data of an SVG path) with the bars of each state, `label` counts them."""
 
     paths: tuple[tuple[str, str], ...] = ()
-    label: str = "No fires"
+    label: str = "No runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def _notes(processes: SchedulerProcesses, scope: Filters) -> Iterable[str]:
                 yield from (f"{where}: {note}" for note in process.notes)
                 yield from (f"{where}: the change to {key} could not be applied: {why}" for key, why in process.failed.items())
                 if process.is_cut:
-                    yield f"{where}: only a part of its schedules is listed."
+                    yield f"{where}: the list of its schedules is incomplete."
 
 
 # -- as rows -----------------------------------------------------------------------------------------------------------------

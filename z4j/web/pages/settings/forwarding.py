@@ -79,7 +79,7 @@ async def _put(request: Request, id: int | None) -> Response:
             "audit" in form, "alerts" in form, patterns_of(form.get("actions", "")),
         )  # fmt: skip
         await services(request).forwarding.put_target(request.scope["identity"], id, wanted, from_beginning="beginning" in form)
-        return f"The target {wanted.name} was saved. Send a test to it."
+        return f"The target {wanted.name} was saved. Send a test message to check the target."
 
     return await see_result(HERE, work)
 
@@ -109,7 +109,9 @@ async def _set_enabled(request: Request, *, is_enabled: bool) -> Response:
     async def work() -> str:
         await services(request).forwarding.set_enabled(request.scope["identity"], request.path_params["id"], is_enabled=is_enabled)
         return (
-            "The target was enabled." if is_enabled else "The target was disabled. Rows of the meantime are sent once it is enabled again."
+            "The target was enabled."
+            if is_enabled
+            else "The target was disabled. Rows recorded while the target is disabled are sent when it is enabled."
         )
 
     return await see_result(HERE, work)

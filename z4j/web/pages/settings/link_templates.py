@@ -57,7 +57,9 @@ async def add_link(request: Request) -> Response:
         await _change(request, "added", lambda db: link_templates.add_link_template(db, template, at))
     except Z4jError as error:
         return _refused(error)
-    return see_other(PATH, Notice("good", f"{template.name} was added. The page of every task that has the values in its URL shows it."))
+    return see_other(
+        PATH, Notice("good", f"{template.name} was added. The link is shown on the pages of tasks that have every value in its URL.")
+    )
 
 
 async def delete_link(request: Request) -> Response:

@@ -35,7 +35,7 @@ NOTES: Final = {
     "edit_task": "The task runs again under a new ID. Values shown as ••• were masked; they are kept unless you change them. "
     "Dates, UUIDs and decimals are written as text and keep their type.",
     "prioritise_task": "“Next” puts the task ahead of all queued tasks. An engine with fewer levels uses the nearest one, or refuses.",
-    "inspect_task": "Files, lines and functions, never values. The task is not interrupted.",
+    "inspect_task": "Shows files, lines and functions, but no values. The task is not interrupted.",
     "move_task": "The task goes to the end of the other queue and keeps its ID.",
 }
 WORDS: Final = {"next": "next: ahead of all queued tasks", "high": "high", "normal": "normal", "low": "low"}

@@ -81,7 +81,7 @@ async def compare_page(request: Request) -> Response:
 
 def _id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadInput("A task must be given by its row number.", "Select two tasks of the list, and choose Compare.")
+        raise BadInput("The ID of a task must be its row number.", "Select two tasks of the list, and choose Compare.")
     return min(int(text), MAX_ID)
 
 

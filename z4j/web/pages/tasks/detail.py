@@ -188,7 +188,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
                 ("retry-of", "Retry of", task.retry_of),
                 ("retried-as", "Retried as", task.retried_as),
                 ("depends-on", "Depends on", task.depends_on),
-                ("dependents", "Waiting for it", task.dependents),
+                ("dependents", "Tasks waiting for this one", task.dependents),
                 ("parent", "Parent task", task.parent),
                 ("children", "Child tasks", task.children),
             )
@@ -229,13 +229,13 @@ def usage_texts(usage: RunUsage) -> tuple[tuple[str, str, str], ...]:
     """Returns what a run used as (word, value, what it is of)."""
     texts = []
     if usage.cpu_us is not None:
-        texts.append(("CPU time", duration(usage.cpu_us), f"of its {usage.cpu_of}"))
+        texts.append(("CPU time", duration(usage.cpu_us), f"of the {usage.cpu_of}"))
     if usage.peak_kib is not None:
         if usage.is_own_process:
-            note = "highest, of its own process"
+            note = "peak of the process of this attempt"
         else:
-            rise = f"{size(usage.peak_rise_kib * 1024)} more than before" if usage.peak_rise_kib else "not more than before"
-            note = f"highest of the process since it started, {rise} the run"
+            rise = f"{size(usage.peak_rise_kib * 1024)} more than before" if usage.peak_rise_kib else "no increase during"
+            note = f"peak of the process since its start, {rise} this attempt"
         texts.append(("memory", size(usage.peak_kib * 1024), note))
     return tuple(texts)
 

@@ -262,7 +262,7 @@ def note(report: IndexReport) -> str:
     """Returns what the index of words does not have yet; "" where it is as new as it should be."""
     late = f"{duration(report.lag_us)} behind" if report.lag_us > LATE_US else ""
     old = f"without {plural(report.old_left, 'earlier task')} not indexed yet" if report.old_left else ""
-    return f"The index of words is {' and '.join(filter(None, (late, old)))}." if late or old else ""
+    return f"The search index is {' and '.join(filter(None, (late, old)))}." if late or old else ""
 
 
 def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str]]) -> Line:

@@ -133,7 +133,7 @@ def _run_of(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadInput("A run is given by its number.", "Open it from the page of its task.")
+        raise BadInput("The attempt must be given by its number.", "Open the log from the page of the task.")
     return min(int(text), MAX_ID)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is reported about one attempt beside its course: annotations, progress, and the ids under which other tools know it.
+"""What is reported about one attempt beside its course: annotations, progress, and its IDs in other tools.
 
 It travels in copies of the attempt's `started` record, so that a server that does not know it takes them for what they repeat. Every value
 carries its own time: of two values under one name the later one counts, whatever order they arrive in.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ids under which OpenTelemetry and Sentry know what runs here, where the application uses them.
+"""The IDs of the running task in OpenTelemetry and Sentry, where the application uses them.
 
 Their packages are never imported: only what the application has imported is read, and nothing is changed.
 """

@@ -2,7 +2,8 @@
 """The web route that is being served in this context: a web framework sets it, adapters put it into the `enqueued` record.
 
 A route is a pattern such as `POST /orders/<int:number>`, never the requested path, which may contain private data.
-A framework often knows the route only after its hook has run, so it may set a function, which is called when a task is enqueued.
+The route is often available only after the hook of the framework has run, so it may set a function, which is called when a task is
+enqueued.
 """
 
 from __future__ import annotations

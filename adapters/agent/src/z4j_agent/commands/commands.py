@@ -147,7 +147,7 @@ class Commands:
         if adapter is None:
             raise Unsupported(f"no adapter for {command.engine} in this process")
         if all(able.action != command.action for able in adapter.capabilities):
-            raise Unsupported(f"{command.engine} cannot do that in this process")
+            raise Unsupported(f"{command.engine} does not support this action in this process")
         broker = command.params.get("broker", "")
         if isinstance(broker, str) and broker:
             what = "queue" if command.action.endswith("_queue") else "task"

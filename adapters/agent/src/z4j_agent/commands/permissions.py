@@ -53,7 +53,7 @@ def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, set
     proof = proofs.get(engine) if isinstance(proofs, Mapping) else None
     if not is_name_proved(proof, engine, name, keys_of(settings)):
         raise Refused(
-            f"this application has not registered or enqueued {name[:80]}; nothing was run. Add it to install(functions=…), or let "
+            f"this application has not registered or enqueued {name[:80]}. No task was run. Add it to install(functions=…), or let "
             "the application enqueue it once",
             check="task.unknown",
         )

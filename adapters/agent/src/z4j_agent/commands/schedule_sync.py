@@ -161,7 +161,7 @@ class Scheduling:
             "fire_schedule": scheduler.fire_schedule,
         }
         if command.action not in methods:
-            raise Unsupported(f"{scheduler.scheduler} cannot do that")
+            raise Unsupported(f"{scheduler.scheduler} does not support this action")
         return methods[command.action](key)
 
     def _apply(self, scheduler: Scheduler, overrides: list[Any], refused: Collection[str], times_only: Collection[str]) -> dict[str, str]:

@@ -113,7 +113,7 @@ def _restore_in(head: dict[str, Any] | None, shown: dict[str, Any] | None) -> in
 
 def _contradiction(stored: dict[str, Any], shown: dict[str, Any] | None, head: dict[str, Any] | None) -> str:
     if shown is None:
-        return f"row {stored['seq']} was received here, but the server now has no signed head"
+        return f"row {stored['seq']} was received here, but the server no longer has a signed audit head"
     if shown["seq"] < stored["seq"]:
         return f"row {stored['seq']} was received here, but the log now ends at row {shown['seq']}"
     if shown["seq"] == stored["seq"] and shown["digest"] != stored["digest"]:

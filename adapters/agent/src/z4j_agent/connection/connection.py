@@ -263,7 +263,7 @@ class Connection:
                 "audit head", wrong, f"the audit log of the z4j server was truncated or rewritten: {wrong}; inform its administrator"
             )
         elif row := self._witness.restored_by:
-            log.warning("the z4j server has restored a backup; row %s of its audit log names the rows that it abandoned", row)
+            log.warning("the z4j server has restored a backup; row %s of its audit log lists the abandoned rows", row)
 
     def audit_head(self) -> dict[str, Any]:
         """Returns the field of a heartbeat with the audit head that is stored in the spool folder, {} without one; the server looks for it

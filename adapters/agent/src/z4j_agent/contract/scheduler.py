@@ -191,7 +191,7 @@ def spec_of(fields: dict[str, Any]) -> ScheduleSpec:
     def text(name: str) -> str:
         value = fields.get(name, "")
         if not isinstance(value, str) or len(value) > 4_000:
-            raise Refused(f"{name} must be a text")
+            raise Refused(f"{name} must be a string")
         return value
 
     args, kwargs, priority = fields.get("args"), fields.get("kwargs"), fields.get("priority")

@@ -168,7 +168,7 @@ def _ask_child(folder: Path, token: str) -> list[dict[str, Any]]:
             path.unlink(missing_ok=True)
             return found
         SLEEP(0.02)
-    raise Refused("the child process that runs the task did not respond in time: it may hold the interpreter in code that is not Python")
+    raise Refused("the child process that runs the task did not respond in time: it may be blocked in native code")
 
 
 def _pipe(folder: Path, token: str) -> Path:

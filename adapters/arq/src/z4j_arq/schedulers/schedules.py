@@ -90,7 +90,7 @@ class ArqCron(Scheduler):
                 return run_function(self._state, planned.function, args, kwargs, new_id, worker.queue_name, broker)
             if key in table.coded and key not in table.deleted:
                 return run_function(self._state, table.coded[key].name, [], {}, new_id, worker.queue_name, broker)
-        raise Refused("there is no such schedule here")
+        raise Refused("the scheduler no longer has this schedule. No changes were made.")
 
 
 def _coded(worker: Any, table: Table, key: str, job: Any) -> ScheduleInfo:

@@ -156,8 +156,9 @@ class RedisLists:
                 return usual, False
             case "low" if usual < steps[-1]:
                 return steps[-1], False
-        beyond = "highest: choose next" if level == "high" else "lowest"
-        raise Refused(f"a task without a priority of its own is at the {beyond}, as this application is set up")
+        if level == "high":
+            raise Refused("tasks without a priority already have the highest one in this application. Choose “next” instead.")
+        raise Refused("tasks without a priority already have the lowest one in this application")
 
 
 def _is_of(message: bytes, task_id: str) -> bool:

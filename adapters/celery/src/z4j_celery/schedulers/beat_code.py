@@ -272,7 +272,7 @@ class CodeStore:
         if ran_at == self._moved.get(planned.key):
             ran_at = None
         last_at = max((value for value in (fired_at, ran_at) if value is not None), default=None)
-        unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        unsupported_edits = {"save": f"its rule, {expression[:120]}, is supported only by Celery"} if kind == "other" else {}
         options = planned.options or {}
         return ScheduleInfo(
             key=planned.key, name=planned.name, kind=kind, expression=expression, timezone=its_zone,  # type: ignore[arg-type]
@@ -284,7 +284,7 @@ class CodeStore:
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
         planned = self._plan.get(key)
         if planned is None:
-            raise Refused("there is no such schedule here")
+            raise Refused("the scheduler no longer has this schedule. No changes were made.")
         return planned.task, planned.args, planned.kwargs, dict(planned.options or {})
 
     def save(self, spec: ScheduleSpec) -> dict[str, Any]:

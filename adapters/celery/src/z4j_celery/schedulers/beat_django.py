@@ -95,7 +95,7 @@ class DjangoStore:
         read_json("headers", row.headers, dict)
         args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         last_at = max((at for at in (fired_at, us(row.last_run_at)) if at is not None), default=None)
-        unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        unsupported_edits = {"save": f"its rule, {expression[:120]}, is supported only by Celery"} if kind == "other" else {}
         if self._is_rewritten(row.name):
             unsupported_edits |= dict.fromkeys(("save", "delete"), REWRITTEN)
         notes = [f"Ends {row.expires.isoformat(timespec='minutes')}."] if row.expires else []
@@ -244,5 +244,5 @@ class DjangoStore:
     def _find(self, key: str) -> Any:
         row = models.PeriodicTask.objects.filter(name=key).first()
         if row is None:
-            raise Refused("there is no such schedule here")
+            raise Refused("the scheduler no longer has this schedule. No changes were made.")
         return row

@@ -63,7 +63,7 @@ class RedbeatStore:
         args, kwargs = shown(self._app, entry.task, entry.args or [], entry.kwargs or {})
         unsupported_edits = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
         if kind == "other":
-            unsupported_edits["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
+            unsupported_edits["save"] = f"its rule, {expression[:120]}, is supported only by redbeat"
         ran_at = us(entry.last_run_at) if entry.total_run_count else None  # without a run it is the start of the entry
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         next_at = us(due_of(entry.schedule, entry.last_run_at) if entry.last_run_at is not None else datetime.now(UTC))
@@ -136,5 +136,5 @@ class RedbeatStore:
     def _find(self, name: str) -> Any:
         entry = self._load(name)
         if entry is None:
-            raise Refused("there is no such schedule here")
+            raise Refused("the scheduler no longer has this schedule. No changes were made.")
         return entry

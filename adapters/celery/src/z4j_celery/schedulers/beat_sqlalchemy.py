@@ -76,7 +76,7 @@ class SqlalchemyStore:
         args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is the start of the entry
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
-        unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        unsupported_edits = {"save": f"its rule, {expression[:120]}, is supported only by Celery"} if kind == "other" else {}
         if self._is_rewritten(row.name):
             unsupported_edits |= dict.fromkeys(("save", "delete"), REWRITTEN)
         next_at = self._next(row, fired_at)
@@ -209,5 +209,5 @@ class SqlalchemyStore:
     def _find(session: Any, key: str) -> Any:
         row = session.query(PeriodicTask).filter_by(name=key).first()
         if row is None:
-            raise Refused("there is no such schedule here")
+            raise Refused("the scheduler no longer has this schedule. No changes were made.")
         return row

@@ -22,7 +22,7 @@ class QueueList:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
     """One queue of one broker. `depth`, `consumers`, `oldest_at`, `delayed`, `dead` and `seen_at` come from the broker, None where it
-    cannot tell."""
+    does not report it."""
 
     app: str
     environment: str

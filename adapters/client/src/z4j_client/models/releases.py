@@ -62,7 +62,7 @@ class NameComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseVerdict:
-    """What is said of failures, runtime or retries. `text` names both values, the test and the size of the sample."""
+    """The verdict on failures, runtime or retries. `text` names both values, the test and the size of the sample."""
 
     measure: str
     word: Literal["better", "no difference", "too few runs", "worse"]

@@ -19,7 +19,7 @@ class WorkerList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker by its name. `state`: connected; left (it said goodbye); silent (it went without a word)."""
+    """A worker by its name. `state`: connected; left (it reported its shutdown), silent (it disconnected without reporting a shutdown)."""
 
     name: str
     app: str

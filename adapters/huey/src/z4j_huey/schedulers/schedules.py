@@ -19,7 +19,7 @@ from z4j_huey.schedulers.timing import cron_in, is_foreseeable, next_foreseen, n
 
 LOOK_AGAIN = 3_600_000_000
 """Microseconds for which the result that an entry is not due within a year is cached."""
-REVOKED = "The application has revoked it; its restore() enables it again."
+REVOKED = "Revoked by the application. Calling restore() of the task enables it again."
 OPAQUE = "A function of the application decides when it is due; calling it in advance could change its result."
 
 
@@ -120,7 +120,11 @@ class HueyPeriodic(Scheduler):
         args, kwargs = show_arguments(planned.args, planned.kwargs, agent.settings.redact if agent is not None else (), names)
         is_enabled = planned.is_enabled and name not in revoked
         is_over = spec.kind == "once" and planned.next_at is None
-        counts = "It counts from 1970-01-01 UTC, so that a restart does not shift it." if spec.kind == "interval" else ""
+        counts = (
+            "The interval is counted from 1970-01-01 UTC, so that a restart does not shift the due times."
+            if spec.kind == "interval"
+            else ""
+        )
         return ScheduleInfo(
             key=planned.key,
             name=spec.name or planned.key,
@@ -168,7 +172,7 @@ class HueyPeriodic(Scheduler):
         else:
             coded = {task_name(task_class): task_class for task_class in list(huey._registry._periodic_tasks)}
             if key not in coded or key in state.deleted:
-                raise Refused("there is no such schedule here")
+                raise Refused("the scheduler no longer has this schedule. No changes were made.")
             task = coded[key]()
         gevent_bridge.ask(periodic.host.hub, lambda: huey.enqueue(task))
         return {"task_id": task.id, "queue": huey.name}

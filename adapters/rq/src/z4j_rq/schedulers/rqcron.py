@@ -207,7 +207,7 @@ class RqCron(Scheduler):
         cron = self._need()
         entry = next((candidate for candidate in self._plan.entries if candidate.key == key and not candidate.is_deleted), None)
         if entry is None:
-            raise Refused("there is no such schedule here")
+            raise Refused("the scheduler no longer has this schedule. No changes were made.")
         job = entry.job
         queue = Queue(job.queue_name, connection=cron.connection)
         with by_command():

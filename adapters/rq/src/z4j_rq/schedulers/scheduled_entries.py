@@ -34,7 +34,7 @@ PATIENCE_S: Final = 2.0
 AT_ONCE: Final = 200
 OWN: Final = ("interval", "cron_string", "use_local_timezone", "repeat")
 """Keys of rq-scheduler in a job's meta."""
-NONE_SUCH: Final = "there is no such schedule here"
+NONE_SUCH: Final = "the scheduler no longer has this schedule. No changes were made."
 
 
 @dataclass(slots=True)

@@ -49,7 +49,7 @@ def rule_of(task: Any) -> Rule:
             return Rule("cron", read.expression, zone)
         words = f"cron {task.cron}" + (f" {task.cron_offset}" if task.cron_offset else "")
         is_never = read.cron is None or zone_of(task.cron_offset)[0] is None or _next_cron(task, 0) is None
-        return Rule("other", words[:500], "", "taskiq cannot read this, and never runs it." if is_never else "")
+        return Rule("other", words[:500], "", "taskiq cannot parse this schedule and never runs it." if is_never else "")
     every = interval_of(task)
     if every is not None:
         return Rule("interval", str(every // SECOND), "")

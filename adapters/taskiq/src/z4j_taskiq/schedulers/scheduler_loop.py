@@ -207,7 +207,7 @@ class Firing:
     async def apply(self, overrides: list[Override]) -> dict[str, str]:
         """Applies overrides. Returns key → reason of those that cannot be applied."""
         if not self.coded:
-            return {override.key: "this scheduler reads no schedules of the code" for override in overrides}
+            return {override.key: "this scheduler does not read schedules from code" for override in overrides}
         self._overrides = overrides
         self._replan([task for source in self.coded for task in await self._pristine[id(source)]()])
         self.hurry()

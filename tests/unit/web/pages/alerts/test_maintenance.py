@@ -19,7 +19,7 @@ def test_maintenance_begins_now_or_later_and_ends(called: Shop) -> None:
     assert EVIL in text_of(page)
     assert "<b onclick" not in page.text
     assert "Maintenance began" in notice(called, "/alerts/maintenance", lasts="1800", **{"from": "2099-01-01T10:00"})
-    assert "planned" in text_of(called.get("/alerts/maintenance"))
+    assert "scheduled" in text_of(called.get("/alerts/maintenance"))
     assert "Maintenance ended" in notice(called, "/alerts/maintenance/1/end")
     assert "No changes were made" in notice(called, "/alerts/maintenance/1/end")
 
@@ -29,4 +29,4 @@ def test_what_is_no_time_is_refused(called: Shop) -> None:
         assert "No changes were made" in notice(called, "/alerts/maintenance", **form)
     called.become("vera")
     assert called.post("/alerts/maintenance", lasts="60").status_code == 403
-    assert "Begin maintenance" not in text_of(called.get("/alerts/maintenance"))
+    assert "Start maintenance" not in text_of(called.get("/alerts/maintenance"))

@@ -104,7 +104,7 @@ def test_each_number_leads_to_exactly_its_tasks(empty: Shop) -> None:
 def test_a_ledger_that_balances(empty: Shop) -> None:
     report(empty, 7)
     page = empty.get(PAGE)
-    assert "Balanced: every queued task is in the broker" in text_of(page)
+    assert "No unaccounted tasks: every queued task is in the broker" in text_of(page)
     newest, _ = cells(page.text)
     assert [newest[column][0] for column in COLUMNS] == ["5", "0", "4", "1", "0", "1"]
     assert len(empty.get(newest["waiting"][1].replace("/tasks?", "/tasks.json?")).json()["tasks"]) == 4

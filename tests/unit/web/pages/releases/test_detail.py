@@ -49,14 +49,14 @@ def test_a_release_that_fails_more_is_worse(shop: Shop) -> None:
 def test_its_failures_can_be_retried_once_a_newer_release_is_seen(shop: Shop) -> None:
     clock.use(lambda: (AT + 2 * 3_600 * SECOND) * 1_000)
     runs(shop, "bad", "1.9", AT + 5 * MINUTE, 60, 20)
-    assert "Retry its failures" not in shop.get("/releases/1.9").text
+    assert "Retry failed tasks" not in shop.get("/releases/1.9").text
     runs(shop, "new", "2.0", AT + 10 * MINUTE, 60, 0)
     page = shop.get("/releases/1.9")
     assert "/plans/new?" in page.text
     assert "replaced by" in text_of(page)
     assert "BrokenPipeError" in text_of(page), "an error that began with it"
     shop.become("vera")
-    assert "Retry its failures" not in shop.get("/releases/1.9").text
+    assert "Retry failed tasks" not in shop.get("/releases/1.9").text
 
 
 def test_an_unknown_release_is_not_found(shop: Shop) -> None:

@@ -37,7 +37,7 @@ def test_a_target_is_added_tested_changed_and_deleted(shop: Shop, tmp_path: Path
     shop.post("/settings/forwarding/1", name="file", kind="json", url="", audit="yes", alerts="yes")
     assert "audit log , alerts" in text_of(shop.get("/settings/forwarding"))
     shop.post("/settings/forwarding/1/disable")
-    assert "off" in text_of(shop.get("/settings/forwarding"))
+    assert "disabled" in text_of(shop.get("/settings/forwarding"))
     shop.post("/settings/forwarding/1/enable")
     shop.post("/settings/forwarding/1/delete")
     assert "No targets yet" in text_of(shop.get("/settings/forwarding"))
@@ -45,9 +45,10 @@ def test_a_target_is_added_tested_changed_and_deleted(shop: Shop, tmp_path: Path
 
 def test_what_is_wrong_is_said(shop: Shop) -> None:
     for form, words in (
-        ({"kind": "mail", "url": "x"}, "no kind of a target"), ({"kind": "syslog", "url": "https://h"}, "no address for syslog"),
-        ({"kind": "json", "url": "file:../x"}, "no name of a file"), ({"kind": "webhook", "url": "x"}, "A webhook is an address"),
-        ({"kind": "json", "url": "file:a", "actions": "A[]"}, "no pattern of an action"),
+        ({"kind": "mail", "url": "x"}, "Unknown kind of target"),
+            ({"kind": "syslog", "url": "https://h"}, "is not a valid address for syslog"),
+        ({"kind": "json", "url": "file:../x"}, "is not a valid file name"), ({"kind": "webhook", "url": "x"}, "A webhook is an address"),
+        ({"kind": "json", "url": "file:a", "actions": "A[]"}, "is not a valid action pattern"),
     ):  # fmt: skip
         answer = shop.post("/settings/forwarding", name="x", audit="yes", **form)
         assert words in text_of(shop.get(answer.headers["location"])), words

@@ -59,7 +59,7 @@ def test_annotations_are_escaped_and_lead_to_the_tasks_that_have_them(shop: Site
     assert "<b>&#34;Ann" not in page
     assert "&lt;b&gt;&#34;Ann&#34;&lt;/b&gt;" in page
     assert "q=note.password" not in page
-    assert "3 or more further annotations" in page
+    assert "3 or more annotations" in page
 
 
 def test_ids_and_links_to_other_tools(shop: Site) -> None:

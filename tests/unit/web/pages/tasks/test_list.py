@@ -82,8 +82,8 @@ def test_columns_are_chosen_in_the_address(shop: Shop) -> None:
 
 def test_a_late_index_of_words_is_reported() -> None:
     assert note(IndexReport()) == note(IndexReport(lag_us=2_000_000, waiting=9)) == ""
-    assert note(IndexReport(lag_us=7_000_000)) == "The index of words is 7.0\u202fs behind."
-    assert note(IndexReport(old_left=3)) == "The index of words is without 3 earlier tasks not indexed yet."
+    assert note(IndexReport(lag_us=7_000_000)) == "The search index is 7.0\u202fs behind."
+    assert note(IndexReport(old_left=3)) == "The search index is without 3 earlier tasks not indexed yet."
 
 
 def test_every_task_stands_on_exactly_one_page(shop: Shop) -> None:

@@ -71,9 +71,9 @@ def test_the_api_answers_the_same(shop: Site) -> None:
 
 def test_what_a_run_used_is_shown_with_what_it_is_of(shop: Site) -> None:
     page = shop.client.get("/tasks/1").text
-    assert "of its thread" in page
+    assert "of the thread" in page
     assert size(51_200 * 1_024) in page
-    assert f"{size(2_048 * 1_024)} more than before the run" in page
+    assert f"{size(2_048 * 1_024)} more than before this attempt" in page
     run = shop.client.get("/tasks/1.json").json()["runs"][0]["usage"]
     assert run == {"cpu_us": 1_500_000, "cpu_of": "thread", "peak_kib": 51_200, "peak_rise_kib": 2_048, "is_own_process": False}
     assert "CPU time" in shop.client.get("/tasks/compare?a=1&b=1").text

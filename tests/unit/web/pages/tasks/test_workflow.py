@@ -64,7 +64,7 @@ def test_what_failed_is_retried_by_a_frozen_plan_of_its_first_failed_tasks(shop:
     page = shop.get(f"/tasks/{ids['order']}/workflow").text
     form = page.partition('<form class="form" method="post" action="/plans">')[2].partition("</form>")[0]
     assert re.findall(r'name="id" value="(\d+)"', form) == [str(ids["c1"])]
-    assert "1 failed task is left out" in form, "the retry of its parent creates it again"
+    assert "1 failed task is excluded" in form, "the retry of its parent creates it again"
     answer = shop.post("/plans", action="retry_task", id=str(ids["c1"]), reason="card host is back")
     assert answer.status_code == 303
     plan = shop.get(answer.headers["location"]).text

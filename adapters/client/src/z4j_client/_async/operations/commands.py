@@ -37,5 +37,5 @@ class AsyncCommands(AsyncCommandWaiting):
         return await self._get(path_of("/commands/{id}", id=id), models.CommandRow)
 
     async def undo_purge(self, id: str) -> models.PlanState:
-        """Plan the undo of a purge. Requires the role operator."""
+        """Create a plan that restores the tasks of a purge. Requires the role operator."""
         return await self._post(path_of("/commands/{id}/undo", id=id), models.PlanState)

@@ -14,9 +14,9 @@ class AsyncFindings(AsyncOperations):
     """`client.findings`."""
 
     async def list(self, *, app: str | None = None, environment: str | None = None, engine: str | None = None) -> models.FindingList:
-        """Current findings, the worst first. Requires the role viewer.
+        """Current findings, the most severe first. Requires the role viewer.
 
-        app: Only of this app.
+        app: Filter by app.
         environment: Only of this environment.
         engine: Only of this engine.
         """

@@ -84,7 +84,7 @@ class AsyncSchedules(AsyncOperations):
         )
 
     async def get(self, id: int) -> models.ScheduleDetail:
-        """One schedule, its fires and its edits. Requires the role viewer."""
+        """One schedule with its runs and changes. Requires the role viewer."""
         return await self._get(path_of("/schedules/{id}", id=id), models.ScheduleDetail)
 
     async def change(

@@ -177,7 +177,7 @@ class AsyncTasks(AsyncOperations):
         """Log lines of one task. Requires the role viewer.
 
         level: Lines from this level on: debug, info, warning, error or critical.
-        run: Of this attempt, by its `id`.
+        run: Only lines of the attempt with this `id`.
         """
         return await self._get(path_of("/tasks/{id}/logs", id=id), models.TaskLog, {"level": level, "run": run})
 

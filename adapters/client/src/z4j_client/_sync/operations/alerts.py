@@ -183,7 +183,7 @@ class Alerts(Operations):
     def begin_maintenance(
         self, *, ends_at: int, begins_at: int | None = None, app: str = "", environment: str = "", reason: str = ""
     ) -> models.Saved:
-        """Begin maintenance. Requires the role operator. `begins_at` and `ends_at` are microseconds UTC; without `begins_at` it begins
+        """Start maintenance. Requires the role operator. `begins_at` and `ends_at` are microseconds UTC; without `begins_at` it begins
         now."""
         return self._post(
             path_of("/maintenance"),

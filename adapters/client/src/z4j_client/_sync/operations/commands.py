@@ -36,5 +36,5 @@ class Commands(CommandWaiting):
         return self._get(path_of("/commands/{id}", id=id), models.CommandRow)
 
     def undo_purge(self, id: str) -> models.PlanState:
-        """Plan the undo of a purge. Requires the role operator."""
+        """Create a plan that restores the tasks of a purge. Requires the role operator."""
         return self._post(path_of("/commands/{id}/undo", id=id), models.PlanState)

@@ -93,7 +93,7 @@ class Forwarding(Operations):
         return self._post(path_of("/forwarding/{id}/test", id=id), models.Tested)
 
     def enable(self, id: int) -> models.MadeTarget:
-        """Turn a target on. Requires the role admin."""
+        """Enable a target. Requires the role admin."""
         return self._post(path_of("/forwarding/{id}/enable", id=id), models.MadeTarget)
 
     def disable(self, id: int) -> models.MadeTarget:

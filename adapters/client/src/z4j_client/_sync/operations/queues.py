@@ -26,7 +26,7 @@ class Queues(Operations):
     ) -> models.QueueList:
         """Queues and pauses. Requires the role viewer.
 
-        app: Only of this app.
+        app: Filter by app.
         environment: Only of this environment.
         engine: Only of this engine.
         name: Only with this name.

@@ -176,7 +176,7 @@ class Tasks(Operations):
         """Log lines of one task. Requires the role viewer.
 
         level: Lines from this level on: debug, info, warning, error or critical.
-        run: Of this attempt, by its `id`.
+        run: Only lines of the attempt with this `id`.
         """
         return self._get(path_of("/tasks/{id}/logs", id=id), models.TaskLog, {"level": level, "run": run})
 

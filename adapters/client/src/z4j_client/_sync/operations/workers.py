@@ -26,7 +26,7 @@ class Workers(Operations):
     ) -> models.WorkerList:
         """Workers and their running tasks. Requires the role viewer.
 
-        app: Only of this app.
+        app: Filter by app.
         environment: Only of this environment.
         engine: Only of this engine.
         name: Only with this name.
