@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Executes commands of operators: checks the owner's settings, then the ledger, then calls the adapter (`handlers`).
+"""Executes commands of operators: checks the ledger (`command_ledger`), then the owner's settings, then calls the adapter (`handlers`).
 
-A command's id is written to the ledger (a file in the spool folder) before the command is executed, so a redelivered command never runs
-twice. After a crash in between, the result is `unknown`. Every result is sent through the spool, like an event. Used by the agent's thread
-alone.
+A command's ID is written to the ledger before the command is executed, so a redelivered command never runs twice. After a crash in between,
+the result is `unknown`. Every result is sent through the spool, like an event. Used by the agent's thread alone.
 """
 
 from __future__ import annotations
@@ -17,54 +16,18 @@ from typing import Any
 from z4j_agent.capture.broker import find_broker
 from z4j_agent.capture.display import shorten, text_of
 from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.commands.command_ledger import ACCEPTED, Ledger
 from z4j_agent.commands.handlers import HANDLERS, CommandParams
 from z4j_agent.commands.permissions import why_not
 from z4j_agent.contract.adapter import Adapter, Refused, Unsupported
 from z4j_agent.contract.scheduler import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.contract.scheduler import Scheduler
 from z4j_agent.settings import Settings
-from z4j_agent.spool.shared_file import SharedLines
 from z4j_agent.wire import encode_record
 from z4j_agent.wire.redaction import redact_answer, redact_text
 from z4j_agent.wire.session import Command
 
-ACCEPTED = "accepted"
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
-_STATUSES = frozenset({ACCEPTED, "done", "unsupported", "refused", "failed"})
-
-
-class Ledger:
-    """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder.
-
-    Lines are read once: later calls read only the lines that were added since, so the cost of a command does not grow with their number.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self._lines = None if folder is None else SharedLines(folder / "commands.ledger")
-        self._known: dict[str, str] = {}
-
-    def status(self, command_id: str) -> str | None:
-        """Returns the last status written for this id, or None if it was never started here. Raises OSError if the ledger cannot be
-        read."""
-        if self._lines is not None:
-            self._lines.read(self._take)
-        return self._known.get(command_id)
-
-    def _take(self, lines: list[bytes], is_other: bool) -> None:
-        if is_other:
-            self._known.clear()
-        for line in lines:
-            command_id, _, status = line.decode("utf-8", "replace").partition(" ")
-            if status in _STATUSES:  # else torn by a full disk: such a command was not executed, or its result is unknown
-                self._known[command_id] = status
-
-    def write(self, command_id: str, status: str) -> None:
-        """Writes the status of an id. Raises OSError if it cannot be written; then the command must not be executed. The newer half of a
-        large file is kept: a command expires within hours, and a plan waits for the answers of a few hundred at most."""
-        if self._lines is None:  # then a command comes again to this process only
-            self._known[command_id] = status
-        else:
-            self._lines.append(f"{command_id} {status}".encode())
 
 
 class Commands:
