@@ -90,7 +90,7 @@ def test_every_kind_in_the_common_form(ours: RqScheduler, theirs: rq_scheduler.S
     assert (three.kind, three.expression, three.timezone, three.queue) == ("interval", "90", "", "slow")
     assert three.next_at == int(at.timestamp()) * 1_000_000
     assert json.loads(three.args) == ["eve", MASK], "masked by the name of the parameter"
-    assert three.note == "It fires 3 more times."
+    assert three.note == "Runs 3 more times."
     weekdays = entries["weekdays"]
     assert (weekdays.kind, weekdays.expression, weekdays.timezone) == ("cron", "0 9 * * mon-fri", zone_of_host())
     assert weekdays.name == "Says good morning"

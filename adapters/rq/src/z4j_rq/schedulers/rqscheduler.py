@@ -191,7 +191,7 @@ class RqScheduler(Scheduler):
     def _note(self, kind: str, expression: str, meta: dict[str, Any]) -> str:
         left, tick = meta.get("repeat"), self.tick_s()
         if left is not None:
-            return "Runs once more." if left == 1 else f"It fires {left} more times."
+            return "Runs once more." if left == 1 else f"Runs {left} more times."
         is_fast = (kind == "interval" and float(expression) < tick) or (kind == "cron" and expression.count(" ") == 5)
         return f"The scheduler checks every {tick:g} s, so the task cannot run more often." if is_fast and tick > 1 else ""
 
