@@ -100,7 +100,7 @@ def test_one_id_in_two_databases_is_told_apart(two: Two) -> None:
 
 # -- jobs that wait for others -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("end", "word"), [("failed", "has failed"), ("canceled", "been canceled"), ("gone", "is gone"), ("", "the end of")]
+    ("end", "word"), [("failed", "has failed"), ("canceled", "been canceled"), ("gone", "no longer exists"), ("", "the end of")]
 )
 def test_what_a_deferred_job_waits_for_is_said(two: Two, end: str, word: str) -> None:
     queue, view = two.queues[0], two.adapter.of_broker(two.names[0])

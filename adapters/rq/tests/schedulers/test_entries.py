@@ -208,7 +208,7 @@ def test_a_change_waits_for_the_end_of_a_pass(ours: RqScheduler, theirs: rq_sche
         ({"priority": 3}, "does not support priorities"),
         ({"task_name": ""}, "requires a task"),
         ({"args": [MASK]}, "masked"),
-        ({"key": "nobody"}, "no such schedule"),
+        ({"key": "nobody"}, "no longer has this schedule"),
     ],
 )
 def test_refusals(ours: RqScheduler, theirs: rq_scheduler.Scheduler, redis: Redis, changes: dict[str, Any], why: str) -> None:
