@@ -49,7 +49,7 @@ def test_every_page_says_demo_and_is_filled(demo: RunningDemo) -> None:
     missed = {schedule["name"] for schedule in schedules if schedule["state"] == "missed"}
     assert missed == {"rollup on staging", "nightly reindex"}, "of the dead beat, and of the faults"
     assert len(demo.get("/audit")["audit"]) > 20
-    assert "A demo makes no backups" in demo.page("/settings/appliance")
+    assert "Backups are disabled in a demo" in demo.page("/settings/appliance")
 
 
 def test_the_month_tells_its_story(demo: RunningDemo) -> None:

@@ -64,8 +64,8 @@ def test_a_heartbeat_reports_what_is_on_disk_and_newer_fields_are_kept(tmp_path:
         (head(3, extends=True), "the log now ends at row 3"),
         (head(5, "b", extends=True), "row 5 differs from the one"),
         (head(9, key_id="other", extends=True), "key other"),
-        ({"seq": 0, "extends": False}, "no signed head"),
-        (None, "no signed head"),
+        ({"seq": 0, "extends": False}, "no longer has a signed audit head"),
+        (None, "no longer has a signed audit head"),
     ],
 )
 @pytest.mark.parametrize("has_folder", [True, False])
