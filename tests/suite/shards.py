@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from tests.suite.folders import FOLDERS, Folder
 
 SECONDS: Final = Path(__file__).with_name("seconds.json")
-LENGTH_S: Final = 150.0
+LENGTH_S: Final = 100.0
 """What a shard should take. Shorter ones spread better and start more processes: pytest takes 0.4 s of a processor, and each environment
 whose programs are forked 1 s."""
 LENGTHS: Final = {"tests/browser": 300.0}
