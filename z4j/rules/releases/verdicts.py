@@ -78,8 +78,6 @@ def _failures(before: Side, after: Side) -> Verdict:
 
 def _retries(before: Side, after: Side) -> Verdict:
     text = f"{number(after.retried)} retries of {number(after.started)} runs, {number(before.retried)} of {number(before.started)} before"
-    if not before.started or not after.started:
-        return Verdict("retries", "too few runs", text, 1.0)
     # A run that is retried several times counts once at most: its retries are not independent.
     mine, theirs = min(after.retried, after.started), min(before.retried, before.started)
     p = shares_differ(mine, after.started, theirs, before.started)

@@ -89,3 +89,15 @@ def test_chance_alone_is_found_as_often_as_it_says() -> None:
         first, second = (Counter(int(chance.gauss(20, 4)) for _ in range(200)) for _ in range(2))
         found += histograms_differ(first, second).p < 0.05
     assert 8 <= found <= 34, "about 20 of 400"
+
+
+@pytest.mark.parametrize(
+    "counts", [(0, 0, 0, 0), (0, 0, 9, 10), (9, 10, 0, 0), (0, 0, 5_000, 9_000), (5_000, 9_000, 0, 0), (0, 100, 0, 100)]
+)
+def test_without_runs_or_failures_nothing_differs(counts: tuple[int, int, int, int]) -> None:
+    assert shares_differ(*counts) == 1.0
+
+
+def test_where_all_fail_nothing_differs_and_one_failure_of_one_run_does() -> None:
+    assert shares_differ(9_000, 9_000, 8_000, 8_000) == 1.0
+    assert shares_differ(1, 1, 0, 99) == pytest.approx(0.01)

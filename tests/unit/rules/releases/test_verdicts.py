@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from z4j.rules.releases import verdicts as verdicts_module
 from z4j.rules.releases.verdicts import ALPHA, LEAST, SHARE_FACTOR, SHIFT, SPEED_FACTOR, WORDS, Side, Word, verdicts, worst
 from z4j.rules.rollups import bucket_of
 
@@ -141,3 +142,38 @@ def test_a_runtime_needs_a_shift_and_a_ratio() -> None:
     both = Side(ran={40: 5_000, 41: 5_000}), Side(ran={40: 4_400, 41: 5_600})
     assert words(*both)["runtime"] == "no difference", "hardly more often slower"
     assert words(Side(ran={0: 1_000}), Side(ran={40: 1_000}))["runtime"] == "worse"
+
+
+def test_too_few_runs_have_the_counts_and_no_doubt() -> None:
+    few, many = Side(49, 3, 49, 3, {4: 49}), Side(1_000, 30, 1_000, 30, {40: 1_000})
+    failures, runtime, retries = verdicts(few, many)
+    assert failures == ("failures", "too few runs", "30 of 1,000 (3.0%) failed, 3 of 49 (6.1%) before", 1.0)
+    assert (runtime.measure, runtime.word, runtime.p) == ("runtime", "too few runs", 1.0)
+    assert retries == ("retries", "too few runs", "30 retries of 1,000 runs, 3 of 49 before", 1.0)
+    assert verdicts(Side(10), many)[2] == ("retries", "too few runs", "30 retries of 1,000 runs, 0 of 0 before", 1.0)
+    assert verdicts(many, Side(10))[2] == ("retries", "too few runs", "0 retries of 0 runs, 30 of 1,000 before", 1.0)
+
+
+def test_a_certain_shift_without_another_percentile_is_no_difference() -> None:
+    """Half of the runs moved to the next bucket, and the median and the 95th percentile are where they were."""
+    quick, slow = Side(ran={40: 9_000, 41: 1_000}), Side(ran={40: 5_500, 41: 4_500})
+    assert [verdicts(*sides)[1].word for sides in ((quick, slow), (slow, quick))] == ["no difference", "no difference"]
+
+
+def test_both_percentiles_are_shown() -> None:
+    text = verdicts(Side(ran={40: 600, 52: 400}), Side(ran={52: 600, 60: 400}))[1].text
+    assert text.replace("\u202f", " ").startswith("p50 8 ms, 1 ms before; p95 35 ms, 8 ms before (Mann-Whitney test, p < 0.0001)"), text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.00009, "p < 0.0001"), (0.0001, "p = 0.0001"), (0.0099, "p = 0.0099"), (0.01, "p = 0.01")])
+def test_small_probabilities_have_more_digits(p: float, text: str) -> None:
+    assert verdicts_module._p(p) == text
+
+
+def test_a_probability_at_the_limit_is_no_difference() -> None:
+    assert [verdicts_module._word(p, True, False) for p in (ALPHA, ALPHA * 0.99)] == ["no difference", "worse"]
+
+
+def test_the_upper_percentile_is_not_the_largest() -> None:
+    ran = {40: 500, 52: 460, 70: 40}
+    assert "p95 8\u202fms, 8\u202fms before" in verdicts(Side(ran=ran), Side(ran=ran))[1].text
