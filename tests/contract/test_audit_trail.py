@@ -184,8 +184,13 @@ def test_the_browser_remembers_the_newest_checkpoint(walker: Walker) -> None:
     assert cookie.startswith("z4j_audit=")
     assert all(word in cookie.lower() for word in ("httponly", "samesite=strict", "path=/"))
     value = cookie.partition("=")[2].partition(";")[0]
-    again = made.client.get("/settings/users", headers=who | {"Cookie": f"{who['Cookie']}; z4j_audit={value}"})
-    assert "z4j_audit" not in again.headers.get("set-cookie", "")
+    for _ in range(5):
+        again = made.client.get("/settings/users", headers=who | {"Cookie": f"{who['Cookie']}; z4j_audit={value}"})
+        newer = again.headers.get("set-cookie", "")
+        if "z4j_audit" not in newer:
+            break
+        value = newer.partition("=")[2].partition(";")[0]  # rows of earlier tests got their checkpoint meanwhile
+    assert "z4j_audit" not in newer, "a checkpoint that the browser has is not sent again"
     for nonsense in ("x", "e30", "W10", value[:-9], "A" * 2_000):
         answer = made.client.get("/settings/users", headers=who | {"Cookie": f"{who['Cookie']}; z4j_audit={nonsense}"})
         assert answer.status_code == 200
